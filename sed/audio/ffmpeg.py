@@ -1,0 +1,128 @@
+"""What libsndfile does not read: decoded by the ffmpeg program where it is installed; and what a file looks like."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sed.errors import AudioError, MissingDependencyError
+
+logger = logging.getLogger("sed")
+
+
+def is_installed() -> bool:
+    """Whether ffmpeg and ffprobe are on the PATH."""
+    return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
+
+
+class FfmpegDecoder:
+    """A `sed.audio.decoders.Decoder` for any container, streamed: no decoded audio is written to disk.
+
+    Raises `MissingDependencyError` without the programs, `AudioError` where there is no sound in the file. Text
+    is never handed over: ffmpeg would take it for a playlist, and open what it names.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        looks = describe(Path(path))
+        if looks == TEXT:
+            raise AudioError(f"{name}: {looks}, expected audio")
+        if not is_installed():
+            raise MissingDependencyError(
+                f"{name}: {looks}; expected a format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3, ...), "
+                "or the ffmpeg program for others, which is not installed"
+            )
+        local = f"file:{path}"  # a name with a colon is a file all the same
+        safe = ["-v", "error", "-protocol_whitelist", "file"]  # and nothing is fetched
+        show = ["-show_entries", "stream=codec_type,sample_rate,channels:format=duration", "-of", "json"]
+        probe = subprocess.run(
+            ["ffprobe", *safe, *show, local], capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
+        found = json.loads(probe.stdout or b"{}")
+        streams = found.get("streams") or []
+        sound: dict[str, Any] = next((s for s in streams if s.get("codec_type") == "audio"), {})
+        self._name = name
+        self.rate, self.channels = int(sound.get("sample_rate", 0)), int(sound.get("channels", 0))
+        if self.rate < 1 or self.channels < 1:  # ffprobe sees some sound in anything
+            silent = looks in (UNKNOWN, MP4) and any(s.get("codec_type") == "video" for s in streams)
+            raise AudioError(f"{name}: {'found a film without sound' if silent else looks}, expected audio")
+        duration = found.get("format", {}).get("duration")
+        self.frames = round(float(duration) * self.rate) if duration else None
+        form = ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
+        # To a file, not a pipe: a damaged recording has more errors than a pipe holds, and nobody reads them.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            ["ffmpeg", "-nostdin", *safe, "-i", local, *form], stdout=subprocess.PIPE, stderr=self._errors
+        )
+        self._read = 0
+
+    def read(self, frames: int) -> np.ndarray:
+        """The next samples; a damaged file gives what can be decoded, with a warning."""
+        assert self._process.stdout is not None
+        width = 4 * self.channels
+        data = self._process.stdout.read(frames * width)
+        if not data:
+            self._end()
+        self._read += len(data) // width
+        return np.frombuffer(data[: len(data) // width * width], np.float32).reshape(-1, self.channels)
+
+    def _end(self) -> None:
+        status = self._process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read(1 << 16).decode(errors="replace").strip().splitlines()
+        if not lines and status == 0:
+            return
+        why = lines[0] if lines else f"ffmpeg ended with {status}"
+        if self._read == 0:
+            raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
+        seconds = self._read / self.rate
+        logger.warning(
+            "%s: damaged; the %.2f s that could be decoded are used (%s)", self._name, seconds, why
+        )
+
+    def close(self) -> None:
+        """End the program."""
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+
+TEXT, UNKNOWN = "found text", "found bytes of no known format"
+MP4 = "found a damaged or unfinished MP4 file"
+_MAGIC = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x7fELF": "a program",
+    b"RIFF": "a damaged RIFF file",
+    b"fLaC": "a damaged FLAC file",
+    b"OggS": "a damaged OGG file",
+    b"ID3": "a damaged MP3 file",
+}
+_CONTROLS = frozenset(range(9)) | frozenset(range(14, 27))
+
+
+def describe(path: Path) -> str:
+    """What the first bytes of a file look like, in words: "found ..."."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return f"found {kind}"
+    if start[4:8] == b"ftyp":
+        return MP4
+    try:
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < 509:  # else the last character is merely cut in two
+            return UNKNOWN
+    return UNKNOWN if _CONTROLS.intersection(start) else TEXT

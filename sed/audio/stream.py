@@ -1,0 +1,181 @@
+"""`open_audio`: a path, bytes from a stream, or an array -> an `AudioStream` of 16 kHz blocks."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
+from sed.audio.ffmpeg import FfmpegDecoder, is_installed
+from sed.audio.resampling import Resampler
+from sed.errors import AudioError, OptionError
+
+logger = logging.getLogger("sed")
+
+BLOCK = 10  # seconds that are read at once
+LOUDEST = 100.0  # a sample beyond this multiple of full scale is a mistake of scale
+
+
+class AudioStream:
+    """A recording that is being read. Iterating gives 16 kHz float32 blocks of about ten seconds.
+
+    Blocks are ``(n,)``, or ``(n, channels)`` if channels are split. `uri` is its name, `duration` its length in
+    seconds as far as it is known beforehand (else None), `sample_rate` and `channels` are those of the source.
+    It can be read once. Iteration raises `AudioError` at a sample that is not finite, or where the file is
+    damaged from its start.
+    """
+
+    def __init__(
+        self, decoder: Decoder, uri: str, channels: str | int, spool: IO[bytes] | None = None
+    ) -> None:
+        self._decoder = decoder
+        self._spool = spool
+        self._choice = channels
+        self.uri = uri
+        self.sample_rate = decoder.rate
+        self.channels = decoder.channels
+        self.duration = None if decoder.frames is None else decoder.frames / decoder.rate
+        if isinstance(channels, int) and channels > decoder.channels:
+            self.close()
+            has = "1 channel" if decoder.channels == 1 else f"{decoder.channels} channels"
+            raise AudioError(f"{uri}: found {has}, expected a channel {channels}")
+
+        try:
+            self._resampler = Resampler(self.sample_rate, self.channels if channels == "split" else 1)
+        except AudioError as error:
+            self.close()
+            raise AudioError(f"{uri}: {error}") from None
+
+    def __enter__(self) -> AudioStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and processes."""
+        self._decoder.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        split = self._choice == "split"
+        resampler = self._resampler
+        done = 0
+        while len(block := self._decoder.read(BLOCK * self.sample_rate)):
+            self._check(block, done)
+            done += len(block)
+            if (out := resampler.push(self._chosen(block))).size:
+                yield out if split else out[:, 0]
+        if (out := resampler.close()).size:
+            yield out if split else out[:, 0]
+
+    def _chosen(self, block: np.ndarray) -> np.ndarray:
+        if self._choice == "split":
+            return block
+        if isinstance(self._choice, int):
+            return block[:, self._choice - 1 : self._choice]
+        return block.mean(1, dtype=np.float32, keepdims=True) if block.shape[1] > 1 else block
+
+    def _check(self, block: np.ndarray, done: int) -> None:
+        if (peak := np.abs(block).max()) <= LOUDEST:
+            return
+        wrong = ~(np.abs(block) <= LOUDEST)
+        seconds = (done + int(wrong.any(1).argmax())) / self.sample_rate
+        found = f"a sample of {peak:g}" if np.isfinite(peak) else "a sample that is not a finite number"
+        raise AudioError(f"{self.uri}: found {found} at {seconds:.3f} s, expected a full scale of 1")
+
+
+def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
+    """Open a recording.
+
+    `source` is a path, ``"-"`` (standard input), an open binary file, or ``(samples, sample_rate)`` with samples
+    ``(n,)`` or ``(n, channels)``, float at full scale 1 or integer. What cannot be read twice (streams, pipes) is
+    first copied to a temporary file on disk. A file that breaks off is read as far as it goes, with a warning in
+    the log. `channels` is ``mix`` (the mean), the number of one channel from 1 on, or ``split``.
+
+    Raises `AudioError` where there is no audio, `MissingDependencyError` where ffmpeg would be needed,
+    `OptionError` for an unknown choice of channels.
+
+    >>> with open_audio((np.zeros((44100, 2), np.int16), 44100)) as audio:
+    ...     print(audio.channels, audio.duration, sum(len(block) for block in audio) == 16000)
+    2 1.0 True
+    """
+    numbered = isinstance(channels, int) and not isinstance(channels, bool) and channels >= 1
+    if not numbered and channels not in ("mix", "split"):
+        raise OptionError(f"channels {channels!r}: expected mix, split or the number of a channel from 1 on")
+    if isinstance(source, tuple):
+        if len(source) != 2:
+            raise AudioError(f"a tuple of {len(source)} things: expected (samples, sample_rate)")
+        return AudioStream(ArrayDecoder(*source), "array", channels)
+    if source == "-":
+        return _open_binary(sys.stdin.buffer, "stdin", channels)
+    if isinstance(source, str | PathLike):
+        return _open_path(Path(fspath(source)), channels)
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        return _open_binary(source, Path(name).stem if isinstance(name, str) else "stream", channels)
+    raise AudioError(f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate)")
+
+
+def _open_path(path: Path, channels: str | int) -> AudioStream:
+    try:
+        if path.is_dir():
+            raise AudioError(f"{path}: found a folder, expected an audio file")
+        if not path.is_file() and path.exists():  # a named pipe, <(a process): can be read once only
+            with path.open("rb") as pipe:
+                return _open_binary(pipe, path.stem, channels)
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise AudioError(f"{path}: found an empty file, expected audio")
+    except AudioError:
+        raise
+    except FileNotFoundError:
+        raise AudioError(f"{path}: no such file") from None
+    except PermissionError:
+        raise AudioError(f"{path}: no permission to read it") from None
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError:
+        raise AudioError(f"{str(path)!r}: no name of a file") from None
+    return AudioStream(_decoder(str(path), str(path)), path.stem, channels)
+
+
+def _open_binary(file: IO[bytes], uri: str, channels: str | int) -> AudioStream:
+    # libsndfile and ffmpeg want to seek, and know the length: what can't seek goes through a file on disk.
+    spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
+    try:
+        while data := file.read(1 << 20):
+            if isinstance(data, str):
+                raise AudioError(f"{uri}: found a text file object, expected a binary one")
+            spool.write(data)
+        spool.flush()
+        if spool.tell() == 0:
+            raise AudioError(f"{uri}: found no bytes, expected audio")
+        return AudioStream(_decoder(spool.name, uri), uri, channels, spool)
+    except BaseException:
+        spool.close()
+        raise
+
+
+def _decoder(path: str, name: str) -> Decoder:
+    import soundfile
+
+    try:
+        found = SoundFileDecoder(path, name)
+    except soundfile.LibsndfileError:
+        return FfmpegDecoder(path, name)
+    if not found.goes_on:
+        return found
+    if not is_installed():
+        logger.warning("%s: MP3 files joined end to end; the first is used (ffmpeg would read all)", name)
+        return found
+    found.close()
+    return FfmpegDecoder(path, name)

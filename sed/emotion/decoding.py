@@ -1,0 +1,225 @@
+"""Posteriors -> one emotion a frame: argmax, median, total variation, and Viterbi with a minimum duration.
+
+In: ``(frames, labels)`` posteriors of one stretch of one speaker's speech, 50 a second. Out: ``(frames,)``
+label numbers. All decoders stand behind `decode`; their knobs are in `DecoderOptions`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sed.errors import OptionError
+from sed.grid import seconds_to_frames
+
+FLOOR = 1e-5  # a posterior below this counts as this: one frame cannot forbid a label
+_AT_ONCE = 4096  # frames whose medians are taken together: bounds the memory
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """What the decoders can be told. The defaults were tuned on validation speakers
+    (benchmarks/tune_decoder.py).
+
+    method: ``viterbi`` (default), ``argmax``, ``median`` or ``tv``.
+    switch_cost: viterbi; what a change of emotion costs, in nats of frame log-posterior.
+    minimum_duration: viterbi; seconds that an emotion lasts at least, unless the stretch is shorter.
+    turn_discount: viterbi; factor on `switch_cost` where a new turn of the speaker begins (0 = free, 1 = as
+        anywhere): emotions tend to change between turns rather than within them.
+    memory: seconds of silence of a speaker after which his emotion is decoded afresh.
+    overlap_weight: weight of frames in which somebody else speaks too (0 = ignored, 1 = like any other).
+    median_window: median; seconds.
+    tv_weight: tv; the total variation of 1 (one full step) costs as much as this many frames of error.
+    """
+
+    method: str = "viterbi"
+    switch_cost: float = 24.0
+    minimum_duration: float = 0.3
+    turn_discount: float = 0.5
+    memory: float = 20.0
+    overlap_weight: float = 0.25
+    median_window: float = 3.0
+    tv_weight: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise OptionError(f"decoder {self.method!r}: expected one of {', '.join(METHODS)}")
+        for name in (
+            "switch_cost",
+            "minimum_duration",
+            "turn_discount",
+            "memory",
+            "median_window",
+            "tv_weight",
+        ):
+            if not getattr(self, name) >= 0:
+                raise OptionError(f"decoder option {name} is {getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.overlap_weight <= 1:
+            raise OptionError(f"decoder option overlap_weight is {self.overlap_weight}: expected 0 to 1")
+
+
+def decode(
+    posteriors: np.ndarray,
+    options: DecoderOptions | None = None,
+    turn_starts: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Label numbers ``(frames,)`` for `posteriors` ``(frames, labels)``.
+
+    `turn_starts` are the frames at which a new turn begins (viterbi makes a change cheaper there); `weights`
+    ``(frames,)`` from 0 to 1 says how much each frame counts (viterbi).
+
+    >>> p = np.full((100, 2), [0.9, 0.1]); p[40:45] = [0.2, 0.8]; p[70:] = [0.1, 0.9]
+    >>> [int(decode(p, DecoderOptions(method)).sum()) for method in ("argmax", "viterbi")]
+    [35, 30]
+    """
+    options = options or DecoderOptions()
+    if len(posteriors) == 0:
+        return np.zeros(0, np.intp)
+    starts = np.zeros(0, np.intp) if turn_starts is None else np.asarray(turn_starts, np.intp)
+    return METHODS[options.method](np.asarray(posteriors, np.float64), options, starts, weights)
+
+
+def _argmax(posteriors: np.ndarray, *_: object) -> np.ndarray:
+    return posteriors.argmax(1)
+
+
+def _median(posteriors: np.ndarray, options: DecoderOptions, *_: object) -> np.ndarray:
+    half = seconds_to_frames(options.median_window) // 2
+    padded = np.pad(posteriors, ((half, half), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
+    medians = [np.median(windows[i : i + _AT_ONCE], axis=-1) for i in range(0, len(windows), _AT_ONCE)]
+    return np.concatenate(medians).argmax(1)
+
+
+def _total_variation(posteriors: np.ndarray, options: DecoderOptions, *_: object) -> np.ndarray:
+    smooth = [total_variation(column, options.tv_weight) for column in posteriors.T]
+    return np.stack(smooth, 1).argmax(1)
+
+
+def total_variation(signal: np.ndarray, weight: float) -> np.ndarray:
+    """The exact minimiser of ``sum((x - signal)**2) / 2 + weight * sum(abs(diff(x)))``, in linear time.
+
+    The taut string: between the tubes ``cumsum(signal) - weight`` and ``+ weight`` the shortest path has the
+    wanted signal as its slope (Davies & Kovac, 2001). Its lower and upper hulls are kept as two queues that
+    start at the last fixed knot.
+
+    >>> total_variation(np.array([0., 0., 0., 1., 1., 1.]), 0.3).round(3)
+    array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
+    """
+    n = len(signal)
+    heights = np.concatenate([[0.0], np.cumsum(signal)])
+    low, high = heights - weight, heights + weight
+    low[0] = high[0] = heights[0]
+    low[n] = high[n] = heights[n]
+    low, high = low.tolist(), high.tolist()
+    upper: list[tuple[int, float]] = [(0, 0.0)]  # greatest convex minorant of the upper tube from the knot
+    lower: list[tuple[int, float]] = [(0, 0.0)]  # least concave majorant of the lower tube from the knot
+    knots: list[tuple[int, float]] = [(0, 0.0)]
+
+    for i in range(1, n + 1):
+        _extend(upper, (i, high[i]), convex=True)
+        _extend(lower, (i, low[i]), convex=False)
+        # The hulls cross: the string must touch one of them, and what lies before is settled.
+        while len(upper) > 1 and len(lower) > 1 and _slope(lower[0], lower[1]) > _slope(upper[0], upper[1]):
+            knot = upper[1] if upper[1][0] < lower[1][0] else lower[1]
+            knots.append(knot)
+            if knot is upper[1]:
+                del upper[0]
+                lower = _rebuild(knot, low, i, convex=False)
+            else:
+                del lower[0]
+                upper = _rebuild(knot, high, i, convex=True)
+    knots += upper[1:]
+    out = np.empty(n)
+    for left, right in itertools.pairwise(knots):
+        out[left[0] : right[0]] = _slope(left, right)
+    return out
+
+
+def _slope(a: tuple[int, float], b: tuple[int, float]) -> float:
+    return (b[1] - a[1]) / (b[0] - a[0])
+
+
+def _extend(hull: list[tuple[int, float]], point: tuple[int, float], convex: bool) -> None:
+    while len(hull) > 1:
+        before, new = _slope(hull[-2], hull[-1]), _slope(hull[-1], point)
+        if (new > before) if convex else (new < before):
+            break
+        hull.pop()
+    hull.append(point)
+
+
+def _rebuild(knot: tuple[int, float], tube: list[float], end: int, convex: bool) -> list[tuple[int, float]]:
+    hull = [knot]
+    for i in range(knot[0] + 1, end + 1):
+        _extend(hull, (i, tube[i]), convex)
+    return hull
+
+
+def _viterbi(
+    posteriors: np.ndarray, options: DecoderOptions, turn_starts: np.ndarray, weights: np.ndarray | None
+) -> np.ndarray:
+    """The best labelling under a price for each change and a minimum duration of every emotion.
+
+    A change into label ``c`` at frame ``s`` pays its price and commits to ``c`` for the minimum duration at
+    once; the score of such a jump comes from cumulative sums, so the cost is that of a plain Viterbi. A turn
+    shorter than the minimum may have an emotion of its own, and no change so late in a turn that it would
+    have to borrow its duration from the next one is made.
+    """
+    evidence = np.log(np.maximum(posteriors, FLOOR))
+    if weights is not None:
+        evidence = evidence * np.asarray(weights, np.float64)[:, None]
+    frames, labels = evidence.shape
+    edges = np.unique(np.concatenate([[0], turn_starts, [frames]]))
+    shortest = max(1, seconds_to_frames(options.minimum_duration))
+    price = np.full(frames + 1, float(options.switch_cost))
+    price[edges[1:-1]] = options.switch_cost * options.turn_discount
+    turn_end = np.repeat(edges[1:], np.diff(edges)).tolist()
+    jumps_to: dict[int, list[int]] = {}  # where a jump from the start of a short turn leads: to its end
+    for start, end in itertools.pairwise(edges.tolist()):
+        if end - start < shortest:
+            jumps_to.setdefault(end, []).append(start)
+    total = np.concatenate([np.zeros((1, labels)), np.cumsum(evidence, 0)])
+
+    # best[t]: score of the best labelling of frames [0, t) by its last label, which has lasted long enough.
+    best = np.full((frames + 1, labels), -np.inf)
+    came = np.zeros((frames + 1, labels), np.intp)  # length of the jump that led here, or 0: stayed
+    top, who = np.full(frames + 1, -np.inf), np.zeros(frames + 1, np.intp)  # over labels, of best
+    top[0] = price[0] = 0.0  # to begin with any emotion is free
+    first = min(shortest, int(edges[1]))
+    for t in range(first, frames + 1):
+        best[t] = best[t - 1] + evidence[t - 1] if t > first else -np.inf
+        starts = jumps_to.get(t, [])
+        if t >= shortest and turn_end[t - shortest] >= t:
+            starts = [*starts, t - shortest]
+        for s in starts:
+            jump = top[s] - price[s] + total[t] - total[s]
+            better = jump > best[t]
+            best[t][better] = jump[better]
+            came[t][better] = t - s
+        who[t] = best[t].argmax()
+        top[t] = best[t][who[t]]
+
+    out = np.empty(frames, np.intp)
+    t, label = frames, int(who[frames])
+    while t > 0:
+        if length := int(came[t][label]):
+            out[t - length : t] = label
+            t -= length
+            label = int(who[t])
+        else:
+            out[t - 1] = label
+            t -= 1
+    return out
+
+
+METHODS: dict[str, Callable[..., np.ndarray]] = {
+    "viterbi": _viterbi,
+    "argmax": _argmax,
+    "median": _median,
+    "tv": _total_variation,
+}

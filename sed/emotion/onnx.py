@@ -1,0 +1,113 @@
+"""`OnnxTagger`: frame posteriors from an ONNX file, with no torch.
+
+The file takes ``waves (batch, samples)`` float32 at 16 kHz and gives ``posteriors (batch, frames,
+labels)``. A card in its metadata (property ``sed``, JSON) names the labels, the frame rate and the window,
+so a file that ``sed-export`` wrote needs nothing beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sed.errors import ModelError, OptionError
+from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count, samples_to_seconds
+
+CARD_PROPERTY = "sed"
+BUNDLED = Path(__file__).resolve().parent.parent / "models" / "emotion-compact.onnx"
+
+
+class OnnxTagger:
+    """A `sed.emotion.tagger.Tagger` in an ONNX file with a card.
+
+    `path` is the file, `threads` how many CPU threads it may use. `card` holds everything the file says about
+    itself (name, licence, origin, ...). Raises `ModelError` where the file is missing, damaged, or not a
+    tagger's, and `OptionError` where `threads` is not positive.
+
+    >>> tagger = OnnxTagger.bundled()
+    >>> tagger.labels
+    ('neutral', 'happy', 'angry', 'sad')
+    >>> tagger.posteriors(np.zeros((2, 16000), np.float32)).shape
+    (2, 50, 4)
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        import onnxruntime
+
+        self.path = Path(path)
+        if threads < 1:
+            raise OptionError(f"a tagger with {threads} threads: expected at least 1")
+        if not self.path.is_file():
+            raise ModelError(f"no emotion model at {self.path}: expected an ONNX file")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(self.path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+            raise ModelError(f"{self.path} is not a model that onnxruntime can read: {error}") from error
+        self.card = _read_card(self.path, self._session)
+        self.labels: tuple[str, ...] = tuple(self.card["labels"])
+        self.frame_rate: int = self.card["frame_rate"]
+        self.window: int = self.card["window"]
+        self.longest: int = self.card.get("longest", self.window)
+        """The longest piece that the model takes at once, samples."""
+
+    @classmethod
+    def bundled(cls, threads: int = 1) -> OnnxTagger:
+        """The tagger that comes with the package: `sed/models/emotion-compact.onnx`."""
+        return cls(BUNDLED, threads)
+
+    def posteriors(self, waves: np.ndarray) -> np.ndarray:
+        """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
+
+        Raises `OptionError` on another shape, on no samples, and on more than `longest`.
+        """
+        waves = np.ascontiguousarray(waves, np.float32)
+        if waves.ndim != 2 or waves.shape[1] == 0:
+            raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
+        if waves.shape[1] > self.longest:
+            raise OptionError(
+                f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
+                f" {samples_to_seconds(self.longest)} s; give longer audio in windows"
+            )
+        # One at a time: an int8 graph scales activations over the whole batch, so together the items would
+        # change each other's posteriors. On a CPU a batch would be hardly faster.
+        result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
+        for row, wave in enumerate(waves):
+            (result[row : row + 1],) = self._session.run(["posteriors"], {"waves": wave[None]})
+        return result
+
+
+def _read_card(path: Path, session: Any) -> dict[str, Any]:
+    """The card of a tagger's file, checked; `ModelError` where it is no tagger's."""
+    inputs = [node.name for node in session.get_inputs()]
+    outputs = [node.name for node in session.get_outputs()]
+    if inputs != ["waves"] or outputs != ["posteriors"]:
+        raise ModelError(
+            f"{path} is not an emotion tagger: found inputs {inputs} and outputs {outputs},"
+            " expected 'waves' and 'posteriors'"
+        )
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_PROPERTY)
+    if text is None:
+        raise ModelError(f"{path} has no card: expected metadata {CARD_PROPERTY!r}, as sed-export writes")
+    try:
+        card = json.loads(text)
+        labels, rate, window = card["labels"], card["frame_rate"], card["window"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the card of {path} is damaged: {error!r}") from error
+    if not (isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels)):
+        raise ModelError(f"{path}: found labels {labels!r}, expected a list of at least two names")
+    if rate != FRAME_RATE or not isinstance(window, int) or window <= 0 or window % HOP:
+        raise ModelError(
+            f"{path}: found {rate!r} frames a second and a window of {window!r} samples, expected"
+            f" {FRAME_RATE} frames and a positive multiple of {HOP} samples at {SAMPLE_RATE} Hz"
+        )
+    return card

@@ -1,0 +1,33 @@
+"""The `Tagger` protocol: 16 kHz mono audio in, posteriors of every emotion for every 20 ms frame out."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Tagger(Protocol):
+    """A frame-level emotion classifier.
+
+    Taggers keep no state between calls and are deterministic; windows and their overlap are the caller's
+    business (`sed.emotion.windows`).
+    """
+
+    labels: tuple[str, ...]
+    """Emotion names, in the order of the last axis of the posteriors."""
+
+    frame_rate: int
+    """Posteriors a second; 50 (`sed.grid.FRAME_RATE`)."""
+
+    window: int
+    """Samples of audio the tagger wants to hear at once, a multiple of `sed.grid.HOP` (80,000 is 5 s)."""
+
+    def posteriors(self, waves: np.ndarray) -> np.ndarray:
+        """Posteriors of a batch of equally long pieces of audio.
+
+        `waves` is ``(batch, samples)`` float32 at 16 kHz, full scale 1. Returns ``(batch, frames, labels)``
+        float32 with rows that sum to 1, where ``frames = ceil(samples / 320)``.
+        """
+        ...

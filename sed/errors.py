@@ -1,0 +1,34 @@
+"""The package's exceptions: each says in one sentence what was found and what was expected.
+
+Everything `sed` raises on bad input derives from `SedError`, so one `except` at the border is enough.
+"""
+
+from __future__ import annotations
+
+
+class SedError(Exception):
+    """Base of every error that `sed` raises on purpose; its text is one sentence for a person."""
+
+
+class AudioError(SedError, ValueError):
+    """The audio cannot be used: not audio, truncated, empty, not finite, no such channel."""
+
+
+class FormatError(SedError, ValueError):
+    """An annotation file cannot be read, or a result cannot be written in a format."""
+
+
+class ModelError(SedError, ValueError):
+    """A model file is missing, damaged, or not of the expected kind."""
+
+
+class OptionError(SedError, ValueError):
+    """An option has a value that makes no sense."""
+
+
+class DeviceError(SedError, OSError):
+    """A microphone cannot be opened, or was lost."""
+
+
+class MissingDependencyError(SedError, ImportError):
+    """An optional package or program is needed and not installed; the text says how to install it."""

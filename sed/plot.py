@@ -1,0 +1,156 @@
+"""A picture of a reference above a hypothesis: two annotations in, a matplotlib figure or image file out.
+
+Each side has a lane for each speaker (one lane where speakers are not named); colours are emotions, from
+`sed.palette`, and what is wide enough has its name written on it. Speakers of the hypothesis come in the
+order of the reference's speakers that they agree with for the longest time. A strip at the bottom is black
+where the emotions of the two differ. Needs matplotlib (extra ``score``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sed.errors import MissingDependencyError, OptionError
+from sed.palette import colour, ink
+from sed.result import Diarization, Segment
+from sed.scoring.assignment import best_pairs
+from sed.scoring.confusion import label_order
+from sed.scoring.intervals import cells, support, sweep
+from sed.scoring.spans import Spans
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+LETTER = 0.065  # inches that a letter of a label takes
+
+
+def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neutral") -> Figure:
+    """A figure of `reference` above `hypothesis` on one time axis, in seconds.
+
+    Raises `MissingDependencyError` without matplotlib.
+
+    >>> a = Diarization("call", 10.0, [Segment(1, 4, "ann", "happy"), Segment(4, 9, "bob", "sad")])
+    >>> [text.get_text() for text in plot(a, a).axes[0].get_yticklabels()]
+    ['ann', 'bob', 'ann', 'bob', 'differ']
+    """
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise MissingDependencyError("a plot needs matplotlib: pip install 'sed[score]'") from error
+
+    end = max(*(end for d in (reference, hypothesis) for end in (d.duration, Spans.of(d).end)), 1e-3)
+    mine, theirs = _lanes(reference), _lanes(hypothesis)
+    theirs = _aligned(reference, hypothesis, mine, theirs)
+    count = len(mine) + len(theirs)
+    width = min(40.0, max(8.0, 0.12 * end))
+    figure = Figure(figsize=(width, 1.3 + 0.42 * (count + 1.4)), layout="constrained")
+    axes = figure.add_subplot()
+
+    places = [*range(len(mine)), *(len(mine) + 0.4 + n for n in range(len(theirs)))]
+    inch = (width - 1.2) / end  # inches a second, about
+    for side, lanes, start in ((reference, mine, 0), (hypothesis, theirs, len(mine))):
+        for number, name in enumerate(lanes):
+            own = [s for s in side if s.speaker == name]
+            _draw(axes, own, places[start + number], inch)
+    bottom = (places[-1] if places else 0) + 1.0
+    differing = _differences(reference, hypothesis, end, neutral)
+    axes.broken_barh([(a, b - a) for a, b in differing], (bottom - 0.2, 0.4), color="#000000", linewidth=0)
+    axes.axhline(len(mine) - 0.3, color="#888888", linewidth=0.8)
+
+    axes.set_yticks([*places, bottom], [*map(_named, mine), *map(_named, theirs), "differ"])
+    axes.set_ylim(bottom + 0.5, -0.6)
+    axes.set_xlim(0, end)
+    axes.set_xlabel("time (s)")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    right: Any = {"transform": axes.get_yaxis_transform(), "rotation": 90, "va": "center", "color": "#555555"}
+    for text, low, lanes in (("reference", 0.0, mine), ("hypothesis", len(mine) + 0.4, theirs)):
+        axes.text(1.005, low + (len(lanes) - 1) / 2, text, fontsize=8, clip_on=False, **right)
+    emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
+    shown = [label for label in label_order(emotions, neutral) if label in emotions]
+    axes.set_title(reference.uri, loc="left", fontsize=10)
+    if shown:
+        patches = [Patch(facecolor=colour(label), label=label) for label in shown]
+        columns = min(len(shown), 6)
+        figure.legend(handles=patches, loc="outside upper right", ncols=columns, frameon=False, fontsize=8)
+    return figure
+
+
+def save_plot(
+    reference: Diarization, hypothesis: Diarization, path: str | Path, *, neutral: str = "neutral"
+) -> None:
+    """Write the figure of `plot` to `path`: PNG, SVG or PDF by its suffix.
+
+    Raises `OptionError` on other suffixes and where the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise OptionError(f"plot to {path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    figure = plot(reference, hypothesis, neutral=neutral)
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=150)
+        temporary.replace(path)
+    except OSError as error:
+        raise OptionError(f"plot to {path}: cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _named(lane: str | None) -> str:
+    return lane if lane is not None else "anyone"
+
+
+def _lanes(side: Diarization) -> list[str | None]:
+    """Speakers in the order in which they first speak; None for segments that name none."""
+    return list(dict.fromkeys(segment.speaker for segment in side)) or [None]
+
+
+def _aligned(
+    reference: Diarization,
+    hypothesis: Diarization,
+    mine: Sequence[str | None],
+    theirs: Sequence[str | None],
+) -> list[str | None]:
+    """`theirs` in the order of their partners in `mine`; those without one last."""
+    here = [support([(s.start, s.end) for s in reference if s.speaker == name]) for name in mine]
+    there = [support([(s.start, s.end) for s in hypothesis if s.speaker == name]) for name in theirs]
+    end = max(Spans.of(reference).end, Spans.of(hypothesis).end)
+    scored = cells(here, there, np.array([[0.0, end]]), np.empty((0, 2)))
+    weights = scored.reference.astype(float).T @ (scored.widths[:, None] * scored.hypothesis)
+    order = [column for _, column in best_pairs(weights)]
+    return [theirs[n] for n in (*order, *(n for n in range(len(theirs)) if n not in order))]
+
+
+def _draw(axes: Axes, segments: Sequence[Segment], place: float, inch: float) -> None:
+    for segment in segments:
+        paint = colour(segment.emotion)
+        bar: Any = [(segment.start, segment.duration)]
+        axes.broken_barh(bar, (place - 0.38, 0.76), color=paint, edgecolor="#ffffff", linewidth=0.5)
+        text = segment.emotion or ""
+        if text and segment.duration * inch > LETTER * len(text):
+            middle = (segment.start + segment.end) / 2
+            axes.text(
+                middle, place, text, ha="center", va="center", fontsize=7, color=ink(paint), clip_on=True
+            )
+
+
+def _differences(reference: Diarization, hypothesis: Diarization, end: float, neutral: str) -> np.ndarray:
+    """Stretches ``(n, 2)`` in which the emotions of the two differ, gaps being neutral."""
+    here, there = (Spans.of(side).by_emotion() for side in (reference, hypothesis))
+    names = label_order([*here, *there], neutral)
+    nothing, size = np.empty((0, 2)), len(names)
+    both = [side.get(label, nothing) for side in (here, there) for label in names]
+    edges, active = sweep([*both, np.array([[0.0, end]])])
+    truth, claimed = active[:, :size], active[:, size : 2 * size]
+    for side in (truth, claimed):
+        side[:, 0] |= ~side.any(1)
+    wrong = (truth != claimed).any(1)
+    return support(np.stack([edges[:-1][wrong], edges[1:][wrong]], 1))

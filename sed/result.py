@@ -1,0 +1,161 @@
+"""What comes out: `Segment` (one person, one emotion, one stretch of time) and `Diarization` (a recording).
+
+Times are seconds from the start of the recording. Both are immutable and compare by value. The order of the
+labels is the tagger's; for the bundled one it is ``neutral happy angry sad``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sed.errors import FormatError
+from sed.grid import FRAME_RATE
+
+if TYPE_CHECKING:
+    from pyannote.core import Annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time in which one speaker shows one emotion.
+
+    `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None where the source does
+    not say (a plain RTTM has no emotions, ZED no speakers). `confidence` is the mean posterior of `emotion`
+    over the segment, 0 to 1, or None. `probabilities` maps every label to its mean posterior; empty where
+    unknown. Segments are ordered by start, end, speaker, emotion.
+
+    Raises `FormatError` on times that are not finite, negative, or not in order.
+
+    >>> Segment(1.0, 2.5, "spk00", "angry", 0.8).duration
+    1.5
+    """
+
+    start: float
+    end: float
+    speaker: str | None = None
+    emotion: str | None = None
+    confidence: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
+            raise FormatError(
+                f"segment from {self.start} to {self.end} s: expected finite times with 0 <= start < end"
+            )
+
+    @property
+    def duration(self) -> float:
+        """Seconds from start to end."""
+        return self.end - self.start
+
+    @property
+    def _key(self) -> tuple[float, float, str, str]:
+        return (self.start, self.end, self.speaker or "", self.emotion or "")
+
+    def __lt__(self, other: Segment) -> bool:
+        return self._key < other._key
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; unknown values are left out."""
+        row: dict[str, Any] = {"start": self.start, "end": self.end}
+        for name in ("speaker", "emotion", "confidence"):
+            if (value := getattr(self, name)) is not None:
+                row[name] = value
+        if self.probabilities:
+            row["probabilities"] = dict(self.probabilities)
+        return row
+
+
+@dataclass(frozen=True, eq=False)
+class Diarization:
+    """Who felt what, and when, in one recording. Time where nobody speaks has no segment.
+
+    `uri` names the recording (a file's stem); `duration` is its length in seconds; `segments` are ordered and
+    those of two speakers may overlap. `labels` are the emotions that the tagger tells apart. `posteriors` is
+    ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames a second over the whole recording
+    (silence included), or None for an annotation that was read from a file. Iterating gives the segments.
+
+    >>> d = Diarization("call", 4.0, [Segment(2, 3, "b", "sad"), Segment(0, 2.5, "a", "happy")])
+    >>> [s.speaker for s in d], d.speaker_names
+    (['a', 'b'], ('a', 'b'))
+    >>> print(d.emotions)
+    [ 00:00:00.000 -->  00:00:02.500] a happy
+    [ 00:00:02.000 -->  00:00:03.000] b sad
+    """
+
+    uri: str
+    duration: float
+    segments: Sequence[Segment]
+    labels: tuple[str, ...] = ()
+    posteriors: np.ndarray | None = field(default=None, repr=False)
+    frame_rate: int = FRAME_RATE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", tuple(sorted(self.segments)))
+        object.__setattr__(self, "labels", tuple(self.labels))
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Diarization):
+            return NotImplemented
+        same = (self.uri, self.duration, self.segments, self.labels) == (
+            other.uri,
+            other.duration,
+            other.segments,
+            other.labels,
+        )
+        if self.posteriors is None or other.posteriors is None:
+            return same and self.posteriors is other.posteriors
+        return same and np.array_equal(self.posteriors, other.posteriors)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def speaker_names(self) -> tuple[str, ...]:
+        """Distinct speakers, sorted."""
+        return tuple(sorted({s.speaker for s in self.segments if s.speaker is not None}))
+
+    @cached_property
+    def speakers(self) -> Annotation:
+        """Who speaks when: a `pyannote.core.Annotation` with speakers as labels, emotions joined up."""
+        return self._annotation(lambda s: s.speaker).support()
+
+    @cached_property
+    def emotions(self) -> Annotation:
+        """What is felt when: a `pyannote.core.Annotation` with emotions as labels, speakers as tracks."""
+        return self._annotation(lambda s: s.emotion)
+
+    def _annotation(self, label_of: Any) -> Annotation:
+        from pyannote.core import Annotation
+        from pyannote.core import Segment as Interval
+
+        annotation = Annotation(uri=self.uri)
+        for number, segment in enumerate(self.segments):
+            if (label := label_of(segment)) is None:
+                continue
+            interval = Interval(segment.start, segment.end)
+            track: Any = segment.speaker if segment.speaker is not None else number
+            if annotation.has_track(interval, track):  # one speaker, two emotions at once: an odd reference
+                track = f"{track}/{number}"
+            annotation[interval, track] = label
+        return annotation
+
+    @classmethod
+    def from_dicts(
+        cls, uri: str, duration: float, rows: Iterable[Mapping[str, Any]], labels: Sequence[str] = ()
+    ) -> Diarization:
+        """The inverse of `Segment.to_dict` for each of `rows`."""
+        names = ("start", "end", "speaker", "emotion", "confidence", "probabilities")
+        segments = [Segment(**{k: row[k] for k in names if row.get(k) is not None}) for row in rows]
+        return cls(uri, duration, segments, tuple(labels))

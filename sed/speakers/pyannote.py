@@ -1,0 +1,237 @@
+"""`PyannoteDiarizer`: the speaker diarization pipeline of pyannote.audio 4, with local or hub models.
+
+In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid. pyannote.audio wants the whole recording at
+once, so memory grows with its length (64 kB a second), and it is slower by far than the default; it is here for
+its own pretrained pipelines, and for comparison on equal weights.
+
+Nothing is fetched unless a name asks for the hub, and not even then if ``HF_HUB_OFFLINE`` is set; pyannote's
+telemetry is switched off.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sed.errors import MissingDependencyError, ModelError
+from sed.grid import SAMPLE_RATE, frame_count, seconds_to_frames
+from sed.speakers.bounds import speaker_bounds
+from sed.speakers.embedding import FEATURE_HOP, SpeakerEmbedding, filter_bank
+from sed.speakers.smoothing import turns_of
+from sed.speakers.turns import Turns
+from sed.speech.segmentation import LOCAL_SPEAKERS, WINDOW, Segmentation
+
+logger = logging.getLogger("sed.speakers.pyannote")
+
+# Of pyannote's agglomerative clustering behind CAM++: tuned on AMI clips of part train and on conversations mixed
+# from `train` speakers (benchmarks/diarization.py --tune-peer); the other numbers are pyannote's own.
+THRESHOLD = 0.7
+SMALLEST_CLUSTER = 12
+
+
+def import_pyannote() -> None:
+    """Import pyannote.audio with its telemetry off. Raises `MissingDependencyError` where it is missing."""
+    from sed._torchaudio import allow_missing_extension
+
+    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+    allow_missing_extension()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # about torchcodec, which only reads files, and we hand over samples
+            import pyannote.audio  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"diarizer 'pyannote' needs pyannote.audio, which does not import ({error}): pip install 'sed[pyannote]'"
+        ) from error
+
+
+class PyannoteDiarizer:
+    """A pipeline of pyannote.audio as a `sed` diarizer.
+
+    model: the folder or hub name of a whole pipeline (``pyannote/speaker-diarization-community-1``), or the
+        folder of a segmentation model, which then works with CAM++. None: pyannote's pipeline on the bundled
+        segmentation-3.0 and CAM++.
+    speakers, min_speakers, max_speakers: how many people speak. threads: processor threads, for torch too.
+    threshold: cosine distance up to which clusters are joined, where CAM++ is used.
+
+    Raises `MissingDependencyError` without pyannote.audio, `ModelError` where a model cannot be loaded,
+    `OptionError` on numbers that make no sense.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        threads: int = 1,
+        threshold: float = THRESHOLD,
+    ) -> None:
+        low, high = speaker_bounds(speakers, min_speakers, max_speakers)
+        self.bounds = {"min_speakers": low, "max_speakers": high}
+        import_pyannote()
+        import torch
+
+        torch.set_num_threads(threads)
+        if model is None:
+            self.pipeline = pipeline_with_campplus(bundled_segmentation(threads), threads, threshold)
+        elif (local := Path(model)).exists() and not is_pipeline(local):
+            self.pipeline = pipeline_with_campplus(str(local), threads, threshold)
+        else:
+            self.pipeline = load_pipeline(model)
+
+    def begin(self) -> PyannoteSession:
+        """Start on a new recording."""
+        return PyannoteSession(self)
+
+
+class PyannoteSession:
+    """One recording for a `PyannoteDiarizer`; keeps all of it until `close`."""
+
+    def __init__(self, diarizer: PyannoteDiarizer) -> None:
+        self._diarizer = diarizer
+        self._blocks = [np.zeros(0, np.float32)]
+
+    def push(self, samples: np.ndarray) -> None:
+        """Take the next ``(n,)`` float32 samples at 16 kHz."""
+        self._blocks.append(np.array(samples, np.float32))
+
+    def close(self) -> Turns:
+        """The turns of everything pushed."""
+        import torch
+
+        samples = np.concatenate(self._blocks)
+        self._blocks = []
+        frames = frame_count(len(samples))
+        if not len(samples):
+            return turns_of(np.zeros((0, 0), bool))
+        file = {"uri": "recording", "waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about short recordings; the bounds are documented as wishes
+            output = self._diarizer.pipeline(file, **self._diarizer.bounds)
+        annotation = getattr(output, "speaker_diarization", output)
+        names = annotation.labels()
+        active = np.zeros((frames, len(names)), bool)
+        for interval, _, name in annotation.itertracks(yield_label=True):
+            start, end = seconds_to_frames(max(0.0, interval.start)), seconds_to_frames(interval.end)
+            active[start:end, names.index(name)] = True
+        return turns_of(active)
+
+
+def is_pipeline(path: Path) -> bool:
+    """Whether a folder or YAML file describes a whole pipeline rather than one model."""
+    file = path / "config.yaml" if path.is_dir() else path
+    if file.suffix not in (".yaml", ".yml") or not file.is_file():
+        return False
+    return any(line.startswith("pipeline:") for line in file.read_text("utf-8").splitlines())
+
+
+def load_pipeline(model: str | Path) -> Any:
+    """A whole pipeline, by folder or hub name. Raises `ModelError` where that fails."""
+    from pyannote.audio import Pipeline
+
+    try:
+        pipeline = Pipeline.from_pretrained(model)
+    except Exception as error:  # whatever the hub, YAML, torch or the pipeline itself may raise
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"{model}: pyannote.audio cannot load this pipeline ({first})") from error
+    if pipeline is None:
+        raise ModelError(
+            f"{model}: pyannote.audio finds no such pipeline, or the hub wants an account for it"
+        )
+    return pipeline
+
+
+def pipeline_with_campplus(segmentation: Any, threads: int, threshold: float) -> Any:
+    """pyannote's pipeline with a segmentation model of its own kind, CAM++ and agglomerative clustering."""
+    from pyannote.audio import Audio
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
+    from pyannote.audio.pipelines.clustering import AgglomerativeClustering
+
+    try:
+        # The oracle needs no embedding model, which would come from the hub; nor is the PLDA ever used.
+        pipeline = SpeakerDiarization(
+            segmentation=segmentation,
+            clustering="OracleClustering",
+            plda=object.__new__(PLDA),
+            embedding_exclude_overlap=True,
+            segmentation_batch_size=4,
+        )
+    except Exception as error:  # whatever torch or YAML may raise on a damaged model
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"{segmentation}: pyannote.audio cannot load this model ({first})") from error
+    pipeline.klustering = "AgglomerativeClustering"
+    pipeline._embedding = CampplusForPyannote(threads)
+    pipeline._audio = Audio(sample_rate=SAMPLE_RATE, mono="downmix")
+    pipeline.clustering = AgglomerativeClustering(metric="cosine")
+    pipeline._expects_num_speakers = False
+    pipeline.instantiate(
+        {
+            "segmentation": {"min_duration_off": 0.0},
+            "clustering": {
+                "method": "centroid",
+                "min_cluster_size": SMALLEST_CLUSTER,
+                "threshold": threshold,
+            },
+        }
+    )
+    return pipeline
+
+
+class CampplusForPyannote:
+    """CAM++ in the form that pyannote's pipeline asks of an embedding: whole windows with masks."""
+
+    sample_rate = SAMPLE_RATE
+    metric = "cosine"
+    min_num_samples = SAMPLE_RATE // 5
+
+    def __init__(self, threads: int = 1, embedding: SpeakerEmbedding | None = None) -> None:
+        self._embedding = embedding or SpeakerEmbedding(threads=threads)
+        self.dimension = self._embedding.dimension
+
+    def __call__(self, waveforms: Any, masks: Any) -> np.ndarray:
+        """Embeddings ``(batch, dimension)`` of the masked parts ``(batch, frames)`` of ``(batch, 1, samples)``;
+        NaN where a mask leaves next to nothing."""
+        found = np.full((len(waveforms), self.dimension), np.nan, np.float32)
+        for row, (wave, mask) in enumerate(zip(waveforms.numpy()[:, 0], masks.numpy(), strict=True)):
+            if mask.sum() * len(wave) / len(mask) < self.min_num_samples:
+                continue
+            features = filter_bank(wave)
+            middle = (np.arange(len(features)) + 0.5) * FEATURE_HOP
+            chosen = mask[(middle * len(mask) / len(wave)).astype(int)] > 0
+            found[row] = self._embedding(features[chosen])
+        return found
+
+
+def bundled_segmentation(threads: int) -> Any:
+    """The bundled ONNX segmentation-3.0 in the shape of a pyannote model."""
+    import torch
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from pyannote.audio.models.segmentation import PyanNet
+
+    network = Segmentation(threads=threads)
+
+    class Bundled(PyanNet):
+        """Has pyannote's own network's geometry, and gets its numbers from onnxruntime."""
+
+        def forward(self, waveforms: Any) -> Any:  # type: ignore[override]
+            return torch.from_numpy(np.log(network.powerset(waveforms.numpy()[:, 0]) + 1e-12))
+
+    model = Bundled(sincnet={"stride": 10}, lstm={"hidden_size": 128, "num_layers": 4})
+    model.specifications = Specifications(
+        problem=Problem.MONO_LABEL_CLASSIFICATION,
+        resolution=Resolution.FRAME,
+        duration=WINDOW / SAMPLE_RATE,
+        classes=[f"speaker#{number + 1}" for number in range(LOCAL_SPEAKERS)],
+        powerset_max_classes=2,
+        permutation_invariant=True,
+    )
+    return model

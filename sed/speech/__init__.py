@@ -1,0 +1,1 @@
+"""Is anyone speaking: segmentation (default), WebRTC and Silero voice activity detection."""
