@@ -1,0 +1,171 @@
+"""Annotation files: one small module a format, behind one registry.
+
+`write` and `read` pick the format by suffix, or by name (`names`). Files are written whole or not at all.
+
+>>> from sed.result import Diarization, Segment
+>>> result = Diarization("call", 9.0, [Segment(5, 8, "spk00", "angry", 0.71)])
+>>> import sys; write(result, sys.stdout, "rttm")
+SPEAKER call 1 5.000 3.000 angry <NA> spk00 0.71 <NA>
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+from sed.errors import FormatError, OptionError
+from sed.formats import audacity, csv, eaf, emotionml, json, rttm, seglst, speechbrain, textgrid, webvtt
+from sed.formats.files import load_text, save_text
+from sed.formats.kind import Format
+from sed.formats.uem import read_uem
+from sed.result import Diarization
+
+_FORMATS: dict[str, Format] = {
+    kind.name: kind
+    for kind in (
+        rttm.FORMAT,
+        json.FORMAT,
+        json.LINES,
+        seglst.FORMAT,
+        csv.FORMAT,
+        audacity.FORMAT,
+        textgrid.FORMAT,
+        webvtt.FORMAT,
+        eaf.FORMAT,
+        emotionml.FORMAT,
+        speechbrain.FORMAT,
+        speechbrain.ZED,
+    )
+}
+__all__ = ["format_of", "names", "read", "read_all", "read_uem", "readable", "suffix", "write"]
+
+
+def names() -> tuple[str, ...]:
+    """The formats that can be written."""
+    return tuple(name for name, kind in _FORMATS.items() if kind.dump)
+
+
+def readable() -> tuple[str, ...]:
+    """The formats that can be read."""
+    return tuple(name for name, kind in _FORMATS.items() if kind.parse)
+
+
+def suffix(name: str) -> str:
+    """The suffix of files of format `name`, with its dot. Raises `OptionError` for an unknown name."""
+    return _kind(name).suffixes[0]
+
+
+def format_of(path: str | PathLike[str]) -> str:
+    """The format that the suffix of `path` stands for; the longest suffix counts.
+
+    Raises `FormatError` for a suffix of no format.
+
+    >>> format_of("a.rttm"), format_of("a.json"), format_of("a.seglst.json")
+    ('rttm', 'json', 'seglst')
+    """
+    name = Path(path).name.lower()
+    for kind in _FORMATS.values():
+        if name in kind.file_names:
+            return kind.name
+    matches = [(len(s), kind.name) for kind in _FORMATS.values() for s in kind.suffixes if name.endswith(s)]
+    if not matches:
+        known = ", ".join(sorted({s for kind in _FORMATS.values() for s in kind.suffixes}))
+        raise FormatError(f"{path}: no format has this suffix, expected one of {known}")
+    return max(matches)[1]
+
+
+def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], format: str | None = None) -> None:
+    """Write a result to a path, or to ``"-"`` (standard output) or an open file (which need a `format`).
+
+    A file appears whole or not at all. Raises `FormatError` where the format cannot hold the result or the
+    file cannot be written, and `OptionError` for an unknown or missing format.
+    """
+    if isinstance(target, str | PathLike) and target != "-":
+        text = _dump(diarization, format or format_of(target))
+        save_text(text, target)
+        return
+    if format is None:
+        raise OptionError(f"no format for a stream: expected one of {', '.join(names())}")
+    stream: Any = sys.stdout if target == "-" else target
+    text = _dump(diarization, format)
+    stream.write(text.encode() if _is_binary(stream) else text)
+
+
+def _is_binary(stream: Any) -> bool:
+    return isinstance(stream, io.RawIOBase | io.BufferedIOBase) or "b" in str(getattr(stream, "mode", ""))
+
+
+def read(
+    source: str | PathLike[str] | IO[str],
+    format: str | None = None,
+    *,
+    uri: str | None = None,
+    duration: float | None = None,
+) -> Diarization:
+    """The one recording in a file; `uri` picks one of several.
+
+    A file that names none is a recording in which nothing happens. `duration` (seconds) is for formats that do
+    not state it: in them a recording ends with its last segment. Raises `FormatError` where there are several,
+    where a segment ends after `duration`, and as `read_all` does.
+    """
+    found = read_all(source, format)
+    place = str(source) if isinstance(source, str | PathLike) else "stream"
+    listed = ", ".join(d.uri for d in found[:5]) + (", ..." if len(found) > 5 else "")
+    if uri is not None and found:
+        found = [d for d in found if d.uri == uri]
+        if not found:
+            raise FormatError(f"{place}: found {listed}, expected {uri}")
+    if len(found) > 1:
+        raise FormatError(
+            f"{place}: found {len(found)} recordings ({listed}), expected one (read_all reads several)"
+        )
+    if not found:
+        kind = _kind(format or format_of(place))
+        found = [
+            Diarization(uri or ("stream" if place in ("-", "stream") else kind.uri(Path(place))), 0.0, [])
+        ]
+    result = found[0]
+    if duration is None:
+        return result
+    if (end := max((s.end for s in result), default=0.0)) > duration + 0.001:
+        raise FormatError(f"{place}: found a segment that ends at {end:g} s, expected at most {duration:g} s")
+    return replace(result, duration=duration)
+
+
+def read_all(source: str | PathLike[str] | IO[str], format: str | None = None) -> list[Diarization]:
+    """Every recording in a file, in order.
+
+    `source` is a path, or ``"-"`` (standard input) or an open text file (which need a `format`). A recording
+    that the format gives no name is named after the file. Raises `FormatError` where the file cannot be read,
+    is of no known format or breaks its rules; the text names file and line.
+    """
+    if isinstance(source, str | PathLike) and source != "-":
+        text, path = load_text(source), Path(source)
+        kind = _kind(format or format_of(path))
+        if kind.name == "json" and format is None:
+            kind = _FORMATS[json.what_is(text, str(path))]
+    else:
+        if format is None:
+            raise OptionError(f"no format for a stream: expected one of {', '.join(readable())}")
+        stream: Any = sys.stdin if source == "-" else source
+        text, path, kind = stream.read(), Path("stream"), _kind(format)
+    if kind.parse is None:
+        raise FormatError(f"{path}: {kind.name} is only written, expected one of {', '.join(readable())}")
+    return kind.parse(text, path)
+
+
+def _kind(name: str) -> Format:
+    if name not in _FORMATS:
+        raise OptionError(f"format {name!r}: expected one of {', '.join(_FORMATS)}")
+    return _FORMATS[name]
+
+
+def _dump(diarization: Diarization, format: str) -> str:
+    kind = _kind(format)
+    if kind.dump is None:
+        raise OptionError(f"format {format} is only read: expected one of {', '.join(names())}")
+    return kind.dump(diarization)

@@ -1,0 +1,49 @@
+"""Audacity labels: ``start<TAB>end<TAB>label``; the label is ``speaker: emotion``.
+
+Where one of the two is not known it reads ``<NA>``, but for an emotion alone: that is a label by itself, as
+people write it by hand. Point labels have no duration and are passed over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sed.errors import FormatError
+from sed.formats.kind import Format, name, number, one_line
+from sed.result import Diarization, Segment
+
+
+def _dump(diarization: Diarization) -> str:
+    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{_label(s)}\n" for s in diarization)
+
+
+def _label(segment: Segment) -> str:
+    emotion = one_line(segment.emotion)
+    return emotion if segment.speaker is None else f"{one_line(segment.speaker)}: {emotion}"
+
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    segments = []
+    for count, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.startswith("\\"):  # a backslash begins Audacity's line of frequencies
+            continue
+        fields = line.split("\t")
+        where = f"{path}, line {count}"
+        if len(fields) != 3:
+            raise FormatError(
+                f"{where}: found {len(fields)} fields, expected start, end and label with tabs between"
+            )
+        start, end = number(fields[0], where, "start"), number(fields[1], where, "end")
+        if start == end:
+            continue
+        speaker, _, emotion = fields[2].strip().rpartition(": ")
+        try:
+            segments.append(
+                Segment(start, end, name(speaker, where, "speaker"), name(emotion, where, "emotion"))
+            )
+        except FormatError as error:
+            raise FormatError(f"{where}: {error}") from None
+    return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
+
+
+FORMAT = Format("audacity", (".txt", ".audacity"), _dump, _parse)

@@ -1,0 +1,103 @@
+"""CSV with audformat's segmented index (``file,start,end``), then speaker, emotion, confidence and a column a label.
+
+Times are pandas time deltas (``0 days 00:00:01.500000``), as audformat, audinterface and openSMILE write them; plain
+seconds are read, too. Columns of numbers from 0 to 1 behind `confidence` are probabilities; other columns are
+passed over. In `file`, folders and the suffix of an audio file are not part of the recording's name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from sed.errors import FormatError
+from sed.formats.kind import UNKNOWN, Format, collect, number, segment_of, stem
+from sed.result import Diarization, Segment
+
+_COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
+_DELTA = re.compile(r"(?:(\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+
+def delta(seconds: float) -> str:
+    """A pandas time delta.
+
+    >>> delta(90061.5)
+    '1 days 01:01:01.500000'
+    """
+    whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{days} days {hour:02d}:{minute:02d}:{second:02d}.{micro:06d}"
+
+
+def _seconds(text: str, where: str) -> float:
+    if match := _DELTA.fullmatch(text.strip()):
+        days, hours, minutes, seconds = match.groups()
+        return round((int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds), 6)
+    try:
+        return number(text, where, "time")
+    except FormatError:
+        raise FormatError(
+            f"{where}: found time {text!r}, expected '0 days 00:00:01.500000' or seconds"
+        ) from None
+
+
+def _dump(diarization: Diarization) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *diarization.labels])
+    for s in diarization:
+        if s.speaker in ("", UNKNOWN) or s.emotion in ("", UNKNOWN):
+            raise FormatError(
+                f"a segment at {s.start} s: found an empty name or {UNKNOWN}, expected a name or None"
+            )
+        sure = "" if s.confidence is None else s.confidence
+        own = [s.probabilities.get(label, "") for label in diarization.labels]
+        row = [diarization.uri, delta(s.start), delta(s.end), s.speaker or "", s.emotion or "", sure]
+        writer.writerow([*row, *own])
+    return out.getvalue()
+
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        fields = list(reader.fieldnames or [])
+        if missing := [c for c in _COLUMNS[:3] if c not in fields]:
+            raise FormatError(f"{path}: found no column {', '.join(missing)}, expected file, start and end")
+        table = [(f"{path}, line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise FormatError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
+    behind = fields[fields.index("confidence") + 1 :] if "confidence" in fields else []
+    labels = [c for c in behind if c not in _COLUMNS and all(_is_share(row[c]) for _, row in table)]
+    rows: dict[str, list[Segment]] = {}
+    for where, row in table:
+        if None in row or None in row.values():
+            raise FormatError(
+                f"{where}: found more or fewer values than the {len(fields)} columns of the header"
+            )
+        own = {
+            "start": _seconds(row["start"], where),
+            "end": _seconds(row["end"], where),
+            "speaker": row.get("speaker"),
+            "emotion": row.get("emotion"),
+            "confidence": row.get("confidence") or None,
+            "probabilities": {label: row[label] for label in labels if row[label]},
+        }
+        rows.setdefault(stem(row["file"]), []).append(segment_of(own, where))
+    return collect(rows, labels)
+
+
+def _is_share(text: str | None) -> bool:
+    """Whether a cell is empty or a number from 0 to 1: what a probability looks like."""
+    if not text:
+        return True
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
+
+
+FORMAT = Format("csv", (".csv",), _dump, _parse)

@@ -1,0 +1,59 @@
+"""Text to and from files: whole files only, UTF-8, and errors of the system in one sentence with the path."""
+
+from __future__ import annotations
+
+import os
+import stat
+from os import PathLike
+from pathlib import Path
+
+from sed.errors import FormatError
+
+
+def load_text(path: str | PathLike[str]) -> str:
+    """The text of a file: UTF-8 with or without a mark, or UTF-16 with one (Praat writes it).
+
+    Lines end in ``\\n`` whatever the system. Raises `FormatError` where there is no text to be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError:
+        raise FormatError(f"{str(path)!r}: no name of a file") from None
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: cannot be read (it is not UTF-8 text)") from None
+    if "\0" in text:
+        raise FormatError(f"{path}: cannot be read (it holds zero bytes, which no text does)")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def save_text(text: str, path: str | PathLike[str]) -> None:
+    """Put `text` into a file that appears, or is replaced, when it is complete.
+
+    A link stays a link, and a file keeps its permissions; what is no file (a pipe, ``/dev/stdout``) is written
+    to. Raises `FormatError` where that fails; then the file is as it was.
+    """
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise FormatError(f"{str(path)!r}: a name in it is not valid Unicode, expected text") from None
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):
+            target.write_bytes(data)
+            return
+        try:
+            part.write_bytes(data)
+            if mode is not None:
+                part.chmod(stat.S_IMODE(mode))
+            os.replace(part, target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None

@@ -1,0 +1,157 @@
+"""JSON with everything: recording, duration, labels, segments with probabilities, and posteriors if wanted.
+
+``{"format": "sed", "version": 1, "uri", "duration", "labels": [...], "frame_rate", "segments": [{"start", "end",
+"speaker", "emotion", "confidence", "probabilities": {label: p}}], "posteriors": [[...], ...]}``. Times are
+seconds; of a segment only `start` and `end` are always there; `posteriors` has a row a frame, a column a label.
+`version` goes up when a reader of the old one would misunderstand. `LINES` holds one such object a line, for
+several recordings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sed.errors import FormatError
+from sed.formats.kind import Format, number, segment_of, short
+from sed.grid import FRAME_RATE
+from sed.result import Diarization
+
+VERSION = 1
+DECIMALS = 5  # of the posteriors
+_ROWS = 10_000  # posteriors turned into text at once: a long recording has millions
+
+
+def to_dict(diarization: Diarization) -> dict[str, Any]:
+    """Plain data, without the posteriors."""
+    return {
+        "format": "sed",
+        "version": VERSION,
+        "uri": diarization.uri,
+        "duration": diarization.duration,
+        "labels": list(diarization.labels),
+        "frame_rate": diarization.frame_rate,
+        "segments": [segment.to_dict() for segment in diarization],
+    }
+
+
+def to_text(value: Any) -> str:
+    """JSON that any reader takes; raises `FormatError` on a number that is not finite, which JSON lacks."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"this result cannot be written as JSON ({error})") from None
+
+
+def from_dict(row: Any, where: str) -> Diarization:
+    """The inverse of `to_dict`; `where` begins the text of the `FormatError` of a wrong row."""
+    if not isinstance(row, dict) or row.get("format") != "sed":
+        raise FormatError(f'{where}: expected an object with "format": "sed"')
+    version = row.get("version", VERSION)
+    if not isinstance(version, int) or version > VERSION:
+        raise FormatError(f"{where}: found version {version!r}, expected {VERSION} (a newer sed wrote it)")
+    for field, kind in (("uri", str), ("duration", int | float), ("segments", list)):
+        if field not in row:
+            raise FormatError(f"{where}: expected a field {field!r}")
+        if not isinstance(row[field], kind):
+            raise FormatError(f"{where}: found {field} {short(row[field])}, expected another kind of value")
+    labels = row.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise FormatError(f"{where}: found labels {short(labels)}, expected a list of names")
+    segments = []
+    for count, own in enumerate(row["segments"], 1):
+        if not isinstance(own, dict):
+            raise FormatError(f"{where}, segment {count}: found {short(own)}, expected an object")
+        segments.append(segment_of(own, f"{where}, segment {count}"))
+    rate = row.get("frame_rate", FRAME_RATE)
+    if not isinstance(rate, int) or rate < 1:
+        raise FormatError(f"{where}: found frame_rate {short(rate)}, expected a whole number from 1 on")
+    duration = number(row["duration"], where, "duration")
+    posteriors = _posteriors(row.get("posteriors"), len(labels), where)
+    return Diarization(row["uri"], duration, segments, tuple(labels), posteriors, rate)
+
+
+def _posteriors(rows: Any, labels: int, where: str) -> np.ndarray | None:
+    if rows is None:
+        return None
+    try:
+        found = np.array(rows, np.float32)
+    except (ValueError, TypeError):  # ragged, or no numbers
+        found = np.full((1, 1), np.nan, np.float32)
+    if found.size == 0:
+        return np.zeros((0, labels), np.float32)
+    if found.ndim != 2 or found.shape[1] != labels or not np.isfinite(found).all():
+        raise FormatError(
+            f"{where}: expected rows of {labels} finite numbers in posteriors, one for each label"
+        )
+    return found
+
+
+def load(text: str, where: str) -> Any:
+    """Parsed JSON; raises `FormatError`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{where}: not JSON ({error})") from None
+
+
+def what_is(text: str, where: str = "file") -> str:
+    """Which of the formats with suffix .json a text is: json, seglst, zed or speechbrain."""
+    data = load(text, where)
+    if isinstance(data, list):
+        return "seglst"
+    if isinstance(data, dict) and "format" not in data and data:
+        first = next(iter(data.values()))
+        if isinstance(first, dict) and "emotion" in first:
+            return "zed"
+        if isinstance(first, list):
+            return "speechbrain"
+    return "json"
+
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    return [from_dict(load(text, str(path)), str(path))]
+
+
+def _parse_lines(text: str, path: Path) -> list[Diarization]:
+    lines = [(f"{path}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [from_dict(load(line, where), where) for where, line in lines]
+
+
+def _posterior_rows(posteriors: np.ndarray, between: str) -> Iterator[str]:
+    if not np.isfinite(posteriors).all():
+        raise FormatError("this result cannot be written as JSON (posteriors that are not finite)")
+    for first in range(0, len(posteriors), _ROWS):
+        part = posteriors[first : first + _ROWS].astype(np.float64).round(DECIMALS).tolist()
+        yield (between if first else "") + between.join(map(json.dumps, part))
+
+
+def _dump(diarization: Diarization) -> str:
+    row = to_dict(diarization)
+    segments = row.pop("segments")
+    body = ",\n".join("  " + to_text(segment) for segment in segments)
+    text = (
+        f'{to_text(row)[:-1]}, "segments": [\n{body}\n]'
+        if segments
+        else f'{to_text(row)[:-1]}, "segments": []'
+    )
+    if diarization.posteriors is None:
+        return text + "}\n"
+    return "".join(
+        [text, ', "posteriors": [\n  ', *_posterior_rows(diarization.posteriors, ",\n  "), "\n]}\n"]
+    )
+
+
+def _dump_line(diarization: Diarization) -> str:
+    text = to_text(to_dict(diarization))
+    if diarization.posteriors is None:
+        return text + "\n"
+    return "".join([text[:-1], ', "posteriors": [', *_posterior_rows(diarization.posteriors, ", "), "]}\n"])
+
+
+FORMAT = Format("json", (".json",), _dump, _parse)
+LINES = Format("jsonl", (".jsonl", ".ndjson"), _dump_line, _parse_lines)

@@ -1,0 +1,145 @@
+"""`Format`: what the registry knows of one kind of annotation file; and what several kinds share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sed.errors import FormatError
+from sed.result import Diarization, Segment
+
+UNKNOWN = "<NA>"
+"""How an unknown speaker or emotion is written where a format has no way to leave it out."""
+
+_AUDIO = frozenset(
+    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64 .sph .m4a .mp4 .aac .wma .mkv .webm".split()
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: `dump` turns a result into its text, `parse` a text (and its path) into results.
+
+    Either may be None. `suffixes` begin with a dot; the first one is given to new files. `file_names` are
+    whole names, in lower case, that mean it too.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    dump: Callable[[Diarization], str] | None = None
+    parse: Callable[[str, Path], list[Diarization]] | None = None
+    file_names: tuple[str, ...] = ()
+
+    def uri(self, path: Path) -> str:
+        """The recording that a file of this kind is named after.
+
+        >>> Format("seglst", (".seglst.json", ".seglst")).uri(Path("out/call.1.seglst.json"))
+        'call.1'
+        """
+        for suffix in sorted(self.suffixes, key=len, reverse=True):
+            if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
+                return path.name[: -len(suffix)]
+        return path.stem
+
+
+def number(value: Any, where: str, what: str) -> float:
+    """`value` as a finite float; raises `FormatError` with `where` and `what` it is otherwise."""
+    try:
+        if not isinstance(value, bool) and math.isfinite(found := float(value)):
+            return found
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise FormatError(f"{where}: found {what} {short(value)}, expected a number")
+
+
+def name(value: Any, where: str, what: str) -> str | None:
+    """`value` as the name of something, None where it says that it is unknown; raises `FormatError`."""
+    if value is None or value in ("", UNKNOWN):
+        return None
+    if isinstance(value, str):
+        return value
+    raise FormatError(f"{where}: found {what} {short(value)}, expected text")
+
+
+def one_line(value: str | None) -> str:
+    """A speaker or emotion for formats in which a line break ends it: every stretch of blanks as one blank.
+
+    Raises `FormatError` where nothing is left, which would read back as silence.
+
+    >>> one_line("Ann\\nB "), one_line(None)
+    ('Ann B', '<NA>')
+    """
+    if value is None:
+        return UNKNOWN
+    if text := " ".join(value.split()):
+        return text
+    raise FormatError(f"found the name {value!r} of a speaker or emotion, expected one that is not blank")
+
+
+def short(value: Any) -> str:
+    """How `value` looks, in a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def segment_of(row: Mapping[str, Any], where: str) -> Segment:
+    """The segment that plain data (as of `Segment.to_dict`) describe; raises `FormatError` with `where`."""
+    start, end = number(row.get("start"), where, "start"), number(row.get("end"), where, "end")
+    probabilities = row.get("probabilities") or {}
+    if not isinstance(probabilities, Mapping):
+        raise FormatError(f"{where}: found probabilities {short(probabilities)}, expected one for each label")
+    sure = row.get("confidence")
+    try:
+        return Segment(
+            start,
+            end,
+            name(row.get("speaker"), where, "speaker"),
+            name(row.get("emotion"), where, "emotion"),
+            None if sure is None else number(sure, where, "confidence"),
+            {
+                label: number(value, where, f"probability of {label}")
+                for label, value in probabilities.items()
+            },
+        )
+    except FormatError as error:
+        raise FormatError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+
+
+def collect(rows: Mapping[str, Sequence[Segment]], labels: Sequence[str] = ()) -> list[Diarization]:
+    """Results from segments by recording; each lasts until its last segment ends."""
+    return [
+        Diarization(uri, max((s.end for s in segments), default=0.0), segments, tuple(labels))
+        for uri, segments in rows.items()
+    ]
+
+
+def stem(file: str) -> str:
+    """The recording that a file name stands for: without folder, and without the suffix of an audio file.
+
+    >>> stem("calls/monday.1.wav"), stem("monday.1")
+    ('monday.1', 'monday.1')
+    """
+    path = PurePosixPath(file.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in _AUDIO else path.name or file
+
+
+def lanes(segments: Iterable[Segment]) -> list[tuple[str | None, list[Segment]]]:
+    """Segments by speaker, in the order in which they speak; those in one list never overlap.
+
+    A speaker who shows two emotions at once (an odd reference) gets a second list.
+
+    >>> [(who, len(own)) for who, own in lanes([Segment(0, 2, "a"), Segment(1, 3, "b"), Segment(1, 4, "a")])]
+    [('a', 1), ('a', 1), ('b', 1)]
+    """
+    found: dict[str | None, list[list[Segment]]] = {}
+    for segment in sorted(segments):
+        own = found.setdefault(segment.speaker, [])
+        lane = next((lane for lane in own if lane[-1].end <= segment.start), None)
+        if lane is None:
+            own.append([segment])
+        else:
+            lane.append(segment)
+    return [(speaker, lane) for speaker, own in found.items() for lane in own]

@@ -1,0 +1,43 @@
+"""SegLST, the JSON list of meeteval: one object a segment, with the emotion as a further key.
+
+``words`` is empty: `sed` hears how, not what. A speaker who is not known is called ``<NA>``, as in RTTM.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sed.errors import FormatError
+from sed.formats.json import load, to_text
+from sed.formats.kind import UNKNOWN, Format, collect, segment_of
+from sed.result import Diarization, Segment
+
+
+def _dump(diarization: Diarization) -> str:
+    rows = []
+    for segment in diarization:
+        row = segment.to_dict()
+        times = {"start_time": row.pop("start"), "end_time": row.pop("end")}
+        speaker = row.pop("speaker", UNKNOWN)
+        rows.append({"session_id": diarization.uri, "speaker": speaker, **times, "words": "", **row})
+    return "[" + ",".join("\n" + to_text(row) for row in rows) + "\n]\n"
+
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    data = load(text, str(path))
+    if not isinstance(data, list):
+        raise FormatError(f"{path}: found a JSON {type(data).__name__}, expected SegLST's list of segments")
+    rows: dict[str, list[Segment]] = {}
+    for count, row in enumerate(data, 1):
+        where = f"{path}, segment {count}"
+        if not isinstance(row, dict) or "session_id" not in row:
+            raise FormatError(
+                f"{where}: expected an object with session_id, speaker, start_time and end_time"
+            )
+        own = {"start": row.get("start_time"), "end": row.get("end_time")}
+        segment = segment_of({**{k: v for k, v in row.items() if k not in own}, **own}, where)
+        rows.setdefault(str(row["session_id"]), []).append(segment)
+    return collect(rows)
+
+
+FORMAT = Format("seglst", (".seglst.json", ".seglst"), _dump, _parse)

@@ -1,0 +1,80 @@
+"""SpeechBrain's dictionary ``{file: [{"start", "end", "emotion"}]}``, and ZED's reference ``ZED.json``.
+
+Neither names a speaker. Labels come out as whole words: ``n h a s`` are neutral, happy, angry and sad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sed.errors import FormatError
+from sed.formats.json import load, to_text
+from sed.formats.kind import Format, number, stem
+from sed.result import Diarization, Segment
+
+_WORDS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
+
+
+def _segments(rows: Any, label: str, where: str) -> list[Segment]:
+    if not isinstance(rows, Iterable) or isinstance(rows, str | Mapping):
+        raise FormatError(f"{where}: found {type(rows).__name__}, expected a list of emotional events")
+    segments = []
+    for row in rows:
+        if not isinstance(row, Mapping) or label not in row:
+            raise FormatError(f"{where}: expected events with start, end and {label}")
+        start, end = (number(row.get(key), where, key) for key in ("start", "end"))
+        emotion = str(row[label])
+        try:
+            segments.append(Segment(start, end, None, _WORDS.get(emotion, emotion)))
+        except FormatError as error:
+            raise FormatError(f"{where}: {error}") from None
+    return segments
+
+
+def _items(text: str, path: Path) -> Iterable[tuple[str, Any]]:
+    data = load(text, str(path))
+    if not isinstance(data, dict):
+        raise FormatError(
+            f"{path}: found a JSON {type(data).__name__}, expected an object with a key a recording"
+        )
+    return data.items()
+
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    found: dict[str, Diarization] = {}
+    for file, rows in _items(text, path):
+        segments = _segments(rows, "emotion", f"{path}, {file}")
+        if (uri := stem(file)) in found:
+            raise FormatError(
+                f"{path}, {file}: found a second recording named {uri}, expected names that differ"
+            )
+        found[uri] = Diarization(uri, max((s.end for s in segments), default=0.0), segments)
+    return list(found.values())
+
+
+def _parse_zed(text: str, path: Path) -> list[Diarization]:
+    out = []
+    for name, row in _items(text, path):
+        where = f"{path}, {name}"
+        if not isinstance(row, Mapping) or "duration" not in row or "emotion" not in row:
+            raise FormatError(f"{where}: expected an object with duration and emotion")
+        out.append(
+            Diarization(
+                name, number(row["duration"], where, "duration"), _segments(row["emotion"], "emo", where)
+            )
+        )
+    return out
+
+
+def _dump(diarization: Diarization) -> str:
+    """Speakers and confidences are lost, and so are segments without an emotion: the form has no place for them."""
+    rows = [
+        {"start": s.start, "end": s.end, "emotion": s.emotion} for s in diarization if s.emotion is not None
+    ]
+    return f"{{{to_text(diarization.uri)}: [" + ",".join("\n " + to_text(row) for row in rows) + "\n]}\n"
+
+
+FORMAT = Format("speechbrain", (".speechbrain.json",), _dump, _parse)
+ZED = Format("zed", (".zed.json",), None, _parse_zed, file_names=("zed.json",))

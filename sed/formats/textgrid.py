@@ -1,0 +1,100 @@
+"""Praat TextGrid (long form): an interval tier a speaker, whose labels are emotions; silence has empty labels.
+
+A speaker who shows two emotions at once gets a second tier of the same name. What is not known is ``<NA>``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from sed.errors import FormatError
+from sed.formats.kind import UNKNOWN, Format, lanes, one_line
+from sed.result import Diarization, Segment
+
+
+def _tier(segments: list[Segment], duration: float) -> list[tuple[float, float, str]]:
+    """Intervals that tile ``[0, duration]``; `segments` do not overlap."""
+    rows: list[tuple[float, float, str]] = []
+    at = 0.0
+    for s in segments:
+        if s.start > at:
+            rows.append((at, s.start, ""))
+        rows.append((s.start, s.end, one_line(s.emotion)))
+        at = s.end
+    if at < duration or not rows:
+        rows.append((at, duration, ""))
+    return rows
+
+
+def _dump(diarization: Diarization) -> str:
+    duration = float(max([diarization.duration, *(s.end for s in diarization)]))
+    if duration <= 0:
+        raise FormatError(f"{diarization.uri} lasts 0 s: a TextGrid expects a recording longer than that")
+    tiers = lanes(diarization) or [(None, [])]
+    out = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {duration!r}"]
+    out += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
+    for number, (speaker, segments) in enumerate(tiers, 1):
+        rows = _tier(segments, duration)
+        out += [
+            f"    item [{number}]:",
+            '        class = "IntervalTier"',
+            f"        name = {_quote(one_line(speaker))}",
+        ]
+        out += ["        xmin = 0", f"        xmax = {duration!r}", f"        intervals: size = {len(rows)}"]
+        for count, (start, end, label) in enumerate(rows, 1):
+            out += [
+                f"        intervals [{count}]:",
+                f"            xmin = {float(start)!r}",
+                f"            xmax = {float(end)!r}",
+            ]
+            out.append(f"            text = {_quote(label)}")
+    return "\n".join(out) + "\n"
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+# Praat reads long and short forms alike: what counts is the order of quoted strings, numbers and flags.
+_TOKEN = re.compile(r'"(?:[^"]|"")*"|<\w+>|(?<![\w\[.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w\].])')
+
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    tokens = iter(_TOKEN.findall(text))
+
+    def string() -> str:
+        token = next(tokens)
+        if not token.startswith('"'):
+            raise ValueError(f"found {token}, expected a quoted text")
+        return token[1:-1].replace('""', '"')
+
+    def value() -> float:
+        return float(next(tokens))
+
+    segments = []
+    try:
+        if string() != "ooTextFile" or string() != "TextGrid":
+            raise ValueError("expected an ooTextFile with a TextGrid")
+        _, duration, _, tiers = value(), value(), next(tokens), int(value())
+        if not math.isfinite(duration):
+            raise ValueError(f"found an end of {duration}")
+        for _ in range(tiers):
+            kind, name, _, _, count = string(), string(), value(), value(), int(value())
+            for _ in range(count):
+                if kind != "IntervalTier":
+                    value(), string()
+                    continue
+                start, end, label = value(), value(), string().strip()
+                if label:
+                    who, what = (None if text in ("", UNKNOWN) else text for text in (name, label))
+                    segments.append(Segment(start, end, who, what))
+    except StopIteration:
+        raise FormatError(f"{path}: the TextGrid breaks off") from None
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{path}: not a TextGrid ({error})") from None
+    return [Diarization(FORMAT.uri(path), duration, segments)]
+
+
+FORMAT = Format("textgrid", (".textgrid",), _dump, _parse)

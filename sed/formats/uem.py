@@ -1,0 +1,40 @@
+"""UEM, ``file channel start end`` a line: which regions of which recordings are scored."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from sed.errors import FormatError
+from sed.formats.files import load_text
+from sed.formats.kind import number
+
+
+def read_uem(path: str | PathLike[str]) -> dict[str, list[tuple[float, float]]]:
+    """Scored regions in seconds by recording, sorted; those that overlap or touch are joined.
+
+    Raises `FormatError`, naming file and line.
+    """
+    regions: dict[str, list[tuple[float, float]]] = {}
+    for count, line in enumerate(load_text(path).split("\n"), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith((";", "#")):
+            continue
+        where = f"{path}, line {count}"
+        if len(fields) != 4:
+            raise FormatError(f"{where}: found {len(fields)} fields, expected file, channel, start and end")
+        start, end = number(fields[2], where, "start"), number(fields[3], where, "end")
+        if not 0 <= start < end:
+            raise FormatError(f"{where}: found {start} to {end} s, expected 0 <= start < end")
+        regions.setdefault(fields[0], []).append((start, end))
+    return {uri: _joined(own) for uri, own in regions.items()}
+
+
+def _joined(regions: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Regions of several channels may repeat one another; no second is to be scored twice."""
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted(regions):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
