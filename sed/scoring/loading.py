@@ -1,0 +1,125 @@
+"""Annotations to score from where people keep them: a file, a folder, a pattern or a list of files.
+
+What comes out is one `Diarization` a recording, whether their formats state how long recordings are, and the
+files that could not be read with the reason, so that a caller can go on and still name them.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sed import formats
+from sed.errors import FormatError, SedError
+from sed.formats.json import what_is
+from sed.result import Diarization
+
+LISTS = (".lst", ".list", ".txt")
+STATES_DURATION = frozenset({"json", "jsonl", "zed", "textgrid"})
+"""Formats that say how long a recording is; in the others it seems to end where its last segment does."""
+
+
+@dataclass
+class Annotations:
+    """Annotations by recording; `durations_stated` unless any came from a format without durations."""
+
+    recordings: dict[str, Diarization] = field(default_factory=dict)
+    durations_stated: bool = True
+    failures: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def take(self, path: Path, found: Iterable[Diarization], kind: str) -> None:
+        """Add what the file `path` of format `kind` holds; two of one recording raise `FormatError`."""
+        self.durations_stated &= kind in STATES_DURATION
+        for item in found:
+            if item.uri in self.recordings:
+                raise FormatError(
+                    f"{item.uri} is in {self.origins[item.uri]} and in {path}: expected it in one file "
+                    "(name files of one format, such as 'folder/*.rttm')"
+                )
+            self.recordings[item.uri] = item
+            self.origins[item.uri] = str(path)
+
+
+def load(source: str | Path) -> Annotations:
+    """Read the annotations behind `source`.
+
+    A folder stands for every file in it, at any depth, whose suffix is that of an annotation format; a text
+    file (``.lst .list .txt``) whose lines name existing files stands for those, relative to itself or to
+    the working folder. Raises `FormatError` where a single file cannot be read, where a folder, pattern or
+    list has no annotations, and where a recording occurs twice.
+    """
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and _is_annotation(p))
+        if not files:
+            raise FormatError(f"{path}: expected annotations in this folder, found none")
+        return _several(files)
+    if not path.exists() and glob.has_magic(str(source)):
+        files = sorted(Path(p) for p in glob.glob(str(source), recursive=True) if Path(p).is_file())
+        if not files:
+            raise FormatError(f"{source}: no file matches this pattern")
+        return _several(files)
+    if path.suffix.lower() in LISTS and (listed := _listed(path)):
+        return _several(listed)
+    result = Annotations()
+    _read(path, result)
+    return result
+
+
+def _several(files: Iterable[Path]) -> Annotations:
+    result = Annotations()
+    for file in files:
+        try:
+            _read(file, result)
+        except SedError as error:
+            if file.is_file() and "expected it in one file" in str(error):
+                raise
+            result.failures[str(file)] = str(error)
+    return result
+
+
+def _is_annotation(path: Path) -> bool:
+    """Whether the suffix is that of a format that can be read; .txt may be anything, so it is not."""
+    try:
+        return path.suffix.lower() != ".txt" and formats.format_of(path) in formats.readable()
+    except FormatError:
+        return False
+
+
+def _read(path: Path, result: Annotations) -> None:
+    found = formats.read_all(path)
+    kind = formats.format_of(path)
+    if kind == "json":  # one suffix for several formats
+        kind = what_is(path.read_text(encoding="utf-8-sig"))
+    result.take(path, found, kind)
+
+
+def _listed(path: Path) -> list[Path]:
+    """The files that the lines of `path` name; empty where that is no list of files."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = []
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        candidates = [p for p in (path.parent / line, Path(line)) if p.is_file()]
+        if not candidates:
+            return []
+        found.append(candidates[0])
+    return found
+
+
+def pair_single(references: Mapping[str, Diarization], hypotheses: Mapping[str, Diarization]) -> str | None:
+    """The name under which a lone hypothesis goes with a lone reference of another name; None where not so.
+
+    >>> pair_single({"call": Diarization("call", 1.0, [])}, {"out": Diarization("out", 1.0, [])})
+    'call'
+    """
+    if len(references) == len(hypotheses) == 1 and references.keys() != hypotheses.keys():
+        return next(iter(references))
+    return None

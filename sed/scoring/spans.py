@@ -1,0 +1,122 @@
+"""`Spans`: the segments of one side as columns, so that many metrics of one recording share the work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import numpy as np
+
+from sed.errors import OptionError
+from sed.result import Diarization, Segment
+from sed.scoring.intervals import EPSILON, Region, Track, support
+
+OVERSHOOT = 0.1  # seconds that a hypothesis may end after its recording before a warning says so
+logger = logging.getLogger("sed.scoring")
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """Segments by column: `bounds` ``(n, 2)`` in seconds, and who and what of each; None where not said.
+
+    `duration` is the recording's, in seconds, or None where only segments are known.
+    """
+
+    bounds: np.ndarray
+    speakers: Sequence[str | None]
+    emotions: Sequence[str | None]
+    duration: float | None = None
+    uri: str = "the recording"
+    _made: dict[Hashable, dict] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, annotated: Annotated) -> Spans:
+        """The columns of a `Diarization` or of segments; `Spans` stay what they are."""
+        if isinstance(annotated, Spans):
+            return annotated
+        known = isinstance(annotated, Diarization)
+        segments = annotated.segments if isinstance(annotated, Diarization) else list(annotated)
+        columns = [np.fromiter(map(attrgetter(name), segments), np.float64) for name in ("start", "end")]
+        return cls(
+            np.stack(columns, 1),
+            list(map(attrgetter("speaker"), segments)),
+            list(map(attrgetter("emotion"), segments)),
+            annotated.duration if known and isinstance(annotated, Diarization) else None,
+            annotated.uri if isinstance(annotated, Diarization) else "the recording",
+        )
+
+    @property
+    def end(self) -> float:
+        """Seconds at which the last segment ends; 0 when there is none."""
+        return float(self.bounds[:, 1].max()) if len(self.bounds) else 0.0
+
+    def emotion_names(self, labels: Mapping[str, str] | None) -> Sequence[str | None]:
+        """The emotions, renamed by `labels` where that has the name."""
+        return [labels.get(e, e) if e else e for e in self.emotions] if labels else self.emotions
+
+    def by_emotion(self, labels: Mapping[str, str] | None = None) -> dict[str, Track]:
+        """A track for each emotion, whoever shows it."""
+        return self._tracks(("emotion", *sorted((labels or {}).items())), self.emotion_names(labels))
+
+    def by_speaker(self, closing: float = EPSILON) -> dict[str, Track]:
+        """A track for each speaker; below 0, `closing` keeps apart segments that touch.
+
+        Raises `OptionError` on a segment without a speaker.
+        """
+        self._complete(self.speakers, "speaker")
+        return self._tracks(("speaker", closing), self.speakers, closing)
+
+    def by_both(self, labels: Mapping[str, str] | None = None) -> dict[tuple[str, str], Track]:
+        """A track for each (speaker, emotion). Raises `OptionError` on a segment that lacks either."""
+        self._complete(self.speakers, "speaker")
+        self._complete(self.emotions, "emotion")
+        pairs = list(zip(self.speakers, self.emotion_names(labels), strict=True))
+        return self._tracks(("both", *sorted((labels or {}).items())), pairs)
+
+    def _complete(self, names: Sequence[str | None], what: str) -> None:
+        if None in names:
+            start = self.bounds[list(names).index(None), 0]
+            raise OptionError(f"the segment at {start:g} s has no {what}, which this metric needs")
+
+    def _tracks(self, key: Hashable, names: Sequence, closing: float = EPSILON) -> dict:
+        if key not in self._made:
+            code = {name: number for number, name in enumerate(dict.fromkeys(names))}
+            codes = np.fromiter(map(code.__getitem__, names), np.int64, len(names))
+            self._made[key] = {
+                name: support(self.bounds[codes == number], closing)
+                for name, number in code.items()
+                if name is not None
+            }
+        return self._made[key]
+
+
+Annotated = Diarization | Iterable[Segment] | Spans
+
+
+def scored_region(
+    reference: Spans, hypothesis: Spans, duration: float | None = None, uem: Region | None = None
+) -> Track:
+    """The time to score: `uem` where given, else from 0 to the end of the recording.
+
+    The recording ends at `duration`, else at the reference's own. Raises `OptionError` where neither is known.
+    What the hypothesis says about later times is not scored; where `duration` is not given, a warning reports
+    more than `OVERSHOOT` seconds of it.
+    """
+    if uem is not None:
+        rows = list(uem)
+        for start, end in rows:
+            if not (np.isfinite(start) and np.isfinite(end) and start <= end):
+                raise OptionError(f"scored region from {start} to {end} s: expected finite times in order")
+        return support([row for row in rows if row[0] < row[1]])
+    if duration is None:
+        if reference.duration is None:
+            raise OptionError("the reference is a list of segments: expected `duration` or `uem` beside it")
+        duration = max(reference.duration, reference.end)
+        if (late := hypothesis.end - duration) > OVERSHOOT:
+            text = "%s: %.2f s of the hypothesis lie after its end and are not scored"
+            logger.warning(text, reference.uri, late)
+    if not (np.isfinite(duration) and duration >= 0):
+        raise OptionError(f"a duration of {duration} s: expected 0 or more seconds")
+    return support([(0.0, duration)] if duration else [])

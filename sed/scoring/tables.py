@@ -1,0 +1,243 @@
+"""A `Report` as tables for people, and as plain data for programs. Only here do rates become per cent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sed.scoring.corpus import MetricReport, Report
+from sed.scoring.events import DetectionScore
+from sed.scoring.rates import EmotionErrorRate, ErrorRate, JointErrorRate, SpeechBrainErrorRate
+
+TITLES = {
+    "eder": "EDER",
+    "der": "DER",
+    "joint": "Speaker + emotion",
+    "events": "Event F1",
+    "boundaries": "Boundary error",
+}
+NO_LABEL = "(none)"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column heads and rows of text; the first column is a name, the others are numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """GitHub's Markdown.
+
+        >>> print(Table("T", ("a", "b"), (("x|y", "1"),)).markdown())
+        **T**
+        <BLANKLINE>
+        | a | b |
+        |---|---:|
+        | x\\|y | 1 |
+        """
+        head = "|---|" + "---:|" * (len(self.columns) - 1)
+        lines = [_markdown_row(self.columns), head, *map(_markdown_row, self.rows)]
+        return "\n".join([f"**{self.title}**", "", *lines])
+
+    def plain(self) -> str:
+        """Columns lined up by blanks, for pipes and logs."""
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if number == 0 else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in (self.columns, *self.rows)
+        ]
+        return "\n".join([self.title, *lines])
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def percent(rate: float | None) -> str:
+    """A rate as per cent with two digits; a dash where there is none.
+
+    >>> percent(0.27049), percent(float("nan"))
+    ('27.05 %', '-')
+    """
+    return "-" if rate is None or math.isnan(rate) else f"{100 * rate:.2f} %"
+
+
+def seconds(value: float, digits: int = 2) -> str:
+    """Seconds with so many digits; a dash for nan."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f} s"
+
+
+def _interval(metric: MetricReport, macro: bool) -> str:
+    found = metric.macro_interval if macro else metric.interval
+    if found is None or math.isnan(found.low):
+        return "-"
+    if metric.name == "boundaries":
+        return f"{found.low:.3f} - {found.high:.3f}"
+    return f"{100 * found.low:.2f} - {100 * found.high:.2f}"
+
+
+def tables(report: Report, *, per_file: bool = False) -> list[Table]:
+    """Everything in `report`, the most important first; `per_file` adds a row for each recording."""
+    result = [_summary(report)]
+    result += [_parts(m) for m in report.metrics.values() if isinstance(m.pooled, ErrorRate)]
+    for metric in report.metrics.values():
+        if isinstance(metric.pooled, EmotionErrorRate):
+            result += [_by_emotion(metric.pooled), _confusion(metric.pooled)]
+    if "events" in report.metrics:
+        result.append(_events(report["events"].pooled))
+    if "boundaries" in report.metrics:
+        found = report["boundaries"].pooled
+        rows = [_detection(f"within {collar:g} s", score) for collar, score in found.within.items()]
+        result.append(_detections("Boundaries", rows))
+    if per_file:
+        result.append(_files(report))
+    return [table for table in result if table.rows]
+
+
+def comparison(first: Report, second: Report, name: str) -> Table:
+    """The paired test of `first` against `second`, a system called `name`, for each metric."""
+    rows = []
+    for metric in first.metrics:
+        test = first.compare(second, metric)
+        scale, show = (1, seconds) if metric == "boundaries" else (100, percent)
+        interval = f"{scale * test.interval.low:.2f} - {scale * test.interval.high:.2f}"
+        values = (show(first[metric].value), show(second[metric].value), show(test.difference))
+        rows.append((TITLES[metric], *values, interval, f"{test.p_value:.4f}"))
+    columns = ("", "this", "other", "other - this", "interval", "p")
+    return Table(f"Against {name}, paired by recording", columns, tuple(rows))
+
+
+def _summary(report: Report) -> Table:
+    level = f"{100 * report.options.level:g} %"
+    rows = []
+    for name, metric in report.metrics.items():
+        value = seconds(metric.value, 3) if name == "boundaries" else percent(metric.value)
+        intervals = [_interval(metric, macro) for macro in (False, True)]
+        rows.append((TITLES[name], value, intervals[0], percent(metric.macro), intervals[1]))
+    count = len(next(iter(report.metrics.values())).files)
+    title = f"{count} recording{'s' if count != 1 else ''}, bootstrap intervals at {level}"
+    return Table(title, ("", "pooled", "interval", "mean of recordings", "interval"), tuple(rows))
+
+
+def _parts(metric: MetricReport) -> Table:
+    pooled = metric.pooled
+    if isinstance(pooled, SpeechBrainErrorRate):
+        names: tuple[str, ...] = ()
+    else:
+        names = (*pooled.ERRORS, "correct")
+    rows = []
+    for name in names:
+        value = getattr(pooled, name)
+        rows.append((name.replace("_", " "), seconds(value), percent(_share(value, pooled.total))))
+    if names:
+        rows.append(("total", seconds(pooled.total), percent(_share(pooled.total, pooled.total))))
+    if isinstance(pooled, JointErrorRate):
+        for who in ("detection", "speaker", "emotion"):
+            rate = getattr(pooled, f"{who}_rate")
+            rows.append((f"got wrong by the {who}", seconds(rate * pooled.total), percent(rate)))
+    return Table(TITLES[metric.name] + " in parts", ("", "time", "of total"), tuple(rows))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _by_emotion(rate: EmotionErrorRate) -> Table:
+    rows = []
+    for label in rate.matrix:
+        s = rate.matrix.scores(label)
+        numbers = [seconds(s[name]) for name in ("reference", "hypothesis")]
+        quotients = [percent(s[name]) for name in ("precision", "recall", "f1", "error_rate")]
+        rows.append((label, *numbers, *quotients))
+    columns = ("emotion", "reference", "hypothesis", "precision", "recall", "F1", "error rate")
+    return Table("By emotion, by time", columns, tuple(rows))
+
+
+def _confusion(rate: EmotionErrorRate) -> Table:
+    matrix = rate.matrix
+    names: list[str | None] = list(matrix.labels)
+    outside = matrix.seconds[-1].sum() + matrix.seconds[:, -1].sum() > 0
+    if outside:
+        names.append(None)
+    rows = tuple((row or NO_LABEL, *(f"{matrix[row, column]:.2f}" for column in names)) for row in names)
+    columns = ("reference \\ hypothesis", *(name or NO_LABEL for name in names))
+    return Table("Confusion in seconds", columns, rows)
+
+
+def _detection(name: str, score: DetectionScore) -> tuple[str, ...]:
+    quotients = [percent(value) for value in (score.precision, score.recall, score.f1)]
+    return (name, *map(str, (score.reference, score.hypothesis, score.found)), *quotients)
+
+
+def _detections(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
+    columns = ("", "reference", "hypothesis", "found", "precision", "recall", "F1")
+    return Table(title, columns, tuple(rows))
+
+
+def _events(score: DetectionScore) -> Table:
+    rows = [_detection(label, part) for label, part in score.by_label.items()]
+    rows.append(_detection("all", score))
+    rows.append(("mean of emotions", "", "", "", "", "", percent(score.macro_f1)))
+    return _detections("Events", rows)
+
+
+def _files(report: Report) -> Table:
+    columns, cells = ["recording"], []
+    for name, metric in report.metrics.items():
+        columns.append(TITLES[name])
+        if name == "boundaries":
+            cells.append([seconds(s.mean_error) for s in metric.files.values()])
+        else:
+            values = (s.rate if isinstance(s, ErrorRate) else s.f1 for s in metric.files.values())
+            cells.append([percent(value) for value in values])
+    recordings = next(iter(report.metrics.values())).files
+    return Table("By recording", tuple(columns), tuple(zip(recordings, *cells, strict=True)))
+
+
+def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
+    """`report` as plain data for JSON: rates from 0 to 1, times in seconds, None for what is undefined."""
+    result: dict[str, Any] = {
+        "missing": list(report.missing),
+        "extra": list(report.extra),
+        "outside_uem": list(report.outside_uem),
+        "skipped": dict(report.skipped or {}),
+        "level": report.options.level,
+        "collar": report.options.collar,
+        "seed": report.options.seed,
+        "metrics": {},
+    }
+    for name, metric in report.metrics.items():
+        row = {
+            "value": metric.value,
+            "interval": list(metric.interval),
+            "recordings": len(metric.files),
+            "pooled": metric.pooled.to_dict(),
+        }
+        if metric.macro is not None and metric.macro_interval is not None:
+            row |= {"macro": metric.macro, "macro_interval": list(metric.macro_interval)}
+        if isinstance(metric.pooled, EmotionErrorRate):
+            matrix = metric.pooled.matrix
+            row["by_label"] = {label: matrix.scores(label) for label in matrix}
+            row["confusion_matrix"] = matrix.to_dict()
+        if per_file:
+            row["files"] = {uri: part.to_dict() for uri, part in metric.files.items()}
+        result["metrics"][name] = row
+    return _finite(result)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for what is not finite, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

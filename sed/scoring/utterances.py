@@ -1,0 +1,77 @@
+"""One label or one number an utterance: the metrics of emotion recognition recipes.
+
+Labels, or continuous dimensions such as arousal, of the same utterances in the same order on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sed.errors import OptionError
+
+
+def _counts(
+    reference: Sequence[Hashable], hypothesis: Sequence[Hashable]
+) -> tuple[list[Hashable], np.ndarray]:
+    """Labels in order of appearance, and ``(labels, labels)`` counts, rows by reference."""
+    if len(reference) != len(hypothesis) or not len(reference):
+        raise OptionError(
+            f"{len(reference)} reference and {len(hypothesis)} hypothesis labels: expected as many, 1 or more"
+        )
+    place = {label: number for number, label in enumerate(dict.fromkeys([*reference, *hypothesis]))}
+    table = np.zeros((len(place), len(place)), int)
+    np.add.at(table, ([place[label] for label in reference], [place[label] for label in hypothesis]), 1)
+    return list(place), table
+
+
+def unweighted_average_recall(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
+    """UAR: the mean, over the labels of the reference, of the share recognised.
+
+    >>> unweighted_average_recall(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"])
+    0.5
+    """
+    _, table = _counts(reference, hypothesis)
+    present = table.sum(1) > 0
+    return float((np.diag(table)[present] / table.sum(1)[present]).mean())
+
+
+def weighted_accuracy(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
+    """WA: the share of utterances recognised, which weights each label by how often it occurs.
+
+    >>> weighted_accuracy(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"])
+    0.75
+    """
+    _, table = _counts(reference, hypothesis)
+    return float(np.trace(table) / table.sum())
+
+
+def macro_f1(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
+    """The mean F1 over the labels that either side uses.
+
+    >>> round(macro_f1(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"]), 4)
+    0.4286
+    """
+    _, table = _counts(reference, hypothesis)
+    return float((2 * np.diag(table) / (table.sum(0) + table.sum(1))).mean())
+
+
+def concordance(reference: ArrayLike, hypothesis: ArrayLike) -> float:
+    """CCC, Lin's concordance correlation coefficient of two series of numbers, -1 to 1.
+
+    Variances are those of the population (divided by n). Nan where both are one and the same constant.
+
+    >>> round(concordance([1, 2, 3], [2, 3, 4]), 4)
+    0.5714
+    """
+    a, b = (np.asarray(side, np.float64) for side in (reference, hypothesis))
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise OptionError(f"values of shapes {a.shape} and {b.shape}: expected (n,) twice, n at least 1")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise OptionError("values that are not finite: expected finite numbers")
+    spread = a.var() + b.var() + (a.mean() - b.mean()) ** 2
+    if spread == 0:
+        return float("nan")
+    return float(2 * ((a - a.mean()) * (b - b.mean())).mean() / spread)
