@@ -1,0 +1,214 @@
+"""An asyncio client of `sed-serve`: blocks of audio in, `Event`s out, as they come.
+
+>>> async def main():
+...     async for event in stream("ws://127.0.0.1:8765/stream", blocks, sample_rate=48000):
+...         if event.final:
+...             print(event.segment)
+>>> asyncio.run(main())  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sed.errors import AudioError, MissingDependencyError, SedError
+from sed.grid import SAMPLE_RATE
+from sed.result import Segment
+from sed.server.limits import Bucket
+from sed.streaming import Event
+
+FRAME = 0.1  # seconds of audio in one message
+PATIENCE = 60.0  # seconds for which a server with work may be silent
+CLOSE_TIMEOUT = 2.0  # seconds for its goodbye
+OPEN_TIMEOUT = 20.0  # seconds for the server to say that it is ready
+MARGIN = 0.9  # share of the server's limits that the client uses, as two clocks never agree
+
+
+class ServerError(SedError):
+    """The server refused or could not go on: `code` is the protocol's (PROTOCOL.md), the text the reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+async def stream(
+    url: str,
+    blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray],
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    latency: float = 1.0,
+    token: str | None = None,
+    on_ready: Callable[[dict[str, Any]], None] | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
+) -> AsyncIterator[Event]:
+    """Send `blocks` to the server at `url` (``ws://host:port/stream``) and yield its events.
+
+    blocks: ``(n,)`` float32 (full scale 1) or int16 arrays of any length, mono; a plain iterable is read in
+        a thread, so it may block (a microphone). Audio faster than the server accepts is held back.
+    sample_rate: samples a second of the blocks; the server resamples.
+    latency: seconds from sound to its final label.
+    token: the server's secret, where it has one.
+    on_ready, on_progress: called with the messages of these types (labels and limits; time, settled, level
+        in dB, probabilities of the running moment).
+
+    Raises `ServerError` where the server refuses or is gone, `AudioError` on a block of another kind and
+    `MissingDependencyError` without the package websockets.
+    """
+    try:
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the client needs the package websockets: pip install 'sed[serve]'"
+        ) from error
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        # No timeout for pings: a busy server holds audio back, and the pong queues behind it. `PATIENCE` is ours.
+        socket = await connect(
+            url,
+            additional_headers=headers,
+            compression=None,
+            ping_timeout=None,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=1 << 20,
+            max_queue=64,
+        )
+    except (OSError, InvalidHandshake, InvalidURI, asyncio.TimeoutError) as error:
+        raise ServerError("unreachable", f"{url} cannot be reached: {error}") from error
+    async with socket:
+        sender: asyncio.Task[None] | None = None
+        try:
+            await socket.send(json.dumps({"type": "start", "sample_rate": sample_rate, "latency": latency}))
+            ready = _checked(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT))
+            if on_ready:
+                on_ready(ready)
+            sent = _Sent()
+            sender = asyncio.create_task(_send(socket, blocks, sample_rate, ready["limits"], sent))
+            while (message := await _next(socket, sender, sent))["type"] != "end":
+                if message["type"] == "segment":
+                    yield _event(message)
+                elif message["type"] == "progress":
+                    sent.heard = message["time"]
+                    if on_progress:
+                        on_progress(message)
+        except ConnectionClosed as error:
+            raise ServerError("closed", f"{url} has closed the connection: {error}") from error
+        except asyncio.TimeoutError as error:
+            raise ServerError("unreachable", f"{url} has not answered for a long time") from error
+        finally:
+            if sender is not None:
+                sender.cancel()
+                await asyncio.wait([sender])
+
+
+@dataclass
+class _Sent:
+    """How far the sender is: seconds sent, seconds heard by the server, and whether that was all."""
+
+    seconds: float = 0.0
+    heard: float = 0.0
+    all: bool = False
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the server has work and should be heard of."""
+        return self.all or self.seconds - self.heard > 1.0
+
+
+async def _next(socket: Any, sender: asyncio.Task[None], sent: _Sent) -> dict[str, Any]:
+    """The next message, unless reading the blocks fails first.
+
+    Raises `ServerError` on an error message, and `asyncio.TimeoutError` when the server has work and is silent.
+    """
+    receiver = asyncio.ensure_future(socket.recv())
+    try:
+        while not receiver.done():
+            running = {receiver} if sender.done() else {receiver, sender}
+            awaited = sent.awaited
+            done, _ = await asyncio.wait(running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            failed = sender.exception() if sender.done() else None
+            if failed is not None and not _is_closed(failed):  # closed: the server's last word says why
+                raise failed
+            if not done and awaited:
+                raise asyncio.TimeoutError
+        return _checked(receiver.result())
+    finally:
+        receiver.cancel()
+
+
+def _checked(text: str | bytes) -> dict[str, Any]:
+    message = json.loads(text)
+    if message["type"] == "error":
+        raise ServerError(message["code"], message["message"])
+    return message
+
+
+def _is_closed(error: BaseException) -> bool:
+    from websockets.exceptions import ConnectionClosed
+
+    return isinstance(error, ConnectionClosed)
+
+
+async def _send(
+    socket: Any,
+    blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray],
+    rate: int,
+    limits: dict[str, Any],
+    sent: _Sent,
+) -> None:
+    bucket = Bucket(MARGIN * limits["max_rate"], MARGIN * limits["burst"], time.monotonic())
+    size = max(1, min(int(FRAME * rate), limits["max_message"] // 2))
+    async for block in _each(blocks):
+        samples = as_int16(block)
+        for first in range(0, len(samples), size):
+            part = samples[first : first + size]
+            if early := bucket.take(len(part) / rate, time.monotonic()):
+                await asyncio.sleep(early)
+            await socket.send(part.astype("<i2").tobytes())
+            sent.seconds += len(part) / rate
+    await socket.send('{"type": "end"}')
+    sent.all = True
+
+
+async def _each(blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray]) -> AsyncIterator[np.ndarray]:
+    if isinstance(blocks, AsyncIterable):
+        async for block in blocks:
+            yield block
+        return
+    iterator = iter(blocks)
+
+    def following() -> Any:
+        return next(iterator, None)
+
+    while (block := await asyncio.to_thread(following)) is not None:
+        yield block
+
+
+def as_int16(block: np.ndarray) -> np.ndarray:
+    """``(n,)`` int16 samples from float (full scale 1, clipped) or int16. Raises `AudioError`.
+
+    >>> as_int16(np.array([0.5, 2.0], np.float32))
+    array([16384, 32767], dtype=int16)
+    """
+    block = np.asarray(block)
+    if block.ndim != 1 or not (block.dtype == np.int16 or np.issubdtype(block.dtype, np.floating)):
+        raise AudioError(f"a block of {block.dtype} {block.shape}: expected float or int16, one axis")
+    if block.dtype == np.int16:
+        return block
+    if not np.isfinite(block).all():
+        raise AudioError("a block with samples that are not finite: expected numbers")
+    return np.clip(np.round(block * 32768), -32768, 32767).astype(np.int16)
+
+
+def _event(message: dict[str, Any]) -> Event:
+    row = message["segment"]
+    segment = None if row is None else Segment(**row)
+    return Event(message["id"], segment, message["final"], message["time"], message["settled"])

@@ -1,0 +1,132 @@
+"""Input devices by PortAudio (package sounddevice): what there is, and which one is meant."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sed.errors import DeviceError, MissingDependencyError, OptionError
+
+
+@dataclass(frozen=True)
+class Device:
+    """An input device: PortAudio's number, name, host API, input channels, own rate in samples a second."""
+
+    number: int
+    name: str
+    host: str
+    channels: int
+    rate: int
+    default: bool
+
+
+def list_devices() -> list[Device]:
+    """The devices that can record.
+
+    Raises `MissingDependencyError` without sounddevice or PortAudio, `DeviceError` where PortAudio fails.
+    """
+    sounddevice = load_sounddevice()
+    try:
+        hosts = sounddevice.query_hostapis()
+        found = sounddevice.query_devices()
+        default = sounddevice.default.device[0]
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio cannot list the microphones: {reason(error)}") from error
+    if default is None or default < 0:  # PortAudio knows one only where the first host has one
+        default = next((h["default_input_device"] for h in hosts if h["default_input_device"] >= 0), -1)
+    return [
+        Device(
+            number,
+            row["name"],
+            hosts[row["hostapi"]]["name"],
+            row["max_input_channels"],
+            round(row["default_samplerate"]),
+            number == default,
+        )
+        for number, row in enumerate(found)
+        if row["max_input_channels"] > 0
+    ]
+
+
+def find_device(choice: str | int | None = None) -> Device:
+    """The input device with the number `choice`, or whose name contains it; None: the default one.
+
+    Raises `DeviceError` where there is no microphone at all, `OptionError` where none or several fit.
+    """
+    devices = list_devices()
+    if not devices:
+        raise DeviceError(
+            "no microphone found: expected an input device that this user may open (is one plugged in?)"
+        )
+    if choice is None or choice == "":
+        return next((d for d in devices if d.default), devices[0])
+    known = ", ".join(f"{d.number} {d.name}" for d in devices)
+    if str(choice).isdigit():
+        if match := [d for d in devices if d.number == int(choice)]:
+            return match[0]
+        raise OptionError(f"no microphone has the number {choice}: expected one of {known}")
+    wanted = str(choice).lower()
+    fitting = [d for d in devices if d.name.lower() == wanted]
+    fitting = fitting or [d for d in devices if wanted in d.name.lower()]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise OptionError(f"no microphone has {choice!r} in its name: expected one of {known}")
+    twins = ", ".join(f"{d.number} {d.name}" for d in fitting)
+    raise OptionError(
+        f"several microphones have {choice!r} in their names: expected the number of one of {twins}"
+    )
+
+
+def load_sounddevice() -> Any:
+    """The module, or a sentence that says what to install."""
+    try:
+        with quiet_libraries():
+            import sounddevice
+    except ImportError as error:
+        raise MissingDependencyError(
+            "a microphone needs the package sounddevice: pip install 'sed[live]'"
+        ) from error
+    except OSError as error:
+        raise MissingDependencyError(
+            "a microphone needs the PortAudio library, which is not installed "
+            "(Debian and Ubuntu: apt install libportaudio2)"
+        ) from error
+    return sounddevice
+
+
+def reason(error: Exception) -> str:
+    """PortAudio's own words, without its codes and repetitions."""
+    text = str(error.args[0]) if error.args else str(error)
+    return text.removeprefix("Error opening InputStream: ").removeprefix("Error starting stream: ").strip()
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Silence what PortAudio, ALSA and JACK themselves write to standard error; Python's own still gets there.
+
+    They complain about every device they try, and about a lost one; the user gets one sentence instead.
+    """
+    python, saved = sys.stderr, -1
+    try:
+        if python is not None and python.fileno() == 2:
+            saved = os.dup(2)
+    except (OSError, ValueError):  # not a real file: nothing to keep apart
+        pass
+    if saved < 0:
+        yield
+        return
+    try:
+        sys.stderr = open(saved, "w", 1, python.encoding, python.errors, closefd=False)  # noqa: SIM115
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = python
+        os.dup2(saved, 2)
+        os.close(saved)

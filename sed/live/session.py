@@ -1,0 +1,271 @@
+"""A live run: a source's blocks in; events to the listeners, a recording, and a `Diarization` out.
+
+Two threads: one records and measures, the other diarizes; the caller's thread only supervises, so that
+signals and the display are served at once. Times are seconds of the recording. Where the diarizer could not
+keep up, a piece is missing from what it heard; `LostTime` puts its times back onto the recording.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from sed.errors import SedError
+from sed.grid import SAMPLE_RATE, samples_to_seconds
+from sed.live.blocks import BlockQueue, Gap
+from sed.live.losttime import LostTime
+from sed.live.microphone import Resampler
+from sed.live.parts import FLOOR, Listener, Source, Status, Stream
+from sed.live.recorder import Recorder
+from sed.result import Diarization, Segment
+from sed.streaming.events import Event
+
+log = logging.getLogger("sed.live")
+
+BACKLOG = 20.0  # seconds of audio that may wait for the diarizer
+_LOAD_MEMORY = 5.0  # seconds of audio over which the load is averaged
+
+
+class LiveSession:
+    """One run of `source` through `stream`.
+
+    `uri` names the result, `labels` are the stream's emotions. `recorder` gets every block; `duration` ends
+    the run after that many seconds of audio, to the sample; `backlog` is how many seconds of audio may wait
+    for the diarizer before some are left out. `on_level` is called with (seconds, dB) for every block.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        stream: Stream,
+        *,
+        uri: str = "live",
+        labels: Sequence[str] = (),
+        recorder: Recorder | None = None,
+        duration: float | None = None,
+        listeners: Sequence[Listener] = (),
+        backlog: float = BACKLOG,
+        on_level: Callable[[float, float], None] | None = None,
+    ) -> None:
+        self.source, self.stream, self.uri, self.labels = source, stream, uri, tuple(labels)
+        self._recorder = recorder
+        self._listeners = tuple(listeners)
+        self._on_level = on_level
+        capacity = round(backlog * source.rate)
+        self._captured, self._heard = BlockQueue(capacity), BlockQueue(capacity)
+        self._limit = None if duration is None else round(duration * source.rate)
+        self._stop_asked = threading.Event()
+        self._source_stopped = False
+        self._hurry = threading.Event()
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._finals: list[Segment] = []
+        self._lost_time = LostTime(source.rate)
+        self._samples = 0  # of the recording, losses included
+        self._busy = self._audio = 0.0
+        self._current: Mapping[str, float] = {}
+        self._sounding = False
+        self._level, self._peak = FLOOR, FLOOR
+
+    @property
+    def status(self) -> Status:
+        """How the run stands; callable from any thread."""
+        rate = self.source.rate
+        return Status(
+            captured=self._samples / rate,
+            analysed=self._lost_time.heard / rate,
+            lost=self._lost_time.lost / rate,
+            load=self._busy / self._audio if self._audio else math.nan,
+            level=self._level,
+            peak=self._peak,
+            probabilities=self._current,
+        )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the source has ended and the rest is being analysed."""
+        return self._stop_asked.is_set() or self._captured.finished
+
+    def stop(self) -> None:
+        """End the run; what was captured is still analysed. A second call gives that up, too."""
+        if self._stop_asked.is_set():
+            self._hurry.set()
+        self._stop_asked.set()
+
+    def run(self, tick: Callable[[], None] | None = None, period: float = 0.2) -> None:
+        """Run until the source ends, `duration` is over, `stop` is called, or something fails.
+
+        `tick` is called about every `period` seconds in the caller's thread. Raises what failed
+        (`DeviceError`, `AudioError`, `SedError` for the recording's disk), after everything captured was
+        analysed and recorded; `result` is complete then, too. Ctrl-C counts as `stop`.
+        """
+        jobs = [threading.Thread(target=job, daemon=True) for job in (self._record, self._diarize)]
+        for job in jobs:
+            job.start()
+        try:
+            self.source.start(self._captured)
+        except BaseException as error:
+            self._fail(error)
+        while True:
+            try:
+                if self._done.wait(period):
+                    break
+                self._supervise()
+                if tick:
+                    tick()
+            except KeyboardInterrupt:
+                self.stop()
+        self._check_source()
+        self.source.stop()
+        for job in jobs:
+            job.join()
+        if self._recorder:
+            try:
+                self._recorder.close()
+            except OSError as error:
+                self._fail(SedError(f"the recording could not be finished: {error}"))
+        if self._error:
+            raise self._error
+
+    def result(self) -> Diarization:
+        """Everything that is final so far; its duration is that of the recording, losses included."""
+        duration = samples_to_seconds(round(self._samples * SAMPLE_RATE / self.source.rate))
+        return Diarization(self.uri, duration, tuple(self._finals), self.labels)
+
+    def _check_source(self) -> None:
+        try:
+            if not self._stop_asked.is_set():
+                self.source.check()
+        except SedError as error:
+            self._fail(error)
+
+    def _supervise(self) -> None:
+        self._check_source()
+        if self._stop_asked.is_set() and not self._source_stopped:
+            self._source_stopped = True
+            self._captured.finish()
+            self.source.stop()
+        if self._hurry.is_set():
+            self._heard.finish(discard=True)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._stop_asked.set()
+        self._captured.finish()
+
+    def _record(self) -> None:
+        """First thread: every block to the recording, its level to the display, and on to the diarizer."""
+        try:
+            while (item := self._captured.get()) is not None:
+                size = item.samples if isinstance(item, Gap) else len(item)
+                if self._limit is not None and self._samples + size >= self._limit:
+                    size = self._limit - self._samples
+                    item = Gap(size) if isinstance(item, Gap) else item[:size]
+                    self._stop_asked.set()
+                    self._captured.finish()
+                if size:
+                    self._samples += size
+                    self._keep(item)
+                    if isinstance(item, Gap):
+                        self._heard.put_gap(size)
+                    else:
+                        self._measure(item)
+                        self._heard.put(item, self.source.patience())
+                if self._samples == self._limit:
+                    break
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._heard.finish()
+
+    def _keep(self, item: np.ndarray | Gap) -> None:
+        if self._recorder is None:
+            return
+        try:
+            if isinstance(item, Gap):  # silence in its place, so that times stay right
+                log.warning(
+                    "%.1f s of audio not recorded: the disk was too slow", item.samples / self.source.rate
+                )
+                for start in range(0, item.samples, self.source.rate):
+                    self._recorder.write(np.zeros(min(self.source.rate, item.samples - start), np.int16))
+            else:
+                self._recorder.write(item)
+        except OSError as error:
+            recorder, self._recorder = self._recorder, None
+            self._fail(SedError(f"recording to {recorder.path} failed: {error.strerror or error}"))
+            recorder.close()
+
+    def _measure(self, block: np.ndarray) -> None:
+        scale = 32768.0 if block.dtype == np.int16 else 1.0
+        wave = block.astype(np.float64) / scale
+        self._level, self._peak = decibel(math.sqrt(np.mean(wave**2))), decibel(float(np.abs(wave).max()))
+        seconds = self._samples / self.source.rate
+        if not self._sounding and self._peak > FLOOR:
+            self._sounding = True
+        elif not self._sounding and seconds - len(block) / self.source.rate < 3.0 <= seconds:
+            log.warning(
+                "%s delivers nothing but digital silence: is it muted, or not permitted?", self.source.name
+            )
+        if self._on_level:
+            self._on_level(seconds, self._peak)
+
+    def _diarize(self) -> None:
+        """Second thread: resampling and the stream."""
+        try:
+            resampler = Resampler(self.source.rate)
+            while (item := self._heard.get()) is not None:
+                if isinstance(item, Gap):
+                    self._skip(item)
+                    continue
+                began = time.perf_counter()
+                self._deliver(self.stream.push(resampler.push(item)))
+                self._lost_time.hear(len(item))
+                self._current = self.stream.current
+                self._weigh(len(item) / self.source.rate, time.perf_counter() - began)
+            if len(rest := resampler.close()):
+                self._deliver(self.stream.push(rest))
+            self._deliver(self.stream.close())
+        except Exception as error:
+            self._fail(error)
+            self._heard.finish(discard=True)
+        finally:
+            self._done.set()
+
+    def _weigh(self, seconds: float, spent: float) -> None:
+        fade = math.exp(-seconds / _LOAD_MEMORY)
+        self._busy = self._busy * fade + spent
+        self._audio = self._audio * fade + seconds
+
+    def _skip(self, gap: Gap) -> None:
+        start, end = self._lost_time.lose(gap.samples)
+        log.warning(
+            "%.1f s of audio from %.1f s on not analysed: more than this machine can do", end - start, start
+        )
+        for listener in self._listeners:
+            listener.lost(start, end)
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        for event in events:
+            placed = self._lost_time.place(event)
+            for listener in self._listeners:
+                listener.event(placed)
+            if not event.final or event.segment is None:
+                continue
+            for segment in self._lost_time.split(event.segment):
+                self._finals.append(segment)
+                for listener in self._listeners:
+                    listener.final(segment)
+
+
+def decibel(amplitude: float) -> float:
+    """dB full scale, not below -90.
+
+    >>> decibel(1.0), decibel(0.0)
+    (0.0, -90.0)
+    """
+    return max(FLOOR, 20 * math.log10(amplitude)) if amplitude > 0 else FLOOR

@@ -1,0 +1,84 @@
+"""Everything that can be set about the server, in one place, checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+
+from sed.errors import OptionError
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """The limits of a server. The defaults suit one machine with a handful of people.
+
+    host, port: where to listen; the default is reachable from this machine only. Port 0 takes a free one.
+    max_clients: live streams at once; the next one is told ``too_many``.
+    max_seconds: audio a stream or an upload may last, and how long a stream may stay connected, in seconds.
+    max_message: bytes of one WebSocket message.
+    max_rate, burst: a client may send `burst` seconds of audio at once, and beyond that `max_rate` times
+        faster than real time; more is ``too_fast``.
+    queue: seconds of audio that wait for a processor per client; when it is full, the server stops reading
+        from that client, and the network holds it back.
+    idle_timeout: seconds without a message after which a client is ``idle``.
+    send_timeout: seconds for which a client may leave its events unread before it is dropped.
+    token: a secret that clients have to show, or None.
+    origins: web origins beside the server's own whose pages may connect (``https://example.org``); ``*``
+        allows all. Programs send no origin and need no entry.
+    hosts: names beside its own under which a server on a loopback address may be asked for (a reverse
+        proxy's name). It answers to no other, or a hostile page could reach it by pointing its own name here.
+    max_upload: bytes of an uploaded file; max_uploads: uploads at once, waiting ones included.
+    threads: processor threads for live streams; uploads have one of their own, at a lower priority.
+
+    Raises `OptionError` on values that make no sense.
+
+    >>> ServerOptions(port=0).loopback
+    True
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    max_clients: int = 16
+    max_seconds: float = 4 * 3600.0
+    max_message: int = 1 << 18
+    max_rate: float = 8.0
+    burst: float = 30.0
+    queue: float = 10.0
+    idle_timeout: float = 30.0
+    send_timeout: float = 10.0
+    token: str | None = field(default=None, repr=False)
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    max_upload: int = 1 << 29
+    max_uploads: int = 4
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    def __post_init__(self) -> None:
+        for name in ("max_clients", "max_message", "max_upload", "max_uploads", "threads"):
+            self._need(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("max_seconds", "max_rate", "burst", "queue", "idle_timeout", "send_timeout"):
+            self._need(name, getattr(self, name) > 0, "more than 0")
+        self._need("max_rate", self.max_rate >= 1, "1 or more, as a microphone needs")
+        self._need("port", 0 <= self.port <= 65535, "0 to 65535")
+        if self.token is not None and (
+            not self.token or not self.token.isascii() or not self.token.isprintable()
+        ):
+            raise OptionError("the token is empty or has odd characters: expected printable ASCII")
+        for origin in self.origins:
+            if origin != "*" and ("://" not in origin or origin.endswith("/")):
+                raise OptionError(f"origin {origin!r}: expected scheme://name[:port] without a path, or *")
+
+    def _need(self, name: str, fine: bool, expected: str) -> None:
+        if not fine:
+            raise OptionError(f"{name}={getattr(self, name)}: expected {expected}")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether `host` can be reached from this machine only."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False

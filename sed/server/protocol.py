@@ -1,0 +1,115 @@
+"""The wire format, as PROTOCOL.md describes it: text messages in, checked; events and errors out as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sed.grid import SAMPLE_RATE
+from sed.streaming import Event
+
+MAX_TEXT = 4096  # characters of a text message
+SAMPLE_RATES = (4_000, 384_000)
+
+# The WebSocket close code that follows each error.
+CLOSE_CODES = {
+    "bad_frame": 4400,
+    "bad_message": 4400,
+    "unauthorized": 4401,
+    "idle": 4408,
+    "too_long": 4413,
+    "too_fast": 4429,
+    "internal": 4500,
+    "too_many": 4503,
+    "overload": 4504,
+}
+NORMAL_CLOSE = 1000
+
+
+class ProtocolError(Exception):
+    """A client has broken a rule: `code` is a key of `CLOSE_CODES`, the text one sentence for a person."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a client declares before its audio: samples a second, seconds of latency, its token."""
+
+    sample_rate: int = SAMPLE_RATE
+    latency: float = 1.0
+    token: str | None = None
+
+
+def parse_text(text: str) -> Start | None:
+    """A text message: `Start`, or None for the end of the audio. Raises `ProtocolError` (``bad_message``).
+
+    >>> parse_text('{"type": "start", "sample_rate": 48000}')
+    Start(sample_rate=48000, latency=1.0, token=None)
+    >>> parse_text('{"type": "end"}') is None
+    True
+    """
+    if len(text) > MAX_TEXT:
+        raise ProtocolError("bad_message", f"{len(text)} characters of text: expected at most {MAX_TEXT}")
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("bad_message", "text that is not JSON: expected a start or end message") from None
+    kind = message.get("type") if isinstance(message, dict) else None
+    if kind == "end":
+        return None
+    if kind != "start":
+        raise ProtocolError("bad_message", f"message of type {str(kind)[:40]!r}: expected start or end")
+    if unknown := sorted(set(message) - {"type", "sample_rate", "latency", "token"}):
+        raise ProtocolError(
+            "bad_message", f"unknown key {unknown[0][:40]!r} in start: expected sample_rate, latency or token"
+        )
+    return Start(
+        _number(message, "sample_rate", SAMPLE_RATE, *SAMPLE_RATES, whole=True),
+        _number(message, "latency", 1.0, 0.0, 3600.0),
+        _token(message.get("token")),
+    )
+
+
+def _number(
+    message: dict[str, Any], key: str, default: Any, low: float, high: float, whole: bool = False
+) -> Any:
+    value = message.get(key, default)
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        kind = "a whole number" if whole else "a number"
+        raise ProtocolError(
+            "bad_message", f"{key} {str(value)[:40]}: expected {kind} from {low:g} to {high:g}"
+        )
+    return value
+
+
+def _token(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ProtocolError("bad_message", "a token that is not text: expected a string")
+    return value
+
+
+def dump(message: dict[str, Any]) -> str:
+    """One JSON text without NaN, whose numbers read back as they were."""
+    return json.dumps(message, allow_nan=False, separators=(",", ":"))
+
+
+def event_message(event: Event) -> dict[str, Any]:
+    """`Event` as a message of type ``segment``."""
+    return {
+        "type": "segment",
+        "id": event.id,
+        "final": event.final,
+        "time": event.time,
+        "settled": event.settled,
+        "segment": None if event.segment is None else event.segment.to_dict(),
+    }
+
+
+def error_message(code: str, message: str) -> dict[str, Any]:
+    """A message of type ``error``."""
+    return {"type": "error", "code": code, "message": message}

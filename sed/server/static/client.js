@@ -1,0 +1,178 @@
+/**
+ * A client of sed-serve's WebSocket (PROTOCOL.md): 16-bit audio in, events out. No dependencies.
+ *
+ *   const stream = await SedStream.open({ sampleRate: 16000, latency: 1 });
+ *   stream.addEventListener("segment", ({ detail }) => console.log(detail.segment, detail.final));
+ *   stream.send(samples);              // Int16Array, mono, any length
+ *   await stream.end();                // resolves when the last event has come
+ *
+ * Events (each a CustomEvent whose `detail` is the message): `segment`, `progress`, `end`, and `error` with
+ * `{code, message}`, after which the stream is closed.
+ */
+
+const OPEN_TIMEOUT = 20_000; // milliseconds
+const MARGIN = 0.9; // share of the server's limits that is used, as two clocks never agree
+const MESSAGE_SECONDS = 0.1;
+
+export class SedError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export class SedStream extends EventTarget {
+  /**
+   * Open a stream. `url` defaults to the server that the page came from; `sampleRate` is that of the samples
+   * (the server resamples), `latency` in seconds, `token` the server's secret if it has one.
+   * Rejects with a SedError.
+   */
+  static open({ url = defaultUrl(), sampleRate = 16000, latency = 1, token } = {}) {
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(url);
+      socket.binaryType = "arraybuffer";
+      const timer = setTimeout(() => fail("unreachable", "The server did not answer."), OPEN_TIMEOUT);
+      const fail = (code, message) => {
+        clearTimeout(timer);
+        socket.onclose = null;
+        socket.close();
+        reject(new SedError(code, message));
+      };
+      socket.onopen = () => {
+        const start = { type: "start", sample_rate: sampleRate, latency };
+        socket.send(JSON.stringify(token ? { ...start, token } : start));
+      };
+      socket.onclose = () => fail("unreachable", "The server cannot be reached.");
+      socket.onmessage = ({ data }) => {
+        const message = JSON.parse(data);
+        if (message.type === "error") return fail(message.code, message.message);
+        clearTimeout(timer);
+        resolve(new SedStream(socket, message));
+      };
+    });
+  }
+
+  constructor(socket, ready) {
+    super();
+    this.labels = ready.labels;
+    this.limits = ready.limits;
+    this.sampleRate = ready.sample_rate;
+    this.latency = ready.latency;
+    this.sent = 0; // seconds of audio
+    this.heard = 0; // seconds that the server has processed
+    this._socket = socket;
+    this._closed = false;
+    this._ended = new Promise((resolve) => (this._resolve = resolve));
+    socket.onmessage = ({ data }) => this._receive(JSON.parse(data));
+    socket.onclose = () => this._fail("closed", "The connection to the server was lost.");
+  }
+
+  /** Seconds of audio that were sent and that the server has not processed yet. */
+  get behind() {
+    return Math.max(0, this.sent - this.heard);
+  }
+
+  get closed() {
+    return this._closed;
+  }
+
+  /** Send an Int16Array now; for live audio, which keeps its own pace. Does nothing once closed. */
+  send(samples) {
+    if (this._closed) return;
+    this._socket.send(littleEndian(samples));
+    this.sent += samples.length / this.sampleRate;
+  }
+
+  /** Send a long Int16Array as fast as the server allows; `keepOn()` false stops. Resolves when all is sent. */
+  async sendPaced(samples, keepOn = () => true) {
+    const size = Math.round(MESSAGE_SECONDS * this.sampleRate);
+    const rate = MARGIN * this.limits.max_rate;
+    const burst = MARGIN * this.limits.burst;
+    const begun = performance.now();
+    for (let first = 0; first < samples.length && !this._closed && keepOn(); first += size) {
+      const due = (first / this.sampleRate - burst) / rate - (performance.now() - begun) / 1000;
+      const full = this._socket.bufferedAmount > 1 << 20;
+      if (due > 0 || full) await new Promise((resolve) => setTimeout(resolve, full ? 100 : due * 1000));
+      this.send(samples.subarray(first, first + size));
+    }
+  }
+
+  /** Say that the audio is over; resolves with true when the last event has come, false after an error. */
+  end() {
+    if (!this._closed) this._socket.send('{"type":"end"}');
+    return this._ended;
+  }
+
+  /** Hang up at once. */
+  close() {
+    this._closed = true;
+    this._socket.onclose = null;
+    this._socket.close();
+    this._resolve(false);
+  }
+
+  _receive(message) {
+    if (message.type === "progress") this.heard = message.time;
+    if (message.type === "error") return this._fail(message.code, message.message);
+    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+    if (message.type === "end") {
+      this.close();
+      this._resolve(true);
+    }
+  }
+
+  _fail(code, message) {
+    if (this._closed) return;
+    this.close();
+    this.dispatchEvent(new CustomEvent("error", { detail: { code, message } }));
+  }
+}
+
+/**
+ * Have a whole file diarized (POST /diarize); `onProgress({time, duration})` is called now and then.
+ * Resolves with the result as sed's JSON; rejects with a SedError.
+ */
+export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, signal } = {}) {
+  const query = new URLSearchParams({ progress: "1", name: file.name ?? "" });
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  let response;
+  try {
+    response = await fetch(`${url}?${query}`, { method: "POST", body: file, headers, signal });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new SedError("unreachable", "The server cannot be reached, or the file is too long for it.");
+  }
+  for await (const message of jsonLines(response)) {
+    if (message.type === "progress") onProgress(message);
+    else if (message.type === "result") return message.result;
+    else throw new SedError(message.code, message.message);
+  }
+  throw new SedError("closed", "The server has closed the connection before the result.");
+}
+
+async function* jsonLines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    rest += value ?? "";
+    const lines = rest.split("\n");
+    rest = done ? "" : lines.pop();
+    for (const line of lines) if (line.trim()) yield JSON.parse(line);
+    if (done) return;
+  }
+}
+
+function defaultUrl() {
+  const url = new URL("stream", location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.hash = url.search = "";
+  return url.href;
+}
+
+function littleEndian(samples) {
+  if (new Uint8Array(new Uint16Array([1]).buffer)[0] === 1) return samples;
+  const view = new DataView(new ArrayBuffer(samples.length * 2));
+  samples.forEach((sample, place) => view.setInt16(place * 2, sample, true));
+  return view.buffer;
+}

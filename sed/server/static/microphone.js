@@ -1,0 +1,61 @@
+/** The microphone through an AudioWorklet: 16 kHz mono Int16Arrays of 100 ms. */
+
+const PROBLEMS = {
+  NotAllowedError:
+    "The browser may not use the microphone. Allow it in the settings of this page (left of the address), " +
+    "then press Listen again.",
+  NotFoundError: "No microphone was found. Connect one, then press Listen again.",
+  NotReadableError: "The microphone cannot be opened; another program may be using it.",
+};
+
+export class Microphone {
+  /**
+   * Ask for the microphone and start. `onFrame(Int16Array)` gets the sound, `onLost()` is called when the device
+   * goes away. Rejects with an Error whose message is meant for people.
+   */
+  static async open({ onFrame, onLost }) {
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new Error(
+        "Browsers give the microphone only to pages from this machine (http://localhost) or over https.",
+      );
+    }
+    let media;
+    try {
+      media = await navigator.mediaDevices.getUserMedia({
+        // The emotion is in what these would take away.
+        audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+      });
+    } catch (error) {
+      throw new Error(PROBLEMS[error.name] ?? `The microphone cannot be used: ${error.message}`);
+    }
+    const context = new AudioContext();
+    try {
+      await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+      await context.resume();
+    } catch (error) {
+      media.getTracks().forEach((track) => track.stop());
+      await context.close();
+      throw new Error(`The sound cannot be processed in this browser: ${error.message}`);
+    }
+    return new Microphone(media, context, onFrame, onLost);
+  }
+
+  constructor(media, context, onFrame, onLost) {
+    this._media = media;
+    this._context = context;
+    this._node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    this._done = new Promise((resolve) => {
+      this._node.port.onmessage = ({ data }) => (data ? onFrame(data) : resolve());
+    });
+    media.getAudioTracks()[0].addEventListener("ended", onLost);
+    context.createMediaStreamSource(media).connect(this._node);
+  }
+
+  /** Stop; resolves when the last frame was handed over and the device is free. */
+  async close() {
+    this._node.port.postMessage("stop");
+    await Promise.race([this._done, new Promise((resolve) => setTimeout(resolve, 1000))]);
+    this._media.getTracks().forEach((track) => track.stop());
+    await this._context.close();
+  }
+}

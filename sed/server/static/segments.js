@@ -1,0 +1,71 @@
+/** The segments of one stream or file, kept up to date from events, and what can be exported of them. */
+
+export class Segments {
+  constructor() {
+    this._byId = new Map();
+    this.labels = [];
+  }
+
+  /** Take an event of type "segment". */
+  apply({ id, final, segment }) {
+    if (segment) this._byId.set(id, { id, final, ...segment });
+    else this._byId.delete(id);
+  }
+
+  get(id) {
+    return this._byId.get(id);
+  }
+
+  /** All, ordered by start, end, speaker, emotion as in Python. */
+  all() {
+    const key = (s) => `${s.speaker ?? ""}\n${s.emotion ?? ""}`;
+    return [...this._byId.values()].sort(
+      (a, b) => a.start - b.start || a.end - b.end || (key(a) < key(b) ? -1 : 1),
+    );
+  }
+
+  finals() {
+    return this.all().filter((segment) => segment.final);
+  }
+
+  /** Speakers in the order of their names. */
+  speakers() {
+    return [...new Set([...this._byId.values()].map((s) => s.speaker ?? "?"))].sort();
+  }
+
+  /** sed's JSON, which `sed.read` reads. */
+  toJson(uri, duration) {
+    const segments = this.finals().map(({ id, final, ...segment }) => segment);
+    const head = { format: "sed", version: 1, uri, duration, labels: this.labels, frame_rate: 50 };
+    return JSON.stringify({ ...head, segments }, null, 1) + "\n";
+  }
+
+  /** RTTM with the emotion in the orthography field and the speaker in the name field. */
+  toRttm(uri) {
+    const line = ({ start, end, speaker, emotion, confidence }) => {
+      const [first, last] = [Math.round(start * 1000), Math.round(end * 1000)];
+      const times = `${(first / 1000).toFixed(3)} ${((last - first) / 1000).toFixed(3)}`;
+      const sure = confidence?.toFixed(2) ?? "<NA>";
+      return last > first
+        ? `SPEAKER ${uri} 1 ${times} ${emotion ?? "<NA>"} <NA> ${speaker ?? "<NA>"} ${sure} <NA>\n`
+        : "";
+    };
+    return this.finals().map(line).join("");
+  }
+}
+
+/** Seconds as m:ss or h:mm:ss, with `digits` decimals. */
+export function clock(seconds, digits = 0) {
+  const rounded = Number(seconds.toFixed(digits));
+  const whole = Math.floor(rounded / 60);
+  const rest = (rounded - whole * 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  return whole < 60 ? `${whole}:${rest}` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}:${rest}`;
+}
+
+/** Offer `content` as a file to save. */
+export function save(content, name, type) {
+  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,71 @@
+/** The list of segments as a table: one row each, with a button that plays it. */
+
+import { clock } from "./segments.js";
+
+export class Table {
+  /** `rows` is the tbody; `onPlay(segment)` is called by a row's button. */
+  constructor(rows, palette, onPlay) {
+    this._rows = rows;
+    this._box = rows.closest(".tablebox");
+    this._palette = palette;
+    this._onPlay = onPlay;
+    this._shown = new Map(); // id -> {row, text, segment}
+  }
+
+  /** Show these segments (ordered); rows that did not change stay untouched. */
+  show(segments, selected) {
+    const atEnd = this._box.scrollTop + this._box.clientHeight > this._box.scrollHeight - 40;
+    const ids = new Set(segments.map((segment) => segment.id));
+    for (const [id, { row }] of this._shown) {
+      if (ids.has(id)) continue;
+      row.remove();
+      this._shown.delete(id);
+    }
+    let before = null;
+    for (const segment of segments) {
+      const text = JSON.stringify(segment);
+      let entry = this._shown.get(segment.id);
+      if (!entry) this._shown.set(segment.id, (entry = { row: this._makeRow(segment.id) }));
+      if (entry.text !== text) Object.assign(entry, { text, segment }) && this._fill(entry.row, segment);
+      const place = before ? before.nextSibling : this._rows.firstChild;
+      if (place !== entry.row) this._rows.insertBefore(entry.row, place);
+      entry.row.classList.toggle("selected", segment.id === selected);
+      before = entry.row;
+    }
+    if (atEnd) this._box.scrollTop = this._box.scrollHeight;
+  }
+
+  _makeRow(id) {
+    const row = document.createElement("tr");
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "play" });
+    button.addEventListener("click", () => this._onPlay(this._shown.get(id).segment));
+    row.insertCell().append(button);
+    for (let n = 0; n < 4; n++) row.insertCell();
+    return row;
+  }
+
+  _fill(row, segment) {
+    const { start, end, speaker, emotion, confidence, final } = segment;
+    const [play, time, who, what, sure] = row.cells;
+    const name = `${speaker ?? "someone"}, ${emotion ?? "unknown"}, at ${clock(start, 1)}`;
+    play.firstChild.setAttribute("aria-label", `Play ${name}`);
+    time.textContent = `${clock(start, 1)} – ${clock(end, 1)}`;
+    who.textContent = speaker ?? "–";
+    what.replaceChildren(swatch(this._palette, emotion), emotion ?? "–");
+    sure.textContent = confidence === undefined ? "–" : Math.round(confidence * 100);
+    const percent = { className: "wide", textContent: " %" }; // on a phone the head of the column says it
+    if (confidence !== undefined) sure.append(Object.assign(document.createElement("span"), percent));
+    row.classList.toggle("provisional", !final);
+    if (!final) {
+      const note = Object.assign(document.createElement("span"), { className: "hidden", textContent: " (may change)" });
+      what.append(note);
+    }
+  }
+}
+
+/** A small square in the emotion's colour. */
+export function swatch(palette, emotion) {
+  const square = Object.assign(document.createElement("span"), { className: "swatch", ariaHidden: "true" });
+  square.style.background = (palette.emotions[emotion] ?? palette.other).colour;
+  return square;
+}

@@ -1,0 +1,13 @@
+"""The same stages fed by blocks: audio in, provisional and final segments out, in bounded memory.
+
+`StreamingDiarizer` takes 16 kHz mono float32 blocks of any size and returns `Event`s. Every segment has an
+`id`; a later event with the same id replaces the earlier one, an event without a segment takes it back, and
+after a final event its id never comes again.
+"""
+
+from __future__ import annotations
+
+from sed.streaming.diarizer import StreamingDiarizer
+from sed.streaming.events import Event
+
+__all__ = ["Event", "StreamingDiarizer"]
