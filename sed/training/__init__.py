@@ -1,0 +1,1 @@
+"""Training: corpora, transition patterns, augmentation, the compact model, the SpeechBrain Brain, export."""
