@@ -1,0 +1,67 @@
+"""``sed-export FOLDER model.onnx [--int8]``: a trained tagger as one ONNX file, calibrated and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sed.errors import SedError
+
+
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--int8", is_flag=True, help="8 bit weights: a third of the size.")
+@click.option(
+    "--corpora",
+    type=click.Path(path_type=Path),
+    help="Folder with a manifest.csv: calibrate confidences on its split `valid`.",
+)
+@click.option(
+    "--temperature", type=click.FloatRange(0.05, 20), help="Divide logits by this instead of calibrating."
+)
+def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperature: float | None) -> None:
+    """Entry point."""
+    try:
+        for line in export(folder, target, int8, corpora, temperature):
+            click.echo(line)
+    except SedError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def export(
+    folder: Path, target: Path, int8: bool, corpora: Path | None, temperature: float | None
+) -> list[str]:
+    """Write `target` from the tagger in `folder`; returns what to tell. `folder` may be the run's or the
+    tagger's own."""
+    import numpy as np
+
+    from sed.training.corpora import load_speech, read_manifest, to_float
+    from sed.training.export import export_onnx, fit_temperature, largest_difference, sha256
+    from sed.training.folder import CARD, WEIGHTS, load_tagger
+
+    if not (folder / CARD).is_file() and (folder / "tagger" / CARD).is_file():
+        folder = folder / "tagger"
+    model, description = load_tagger(folder)
+    labels = description["labels"]
+    rng = np.random.default_rng(0)
+    waves = [rng.standard_normal(samples).astype(np.float32) * 0.1 for samples in (1, 4321, 80_000)]
+    if corpora is not None:
+        speech = load_speech(read_manifest(corpora / "manifest.csv", ["valid"], labels))
+        if temperature is None:
+            temperature = fit_temperature(model, speech, labels)
+        waves = [to_float(samples) for _, samples in speech[:: max(1, len(speech) // 12)]]
+    card = {**description["card"], "source_sha256": sha256(folder / WEIGHTS)}
+    tagger = export_onnx(model, target, labels, card, 1.0 if temperature is None else temperature, int8)
+    difference = largest_difference(model, tagger, waves)
+    return [
+        f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}",
+        f"temperature {tagger.card['temperature']}",
+        f"largest difference of a posterior from the original: {difference:.2g} ({len(waves)} pieces)",
+        f"SHA-256 {sha256(target)}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

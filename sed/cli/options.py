@@ -1,0 +1,70 @@
+"""Options that several commands share: the stages of `EmotionDiarizer`, threads, and quietness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+class Channels(click.ParamType):
+    """``mix``, ``split`` or the number of a channel from 1 on."""
+
+    name = "mix|split|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """The word itself, or the number."""
+        if value in ("mix", "split"):
+            return str(value)
+        if isinstance(value, int) or (str(value).isdigit() and int(value) >= 1):
+            return int(value)
+        self.fail(f"{value!r}: expected mix, split or the number of a channel from 1 on", param, ctx)
+
+
+def _all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_COUNT = click.IntRange(min=1)
+
+diarizer_options = _all_of(
+    click.option(
+        "--channels", type=Channels(), default="mix", show_default=True, help="split: a channel is a speaker."
+    ),
+    click.option("--speakers", type=_COUNT, help="How many people speak (default: found out)."),
+    click.option("--min-speakers", type=_COUNT, help="At least so many."),
+    click.option("--max-speakers", type=_COUNT, help="At most so many."),
+    click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one)."),
+    click.option(
+        "--diarizer",
+        type=click.Choice(["segmentation", "pyannote", "none"]),
+        default="segmentation",
+        show_default=True,
+        help="How speakers are found; none: one speaker.",
+    ),
+    click.option(
+        "--vad",
+        type=click.Choice(["segmentation", "webrtc", "silero"]),
+        help="How speech is found (default: what the diarizer brings).",
+    ),
+    click.option(
+        "--decoder",
+        type=click.Choice(["viterbi", "argmax", "median", "tv"]),
+        default="viterbi",
+        show_default=True,
+        help="How posteriors become segments.",
+    ),
+    click.option("--latency", type=float, metavar="S", help="Decide like a live stream with this latency."),
+)
+
+common_options = _all_of(
+    click.option("--threads", type=_COUNT, default=1, show_default=True, help="Processor threads."),
+    click.option("-q", "--quiet", is_flag=True, help="Errors only: no progress bar, no warnings."),
+    click.version_option(package_name="sed"),
+)

@@ -1,0 +1,129 @@
+"""``sed-serve``: the WebSocket and HTTP server with the web page."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+FAILED, USAGE = 1, 2
+TOKEN_VARIABLE = "SED_TOKEN"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--host", default="127.0.0.1", help="Address to listen on; the default is for this machine only."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, help="0 takes a free one.")
+@click.option("--max-clients", type=click.IntRange(min=1), default=16, help="Live streams at once.")
+@click.option("--max-seconds", type=float, default=14400.0, help="Audio a stream or file may last.")
+@click.option("--max-upload", type=click.IntRange(min=1), default=1 << 29, help="Bytes of an uploaded file.")
+@click.option("--max-rate", type=float, default=8.0, help="Times real time at which a client may send.")
+@click.option("--idle-timeout", type=float, default=30.0, help="Seconds without audio before goodbye.")
+@click.option("--allow-origin", multiple=True, metavar="URL", help="A web origin whose pages may connect.")
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="A further name of this server (a proxy's)."
+)
+@click.option(
+    "--token-file", type=click.Path(exists=True, dir_okay=False), help="Secret that clients must show."
+)
+@click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one).")
+@click.option("--max-speakers", type=click.IntRange(min=1), help="At most so many people speak.")
+@click.option("--threads", type=click.IntRange(min=1), help="Processor threads (default: all).")
+@click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
+@click.version_option(package_name="sed")
+def main(
+    token_file: str | None,
+    allow_origin: tuple[str, ...],
+    allow_host: tuple[str, ...],
+    tagger: str | None,
+    max_speakers: int | None,
+    threads: int | None,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Serve the web page, the live WebSocket (/stream) and file analysis (POST /diarize).
+
+    \b
+    sed-serve                                  then open http://127.0.0.1:8765/
+    sed-serve --host 0.0.0.0 --token-file t    for others, who need the secret in t
+    curl -F file=@call.wav 'http://127.0.0.1:8765/diarize?format=rttm'
+
+    The secret may also be in the variable SED_TOKEN. Ctrl-C ends the server.
+    """
+    from sed.errors import MissingDependencyError, SedError
+
+    logging.basicConfig(level=logging.WARNING, format="sed-serve: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    try:
+        from sed.server.options import ServerOptions
+
+        if threads is not None:
+            settings["threads"] = threads
+        options = ServerOptions(**settings, token=_token(token_file), origins=allow_origin, hosts=allow_host)
+        _need_packages()
+        _serve(options, {"tagger": tagger, "max_speakers": max_speakers}, quiet)
+    except MissingDependencyError as error:
+        click.echo(f"sed-serve: {error}", err=True)
+        sys.exit(FAILED)
+    except SedError as error:
+        click.echo(f"sed-serve: {error}", err=True)
+        sys.exit(USAGE)
+
+
+def _token(path: str | None) -> str | None:
+    if path is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def _need_packages() -> None:
+    from importlib.util import find_spec
+
+    from sed.errors import MissingDependencyError
+
+    needed = {
+        "starlette": "starlette",
+        "uvicorn": "uvicorn",
+        "websockets": "websockets",
+        "multipart": "python-multipart",
+    }
+    if missing := [package for module, package in needed.items() if find_spec(module) is None]:
+        raise MissingDependencyError(f"the server needs {', '.join(missing)}: pip install 'sed[serve]'")
+
+
+def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
+    import asyncio
+    import signal
+
+    from sed.pipeline import EmotionDiarizer
+    from sed.server.app import create_app
+    from sed.server.run import listen, make_server, serve, url_of
+
+    if not options.loopback and options.token is None and not quiet:
+        click.echo(f"sed-serve: {options.host} is open to others and there is no token", err=True)
+    listener = listen(options)
+    try:
+        diarizer = EmotionDiarizer(**models)
+        app = create_app(options, make_stream=diarizer.stream, diarize=diarizer)
+
+        def started() -> None:
+            if not quiet:
+                secret = " (with #token=... for the secret)" if options.token else ""
+                click.echo(f"sed-serve: {url_of(listener)}{secret}  Ctrl-C ends")
+
+        # uvicorn hands signals on when it has shut down: by then there is nothing left to do.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        asyncio.run(serve(make_server(app, options), listener, started))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
+
+
+if __name__ == "__main__":
+    main()
