@@ -1,0 +1,41 @@
+"""Who feels what, right now: the default microphone to lines of text. The whole program is ``sed-live``.
+
+    python demo/microphone.py [seconds]
+
+Each line is a segment that will not change any more: start and end in seconds, speaker, emotion, confidence.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sed import EmotionDiarizer
+from sed.live import Microphone
+
+
+def main(seconds: float) -> None:
+    """Listen for so many seconds of audio."""
+    stream = EmotionDiarizer().stream(latency=1.0)
+
+    def show(events: list) -> None:
+        for event in events:
+            if event.final:
+                s = event.segment
+                print(
+                    f"{s.start:7.2f} {s.end:7.2f}  {s.speaker}  {s.emotion}  {s.confidence:.2f}", flush=True
+                )
+
+    with Microphone() as microphone:
+        print(f"listening to {microphone.name}", file=sys.stderr)
+        for block in microphone.blocks():
+            show(stream.push(block))
+            if stream.time >= seconds:
+                break
+    show(stream.close())
+
+
+if __name__ == "__main__":
+    try:
+        main(float(sys.argv[1]) if len(sys.argv) > 1 else float("inf"))
+    except KeyboardInterrupt:
+        sys.exit(130)
