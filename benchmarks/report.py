@@ -1,0 +1,72 @@
+"""What benchmarks share: the machine in words, percent with intervals, Markdown tables, result files."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "pyannote.core")
+
+
+def machine() -> str:
+    """Processor, cores, memory, system, Python and versions of what does the work."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].split(":")[1].strip() if models else name
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return (
+        f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def commit() -> str:
+    """The commit the figures belong to, with ``+`` where the working tree has changes in `sed/`."""
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "sed") else "")
+
+
+def percent(value: float, interval: Sequence[float] | None = None) -> str:
+    """``12.3`` or ``12.3 (10.1-14.8)`` for fractions.
+
+    >>> percent(0.1234, (0.1, 0.15))
+    '12.3 (10.0-15.0)'
+    """
+    text = f"{100 * value:.1f}"
+    return text if interval is None else f"{text} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; every column but the first is aligned right.
+
+    >>> print(table(["part", "DER"], [["test", 12.3]]))
+    | part | DER |
+    |---|---:|
+    | test | 12.3 |
+    """
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def save(name: str, markdown: str, data: dict[str, Any], folder: Path = RESULTS) -> None:
+    """Write ``name.md`` and ``name.json`` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(markdown.rstrip() + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
