@@ -1,0 +1,207 @@
+"""`sed-run` as a user runs it: outputs, exit codes, errors, and what a batch survives."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from sed import formats
+from sed.cli.run import main
+
+
+@pytest.fixture
+def run():
+    def call(*arguments, **options):
+        return CliRunner().invoke(main, [str(a) for a in arguments], **options)
+
+    return call
+
+
+@pytest.fixture
+def angry(data):
+    return data / "emodb_15_angry_1.flac"
+
+
+def test_rttm_on_standard_output(run, angry):
+    told = run(angry, "-o", "rttm")
+    assert told.exit_code == 0 and told.stderr == ""
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert lines and all(line[:2] == ["SPEAKER", "emodb_15_angry_1"] and len(line) == 10 for line in lines)
+    assert run(angry).stdout == told.stdout  # the default
+
+
+def test_same_bytes_twice_and_with_two_threads(run, data):
+    first = run(data / "ami_trn00.flac", "-o", "json", "--posteriors").stdout
+    assert run(data / "ami_trn00.flac", "-o", "json", "--posteriors").stdout == first
+    assert run(data / "ami_trn00.flac", "-o", "json", "--posteriors", "--threads", "2").stdout == first
+
+
+def test_every_format_into_a_folder(run, angry, tmp_path):
+    told = run(angry, "-o", ",".join(formats.names()), "-d", tmp_path / "new" / "out")
+    assert told.exit_code == 0 and told.stdout == ""
+    found = sorted(p.name for p in (tmp_path / "new" / "out").iterdir())
+    assert found == sorted(f"emodb_15_angry_1{formats.suffix(name)}" for name in formats.names())
+
+
+def test_the_suffix_picks_the_format(run, angry, tmp_path):
+    told = run(angry, "-o", f"{tmp_path / 'a.vtt'},{tmp_path / 'a.json'}")
+    assert told.exit_code == 0
+    assert (tmp_path / "a.vtt").read_text().startswith("WEBVTT")
+    result = formats.read(tmp_path / "a.json")
+    assert result.labels == ("neutral", "happy", "angry", "sad") and result.posteriors is None
+    assert all(abs(sum(s.probabilities.values()) - 1) < 0.001 for s in result)
+
+
+def test_folders_keep_their_structure_and_json_lines_name_files(run, angry, data, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "deep" / "a.flac").write_bytes(angry.read_bytes())
+    (tmp_path / "in" / "b.flac").write_bytes((data / "emodb_15_sad_1.flac").read_bytes())
+    (tmp_path / "in" / "notes.txt").write_text("not audio by its name: passed over")
+    told = run(tmp_path / "in", "-o", "rttm", "-d", tmp_path / "out")
+    assert told.exit_code == 0
+    assert (tmp_path / "out" / "deep" / "a.rttm").exists() and (tmp_path / "out" / "b.rttm").exists()
+    rows = [json.loads(line) for line in run(tmp_path / "in", "--json-lines").stdout.splitlines()]
+    assert [row["uri"] for row in rows] == ["b", "a"]
+    assert all(row["segments"] for row in rows)
+
+
+def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
+    (tmp_path / "bad.wav").write_text("no sound in here")
+    told = run(tmp_path / "bad.wav", tmp_path / "none.wav", angry, "-d", tmp_path / "out")
+    assert told.exit_code == 1
+    bad, none, summary = told.stderr.splitlines()
+    assert bad == f"sed-run: {tmp_path}/bad.wav: found text, expected audio"
+    assert none == f"sed-run: {tmp_path}/none.wav: no such file"
+    assert summary == "sed-run: 2 of 3 recordings failed"
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["emodb_15_angry_1.rttm"]
+
+
+def test_standard_input(angry):
+    command = [sys.executable, "-m", "sed.cli.run", "-", "-o", "rttm"]
+    told = subprocess.run(command, input=angry.read_bytes(), capture_output=True, check=True)
+    assert told.stdout.startswith(b"SPEAKER stdin 1 ")
+    assert told.stderr == b""
+
+
+def test_the_reader_may_leave(angry):
+    """`sed-run ... | head -0`: no traceback."""
+    command = f"{sys.executable} -m sed.cli.run {angry} {angry.parent}/emodb_15_sad_1.flac | true"
+    told = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert b"Traceback" not in told.stderr
+
+
+def test_split_channels_are_speakers(run, data, tmp_path):
+    def read(name):
+        return soundfile.read(data / name, dtype="float32")[0]
+
+    left, right = read("emodb_15_angry_1.flac"), read("emodb_16_neutral_1.flac")
+    both = np.zeros((len(left) + len(right), 2), np.float32)
+    both[: len(left), 0] = left
+    both[len(left) :, 1] = right
+    soundfile.write(tmp_path / "call.wav", both, 16000)
+    told = run(tmp_path / "call.wav", "--channels", "split", "-o", "json", "--posteriors")
+    (tmp_path / "call.json").write_text(told.stdout)
+    result = formats.read(tmp_path / "call.json")
+    assert result.speaker_names == ("channel1", "channel2")
+    middle = len(left) / 16000
+    assert all((s.end <= middle + 0.3) == (s.speaker == "channel1") for s in result)
+    assert result.posteriors.shape == (-(-len(both) // 320), 4)
+    assert run(tmp_path / "call.wav", "--channels", "3").exit_code == 1
+
+
+def test_turns_can_be_given(run, data, tmp_path):
+    told = run(data / "ami_trn00.flac", "--speech", data / "ami_trn00.rttm", "-o", "rttm")
+    assert told.exit_code == 0
+    (tmp_path / "out.rttm").write_text(told.stdout)
+    found, given = formats.read(tmp_path / "out.rttm"), formats.read(data / "ami_trn00.rttm")
+    assert set(found.speaker_names) == set(given.speaker_names)
+    for name in given.speaker_names:
+        assert found.speakers.label_duration(name) == pytest.approx(
+            given.speakers.label_duration(name), abs=0.5
+        )
+    other = run(data / "emodb_15_sad_1.flac", data / "ami_trn00.flac", "--speech", data / "ami_trn00.rttm")
+    assert other.exit_code == 2
+    assert "expected turns for emodb_15_sad_1, found" in other.stderr
+
+
+@pytest.mark.parametrize("seconds", [0, 0.001, 1.0])
+def test_silence_has_no_segments(run, tmp_path, seconds):
+    soundfile.write(tmp_path / "x.wav", np.zeros(round(seconds * 16000)), 16000)
+    told = run(tmp_path / "x.wav", "-o", "json")
+    assert told.exit_code == 0
+    assert json.loads(told.stdout)["segments"] == [] and json.loads(told.stdout)["duration"] == seconds
+
+
+def test_constant_and_clipped_audio(run, data, tmp_path):
+    soundfile.write(tmp_path / "dc.wav", np.full(32000, 0.3), 16000)
+    assert json.loads(run(tmp_path / "dc.wav", "-o", "json").stdout)["segments"] == []
+    loud = np.clip(40 * soundfile.read(data / "emodb_15_angry_1.flac")[0], -1, 1)
+    soundfile.write(tmp_path / "clipped.wav", loud, 16000)
+    assert json.loads(run(tmp_path / "clipped.wav", "-o", "json").stdout)["segments"]
+
+
+USAGE = [
+    ([], "Missing argument 'AUDIO...'"),
+    (["{a}", "-o", "xml"], "output 'xml': expected a path or one of rttm, json"),
+    (["{a}", "-o", "x.doc"], "no format has this suffix"),
+    (["{a}", "-o", "rttm,json"], "2 formats on standard output: expected one, or a folder (-d)"),
+    (["{a}", "{b}", "-o", "x.rttm"], "output x.rttm for 2 recordings: expected formats and a folder (-d)"),
+    (["{a}", "{b}", "-o", "webvtt"], "2 recordings as webvtt on standard output: expected rttm or jsonl"),
+    (["{a}", "-d", "{a}"], "is a file: expected a folder for -d"),
+    (["{a}", "--channels", "left"], "'left': expected mix, split or the number of a channel from 1 on"),
+    (["{a}", "--speakers", "0"], "0 is not in the range x>=1"),
+    (["{a}", "--min-speakers", "3", "--max-speakers", "2"], "min"),
+    (["{a}", "--decoder", "magic"], "'magic' is not one of"),
+    (["{a}", "--latency", "9"], "latency"),
+    (["{a}", "--tagger", "none.onnx"], "none.onnx"),
+    (["{a}", "--tagger", "{a}"], "expected"),
+    (["{a}", "--speech", "none.rttm"], "none.rttm: cannot be read"),
+    (["{d}/*.xyz"], "no file matches this pattern"),
+]
+
+
+@pytest.mark.parametrize("arguments, text", USAGE)
+def test_wrong_usage_exits_with_2(run, angry, data, tmp_path, arguments, text):
+    names = {"a": angry, "b": data / "emodb_15_sad_1.flac", "d": tmp_path}
+    told = run(*(a.format(**names) for a in arguments))
+    assert told.exit_code == 2
+    assert text in told.stderr and "Traceback" not in told.stderr
+
+
+def test_twins_are_named(run, angry, tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.flac").write_bytes(angry.read_bytes())
+    told = run(tmp_path / "x" / "a.flac", tmp_path / "y" / "a.flac", "-d", tmp_path / "out")
+    assert told.exit_code == 2 and "have the same name" in told.stderr
+    assert run(tmp_path, "-d", tmp_path / "out").exit_code == 0
+    assert (tmp_path / "out" / "x" / "a.rttm").exists() and (tmp_path / "out" / "y" / "a.rttm").exists()
+
+
+def test_nothing_half_written_when_the_disk_refuses(run, angry, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    told = run(angry, "-d", tmp_path)
+    assert told.exit_code == 1 and "No space left on device" in told.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_bar_on_a_terminal_only():
+    from sed.cli.progress import ProgressBar
+
+    bar = ProgressBar(2)
+    bar._bar.console.file = out = io.StringIO()
+    with bar:
+        update = bar.at(1)
+        update(5.0, 10.0)
+        bar.say("a message")
+        assert bar._bar.tasks[0].completed == 1.5
+    assert "a message" in out.getvalue()

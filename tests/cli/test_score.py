@@ -1,0 +1,205 @@
+"""`sed-score`: formats, folders and lists in, tables, JSON and pictures out; who is missing is named."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from sed import formats
+from sed.cli.score import main
+from sed.result import Diarization, Segment
+
+REFERENCES = [
+    Diarization("one", 10.0, [Segment(2, 8, "ann", "happy")]),
+    Diarization("two", 8.0, [Segment(0, 4, "bob", "sad"), Segment(4, 8, "ann", "neutral")]),
+]
+HYPOTHESES = [
+    Diarization("one", 10.0, [Segment(2, 7, "x", "happy"), Segment(7, 8, "x", "sad")]),
+    Diarization("two", 8.0, [Segment(0, 4, "x", "sad"), Segment(4, 8, "y", "neutral")]),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path, monkeypatch):
+    """Every test in a folder of its own; logging as it was."""
+    monkeypatch.chdir(tmp_path)
+    handlers = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = handlers
+
+
+def save(folder, corpus, suffix=".rttm"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for item in corpus:
+        formats.write(item, folder / f"{item.uri}{suffix}")
+    return str(folder)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def data_of(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["metrics"]
+
+
+@pytest.mark.parametrize("suffix", [".rttm", ".json", ".csv", ".seglst.json", ".jsonl"])
+def test_every_format(tmp_path, suffix):
+    paths = [save(tmp_path / name, side, suffix) for name, side in (("ref", REFERENCES), ("hyp", HYPOTHESES))]
+    metrics = data_of(run(*paths, "-o", "json", "--per-file"))
+    assert metrics["eder"]["files"]["one"]["confusion"] == pytest.approx(1)
+    assert metrics["eder"]["pooled"]["errors"] == pytest.approx(1)
+    # RTTM and the like do not say that the recording lasts 10 s
+    assert metrics["eder"]["pooled"]["total"] == pytest.approx(
+        18 if "json" in suffix and "seg" not in suffix else 16
+    )
+    assert metrics["der"]["value"] == 0
+    assert metrics["joint"]["pooled"]["emotion_confusion"] == pytest.approx(1)
+
+
+def test_zed_and_speechbrain(tmp_path):
+    zed = {"one": {"wav": "a/one.wav", "duration": 10.0, "emotion": [{"emo": "happy", "start": 2, "end": 8}]}}
+    (tmp_path / "ZED.json").write_text(json.dumps(zed))
+    rows = [{"start": 0, "end": 2, "emotion": "n"}, {"start": 2, "end": 10.01, "emotion": "h"}]
+    (tmp_path / "out.json").write_text(json.dumps({"a/one.wav": rows}))
+    metrics = data_of(run("ZED.json", "out.json", "-o", "json"))
+    assert list(metrics) == ["eder", "events", "boundaries"]
+    assert metrics["eder"]["value"] == pytest.approx(0.2)
+    compat = data_of(run("ZED.json", "out.json", "-o", "json", "-m", "eder", "--compat", "speechbrain"))
+    assert compat["eder"]["macro"] == 1 - 8.0 / 10
+
+
+@pytest.mark.parametrize(("suffix", "total"), [(".rttm", 10), (".json", 8)])
+def test_the_end_of_the_recording(tmp_path, suffix, total):
+    """RTTM does not say when a recording ends, so all that is claimed counts; JSON does."""
+    save(tmp_path, [Diarization("one", 8.0, [Segment(2, 8, "ann", "happy")])], suffix)
+    (tmp_path / "hyp").mkdir()
+    save(tmp_path / "hyp", [Diarization("one", 10.0, [Segment(2, 10, "x", "happy")])])
+    result = run(f"one{suffix}", "hyp", "-o", "json")
+    pooled = data_of(result)["eder"]["pooled"]
+    assert (pooled["total"], pooled["false_alarm"]) == (total, total - 8)
+
+
+def test_lists_patterns_and_files(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    (tmp_path / "both.lst").write_text("# two files\nref/one.rttm\n\nref/two.rttm\n")
+    for reference, hypothesis in (("both.lst", "hyp/*.rttm"), ("ref", "hyp")):
+        assert data_of(run(reference, hypothesis, "-o", "json"))["eder"]["recordings"] == 2
+    text = "".join(path.read_text() for path in sorted((tmp_path / "ref").iterdir()))
+    (tmp_path / "all.rttm").write_text(text)
+    assert data_of(run("all.rttm", "hyp", "-o", "json"))["eder"]["recordings"] == 2
+
+
+def test_missing_and_extra_are_named(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", [HYPOTHESES[1], replace(HYPOTHESES[0], uri="three")])
+    result = run("ref", "hyp", "-o", "json")
+    assert result.exit_code == 1
+    assert "no hypothesis, so scored as empty: one" in result.stderr
+    assert "no reference, so not scored: three" in result.stderr
+    data = json.loads(result.stdout)
+    assert (data["missing"], data["extra"]) == (["one"], ["three"])
+    assert data["metrics"]["eder"]["pooled"]["missed_emotion"] == 6
+    (tmp_path / "some.uem").write_text("one 1 0 8\n")
+    result = run("ref", "ref", "--uem", "some.uem")
+    assert result.exit_code == 1
+    assert "not in the UEM, so not scored: two" in result.stderr
+
+
+def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    (tmp_path / "hyp" / "one.rttm").write_text("SPEAKER one 1 zero 2.0\n")
+    result = run("ref", "hyp", "-o", "json", "--per-file")
+    assert result.exit_code == 1
+    assert re.search(r"one\.rttm, line 1: ", result.stderr)
+    assert json.loads(result.stdout)["metrics"]["eder"]["files"]["two"]["rate"] == 0
+    alone = run("ref", "hyp/one.rttm")
+    assert (alone.exit_code, alone.stdout) == (1, "")
+    assert "one.rttm, line 1" in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("nowhere.rttm", "hyp"), 1, "nowhere.rttm: cannot be read"),
+        (("ref", "no*.rttm"), 1, "no file matches this pattern"),
+        (("ref", "empty"), 1, "expected annotations in this folder"),
+        (("twice", "hyp"), 1, "expected it in one file"),
+        (("ref", "hyp", "--labels", "a=b,c"), 2, "expected old=new"),
+        (("ref", "hyp", "--metric", "wer"), 2, "Invalid value"),
+        (("ref", "hyp", "--collar", "-1"), 2, "a collar of -1.0 s"),
+        (("ref", "hyp", "--compat", "speechbrain", "--collar", "1"), 2, "knows no collar"),
+        (("ref", "hyp", "--level", "2"), 2, "at level 2.0"),
+        (("ref", "hyp", "--plot", "x.png"), 2, "expected --recording with one of one, two"),
+        (("ref/one.rttm", "hyp/one.rttm", "--plot", "x.bmp"), 2, "expected a name that ends in"),
+        (("ref",), 2, "Missing argument 'HYP'"),
+    ],
+)
+def test_wrong_usage(tmp_path, arguments, code, message):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    (tmp_path / "empty").mkdir()
+    save(tmp_path / "twice" / "rttm", REFERENCES)
+    save(tmp_path / "twice" / "json", REFERENCES, ".json")
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_lone_recording_of_another_name(tmp_path):
+    save(tmp_path, [REFERENCES[0]])
+    save(tmp_path, [replace(HYPOTHESES[0], uri="output")])
+    result = run("one.rttm", "output.rttm", "-o", "json")
+    assert "output is scored against one" in result.stderr
+    assert data_of(result)["eder"]["pooled"]["confusion"] == 1
+
+
+def test_labels_collar_and_metric(tmp_path):
+    save(tmp_path / "ref", [Diarization("one", 10.0, [Segment(2, 8, "ann", "hap")])], ".json")
+    save(tmp_path / "hyp", [Diarization("one", 10.0, [Segment(2.1, 8, "x", "exc")])], ".json")
+    arguments = ("ref", "hyp", "--labels", "hap=happy, exc=happy", "-m", "eder", "-o", "json")
+    assert data_of(run(*arguments))["eder"]["value"] == pytest.approx(0.01)
+    collared = data_of(run(*arguments, "--collar", "0.25"))
+    assert collared["eder"]["value"] == 0
+    assert list(collared) == ["eder"]
+
+
+def test_tables_and_markdown(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    table = run("ref", "hyp", "--per-file", "--against", "ref").stdout
+    assert re.search(r"^EDER +6\.25 % ", table, re.MULTILINE)
+    assert re.search(r"^one +12\.50 % ", table, re.MULTILINE)
+    assert "Against ref, paired by recording" in table
+    assert "\x1b" not in table
+    markdown = run("ref", "hyp", "-o", "markdown").stdout
+    assert re.search(r"^\| EDER \| 6\.25 % \|", markdown, re.MULTILINE)
+    comparison = json.loads(run("ref", "hyp", "--against", "ref", "-o", "json").stdout)["comparison"]
+    assert comparison["eder"]["difference"] == pytest.approx(-1 / 16)
+
+
+def test_plot(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    assert run("ref", "hyp", "--plot", "two.png", "--recording", "two").exit_code == 0
+    assert (tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys, sed.cli.score; print([m for m in ('numpy', 'scipy', 'pyannote', 'torch') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    before = time.process_time()
+    assert "Exit status" in run("--help").stdout
+    assert time.process_time() - before < 0.3

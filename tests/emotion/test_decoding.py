@@ -1,0 +1,132 @@
+"""Decoders against constructed truth, brute force, and a general-purpose optimiser."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sed.emotion.decoding import DecoderOptions, decode, total_variation
+from sed.errors import OptionError
+
+
+def steps(*runs):
+    """Posteriors of two labels: (frames, probability of label 1) pairs."""
+    p = np.concatenate([np.full(n, q) for n, q in runs])
+    return np.stack([1 - p, p], 1)
+
+
+def path_score(labels, evidence, options, starts=(), shortest=1):
+    """What Viterbi maximises, written the slow way; -inf where an emotion is too short."""
+    score = evidence[np.arange(len(labels)), labels].sum()
+    changes = [t for t in range(1, len(labels)) if labels[t] != labels[t - 1]]
+    edges = sorted({0, *starts, len(labels)})
+    for start, end in itertools.pairwise([0, *changes, len(labels)]):
+        turn_end = min(e for e in edges if e > start)
+        whole_short_turn = start in edges and turn_end - start < shortest and end >= turn_end
+        if not whole_short_turn and (end - start < shortest or turn_end - start < shortest):
+            return -np.inf
+    return score - sum(options.switch_cost * (options.turn_discount if t in starts else 1) for t in changes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.integers(2, 3), st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(0, 4))
+def test_viterbi_finds_the_best_of_all_paths(frames, labels, seed, shortest, cost):
+    rng = np.random.default_rng(seed)
+    posteriors = rng.dirichlet(np.ones(labels), frames)
+    starts = [t for t in range(frames) if rng.random() < 0.3]
+    options = DecoderOptions(switch_cost=cost, minimum_duration=shortest / 50, turn_discount=0.4)
+    evidence = np.log(np.maximum(posteriors, 1e-5))
+    best = max(
+        path_score(np.array(p), evidence, options, starts, shortest)
+        for p in itertools.product(range(labels), repeat=frames)
+    )
+    found = decode(posteriors, options, np.array(starts, int))
+    assert path_score(found, evidence, options, starts, shortest) == pytest.approx(best, abs=1e-9)
+
+
+def test_viterbi_keeps_real_changes_and_drops_flickers():
+    posteriors = steps((100, 0.2), (5, 0.9), (95, 0.2), (100, 0.9))
+    assert decode(posteriors, DecoderOptions(switch_cost=8)).tolist() == [0] * 200 + [1] * 100
+
+
+def test_minimum_duration_binds_where_the_price_does_not():
+    posteriors = steps((50, 0.01), (10, 0.99), (50, 0.01))
+    short = DecoderOptions(switch_cost=1, minimum_duration=0.2)
+    long = DecoderOptions(switch_cost=1, minimum_duration=0.6)
+    assert decode(posteriors, short).sum() == 10
+    assert decode(posteriors, long).sum() == 0
+
+
+def test_a_short_turn_has_its_own_emotion_and_borrows_no_time():
+    posteriors = steps((100, 0.05), (20, 0.95), (100, 0.05))
+    options = DecoderOptions(switch_cost=4, minimum_duration=0.6)
+    assert decode(posteriors, options, np.array([100, 120])).tolist() == [0] * 100 + [1] * 20 + [0] * 100
+    assert decode(posteriors, options, np.array([100])).tolist() == [0] * 100 + [1] * 30 + [0] * 90
+    assert (
+        decode(posteriors, options, np.array([110])).sum() == 0
+    )  # too little on either side of the turn's start
+
+
+def test_a_turn_start_attracts_the_change():
+    posteriors = steps((50, 0.3), (20, 0.5), (50, 0.7))
+    options = DecoderOptions(switch_cost=6, minimum_duration=0.1, turn_discount=0.1)
+    for start in (52, 60, 69):
+        assert np.flatnonzero(np.diff(decode(posteriors, options, np.array([start])))).tolist() == [start - 1]
+
+
+def test_weights_silence_frames():
+    posteriors = steps((50, 0.1), (60, 0.9), (50, 0.1))
+    weights = np.ones(160)
+    assert decode(posteriors, DecoderOptions(), weights=weights).sum() == 60
+    weights[50:110] = 0
+    assert decode(posteriors, DecoderOptions(), weights=weights).sum() == 0
+
+
+def test_median_removes_a_flicker_and_argmax_keeps_it():
+    posteriors = steps((40, 0.2), (10, 0.9), (40, 0.2))
+    assert decode(posteriors, DecoderOptions("argmax")).sum() == 10
+    assert decode(posteriors, DecoderOptions("median", median_window=0.5)).sum() == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=24), st.floats(0.01, 4))
+def test_total_variation_is_the_minimiser(values, weight):
+    """The optimum is certified by its dual: y - x = D'u with |u| <= weight, = weight * sign at every jump."""
+    y = np.array(values)
+    x = total_variation(y, weight)
+    dual = np.cumsum(y - x)[:-1]  # u up to sign
+    assert np.abs(np.sum(y - x)) < 1e-8
+    assert np.all(np.abs(dual) <= weight + 1e-8)
+    jumps = np.diff(x)
+    at_jump = np.abs(jumps) > 1e-8
+    assert np.allclose(dual[at_jump], -weight * np.sign(jumps[at_jump]), atol=1e-7)
+
+
+def test_total_variation_decoder_drops_a_flicker():
+    posteriors = steps((40, 0.2), (5, 0.9), (40, 0.2), (60, 0.9))
+    labels = decode(posteriors, DecoderOptions("tv", tv_weight=8))
+    assert labels.tolist() == [0] * 85 + [1] * 60
+
+
+@pytest.mark.parametrize("method", ["viterbi", "argmax", "median", "tv"])
+@pytest.mark.parametrize("frames", [0, 1, 2, 31])
+def test_every_decoder_takes_any_length(method, frames):
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(5), frames).reshape(frames, 5)
+    labels = decode(posteriors, DecoderOptions(method))
+    assert labels.shape == (frames,) and np.all((labels >= 0) & (labels < 5))
+
+
+@pytest.mark.parametrize(
+    "bad, text",
+    [
+        ({"method": "magic"}, "decoder 'magic': expected one of viterbi, argmax, median, tv"),
+        ({"switch_cost": -1}, "switch_cost is -1: expected 0 or more"),
+        ({"overlap_weight": 2}, "overlap_weight is 2: expected 0 to 1"),
+        ({"memory": float("nan")}, "memory is nan: expected 0 or more"),
+    ],
+)
+def test_nonsense_is_refused(bad, text):
+    with pytest.raises(OptionError, match=text):
+        DecoderOptions(**bad)

@@ -1,0 +1,68 @@
+"""The posteriors of a recording do not depend on how its audio is cut, and windows blend without seams."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sed.emotion.windows import PosteriorStream, posteriors_of
+from sed.grid import HOP, frame_count
+
+
+class Loudness:
+    """A tagger whose posterior is a function of each frame alone, so the truth is known."""
+
+    labels, frame_rate, window = ("quiet", "loud"), 50, 16_000
+
+    def posteriors(self, waves):
+        frames = frame_count(waves.shape[1])
+        padded = np.pad(waves, ((0, 0), (0, frames * HOP - waves.shape[1])))
+        loud = np.abs(padded).reshape(len(waves), frames, HOP).max(2)
+        return np.stack([1 - loud, loud], 2).astype(np.float32)
+
+
+class Position(Loudness):
+    """A tagger that answers with the place of a frame in its window: shows which windows were blended."""
+
+    def posteriors(self, waves):
+        frames = frame_count(waves.shape[1])
+        p = np.broadcast_to(np.arange(frames) / 100, (len(waves), frames))
+        return np.stack([1 - p, p], 2).astype(np.float32)
+
+
+def pushed(tagger, samples, cuts):
+    stream = PosteriorStream(tagger)
+    parts = [stream.push(piece) for piece in np.split(samples, sorted(cuts))]
+    return np.concatenate([*parts, stream.close()])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 120_000), st.lists(st.integers(0, 120_000), max_size=8), st.integers(0, 99))
+def test_cuts_change_nothing(length, cuts, seed):
+    samples = np.random.default_rng(seed).uniform(-1, 1, length).astype(np.float32)
+    cuts = [min(c, length) for c in cuts]
+    for tagger in (Loudness(), Position()):
+        whole = posteriors_of(tagger, samples)
+        assert np.array_equal(pushed(tagger, samples, cuts), whole)
+        assert whole.shape == (frame_count(length), 2)
+
+
+def test_a_framewise_tagger_is_reproduced_exactly():
+    samples = np.random.default_rng(1).uniform(-1, 1, 100_123).astype(np.float32)
+    expected = Loudness().posteriors(samples[None])[0]
+    assert np.allclose(posteriors_of(Loudness(), samples), expected, atol=1e-6)
+
+
+def test_windows_fade_over_their_overlap():
+    """50-frame windows that share 10 frames: place 40 of one meets place 0 of the next."""
+    place = posteriors_of(Position(), np.zeros(80 * HOP, np.float32))[:, 1]
+    assert np.allclose(place[:40], np.arange(40) / 100)
+    rise = (np.arange(10) + 0.5) / 10
+    assert np.allclose(place[40:50], (np.arange(40, 50) * (1 - rise) + np.arange(10) * rise) / 100)
+    assert np.allclose(place[50:80], np.arange(10, 40) / 100)
+
+
+def test_memory_is_one_group_of_windows():
+    stream = PosteriorStream(Loudness(), batch=4)
+    for _ in range(60):
+        stream.push(np.zeros(16_000, np.float32))
+        assert len(stream._audio) <= 16_000 * 5

@@ -1,0 +1,242 @@
+"""The page in a real browser, before a real server with the bundled models: microphone, files, keys, names.
+
+Every screen that matters is kept as a picture in `SED_ARTEFACTS`, where that is set.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from chromium import Chromium
+
+from sed import EmotionDiarizer
+from sed.result import Diarization
+
+pytestmark = pytest.mark.real
+CONVERSATION = Path(__file__).parents[2] / "demo" / "conversation.flac"
+LISTEN = 9.0  # seconds at the microphone
+BLOB = """(async () => {
+  const bytes = new Uint8Array(await sed.wav().arrayBuffer());
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+})()"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of a real sed-serve."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sed.cli.serve", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    line = process.stdout.readline()
+    yield line.split()[1]
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """A conversation as a WAV file, for the browser's microphone."""
+    samples, rate = soundfile.read(CONVERSATION, dtype="int16", frames=20 * 16000)
+    path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
+    soundfile.write(path, samples, rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """Its first seconds as a FLAC file."""
+    samples, rate = soundfile.read(CONVERSATION, dtype="int16", frames=14 * 16000)
+    path = tmp_path_factory.mktemp("clip") / "clip.flac"
+    soundfile.write(path, samples, rate)
+    return path
+
+
+@pytest.fixture
+def browser(need_program, spoken):
+    with Chromium(need_program("chromium"), spoken) as browser:
+        yield browser
+        assert browser.complaints == []
+
+
+def keep(browser, name, **options):
+    if folder := os.environ.get("SED_ARTEFACTS"):
+        browser.screenshot(Path(folder) / f"{name}.png", **options)
+
+
+def exported(browser) -> Diarization:
+    row = browser.evaluate("JSON.parse(sed.json())")
+    assert (row["format"], row["version"]) == ("sed", 1)
+    return Diarization.from_dicts(row["uri"], row["duration"], row["segments"], row["labels"])
+
+
+def rows(diarization):
+    """Everything of the segments, to the last bit."""
+    return [segment.to_dict() for segment in diarization]
+
+
+def audio(browser):
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(browser.evaluate(BLOB))), dtype="float32")
+    assert rate == 16000
+    return samples
+
+
+@pytest.mark.parametrize("latency", ["1", "2"])
+def test_the_microphone_gives_what_the_file_path_gives(browser, server, spoken, latency):
+    browser.look(1280, 800)
+    browser.open(server)
+    browser.evaluate(f"document.getElementById('latency').value = '{latency}'")
+    browser.click("#listen")
+    browser.wait("sed.state() === 'live'", 30)
+    time.sleep(LISTEN)
+    keep(browser, f"live-{latency}")
+    assert browser.evaluate("document.querySelectorAll('#rows tr').length") > 0
+    browser.click("#listen")
+    browser.wait("sed.state() === 'idle'", 90)
+    keep(browser, f"stopped-{latency}")
+
+    heard, found = audio(browser), exported(browser)
+    assert len(heard) / 16000 > LISTEN - 2 and found.duration == len(heard) / 16000
+    offline = EmotionDiarizer(latency=float(latency))((heard, 16000))
+    assert len(offline) > 2
+    assert rows(found) == rows(offline)
+
+    played, _ = soundfile.read(spoken, dtype="float32")
+    start = len(heard) // 3
+    piece = heard[start : start + 32000]  # two seconds, somewhere in the file, at the loudness of the file
+    likeness = np.fft.irfft(np.fft.rfft(played, 1 << 19) * np.fft.rfft(piece, 1 << 19).conj())[: len(played)]
+    place = int(likeness[: len(played) - 32000].argmax())
+    assert np.corrcoef(played[place : place + 32000], piece)[0, 1] > 0.98
+
+
+def choose_file(browser, path):
+    document = browser.call("DOM.getDocument")["root"]["nodeId"]
+    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+    browser.wait("!document.getElementById('choice').hidden")
+
+
+def test_a_file_as_a_whole_and_as_if_live(browser, server, clip, tmp_path):
+    path = clip
+    browser.look(1280, 800, dark=True)
+    browser.open(server)
+    choose_file(browser, path)
+    browser.click("#analyse")
+    browser.wait("sed.state() === 'idle' && document.querySelectorAll('#rows tr').length > 0", 120)
+    keep(browser, "file-dark")
+    assert rows(exported(browser)) == rows(EmotionDiarizer()(path))
+    assert exported(browser).uri == "clip"
+
+    choose_file(browser, path)
+    browser.click("#play-live")
+    assert browser.evaluate("sed.state()") != "idle"
+    browser.wait("sed.state() === 'idle'", 240)
+    keep(browser, "file-live-dark")
+    original, _ = soundfile.read(path, dtype="float32")
+    assert np.abs(audio(browser) - original).max() <= 1 / 32768
+    offline = EmotionDiarizer(latency=1.0)((audio(browser), 16000), uri="x")
+    assert rows(exported(browser)) == rows(offline)
+
+    (tmp_path / "page.rttm").write_text(browser.evaluate("sed.rttm()"))
+    from sed.formats import read
+
+    read_back = read(tmp_path / "page.rttm")
+    assert read_back.uri == "clip"
+    pairs = [[(s.start, s.end, s.speaker, s.emotion) for s in one] for one in (read_back, offline)]
+    assert pairs[0] == [(round(a, 3), round(b, 3), *rest) for a, b, *rest in pairs[1]]
+
+
+def test_by_keyboard_and_for_screen_readers(browser, server, clip):
+    browser.look(360, 740)
+    browser.open(server)
+    choose_file(browser, clip)
+    browser.press("Enter", "\r")  # the focus is on the first choice
+    browser.wait("sed.state() === 'idle'", 120)
+    keep(browser, "phone", full=True)
+    assert browser.evaluate("document.querySelectorAll('#rows tr').length") > 2
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 360
+
+    nameless = []
+    for node in browser.call("Accessibility.getFullAXTree")["nodes"]:
+        role = node.get("role", {}).get("value")
+        named = node.get("ignored") or node.get("name", {}).get("value")
+        if (
+            role in ("button", "combobox", "slider", "checkbox", "application", "meter", "image")
+            and not named
+        ):
+            nameless.append(role)
+    assert nameless == []
+
+    reached = []
+    browser.evaluate("document.querySelector('.skip').focus()")
+    for _ in range(12):
+        browser.press("Tab")
+        reached.append(browser.evaluate("document.activeElement.id || document.activeElement.className"))
+    order = [name for name in reached if name in ("listen", "open", "latency", "timeline", "rttm")]
+    assert order == ["listen", "open", "latency", "timeline", "rttm"]
+
+    browser.evaluate("document.getElementById('timeline').focus()")
+    for key in ("Home", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        browser.press(key)
+    browser.wait("document.querySelector('tr.selected')?.rowIndex === 2")
+    assert "spk" in browser.evaluate("document.getElementById('news').textContent")
+    browser.press("Enter", "\r")  # plays; there is nothing to complain of
+    time.sleep(0.3)
+    assert browser.evaluate("document.getElementById('problem').hidden")
+    browser.press("Escape")
+
+
+def test_a_refused_microphone_is_explained(need_program, server):
+    with Chromium(need_program("chromium"), flags=("--use-fake-ui-for-media-stream=deny",)) as browser:
+        browser.look(390, 844)
+        browser.open(server)
+        browser.click("#listen")
+        browser.wait("!document.getElementById('problem').hidden", 20)
+        assert "may not use the microphone" in browser.evaluate(
+            "document.getElementById('problem').textContent"
+        )
+        assert browser.evaluate("sed.state()") == "idle"
+        keep(browser, "refused")
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 96000, 8000])
+def test_the_page_resamples_as_soxr_does(browser, server, rate):
+    import soxr
+
+    browser.open(server)
+    times = np.arange(rate) / rate
+    tones = [110, 440.5, 1234, 3000] + ([5000, 6800] if rate > 16000 else [])
+    signal = sum(np.sin(2 * np.pi * f * times + f) for f in tones).astype(np.float32) / len(tones)
+    script = """(async (rate, tones) => {
+      const { Resampler } = await import("/resampler.js");
+      const input = Float32Array.from({ length: rate }, (_, n) =>
+        tones.reduce((s, f) => s + Math.sin((2 * Math.PI * f * n) / rate + f), 0) / tones.length);
+      const run = (cuts) => {
+        const resampler = new Resampler(rate, 16000);
+        const out = [];
+        let from = 0;
+        for (const cut of [...cuts, input.length]) {
+          out.push(...resampler.process(input.subarray(from, cut)));
+          from = cut;
+        }
+        return [...out, ...resampler.flush()];
+      };
+      return [run([]), run([1, 2, 129, 4000, 4001])];
+    })"""
+    script += f"({rate}, {tones})"
+    whole, cut = browser.evaluate(script)
+    assert whole == cut and len(whole) == 16000
+    reference = soxr.resample(signal, rate, 16000, "VHQ")
+    middle = slice(800, -800)
+    error = np.asarray(whole)[middle] - reference[middle]
+    assert 10 * np.log10(np.mean(reference[middle] ** 2) / np.mean(error**2)) > 60

@@ -1,0 +1,96 @@
+"""``sed-serve`` as a program: help at once, one sentence for what is wrong, and a clean end."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from websockets.sync.client import connect
+
+from sed.cli.serve import main
+from sed.server.options import ServerOptions
+
+RUN = [sys.executable, "-m", "sed.cli.serve"]
+
+
+def test_help_is_quick_and_names_every_option():
+    durations = []
+    for _ in range(3):  # the best of three: others use the machine, too
+        begun = time.perf_counter()
+        done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
+        durations.append(time.perf_counter() - begun)
+    assert min(durations) < 0.3
+    for option in ("--host", "--port", "--max-clients", "--token-file", "--allow-origin", "--threads"):
+        assert option in done.stdout
+
+
+def test_help_loads_nothing_heavy():
+    script = "import sys, sed.cli.serve; print([m for m in ('numpy', 'starlette', 'onnxruntime') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_defaults_are_those_of_the_options():
+    options = ServerOptions()
+    for parameter in main.params:
+        if hasattr(options, parameter.name) and parameter.name != "threads":
+            assert parameter.default == getattr(options, parameter.name), parameter.name
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        (["--max-rate", "0.1"], 2, "max_rate=0.1: expected 1 or more"),
+        (["--allow-origin", "evil"], 2, "origin 'evil': expected scheme://"),
+        (["--host", "no.such.name.invalid"], 2, "no.such.name.invalid"),
+        (["--tagger", "/no/such/model.onnx"], 2, "/no/such/model.onnx"),
+        (["--port", "99999"], 2, "99999"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(arguments, status, words):
+    done = CliRunner().invoke(main, ["--port", "0", *arguments])
+    assert done.exit_code == status
+    assert words in done.output and "Traceback" not in done.output
+
+
+def test_a_port_that_is_taken():
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = CliRunner().invoke(main, ["--port", str(other.getsockname()[1])])
+    assert done.exit_code == 2 and "expected a free port" in done.output
+
+
+def test_missing_packages_are_named(monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *a: None if name in ("uvicorn", "multipart") else real(name, *a),
+    )
+    done = CliRunner().invoke(main, [])
+    assert done.exit_code == 1
+    assert "needs uvicorn, python-multipart: pip install 'sed[serve]'" in done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_and_a_signal_ends_it_cleanly(number):
+    process = subprocess.Popen(
+        [*RUN, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    url = re.search(r"http://\S+", process.stdout.readline())[0]
+    assert httpx.get(f"{url}healthz").json()["status"] == "ok"
+    with connect(url.replace("http", "ws") + "stream", close_timeout=1) as client:
+        client.send(bytes(32_000))  # a client in the middle of its stream does not hold it up
+        assert client.recv()
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=20)
+    assert process.returncode == 0 and complaints == ""

@@ -1,0 +1,45 @@
+"""Smoothing of speaker activity, against the definition spelt out."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sed.speakers.smoothing import runs, smooth, speaker_names, turns_of
+
+masks = st.lists(st.booleans(), max_size=60).map(lambda values: np.array(values, bool))
+
+
+@given(masks)
+def test_runs_rebuild_the_mask(mask):
+    rebuilt = np.zeros(len(mask), bool)
+    for start, end in runs(mask):
+        assert start < end
+        assert not rebuilt[max(0, start - 1) : end].any(), "stretches touch"
+        rebuilt[start:end] = True
+    np.testing.assert_array_equal(rebuilt, mask)
+
+
+@given(masks, st.integers(0, 5), st.integers(0, 5))
+def test_no_short_pause_and_no_short_turn_is_left(mask, fill, shortest):
+    found = smooth(mask, fill, shortest)
+    lengths = np.diff(runs(found), axis=1).ravel()
+    assert (lengths >= shortest).all()
+    bridged = smooth(mask, fill, 0)
+    stretches = runs(bridged)
+    assert (stretches[1:, 0] - stretches[:-1, 1] > fill).all()
+    assert (bridged >= mask).all() and (found <= bridged).all()
+
+
+def test_speakers_are_named_by_first_appearance_and_the_silent_left_out():
+    active = np.zeros((10, 4), bool)
+    active[5:, 0] = active[2:4, 1] = active[8:, 3] = True
+    turns = turns_of(active)
+    assert turns.names == speaker_names(3) == ("spk00", "spk01", "spk02")
+    np.testing.assert_array_equal(turns.active.argmax(0), [2, 5, 8])
+
+
+def test_nothing_gives_nothing():
+    turns = turns_of(np.zeros((7, 0), bool))
+    assert turns.active.shape == (7, 0) and turns.names == ()

@@ -1,0 +1,163 @@
+"""Segmentation windows: exact frame geometry, an absolute grid, and nothing that depends on the cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sed.errors import ModelError, OptionError
+from sed.grid import HOP, frame_count
+from sed.speech.inference import MODELS, open_model
+from sed.speech.segmentation import (
+    MODEL_FIELD,
+    MODEL_STEP,
+    POWERSET,
+    WINDOW,
+    WINDOW_FRAMES,
+    Segmentation,
+    SegmentationStream,
+    model_frames,
+    nearest_model_frames,
+)
+
+
+class Loudness(Segmentation):
+    """In place of the network: the first local speaker is active where the audio is, frame by frame."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def activities(self, waves: np.ndarray) -> np.ndarray:
+        self.batches.append(len(waves))
+        level = np.abs(waves.reshape(len(waves), -1, HOP)).max(2)
+        return np.stack([level, level * 0, level * 0], 2)
+
+
+@pytest.fixture(scope="module")
+def network() -> Segmentation:
+    return Segmentation()
+
+
+def test_nearest_frame_has_the_nearest_centre():
+    nearest = nearest_model_frames(WINDOW)
+    assert len(nearest) == WINDOW_FRAMES
+    centres = np.arange(model_frames(WINDOW)) * MODEL_STEP + (MODEL_FIELD - 1) / 2
+    for frame in range(WINDOW_FRAMES):
+        middle = frame * HOP + (HOP - 1) / 2
+        distance = np.abs(centres - middle)
+        assert distance[nearest[frame]] == distance.min()
+
+
+def test_the_network_has_the_frames_that_the_arithmetic_says(network):
+    for samples in (MODEL_FIELD, MODEL_FIELD + MODEL_STEP - 1, MODEL_FIELD + MODEL_STEP, 48_000):
+        found = network.powerset(np.zeros((1, samples), np.float32))
+        assert found.shape == (1, model_frames(samples), len(POWERSET))
+        np.testing.assert_allclose(found.sum(2), 1, atol=1e-5)
+
+
+def test_geometry_and_numbers_are_those_of_pyannote(shared, network, data):
+    from sed.speakers.pyannote import import_pyannote
+
+    import_pyannote()
+    import torch
+    from pyannote.audio import Model
+    from pyannote.audio.utils.powerset import Powerset
+
+    model = Model.from_pretrained(str(shared / "models" / "pyannote-segmentation-3.0")).eval()
+    field = model.receptive_field
+    assert round(field.start * 16_000, 6) == 0
+    assert round(field.duration * 16_000, 6) == MODEL_FIELD
+    assert round(field.step * 16_000, 6) == MODEL_STEP
+    np.testing.assert_array_equal(POWERSET, Powerset(3, 2).mapping.numpy())
+    samples = sf.read(data / "ami_trn00.flac", dtype="float32")[0][:WINDOW]
+    with torch.inference_mode():
+        theirs = model(torch.from_numpy(samples)[None, None]).exp().numpy()
+    ours = network.powerset(samples[None])
+    assert np.abs(ours - theirs).mean() < 0.005
+    assert (ours.argmax(2) == theirs.argmax(2)).mean() > 0.98
+
+
+def test_the_classes_are_silence_each_and_each_pair_in_order():
+    expected = [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    assert [tuple(np.flatnonzero(row)) for row in POWERSET] == expected
+
+
+def test_powerset_becomes_speakers(network, monkeypatch):
+    classes = np.zeros((1, 589, 7), np.float32)
+    classes[:, :, 4] = 0.75  # the first and the second together
+    classes[:, :, 3] = 0.25  # the third alone
+    monkeypatch.setattr(network, "powerset", lambda waves: classes)
+    found = network.activities(np.zeros((1, WINDOW), np.float32))
+    assert found.shape == (1, WINDOW_FRAMES, 3)
+    np.testing.assert_allclose(found, np.broadcast_to([0.75, 0.75, 0.25], found.shape))
+    active = network.active(np.zeros((1, WINDOW), np.float32))
+    assert active.dtype == bool
+    np.testing.assert_array_equal(active, np.broadcast_to([True, True, False], found.shape))
+
+
+@settings(max_examples=30, deadline=None)
+@given(samples=st.integers(0, 700_000), seed=st.integers(0, 99), step=st.sampled_from([2.5, 5.0, 10.0]))
+def test_windows_do_not_depend_on_the_cuts(samples, seed, step):
+    rng = np.random.default_rng(seed)
+    audio = rng.random(samples, np.float32)
+    whole, cut = (SegmentationStream(Loudness().activities, step) for _ in range(2))
+    expected = [*whole.push(audio), *whole.close()]
+    places = np.sort(rng.integers(0, samples + 1, rng.integers(0, 6)))
+    found = [window for part in np.split(audio, places) for window in cut.push(part)]
+    found += list(cut.close())
+    assert [number for number, _ in found] == [number for number, _ in expected] == list(range(len(expected)))
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert cut._hear.__self__.batches == whole._hear.__self__.batches, (
+        "groups of other sizes may round otherwise"
+    )
+
+
+@pytest.mark.parametrize("samples", [0, 1, 160_000, 160_001, 240_000, 240_001, 400_000, 480_001, 555_555])
+def test_windows_lie_on_the_grid_and_cover_everything(samples):
+    audio = np.random.default_rng(1).random(samples, np.float32)
+    stream = SegmentationStream(Loudness().activities, 5.0)
+    windows = [*stream.push(audio), *stream.close()]
+    for number, activities in windows:
+        wave = audio[number * 80_000 : number * 80_000 + WINDOW]
+        whole = len(wave) // HOP
+        expected = np.abs(wave[: whole * HOP].reshape(-1, HOP)).max(1)
+        np.testing.assert_array_equal(activities[:whole, 0], expected)
+        np.testing.assert_allclose(activities[whole + 1 :, 0], activities[-1, 0])  # the filling is constant
+    covered = (len(windows) - 1) * 250 + WINDOW_FRAMES if windows else 0
+    assert covered >= frame_count(samples)
+    assert covered - 250 < frame_count(samples) or len(windows) <= 1, "a window more than needed"
+
+
+def test_real_speech_and_silence(network, data):
+    speech, _ = sf.read(data / "ami_trn00.flac", dtype="float32")
+    assert network.activities(speech[None, -WINDOW:]).max() > 0.9
+    for level in (0, 0.5, -1):
+        assert network.activities(np.full((1, WINDOW), level, np.float32)).max() < 0.1
+
+
+@pytest.mark.parametrize("samples", [16, 8_000, 160_001])
+def test_an_offset_does_not_click_at_the_end(network, samples):
+    stream = SegmentationStream(network.activities)
+    windows = [*stream.push(np.full(samples, 0.5, np.float32)), *stream.close()]
+    assert max(activities.max() for _, activities in windows) < 0.1
+
+
+def test_bad_models_and_steps_are_refused(network, tmp_path):
+    with pytest.raises(ModelError, match="no such file"):
+        Segmentation(tmp_path / "missing.onnx")
+    (tmp_path / "text.onnx").write_text("not a model")
+    with pytest.raises(ModelError, match="not an ONNX model"):
+        Segmentation(tmp_path / "text.onnx")
+    with pytest.raises(ModelError, match="expected \\(windows, frames, 7\\)"):
+        Segmentation(MODELS / "campplus-zh-en-int8.onnx")
+    with pytest.raises(ModelError, match="takes 1 inputs, expected 3"):
+        open_model("segmentation-3.0-int8.onnx", inputs=3)
+    with pytest.raises(OptionError, match="0 threads"):
+        Segmentation(threads=0)
+    for step in (0, -1, 10.02, 0.01):
+        with pytest.raises(OptionError, match="step"):
+            SegmentationStream(network.active, step)

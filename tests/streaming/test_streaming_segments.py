@@ -1,0 +1,158 @@
+"""The books of a stream's segments: identities, growth, retraction, and sums that agree with offline."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sed.joining import summarise
+from sed.streaming.segments import Lane, Ledger
+
+LABELS = ("neutral", "angry", "sad")
+
+
+class Stream:
+    """Feeds a ledger with a labelling that is known, some frames ahead of what is final."""
+
+    def __init__(self, ahead=10, seed=0):
+        self.ledger, self.ahead = Ledger(LABELS), ahead
+        self.posteriors = np.random.default_rng(seed).dirichlet(np.ones(3), 2000).astype(np.float32)
+        self.settled, self.events = 0, []
+
+    def step(self, end, speakers, closing=False):
+        """`speakers`: {name: frame -> emotion or None}; returns the news."""
+        final = end if closing else max(self.settled, end - self.ahead)
+        lanes = []
+        for key, (name, emotion_at) in enumerate(speakers.items()):
+            pairs = [(f, emotion_at(f)) for f in range(self.settled, end)]
+            pairs = [(f, e) for f, e in pairs if e is not None]
+            if pairs:
+                frames, emotions = np.array(pairs).T
+                lanes.append(Lane(key, name, frames, emotions))
+        news = self.ledger.step(
+            lanes,
+            self.posteriors[self.settled : end],
+            settled=self.settled,
+            final=final,
+            end=end,
+            time=end / 50,
+            closing=closing,
+        )
+        self.settled = final
+        self.events += news
+        return news
+
+
+def between(start, end, emotion=0):
+    return lambda frame: emotion if start <= frame < end else None
+
+
+def test_a_segment_grows_under_one_id_and_is_final_once():
+    stream, talk = Stream(), {"spk00": between(5, 52)}
+    ends = []
+    for end in (20, 40, 60, 80):
+        for event in stream.step(end, talk):
+            assert (event.id, event.segment.start, event.time) == (0, 0.1, end / 50)
+            ends.append((event.segment.end, event.final))
+    assert ends == [(0.4, False), (0.8, False), (1.04, False), (1.04, True)]
+    assert stream.step(100, talk) == []
+
+
+def test_nothing_new_nothing_said():
+    stream, talk = Stream(ahead=50), {"spk00": between(5, 20)}
+    assert len(stream.step(40, talk)) == 1
+    assert stream.step(45, talk) == []
+
+
+def test_a_provisional_segment_may_vanish_and_its_id_never_returns():
+    stream = Stream(ahead=30)
+    [event] = stream.step(20, {"spk00": between(5, 15)})
+    [gone] = stream.step(40, {"spk00": between(0, 0)})
+    assert (gone.id, gone.segment, gone.final) == (event.id, None, False)
+    [other] = stream.step(60, {"spk00": between(45, 60)})
+    assert other.id != event.id
+
+
+def test_a_provisional_segment_keeps_its_id_when_label_or_name_change():
+    stream = Stream(ahead=30)
+    [first] = stream.step(20, {"spk01": between(5, 20, emotion=0)})
+    [second] = stream.step(30, {"spk00": between(6, 30, emotion=1)})
+    assert second.id == first.id
+    assert (second.segment.speaker, second.segment.emotion, second.segment.start) == ("spk00", "angry", 0.12)
+
+
+def test_a_change_of_emotion_closes_a_segment_where_it_happens():
+    stream = Stream(ahead=10)
+    talk = {"spk00": lambda frame: 0 if frame < 33 else 2}
+    for end in (20, 40, 60):
+        stream.step(end, talk)
+    stream.step(70, talk, closing=True)
+    finals = [(e.segment.start, e.segment.end, e.segment.emotion) for e in stream.events if e.final]
+    assert finals == [(0.0, 0.66, "neutral"), (0.66, 1.4, "sad")]
+
+
+def test_a_segment_that_ends_exactly_at_the_frontier_waits_for_the_next_frame():
+    stream, talk = Stream(ahead=10), {"spk00": between(0, 30)}
+    assert not any(event.final for event in stream.step(40, talk))  # frame 30 is not final yet
+    [event] = stream.step(50, talk)
+    assert event.final and event.segment.end == 0.6
+
+
+def test_two_speakers_at_once_have_books_of_their_own():
+    stream = Stream()
+    talk = {"spk00": between(0, 60), "spk01": between(30, 50, emotion=1)}
+    for end in (25, 50, 75):
+        stream.step(end, talk)
+    finals = {e.segment.speaker: (e.segment.start, e.segment.end) for e in stream.events if e.final}
+    assert finals == {"spk00": (0.0, 1.2), "spk01": (0.6, 1.0)}
+
+
+labelling = st.lists(st.tuples(st.integers(1, 40), st.sampled_from([None, 0, 1, 2])), min_size=1, max_size=12)
+
+
+@settings(max_examples=80, deadline=None)
+@given(labelling, labelling, st.lists(st.integers(1, 60), min_size=1, max_size=20), st.integers(0, 70))
+def test_any_steps_give_the_same_final_segments_as_the_whole_at_once(first, second, sizes, ahead):
+    lanes = [np.concatenate([[e] * n for n, e in runs]) for runs in (first, second)]
+    length = max(map(len, lanes))
+    speakers = {
+        f"spk{n:02d}": (lambda f, lane=lane: lane[f] if f < len(lane) else None)
+        for n, lane in enumerate(lanes)
+    }
+    stream, end = Stream(ahead), 0
+    for size in sizes:
+        if end + size >= length:
+            break
+        end += size
+        stream.step(end, speakers)
+    stream.step(length, speakers, closing=True)
+
+    expected = []
+    for name, lane in zip(speakers, lanes, strict=True):
+        edges = [0, *[f for f in range(1, len(lane)) if lane[f] != lane[f - 1]], len(lane)]
+        for a, b in itertools.pairwise(edges):
+            if lane[a] is not None:
+                expected.append(summarise(stream.posteriors[a:b], a, name, LABELS, lane[a], length / 50))
+    finals = [event.segment for event in stream.events if event.final]
+    assert sorted(finals) == sorted(expected)
+    for ours, theirs in zip(sorted(finals), sorted(expected), strict=True):
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1.01e-4)
+    check_promises(stream.events)
+
+
+def check_promises(events):
+    """Final is final, ids end with it, and what is settled does not change but for the ends of what runs."""
+    closed = set()
+    for event in events:
+        assert event.id not in closed, "news about a segment that was final or gone"
+        if event.final or event.segment is None:
+            closed.add(event.id)
+    assert all(event.segment is None or event.segment.end <= event.time + 1e-9 for event in events)
+    finals = [event for event in events if event.final]
+    for event in finals:
+        for later in events[events.index(event) :]:
+            if later.segment and later.id != event.id and later.segment.speaker == event.segment.speaker:
+                apart = later.segment.start >= event.segment.end or later.segment.end <= event.segment.start
+                assert apart, "two segments of one speaker at once"

@@ -1,0 +1,115 @@
+"""Turns and posteriors of known content give exactly the expected segments."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sed.emotion.decoding import DecoderOptions
+from sed.joining import join
+from sed.speakers.smoothing import runs
+from sed.speakers.turns import Turns
+
+LABELS = ("neutral", "angry")
+METHODS = ["viterbi", "argmax", "tv"]
+ARGMAX = DecoderOptions("argmax")
+
+
+def posteriors(*angry_runs):
+    """(frames, probability of angry) pairs to (frames, 2)."""
+    angry = np.concatenate([np.full(n, q, np.float32) for n, q in angry_runs])
+    return np.stack([1 - angry, angry], 1)
+
+
+def turns(**spans):
+    """name=(frames, [(start, end), ...])."""
+    frames = max(n for n, _ in spans.values())
+    active = np.zeros((frames, len(spans)), bool)
+    for column, (_, intervals) in enumerate(spans.values()):
+        for start, end in intervals:
+            active[start:end, column] = True
+    return Turns(active, tuple(spans))
+
+
+def told(segments):
+    return [(s.start, s.end, s.speaker, s.emotion) for s in segments]
+
+
+def test_two_people_at_once_and_silence():
+    who = turns(a=(200, [(0, 100)]), b=(200, [(80, 150)]))
+    what = posteriors((80, 0.1), (70, 0.9), (50, 0.1))
+    found = join(
+        who, what, LABELS, 4.0, DecoderOptions(switch_cost=2, overlap_weight=1.0, minimum_duration=0.2)
+    )
+    assert told(found) == [
+        (0.0, 1.6, "a", "neutral"),
+        (1.6, 2.0, "a", "angry"),
+        (1.6, 3.0, "b", "angry"),
+    ]
+
+
+def test_overlapped_frames_weigh_less():
+    who = turns(a=(200, [(0, 110)]), b=(200, [(60, 200)]))
+    what = posteriors((60, 0.1), (140, 0.9))
+    heard = join(who, what, LABELS, 4.0, DecoderOptions(overlap_weight=1.0))
+    deaf = join(who, what, LABELS, 4.0, DecoderOptions(overlap_weight=0.0))
+    assert ("a", "angry") in {(s.speaker, s.emotion) for s in heard}
+    assert {s.emotion for s in deaf if s.speaker == "a"} == {"neutral"}
+
+
+def test_emotion_persists_over_a_pause_but_not_over_a_long_silence():
+    what = posteriors((100, 0.95), (400, 0.5), (20, 0.45))
+    near = turns(a=(520, [(0, 100), (480, 500), (500, 520)]))
+    kept = join(near, what, LABELS, 10.4, DecoderOptions(memory=8.0))
+    assert [s.emotion for s in kept] == ["angry", "angry"]
+    fresh = join(near, what, LABELS, 10.4, DecoderOptions(memory=7.0))
+    assert [s.emotion for s in fresh] == ["angry", "neutral"]
+
+
+def test_the_end_is_cut_to_the_recording_and_means_are_of_the_segment():
+    (segment,) = join(
+        turns(a=(50, [(40, 50)])), posteriors((45, 0.2), (5, 0.6)), LABELS, 0.99, DecoderOptions()
+    )
+    assert (segment.start, segment.end) == (0.8, 0.99)
+    assert segment.probabilities == {"neutral": 0.6, "angry": 0.4}
+    assert segment.confidence == 0.6
+
+
+def test_channels_have_posteriors_of_their_own():
+    who = turns(a=(100, [(0, 100)]), b=(100, [(0, 100)]))
+    found = join(who, [posteriors((100, 0.9)), posteriors((100, 0.1))], LABELS, 2.0, ARGMAX)
+    assert told(found) == [(0.0, 2.0, "a", "angry"), (0.0, 2.0, "b", "neutral")]
+
+
+def test_nobody_speaks():
+    assert join(Turns(np.zeros((10, 0), bool), ()), posteriors((10, 0.5)), LABELS, 0.2) == []
+    assert join(turns(a=(10, [])), posteriors((10, 0.5)), LABELS, 0.2) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 400),
+    st.integers(1, 3),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["viterbi", "argmax", "tv"]),
+)
+def test_segments_tile_exactly_the_speech_of_each_speaker(frames, speakers, seed, method):
+    rng = np.random.default_rng(seed)
+    active = np.repeat(rng.random((frames // 9 + 1, speakers)) < 0.5, 9, 0)[:frames]
+    names = tuple(f"spk{n:02d}" for n in range(speakers))
+    p = rng.dirichlet(np.ones(3), frames).astype(np.float32)
+    found = join(Turns(active, names), p, ("x", "y", "z"), frames / 50, DecoderOptions(method))
+    covered = np.zeros((frames, speakers), int)
+    for s in found:
+        covered[round(s.start * 50) : round(s.end * 50), names.index(s.speaker)] += 1
+    assert np.array_equal(covered, active.astype(int))
+    assert found == sorted(found)
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_runs_are_the_runs(flags):
+    flags = np.array(flags, bool)
+    again = np.zeros(len(flags), bool)
+    for start, end in runs(flags):
+        assert start < end and (start == 0 or not flags[start - 1]) and (end == len(flags) or not flags[end])
+        again[start:end] = True
+    assert np.array_equal(again, flags)

@@ -1,0 +1,135 @@
+"""What the package promises as a whole: no network, no torch, quick to start, bounded memory, the same bytes."""
+
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+import soundfile
+
+from sed import EmotionDiarizer
+from sed.errors import OptionError
+from sed.grid import frame_count
+from sed.speakers.turns import Turns
+
+DEAF = """
+import socket, sys
+def refuse(*_, **__): raise AssertionError("something asked for the network")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+"""
+
+
+def python(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_main_job_needs_neither_network_nor_torch(data):
+    heavy = "torch transformers speechbrain pyannote.audio scipy matplotlib"
+    told = python(
+        DEAF
+        + "from sed import EmotionDiarizer\n"
+        + "print(len(EmotionDiarizer()(sys.argv[1])))\n"
+        + f"print([name for name in '{heavy}'.split() if name in sys.modules])",
+        data / "emodb_15_angry_1.flac",
+    )
+    assert told.returncode == 0, told.stderr
+    segments, loaded = told.stdout.splitlines()
+    assert int(segments) > 0 and loaded == "[]"
+
+
+def cpu_seconds(*command):
+    """Processor time of a child, the least of five: what the machine does meanwhile counts little."""
+    times = []
+    for _ in range(5):
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        assert status == 0
+        times.append(usage.ru_utime + usage.ru_stime)
+        time.sleep(0.01)
+    return min(times)
+
+
+def test_import_and_help_are_quick():
+    bare = cpu_seconds(sys.executable, "-c", "")
+    assert cpu_seconds(sys.executable, "-c", "import sed") - bare < 0.2
+    for command in ("run", "score", "live", "serve", "train", "export"):
+        code = (
+            f"import sys; sys.argv = ['sed-{command}', '--help']; from sed.cli.{command} import main; main()"
+        )
+        assert cpu_seconds(sys.executable, "-c", code) < 0.3, command
+
+
+class Nobody:
+    """A tagger and a diarizer that cost nothing, so that the memory is the pipeline's own."""
+
+    labels, frame_rate, window = ("neutral", "sad"), 50, 80_000
+
+    def posteriors(self, waves):
+        return np.full((len(waves), frame_count(waves.shape[1]), 2), 0.5, np.float32)
+
+    def begin(self):
+        self.samples = 0
+        return self
+
+    def push(self, samples):
+        self.samples += len(samples)
+
+    def close(self):
+        return Turns(np.zeros((frame_count(self.samples), 0), bool), ())
+
+
+@pytest.mark.parametrize("minutes", [10, 200])
+def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, minutes):
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 8000, 1, subtype="PCM_U8") as file:
+        for _ in range(minutes):
+            file.write(np.zeros(480_000, np.int16))
+    diarizer = EmotionDiarizer(tagger=Nobody(), diarizer=Nobody())
+    tracemalloc.start()
+    result = diarizer(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    frames = minutes * 60 * 50
+    assert result.posteriors.shape == (frames, 2)
+    assert peak < 12e6 + 40 * frames
+
+
+def test_one_object_serves_many_recordings_and_says_the_same(data):
+    diarizer, again = EmotionDiarizer(), EmotionDiarizer(threads=2)
+    first = diarizer(data / "ami_trn00.flac")
+    diarizer(data / "emodb_15_sad_1.flac")
+    assert diarizer(data / "ami_trn00.flac") == first
+    assert again(data / "ami_trn00.flac") == first
+
+
+def test_result_is_complete(data):
+    path = data / "ami_trn00.flac"
+    result = EmotionDiarizer()(path, uri="meeting")
+    assert result.uri == "meeting" and result.duration == soundfile.info(path).duration
+    assert result.posteriors.shape == (frame_count(round(result.duration * 16000)), 4)
+    assert np.allclose(result.posteriors.sum(1), 1, atol=1e-4)
+    assert result.speakers.labels() == list(result.speaker_names)
+    assert set(result.emotions.labels()) <= set(result.labels)
+    for s in result:
+        own = result.posteriors[round(s.start * 50) : round(s.end * 50)].mean(0)
+        assert np.allclose([s.probabilities[label] for label in result.labels], own, atol=1e-3)
+        assert s.confidence == s.probabilities[s.emotion]
+
+
+def test_progress_is_told(data):
+    told = []
+    EmotionDiarizer(diarizer="none")(data / "ami_trn00.flac", progress=lambda *row: told.append(row))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1][0] == pytest.approx(30.0, abs=0.1) and told[-1][1] == pytest.approx(30.0, abs=0.1)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(OptionError, match="0 threads: expected 1 or more"):
+        EmotionDiarizer(threads=0)
+    with pytest.raises(OptionError, match="a latency with channels='split'"):
+        EmotionDiarizer(latency=1.0, channels="split")
