@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from sed.errors import MissingDependencyError, OptionError, SedError, WorkerErro
 logger = logging.getLogger("sed")
 
 ATTEMPTS = 3  # workers a recording may take down with it before it is given up
+REACH = 10.0  # seconds to wait for the address to answer
 PATIENCE = 30.0  # seconds without news after which it is said that nobody works
 
 
@@ -67,9 +69,12 @@ def _connect(address: str) -> Any:
         raise MissingDependencyError("a cluster needs Ray: pip install 'sed[cluster]'") from None
     if ray.is_initialized():
         raise WorkerError("Ray is in use by this process already, expected to connect to it here")
+    host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
+        if host and port.isdigit():  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), REACH).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # a ConnectionError, a RuntimeError, a ValueError: by version and cause
+    except Exception as error:  # an OSError, a RuntimeError, a ValueError: by version and cause
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise OptionError(
             f"no Ray cluster at {address!r} ({first}): expected one that runs (ray start --head)"
@@ -159,6 +164,7 @@ class _Crew:
             self._hire()
             return None
         self._lost[job.number] += 1
+        logger.warning("%s: lost with its worker (%s)", job.recording.path, why)
         given_up = self._lost[job.number] >= ATTEMPTS
         if given_up:
             self._queue.finish(job.number)

@@ -149,13 +149,13 @@ class _Process:
 def _serve(pipe: Connection, order: Order, threads: int) -> None:
     """The life of a worker process: load the models, do what comes, end with the pipe or with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent decides
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not in the middle of writing a file
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         worker = Worker(order, threads)
     except SedError as error:
         pipe.send(("refused", error))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # from here on not in the middle of writing a file
     pipe.send(("ready", None))
     last = 0.0
 

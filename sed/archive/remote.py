@@ -140,11 +140,19 @@ def save_bytes(data: bytes, url: str) -> None:
 
 
 def names_below(url: str) -> set[str]:
-    """Every file below a folder, relative to it; none where there is no such folder. Raises `OptionError`."""
+    """Every file below a folder, relative to it; none where there is no such folder.
+
+    Raises `OptionError` where it cannot be listed, or there is not even the bucket.
+    """
     with _told(url, OptionError):
         files, path = _filesystem(url)
         files.invalidate_cache()
-        return {_below(found, path) for found in files.find(path)}
+        try:
+            return {_below(found, path) for found in files.find(path)}
+        except FileNotFoundError:  # an object store has no folders, so it is the bucket that is missing
+            if _protocol(url) in _WHOLE:
+                raise OptionError(f"{url}: expected a bucket that exists, found none") from None
+            return set()
 
 
 def join(folder: str, name: str) -> str:
@@ -169,8 +177,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        extra = "'sed[cloud]'" if protocol in ("s3", "s3a") else "the package of this protocol"
-        raise MissingDependencyError(f"{url}: {str(error).rstrip('.')}: pip install {extra}") from None
+        hint = ": pip install 'sed[cloud]'" if protocol in ("s3", "s3a") else ""
+        raise MissingDependencyError(f"{url}: {_line(error).partition(': ')[2].rstrip('.')}{hint}") from None
     except ValueError:
         raise OptionError(f"{url}: found protocol {protocol}, expected one that fsspec knows") from None
     return files, path
