@@ -13,7 +13,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sed.archive import remote
@@ -35,9 +35,13 @@ class Actor:
 
     def begin(self, order: Order, threads: int) -> str:
         """Load the models; returns the version of sed."""
+        self._worker = Worker(order, threads)
+        return self.version()
+
+    def version(self) -> str:
+        """The version of sed; a sign of life, too."""
         from sed import __version__
 
-        self._worker = Worker(order, threads)
         return __version__
 
     def do(self, job: Job) -> Report:
@@ -90,34 +94,43 @@ def _everywhere(order: Order) -> Order:
     return order
 
 
+@dataclass(eq=False)
+class _Hand:
+    """An actor; whether its models are loaded; the job it is at."""
+
+    actor: Any
+    is_ready: bool = False
+    job: Job | None = None
+
+
 class _Crew:
-    """The actors: which are ready, which job each is at, which jobs were lost how often."""
+    """The actors, what is awaited of each, and how often each job was lost."""
 
     def __init__(self, ray: Any, order: Order, queue: Dispatch, threads: int) -> None:
         self._ray, self._order, self._queue, self._threads = ray, order, queue, threads
         self._actor = ray.remote(max_restarts=0, max_task_retries=0)(Actor)
-        self._waiting: dict[
-            Any, tuple[Any, Job | None]
-        ] = {}  # what is awaited -> actor, job (None: its models)
-        self._free: list[Any] = []
+        self._awaited: dict[Any, _Hand] = {}  # by the reference of what it will say
+        self._free: list[_Hand] = []
         self._lost: Counter[int] = Counter()
         self._stillborn = 0
+        self._count = 1
 
     def work(self, count: int | None) -> Generator[Report]:
         """See `run_cluster`."""
         if count is None:
             processors = self._ray.cluster_resources().get("CPU", 1)
             count = max(1, int(processors // self._threads))
+        self._count = count
         self._queue.expect(count)
         for _ in range(count):
             self._hire()
         while not self._queue.is_over:
             while self._free and (job := self._queue.take()) is not None:
-                actor = self._free.pop()
-                place = replace(job, recording=_absolute(job))
-                self._waiting[actor.do.remote(place)] = (actor, job)
-            done, _ = self._ray.wait(list(self._waiting), num_returns=1, timeout=PATIENCE)
-            if not done and not any(job for _, job in self._waiting.values()):
+                hand = self._free.pop()
+                hand.job = job
+                self._awaited[hand.actor.do.remote(replace(job, recording=_absolute(job)))] = hand
+            done, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=PATIENCE)
+            if not done and not any(hand.is_ready for hand in self._awaited.values()):
                 logger.warning("no machine of the cluster has room for a worker; waiting for one")
             for ref in done:
                 if (report := self._news(ref)) is not None:
@@ -126,26 +139,28 @@ class _Crew:
     def _hire(self) -> None:
         """One more actor; it begins when and where the cluster has room."""
         actor = self._actor.options(num_cpus=self._threads).remote()
-        self._waiting[actor.begin.remote(self._order, self._threads)] = (actor, None)
+        self._awaited[actor.begin.remote(self._order, self._threads)] = _Hand(actor)
 
     def _news(self, ref: Any) -> Report | None:
+        """What an actor said: that it is ready, or the report of its job, which is returned."""
         from ray import exceptions
 
         from sed import __version__
 
-        actor, job = self._waiting.pop(ref)
+        hand = self._awaited.pop(ref)
+        job, hand.job = hand.job, None
         try:
             answer = self._ray.get(ref)
         except SedError as error:  # the order makes no sense: for all of them
             raise (getattr(error, "cause", None) or error) from None
         except exceptions.RayError as error:
-            return self._bury(actor, job, error)
+            return self._bury(hand, job, error)
+        self._free.append(hand)
         if job is None:
             if answer != __version__:
                 raise WorkerError(f"a machine of the cluster has sed {answer}, expected {__version__} on all")
+            hand.is_ready = True
             self._stillborn = 0
-        self._free.append(actor)
-        if job is None:
             return None
         self._queue.finish(job.number)
         self._lost.pop(job.number, None)
@@ -153,30 +168,37 @@ class _Crew:
             answer = replace(answer, error=answer.error.replace(_absolute(job).path, job.recording.path))
         return answer
 
-    def _bury(self, actor: Any, job: Job | None, error: Exception) -> Report | None:
-        """An actor is lost; returns the report of its job if that is given up."""
-        self._ray.kill(actor)  # it may be out of reach only: then it is not to go on
+    def _bury(self, hand: _Hand, job: Job | None, error: Exception) -> Report | None:
+        """An actor is lost, and perhaps a job with it, whose report is returned if it is given up."""
+        self._ray.kill(hand.actor)  # it may be out of reach only: then it is not to go on
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        if job is None:
+        # Whoever waits for a job may have gone with the same machine: no job is to find that out.
+        for other in self._free:
+            self._awaited[other.actor.version.remote()] = other
+        self._free.clear()
+        report = None
+        if job is not None:
+            logger.warning("%s: lost with its worker (%s)", job.recording.path, why)
+            report = self._lose(job, why)
+        elif not hand.is_ready:
             self._stillborn += 1
-            if self._stillborn >= ATTEMPTS:
+            nobody = not any(other.is_ready for other in self._awaited.values())
+            if nobody and self._stillborn >= ATTEMPTS + self._count:  # more than one machine's at once
                 raise WorkerError(f"{self._stillborn} workers of the cluster could not begin ({why})")
-            self._hire()
-            return None
-        self._lost[job.number] += 1
-        logger.warning("%s: lost with its worker (%s)", job.recording.path, why)
-        given_up = self._lost[job.number] >= ATTEMPTS
-        if given_up:
-            self._queue.finish(job.number)
-        else:
-            self._queue.lose(job.number)
         if self._queue.has_more:
             self._hire()
-        if not given_up:
+        return report
+
+    def _lose(self, job: Job, why: str) -> Report | None:
+        self._lost[job.number] += 1
+        if self._lost[job.number] < ATTEMPTS:
+            self._queue.lose(job.number)
             return None
+        self._queue.finish(job.number)
         del self._lost[job.number]
-        error_text = f"{job.recording.path}: lost with its worker {ATTEMPTS} times ({why})"
-        return Report(job.number, 0.0, 0.0, error_text)
+        return Report(
+            job.number, error=f"{job.recording.path}: lost with its worker {ATTEMPTS} times ({why})"
+        )
 
 
 def _absolute(job: Job) -> Input:

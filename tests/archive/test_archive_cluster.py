@@ -1,14 +1,27 @@
 """A real Ray cluster of two nodes on this machine, of which one is killed in the middle of a run."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from archive_files import contents, noted
 
 BUCKET = "sed-cluster"
 MEMORY = 80 * 2**20
+
+
+def patiently(start):
+    """Ray waits for its own processes for fixed times, too short for a machine that is busy with other things."""
+    for _ in range(2):
+        try:
+            return start()
+        except Exception:  # that is what it raises
+            continue
+    return start()
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +34,7 @@ def cluster(s3):
         patch.setenv("RAY_raylet_start_wait_time_s", "120")  # a machine that is busy with other things
         patch.setenv("RAY_agent_register_timeout_ms", "120000")
         head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": MEMORY}
-        for attempt in range(3):
-            try:
-                cluster = Cluster(initialize_head=True, head_node_args=head)
-                break
-            except Exception:  # part of Ray waits 15 s for its own processes, whatever it is told
-                if attempt == 2:
-                    raise
+        cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
         try:
             yield cluster
         finally:
@@ -37,7 +44,7 @@ def cluster(s3):
 @pytest.fixture
 def second(cluster):
     """The second node, as long as the test leaves it alive."""
-    node = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+    node = patiently(lambda: cluster.add_node(num_cpus=1, object_store_memory=MEMORY))
     yield node
     if node in cluster.worker_nodes:
         cluster.remove_node(node)
@@ -94,7 +101,41 @@ def test_results_for_this_machine_come_back(cluster, make_clips, sed_run, tmp_pa
     assert lines.stdout == sed_run("calls", "-o", "rttm", "-q", cwd=tmp_path).stdout
 
 
-def test_wrong_options_and_no_cluster(cluster, make_clips, sed_run, tmp_path):
+def test_a_recording_that_takes_its_workers_along_is_given_up(cluster, make_clips, command, tmp_path):
+    """A pipe into which nobody writes keeps its worker at it for as long as the worker lives."""
+    clips = make_clips(tmp_path / "calls", 2)
+    os.mkfifo(tmp_path / "stuck.wav")
+    arguments = (clips, tmp_path / "stuck.wav", "-d", tmp_path / "out", "--ray", cluster.address)
+    run = subprocess.Popen(command(*arguments, "--workers", "1"), stderr=subprocess.PIPE, text=True)
+    killed = set()
+    end = time.monotonic() + 150
+    while run.poll() is None and time.monotonic() < end:
+        if (tmp_path / "out" / "c001.rttm").exists():  # from here on it is the pipe
+            for pid in set(at_work(cluster)) - killed:
+                time.sleep(0.5)  # the report of the last clip may be under way
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.2)
+    told = run.communicate(timeout=30)[1]
+    assert run.returncode == 1 and len(killed) == 3, told
+    assert f"sed-run: {tmp_path}/stuck.wav: lost with its worker 3 times (" in told
+    assert "sed-run: 3 recordings: 2 done, 1 failed; " in told
+    assert sorted(contents(tmp_path / "out")) == ["c000.rttm", "c001.rttm"]
+
+
+def at_work(cluster):
+    """The processes of actors of this cluster that are at a job: Ray puts it into their title."""
+    raylet = cluster.head_node.all_processes["raylet"][0].process.pid
+    for child in Path(f"/proc/{raylet}/task/{raylet}/children").read_text().split():
+        try:
+            title = Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.startswith(b"ray::Actor.do"):
+            yield int(child)
+
+
+def test_wrong_options(cluster, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "calls", 2)
     told = sed_run(clips, "-d", tmp_path / "out", "--ray", cluster.address, "--tagger", "none.onnx")
     assert told.returncode == 2
