@@ -28,7 +28,8 @@ class Segment:
     `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None where the source does
     not say (a plain RTTM has no emotions, ZED no speakers). `confidence` is the mean posterior of `emotion`
     over the segment, 0 to 1, or None. `probabilities` maps every label to its mean posterior; empty where
-    unknown. Segments are ordered by start, end, speaker, emotion.
+    unknown. The mean is over every frame that the segment touches, all alike, to 4 decimals: where the
+    recording ends inside a frame, that frame counts. Segments are ordered by start, end, speaker, emotion.
 
     Raises `FormatError` on times that are not finite, negative, or not in order.
 
