@@ -122,7 +122,9 @@ def test_result_is_complete(data):
 def assert_probabilities_are_mean_posteriors(result):
     assert len(result)
     for s in result:
-        frames = slice(round(s.start * 50), math.ceil(s.end * 50 - 1e-6))  # the last one may be cut by the end
+        frames = slice(
+            round(s.start * 50), math.ceil(s.end * 50 - 1e-6)
+        )  # the last one may be cut by the end
         own = result.posteriors[frames].mean(0, dtype=np.float64)
         assert np.allclose([s.probabilities[label] for label in result.labels], own, rtol=0, atol=6e-5)
         assert s.confidence == s.probabilities[s.emotion]

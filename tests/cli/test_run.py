@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from sed import formats
 from sed.cli.run import main
+from sed.cli.voice import own_voice
 
 
 @pytest.fixture
@@ -87,6 +88,31 @@ def test_standard_input(angry):
     told = subprocess.run(command, input=angry.read_bytes(), capture_output=True, check=True)
     assert told.stdout.startswith(b"SPEAKER stdin 1 ")
     assert told.stderr == b""
+
+
+def test_what_libraries_print_is_not_a_message(data, tmp_path):
+    """libmpg123 writes pages of notes to the error stream, even about an MP3 that is all right."""
+    samples = np.tile(soundfile.read(data / "emodb_15_angry_1.flac", dtype="float32")[0], 2)
+    good, bad = tmp_path / "good.mp3", tmp_path / "bad.mp3"
+    soundfile.write(good, samples, 16000, format="MP3")
+    bad.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    command = [sys.executable, "-m", "sed.cli.run", str(good), str(bad), str(tmp_path / "none.wav")]
+    told = subprocess.run([*command, "-o", "rttm"], capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and {line.split()[1] for line in told.stdout.splitlines()} == {"good", "bad"}
+    breaks, missing, summary = told.stderr.splitlines()
+    assert breaks.startswith(f"sed-run: {bad}: breaks off; the 2.") and missing.endswith("none.wav: no such file")
+    assert summary == "sed-run: 1 of 3 recordings failed"
+
+
+def test_the_error_stream_is_given_back(capfd):
+    before = sys.stderr
+    with own_voice():
+        os.write(2, b"a library's note\n")
+        print("ours", file=sys.stderr)
+    os.write(2, b"later\n")
+    assert sys.stderr is before
+    told = capfd.readouterr().err
+    assert "later" in told and "note" not in told
 
 
 def test_the_reader_may_leave(angry):

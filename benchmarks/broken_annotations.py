@@ -1,0 +1,4 @@
+
+
+def annotations(folder):
+    return iter(())
