@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def run(command: str, case: Case, folder: Path) -> dict[str, Any]:
     result = work / "result.json"
     options = ["-o", str(result)] if command == "run" and "-o" not in case.arguments else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    began = time.monotonic()
     told = subprocess.run(
         [*_privileges(case), sys.executable, "-m", f"sed.cli.{command}", *case.arguments, *options],
         input=case.piped if case.piped is not None else b"",
@@ -45,7 +47,7 @@ def run(command: str, case: Case, folder: Path) -> dict[str, Any]:
     wrong = []
     if told.returncode != case.status:
         wrong.append(f"status {told.returncode}, expected {case.status}")
-    if message.count("\n") > (3 if case.status == 2 and message.startswith("Usage") else 0):
+    if message.count("\n") >= (4 if case.status == 2 and message.startswith("Usage") else case.lines):
         wrong.append("more than one line")
     if (bool(message) != bool(case.says)) or case.says not in message:
         wrong.append(f"expected to read {case.says!r}")
@@ -58,6 +60,7 @@ def run(command: str, case: Case, folder: Path) -> dict[str, Any]:
         left = [name for name in left if name != result.name]
     if command == "score" and case.status == 0 and not told.stdout:
         wrong.append("no report")
+    row["seconds"] = round(time.monotonic() - began, 1)
     if left:
         wrong.append(f"left behind: {', '.join(left)}")
     return {**row, "wrong": wrong}
@@ -90,13 +93,15 @@ def _check_result(row: dict[str, Any], path: Path, case: Case, wrong: list[str])
 def main() -> int:
     """Run all, write, print; 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--command", choices=["run", "score"], help="only this one; nothing is written")
     parser.add_argument("--only", help="cases whose name contains this; nothing is written")
-    only = parser.parse_args().only
+    options = parser.parse_args()
+    only = options.only if options.command is None else options.only or ""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for command, cases in (("run", recordings(folder)), ("score", annotations(folder))):
-            for case in cases:
+            for case in cases if options.command in (None, command) else ():
                 if only is None or only in case.name:
                     rows.append(row := run(command, case, folder))
                     print(row["case"], "->", row["status"], row["message"], row["result"], *row["wrong"][:9])

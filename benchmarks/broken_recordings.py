@@ -26,6 +26,7 @@ class Case:
     `status` is the exit status, `says` what the one message must contain (empty: no message at all), `found` what
     must be in the result: a number of seconds that the recording lasts, or None where there must be no result.
     `speech` tells whether segments are expected. `piped` goes to standard input.
+    `unprivileged` runs it without root's rights; `lines` are those of the message at most.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Case:
     speech: bool = False
     piped: bytes | None = None
     unprivileged: bool = False
+    lines: int = 1
 
 
 def wav_header(
@@ -218,7 +220,7 @@ def _broken_off(folder: Path) -> Iterator[Case]:
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) * 6 // 10])
         name = f"{suffix.upper()}, 60 % of the file"
-        says = {"wav": "breaks off", "flac": "breaks off", "mp3": "breaks off"}.get(suffix, "without an end")
+        says = {"wav": "breaks off", "flac": "damaged; the", "mp3": "breaks off"}.get(suffix, "without an end")
         yield Case(name, (str(path),), 0, says, found=0.6 * lasts, speech=True)
         path = folder / f"stub.{suffix}"
         path.write_bytes(whole[:100])
