@@ -32,7 +32,8 @@ class EmotionDiarizer:
     """Finds who felt what, and when. Holds the models; one object serves any number of recordings.
 
     tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
-    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), or a `SpeakerDiarizer`.
+    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), each with a model behind a colon if
+        wanted (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; None takes what suits the diarizer.
     decoder: a method of `sed.emotion.decoding` by name, or `DecoderOptions`.
     speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out.

@@ -185,6 +185,8 @@ USAGE = [
     (["{a}", "--channels", "left"], "'left': expected mix, split or the number of a channel from 1 on"),
     (["{a}", "--speakers", "0"], "0 is not in the range x>=1"),
     (["{a}", "--min-speakers", "3", "--max-speakers", "2"], "min"),
+    (["{a}", "--diarizer", "magic"], "diarizer 'magic': expected one of segmentation, pyannote, none"),
+    (["{a}", "--diarizer", "segmentation:none.onnx"], "none.onnx"),
     (["{a}", "--decoder", "magic"], "'magic' is not one of"),
     (["{a}", "--latency", "9"], "latency"),
     (["{a}", "--tagger", "none.onnx"], "none.onnx"),
