@@ -220,7 +220,9 @@ def _broken_off(folder: Path) -> Iterator[Case]:
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) * 6 // 10])
         name = f"{suffix.upper()}, 60 % of the file"
-        says = {"wav": "breaks off", "flac": "damaged; the", "mp3": "breaks off"}.get(suffix, "without an end")
+        says = {"wav": "breaks off", "flac": "damaged; the", "mp3": "breaks off"}.get(
+            suffix, "without an end"
+        )
         yield Case(name, (str(path),), 0, says, found=0.6 * lasts, speech=True)
         path = folder / f"stub.{suffix}"
         path.write_bytes(whole[:100])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
-UNSAID = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment that names no emotion
+UNSAID: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment that names no emotion
 LETTER = 0.065  # inches that a letter of a label takes
 
 

@@ -127,8 +127,9 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
         return _open_path(Path(fspath(source)), channels)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
-        known = isinstance(name, str)
-        return _open_binary(source, Path(name).stem if known else "stream", channels, name if known else None)
+        if not isinstance(name, str):
+            return _open_binary(source, "stream", channels)
+        return _open_binary(source, Path(name).stem, channels, name)
     raise AudioError(f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate)")
 
 

@@ -43,7 +43,9 @@ def make_diarizer(
     """
     name, colon, behind = name.partition(":")
     if colon and (model is not None or not behind):
-        raise OptionError(f"diarizer '{name}:{behind}': expected the name or folder of one model behind the colon")
+        raise OptionError(
+            f"diarizer '{name}:{behind}': expected the name or folder of one model behind the colon"
+        )
     model = behind or model
     if name not in DIARIZERS:
         raise OptionError(f"diarizer {name!r}: expected one of {', '.join(DIARIZERS)}")
