@@ -160,8 +160,9 @@ class CompactTagger(nn.Module):
     """The compact tagger; see the module's text for its parts.
 
     `labels` are all emotions that it learns, `positions` is the longest piece in frames (1500 is 30 s), `reaches`
-    the stretches of `LocalStatistics` (empty: none). The defaults fit Whisper base. The stem learns
-    only with `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them. `spec_augment` masks that many stretches of up to 12 bands and
+    the stretches of `LocalStatistics` (empty: none). The defaults fit Whisper base. The stem learns only with
+    `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them.
+    `spec_augment` masks that many stretches of up to 12 bands and
     of up to 300 ms while training.
     """
 
