@@ -28,6 +28,8 @@ def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperatu
             click.echo(line)
     except SedError as error:
         raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"an export needs {error.name}: pip install 'sed[wavlm,export]'") from error
 
 
 def export(
