@@ -79,7 +79,11 @@ class EmotionDiarizer:
         self.tagger = load_tagger(tagger, each) if tagger is None or isinstance(tagger, str) else tagger
         if isinstance(diarizer, str):
             if channels == "split":
-                diarizer, speakers, min_speakers, max_speakers = "none", None, None, None
+                if diarizer not in ("segmentation", "none"):
+                    raise OptionError(f"channels='split' with diarizer {diarizer!r}: expected one of the two")
+                if any(count is not None for count in (speakers, min_speakers, max_speakers)):
+                    raise OptionError("channels='split' with a number of speakers: expected one of the two")
+                diarizer = "none"
             diarizer = make_diarizer(
                 diarizer,
                 vad=vad,

@@ -162,3 +162,8 @@ def test_nonsense_is_refused():
         EmotionDiarizer(threads=0)
     with pytest.raises(OptionError, match="a latency with channels='split'"):
         EmotionDiarizer(latency=1.0, channels="split")
+    for counts in ({"speakers": 2}, {"min_speakers": 1}, {"max_speakers": 3}):
+        with pytest.raises(OptionError, match="channels='split' with a number of speakers"):
+            EmotionDiarizer(channels="split", **counts)
+    with pytest.raises(OptionError, match="channels='split' with diarizer 'pyannote'"):
+        EmotionDiarizer(channels="split", diarizer="pyannote")
