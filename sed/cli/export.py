@@ -29,7 +29,9 @@ def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperatu
     except SedError as error:
         raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"an export needs {error.name}: pip install 'sed[wavlm,export]'") from error
+        raise click.ClickException(
+            f"an export needs {error.name}: pip install 'sed[wavlm,export]'"
+        ) from error
 
 
 def export(

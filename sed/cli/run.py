@@ -62,10 +62,10 @@ def main(
     """
     from sed.cli.inputs import find_inputs
     from sed.cli.outputs import Outputs
-    from sed.cli.voice import own_voice
     from sed.errors import SedError
+    from sed.live.devices import quiet_libraries
 
-    click.get_current_context().with_resource(own_voice())
+    click.get_current_context().with_resource(quiet_libraries())  # libmpg123 has notes on every MP3
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-run: %(message)s")
     try:
         recordings = find_inputs(inputs)

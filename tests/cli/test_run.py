@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from sed import formats
 from sed.cli.run import main
-from sed.cli.voice import own_voice
 
 
 @pytest.fixture
@@ -104,17 +103,6 @@ def test_what_libraries_print_is_not_a_message(data, tmp_path):
         "none.wav: no such file"
     )
     assert summary == "sed-run: 1 of 3 recordings failed"
-
-
-def test_the_error_stream_is_given_back(capfd):
-    before = sys.stderr
-    with own_voice():
-        os.write(2, b"a library's note\n")
-        print("ours", file=sys.stderr)
-    os.write(2, b"later\n")
-    assert sys.stderr is before
-    told = capfd.readouterr().err
-    assert "later" in told and "note" not in told
 
 
 def test_the_reader_may_leave(angry):
