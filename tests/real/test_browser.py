@@ -176,7 +176,7 @@ def test_by_keyboard_and_for_screen_readers(browser, server, clip):
     assert browser.evaluate("document.documentElement.scrollWidth") <= 360
     below = "document.documentElement.scrollHeight - document.querySelector('footer').getBoundingClientRect().bottom"
     assert browser.evaluate(f"{below} - scrollY") < 40, "empty space below the page"
-    assert browser.evaluate("document.querySelector('.tablebox').scrollTop") == 0  # a file is read from its start
+    assert browser.evaluate("document.querySelector('.tablebox').scrollTop") == 0, "not at the file's start"
 
     nameless = []
     for node in browser.call("Accessibility.getFullAXTree")["nodes"]:
@@ -209,6 +209,7 @@ def test_by_keyboard_and_for_screen_readers(browser, server, clip):
 
 
 def test_who_stops_before_it_has_begun_can_begin_again(browser, server):
+    """And what was given up does not speak up: a second is heard once."""
     browser.look(1280, 800)
     browser.open(server)
     listen = "document.getElementById('listen').click()"
@@ -217,7 +218,7 @@ def test_who_stops_before_it_has_begun_can_begin_again(browser, server):
         browser.wait("sed.state() === 'idle'")
     browser.evaluate(listen)
     browser.wait("sed.state() === 'live'", 30)
-    browser.wait("sed.wav().size > 44 + 32000", 30)  # a second is heard, once: what was given up does not speak up
+    browser.wait("sed.wav().size > 44 + 32000", 30)
     heard = browser.evaluate("sed.wav().size / 32000")
     seconds = time.monotonic()
     browser.evaluate(listen)
