@@ -40,6 +40,10 @@ def main() -> None:
                 browser.click("#listen")
                 browser.wait("sed.state() === 'live'")
                 time.sleep(LISTEN)
+                if behind := browser.evaluate("document.getElementById('behind').textContent"):
+                    sys.exit(
+                        f"the page is{behind.replace('·', '')}: expected a machine with nothing else to do"
+                    )
                 browser.screenshot(DEMO / "web.png")
     finally:
         server.terminate()
