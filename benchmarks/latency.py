@@ -149,7 +149,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7.5, 4.5), dpi=120)
+    figure, axes = plt.subplots(figsize=(8, 4.8), dpi=120)
     places = np.arange(len(LATENCIES))
     styles = zip(("#999999", "#0072b2", "#e69f00", "#d55e00"), "sovD", MEASURES, TITLES, strict=True)
     for number, (colour, marker, measure, title) in enumerate(styles):
@@ -165,7 +165,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=2, loc="lower left")
+    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.2)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
