@@ -18,7 +18,7 @@ import numpy as np
 from sed.errors import OptionError
 from sed.result import Diarization
 from sed.training.conversations import ConversationOptions, Utterance, simulate_conversation
-from sed.training.corpora import read_manifest, read_wave
+from sed.training.corpora import read_manifest, read_utterance
 
 _AT_ONCE = 30  # conversations whose speakers are held in memory together
 
@@ -37,7 +37,7 @@ class Casting:
 def speakers_of(corpora: str | Path, split: str) -> dict[str, list[str]]:
     """The speakers of `split` by corpus, both sorted. Raises `FormatError` as `read_manifest` does."""
     found: dict[str, set[str]] = defaultdict(set)
-    for row in read_manifest(Path(corpora) / "manifest.csv", splits=[split]):
+    for row in read_manifest(corpora, splits=[split]):
         found[row.corpus].add(row.speaker)
     return {corpus: sorted(names) for corpus, names in sorted(found.items())}
 
@@ -95,9 +95,9 @@ def load_speakers(
     options = options or ConversationOptions()
     people: dict[str, list[Utterance]] = {name: [] for name in sorted(speakers)}
     emotions = {options.neutral, *options.emotions}
-    for row in read_manifest(Path(corpora) / "manifest.csv", emotions=emotions):
+    for row in read_manifest(corpora, emotions=emotions):
         if row.speaker in people:
-            people[row.speaker].append(Utterance(row.emotion, read_wave(row.path)))
+            people[row.speaker].append(Utterance(row.emotion, read_utterance(row)))
     if missing := [name for name, own in people.items() if not own]:
         raise OptionError(
             f"no utterances of {', '.join(missing)} in {corpora}: expected some of each speaker"
