@@ -72,9 +72,10 @@ class Preparer:
     not that corpus or lacks its label file.
 
     `title`, `languages`, `licence` and `address` are for people. `utterances` and `speakers` are the published
-    numbers (several: of several editions; none: not checked). `splits` tells what ``--split auto`` does: `fixed`
-    names the speakers held out (all others train), `own_rule` means the entries' own splits, and is what they are called
-    in the manifest (`OFFICIAL`: they may share speakers); `folds` is how many folds there are, each with its own entries' groups. Else speakers are drawn.
+    numbers (several: of several editions; none: not checked). `splits` tells what ``--split auto`` does. With `folds`
+    (names of `Entry.group`) one is test and the one before it valid. `fixed` names the speakers held out; all others
+    train. With `own_rule` the entries' own splits are taken, and called that in the manifest (`OFFICIAL`: they may
+    share speakers). With none of these, speakers are drawn.
     """
 
     name: str
