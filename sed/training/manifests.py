@@ -5,9 +5,9 @@ JSON is SpeechBrain's: ``{id: {"wav", "duration", "corpus", "speaker", "gender",
 key in every row, null where the corpus doesn't say. Strings are templates, as in SpeechBrain:
 ``DynamicItemDataset.from_json(path, replacements={"data_root": folder})``, where ``{data_root}`` is the folder of
 the manifest. `duration`, `start` and `stop` are seconds; `start` and `stop` are null where the whole file is meant.
-`raters` maps labels to votes; arousal, valence and dominance are scaled to 0 (lowest) to 1 (highest). `emotion` is
+`raters` maps labels to votes; arousal, valence and dominance are scaled to -1 (lowest) to 1 (highest). `emotion` is
 a word, or for corpora with boundaries a list ``[{"emo", "start", "end"}]`` as in ZED.json. CSV has at least the
-columns of `COLUMNS`, and paths relative to its folder.
+columns of `COLUMNS`, maybe those of `sed.training.ratings`, and paths relative to its folder.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from sed.errors import FormatError
 from sed.formats.files import load_text, save_text
 from sed.formats.json import load, to_text
 from sed.formats.kind import number, short
+from sed.training.ratings import DIMENSIONS, Ratings, read_ratings
 
 logger = logging.getLogger("sed")
 
 COLUMNS = ("corpus", "path", "speaker", "emotion", "split")
 SPLITS = ("train", "valid", "test")
-DIMENSIONS = ("arousal", "valence", "dominance")
 OFFICIAL = "official"
 """A `split_rule`: the split is the corpus's own, and may have one speaker on several sides."""
 ROOT = "{data_root}/"
@@ -42,7 +43,7 @@ class Utterance:
     """One recording of one emotion: where it is, and who shows what.
 
     `speaker` is ``corpus/name``. `start` and `stop` are seconds within `path`; None: from its beginning, to its
-    end. `raters` and `dimensions` are empty where there are none; `events` are ``(start, end, label)`` in seconds
+    end. `ratings` are what raters said, None where there is nothing; `events` are ``(start, end, label)`` in seconds
     for corpora whose emotions have boundaries. `split_rule` tells how the split was made (see `OFFICIAL`).
     """
 
@@ -51,6 +52,7 @@ class Utterance:
     speaker: str
     emotion: str
     split: str
+    ratings: Ratings | None = None
     id: str = ""
     duration: float | None = None
     start: float | None = None
@@ -60,8 +62,6 @@ class Utterance:
     intensity: str | None = None
     text: str | None = None
     split_rule: str | None = None
-    raters: Mapping[str, float] = field(default_factory=dict, hash=False)
-    dimensions: Mapping[str, float] = field(default_factory=dict, hash=False)
     events: tuple[tuple[float, float, str], ...] = ()
 
 
@@ -146,6 +146,7 @@ def _csv_rows(path: Path) -> Iterable[tuple[str, Utterance]]:
                 f"{row['corpus']}/{row['speaker']}",
                 row["emotion"],
                 row["split"],
+                read_ratings(row, where),
                 id=Path(row["path"]).stem,
                 duration=_number(row, "duration", where),
                 start=_number(row, "start", where),
@@ -194,15 +195,13 @@ def _utterance(name: str, row: Mapping[str, Any], folder: Path, where: str) -> U
         events = tuple(_event(event, where) for event in emotion)
         kinds = sorted({label for _, _, label in events})
         emotion = kinds[0] if len(kinds) == 1 else "mixed"
-    raters = row.get("raters") or {}
-    if not isinstance(raters, dict):
-        raise FormatError(f"{where}: found raters {short(raters)}, expected an object of labels and votes")
     return Utterance(
         row["corpus"],
         folder / row["wav"],
         f"{row['corpus']}/{row['speaker']}",
         str(emotion),
         row["split"],
+        _ratings(row, where),
         id=name,
         duration=_number(row, "duration", where),
         start=_number(row, "start", where),
@@ -212,10 +211,18 @@ def _utterance(name: str, row: Mapping[str, Any], folder: Path, where: str) -> U
         intensity=row.get("intensity"),
         text=row.get("text"),
         split_rule=row.get("split_rule"),
-        raters={label: number(votes, where, "votes") for label, votes in raters.items()},
-        dimensions={key: number(row[key], where, key) for key in DIMENSIONS if row.get(key) is not None},
         events=events,
     )
+
+
+def _ratings(row: Mapping[str, Any], where: str) -> Ratings | None:
+    raters = row.get("raters") or {}
+    if not isinstance(raters, dict):
+        raise FormatError(f"{where}: found raters {short(raters)}, expected an object of labels and votes")
+    votes = {label: number(count, where, "votes") for label, count in raters.items()}
+    known = [_number(row, name, where) for name in DIMENSIONS]
+    arousal, valence, dominance = (math.nan if value is None else value for value in known)
+    return Ratings(votes, (arousal, valence, dominance)) or None
 
 
 def _event(event: Any, where: str) -> tuple[float, float, str]:
@@ -244,6 +251,7 @@ def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
     audio = utterance.path.resolve()
     wav = ROOT + _literal(audio.relative_to(folder).as_posix()) if audio.is_relative_to(folder) else None
     events = [{"emo": label, "start": start, "end": end} for start, end, label in utterance.events]
+    ratings = utterance.ratings or Ratings()
     row: dict[str, Any] = {
         "wav": wav or _literal(str(audio)),
         "duration": utterance.duration,
@@ -257,8 +265,11 @@ def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
         "split_rule": utterance.split_rule,
         "start": utterance.start,
         "stop": utterance.stop,
-        "raters": dict(utterance.raters) or None,
-        **{name: utterance.dimensions.get(name) for name in DIMENSIONS},
+        "raters": dict(ratings.votes) or None,
+        **{
+            name: None if math.isnan(value) else value
+            for name, value in zip(DIMENSIONS, ratings.dimensions, strict=True)
+        },
         "text": utterance.text,
     }
     return {

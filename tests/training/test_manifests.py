@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import soundfile
 
 from sed.errors import AudioError, FormatError
 from sed.training.corpora import read_wave
-from sed.training.manifests import Utterance, find_manifest, read_manifest, write_manifest
+from sed.training.manifests import COLUMNS, Utterance, find_manifest, read_manifest, write_manifest
+from sed.training.ratings import Ratings
 
 
 def utterance(folder, number=1, **changes):
@@ -26,8 +28,7 @@ def utterance(folder, number=1, **changes):
         language="en",
         text="{braces} and %s",
         split_rule="speakers",
-        raters={"sad": 2.5},
-        dimensions={"arousal": 0.25, "valence": 0.0},
+        ratings=Ratings({"sad": 2.5}, (0.25, -1.0, math.nan)),
     )
     return Utterance(**(facts | changes))
 
@@ -61,10 +62,8 @@ def test_several_manifests_are_read_as_one(tmp_path):
 def test_a_csv_has_the_further_columns_too(tmp_path):
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["corpus", "path", "speaker", "emotion", "split", "duration", "start", "gender", "text"]
-        )
-        writer.writerow(["c", "x/1.wav", "s", "sad", "train", "1.5", "", "M", "hello"])
+        writer.writerow([*COLUMNS, "duration", "start", "gender", "text", "votes"])
+        writer.writerow(["c", "x/1.wav", "s", "sad", "train", "1.5", "", "M", "hello", "sad=2 neutral=1"])
     (row,) = read_manifest(tmp_path)
     assert row == Utterance(
         "c",
@@ -72,6 +71,7 @@ def test_a_csv_has_the_further_columns_too(tmp_path):
         "c/s",
         "sad",
         "train",
+        Ratings({"sad": 2.0, "neutral": 1.0}),
         id="1",
         duration=1.5,
         gender="M",

@@ -74,7 +74,7 @@ def _entry(
             )
         for word in known:
             votes[word] = votes.get(word, 0.0) + 1 / len(known)
-    valence, arousal, dominance = ((float(head[n]) - 1) / 4 for n in (5, 6, 7))
+    valence, arousal, dominance = ((float(head[n]) - 3) / 2 for n in (5, 6, 7))
     session, gender = name[1], name[2].upper()
     yield Entry(
         id=id_,

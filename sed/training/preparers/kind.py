@@ -16,7 +16,7 @@ class Entry:
 
     `speaker` is the corpus's own name. `corpus` is named where it isn't
     the preparer's; `split` is the corpus's own, where it has one; `group` is what must stay on
-    one side of a split (None: the speaker). `dimensions` are scaled from 0 to 1. Times are seconds.
+    one side of a split (None: the speaker). `dimensions` are scaled from -1 to 1. Times are seconds.
     """
 
     id: str

@@ -7,6 +7,7 @@ anything fails, what was unpacked for it goes again.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from sed.training.preparers.kind import Entry, Notes, Preparer
 from sed.training.preparers.lengths import audio_lengths
 from sed.training.preparers.splits import draw_splits
 from sed.training.preparers.tree import Tree, open_tree
+from sed.training.ratings import DIMENSIONS, Ratings
 
 SPLIT_CHOICES = ("auto", "speakers", *SPLITS)
 _SPEAKERS = "speakers"
@@ -222,6 +224,7 @@ def _utterance(
     raters: dict[str, float] = {}
     for label, votes in entry.raters.items():
         raters[name(label)] = raters.get(name(label), 0.0) + votes
+    arousal, valence, dominance = (entry.dimensions.get(key, math.nan) for key in DIMENSIONS)
     stop = min(entry.stop, length) if entry.stop is not None else None
     return Utterance(
         corpus,
@@ -229,6 +232,7 @@ def _utterance(
         f"{corpus}/{speaker}",
         name(entry.emotion),
         split,
+        Ratings(raters, (arousal, valence, dominance)) or None,
         id=entry.id,
         duration=round((length if stop is None else stop) - (entry.start or 0.0), 6),
         start=entry.start,
@@ -238,7 +242,5 @@ def _utterance(
         intensity=entry.intensity,
         text=entry.text,
         split_rule=rule,
-        raters=raters,
-        dimensions=entry.dimensions,
         events=tuple((start, end, name(label)) for start, end, label in entry.events),
     )

@@ -2,7 +2,8 @@
 
 Columns: file (or path, wav, filename), emotion (or label), speaker; if there: start and end in that file (seconds,
 or pandas time deltas as audformat writes them), corpus, gender, language, intensity, split, text (or transcription),
-arousal, valence, dominance (0 to 1), and ``votes.LABEL``, how many raters chose that label. Files are relative to
+arousal, valence, dominance (-1 to 1), and raters' votes (``votes`` with ``happy=3 neutral=1``, or a column
+``votes.LABEL`` with a number for each label). Files are relative to
 the table's folder. Labels that this project knows become its words; others stay as they are, in lower case.
 """
 
@@ -14,12 +15,12 @@ from pathlib import PurePosixPath
 from sed.errors import FormatError
 from sed.formats.csv import seconds
 from sed.formats.kind import number
-from sed.training.manifests import DIMENSIONS
 from sed.training.preparers.audformatted import read_database
 from sed.training.preparers.kind import Entry, Notes, Preparer
 from sed.training.preparers.tables import read_table
 from sed.training.preparers.tree import TableTree, Tree
 from sed.training.preparers.words import emotion_word, gender_letter
+from sed.training.ratings import DIMENSIONS, read_ratings
 
 _ALIASES = {
     "file": ("file", "path", "wav", "filename", "audio"),
@@ -84,10 +85,9 @@ def _entry(row: dict[str, str], where: str) -> Entry:
     stop = seconds(row["end"], where) if row.get("end") and row["end"] != "NaT" else None
     if stop is not None and stop <= (start or 0):
         raise FormatError(f"{where}: found start {start} and end {stop}, expected an end after the start")
-    votes = {key.removeprefix(_VOTES): value for key, value in row.items() if key.startswith(_VOTES)}
     dimensions = {key: number(row[key], where, key) for key in DIMENSIONS if row.get(key)}
-    if wrong := [key for key, value in dimensions.items() if not 0 <= value <= 1]:
-        raise FormatError(f"{where}: found {wrong[0]} {dimensions[wrong[0]]}, expected 0 to 1")
+    if wrong := [key for key, value in dimensions.items() if not -1 <= value <= 1]:
+        raise FormatError(f"{where}: found {wrong[0]} {dimensions[wrong[0]]}, expected -1 to 1")
     split = row.get("split", "").casefold()
     split = _SPLITS.get(split, split)
     if split not in ("", "train", "valid", "test"):
@@ -106,13 +106,18 @@ def _entry(row: dict[str, str], where: str) -> Entry:
         split=split or None,
         start=start,
         stop=stop,
-        raters={
-            emotion_word(label) or label: number(value, where, label)
-            for label, value in votes.items()
-            if value
-        },
+        raters=_votes(row, where),
         dimensions=dimensions,
     )
+
+
+def _votes(row: dict[str, str], where: str) -> dict[str, float]:
+    ratings = read_ratings({"votes": row.get("votes", "")}, where)
+    found = dict(ratings.votes) if ratings else {}
+    for key, value in row.items():
+        if key.startswith(_VOTES) and value:
+            found[key.removeprefix(_VOTES)] = number(value, where, key)
+    return {emotion_word(label) or label: votes for label, votes in found.items() if votes}
 
 
 PREPARER = Preparer(

@@ -107,8 +107,10 @@ def test_iemocap_has_raters_and_dimensions(tmp_path):
     calm, torn = rows["Ses01F_impro01_F000"], rows["Ses01F_impro01_M000"]
     assert calm["raters"] == {"frustrated": 0.5, "neutral": 2.5}  # the actress's own anger is not counted
     assert torn["raters"] == {"excited": 1, "happy": 1}
-    assert (calm["valence"], calm["arousal"], calm["dominance"]) == (0.375, 0.375, 0.375)
-    assert (torn["valence"], torn["arousal"], torn["dominance"]) == (0, 1, 0.5)
+    assert (calm["valence"], calm["arousal"], calm["dominance"]) == (-0.25, -0.25, -0.25)
+    assert (torn["valence"], torn["arousal"], torn["dominance"]) == (-1, 1, 0)
+    ratings = next(u.ratings for u in read_manifest(tmp_path / "m.json") if u.id == "Ses01F_impro01_M000")
+    assert ratings.votes == {"excited": 1, "happy": 1} and ratings.dimensions == (1, -1, 0)
     assert calm["text"] == "Excuse me." and torn["text"] is None
     assert report.problems == ("found 10 utterances, published are 10039",)
 

@@ -119,7 +119,7 @@ def test_files_with_strange_names_are_named_and_left_out(name, tmp_path):
         ("zed", '"angry"', '"envious"', "1 with events that cannot be used: spk1_1 (found emotion 'envious'"),
         ("zed", '"end": 0.3', '"end": 0.9', "found an event from 0.0 to 0.9 s in 0.4 s"),
         ("csv", "dev", "somewhere", "found split 'somewhere', expected train, valid or test"),
-        ("csv", "0.75", "75", "found arousal 75.0, expected 0 to 1"),
+        ("csv", "0.75", "75", "found arousal 75.0, expected -1 to 1"),
         ("csv", "0.15,,melancholy", "0.15,0.1,melancholy", "found start 0.15 and end 0.1"),
     ],
 )
