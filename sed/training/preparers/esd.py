@@ -17,6 +17,7 @@ from sed.training.preparers.tree import Tree, stem
 from sed.training.preparers.words import emotion_word
 
 _NAME = re.compile(r"(\d{4})_(\d{6})")
+_CHINESE = 10  # up to this number
 _MEN = frozenset("0004 0005 0006 0008 0010 0011 0012 0013 0014 0020".split())
 
 
@@ -24,7 +25,11 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
     """The entries of a tree; see `Preparer.read`."""
     if not (label_files := tree.called(r"\d{4}\.txt")):
         raise FormatError(f"{tree.title}: found no label file such as 0011/0011.txt, expected one a speaker")
-    texts = {id_: text for name in label_files for id_, text in _texts(tree.text(name))}
+    texts = {
+        id_: text
+        for name in label_files  # written on several systems
+        for id_, text in _texts(tree.text(name, "gb18030" if int(stem(name)) <= _CHINESE else "cp1252"))
+    }
     labelled = {stem(name) for name in label_files}
     for name in tree.audio:
         match = _NAME.fullmatch(stem(name))
@@ -46,7 +51,7 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
             speaker=speaker,
             emotion=emotion,
             gender="M" if speaker in _MEN else "F",
-            language="zh" if int(speaker) <= 10 else "en",
+            language="zh" if int(speaker) <= _CHINESE else "en",
             text=texts.get(stem(name)),
         )
 

@@ -46,7 +46,10 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
     else:
         table = _table(tree)
         delimiter = "\t" if table.lower().endswith(".tsv") else ","
-        rows = ((where, _named(row)) for where, row in read_table(tree, table, (), delimiter=delimiter))
+        folder = PurePosixPath(table).parent
+        rows = (
+            (where, _named(row, folder)) for where, row in read_table(tree, table, (), delimiter=delimiter)
+        )
     for where, row in rows:
         if lacking := [key for key in ("file", "emotion", "speaker") if not row.get(key)]:
             raise FormatError(
@@ -73,10 +76,12 @@ def _table(tree: Tree) -> str:
     return top[0]
 
 
-def _named(row: dict[str, str]) -> dict[str, str]:
-    """`row` with this project's names of columns; a CSV in a sub-folder names files relative to itself."""
+def _named(row: dict[str, str], folder: PurePosixPath) -> dict[str, str]:
+    """`row` with this project's names of columns; the table in `folder` names files relative to itself."""
     lower = {key.strip().casefold(): value for key, value in row.items()}
     named = {key: next((lower[a] for a in names if lower.get(a)), "") for key, names in _ALIASES.items()}
+    if named["file"]:
+        named["file"] = (folder / named["file"].replace("\\", "/")).as_posix()
     return {**lower, **named}
 
 

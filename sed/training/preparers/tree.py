@@ -58,13 +58,14 @@ class Tree:
         """Archives inside, which are not looked into."""
         return [name for name in self.names if name.lower().endswith(PACKED)]
 
-    def text(self, name: str) -> str:
-        """The text of a file: UTF-8, or Windows-1252 where it isn't; lines end in ``\\n``."""
+    def text(self, name: str, fallback: str = "cp1252") -> str:
+        """The text of a file: UTF-8, UTF-16 with a mark, or else `fallback`; lines end in ``\\n``."""
         data = self._read(name)
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         try:
-            text = data.decode("utf-8-sig")
+            text = data.decode("utf-16" if utf16 else "utf-8-sig")
         except UnicodeDecodeError:
-            text = data.decode("cp1252", errors="replace")
+            text = data.decode(fallback, errors="replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:

@@ -102,6 +102,15 @@ def test_details_of_nemo_kaist_and_esd(tmp_path):
     assert sorted(rows) == ["0011_000001", "0011_001401"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_chinese_texts_of_esd_in_any_encoding(encoding, tmp_path):
+    name = "Emotion Speech Dataset/0001/0001.txt"
+    files = TREES["esd"] | {name: TREES["esd"][name].replace("\n", "\r\n").encode(encoding)}
+    rows, report = prepared("esd", publish(files, tmp_path / "p"), tmp_path / "m.json")
+    assert rows["0001_000001"]["text"] == "打远一看"
+    assert not any("text left empty" in problem for problem in report.problems)
+
+
 def test_iemocap_has_raters_and_dimensions(tmp_path):
     rows, report = prepared("iemocap", publish(TREES["iemocap"], tmp_path / "p"), tmp_path / "m.json")
     calm, torn = rows["Ses01F_impro01_F000"], rows["Ses01F_impro01_M000"]
@@ -187,6 +196,14 @@ def test_a_table_gives_parts_of_files_votes_and_dimensions(tmp_path):
     assert part["corpus"] == "calls" and part["speaker"] == "calls_ann"
     rest = rows["a_one_00000150"]
     assert (rest["start"], rest["stop"], rest["duration"]) == (0.15, None, 0.05)
+
+
+def test_a_table_in_a_folder_names_files_relative_to_itself(tmp_path):
+    files = {"deep/down/t.csv": "File,Label,Speaker_ID\na\\x.wav,Joy,ann\n", "deep/down/a/x.wav": WAV}
+    for form in ("folder", "zip"):
+        source = publish(files, tmp_path / "p", form)
+        rows, _ = prepared("csv", source, tmp_path / form / "m.json")
+        assert rows["deep_down_a_x"]["emotion"] == "happy"
 
 
 def test_a_table_on_its_own_finds_its_audio(tmp_path):
