@@ -35,5 +35,9 @@ class DeviceError(SedError, OSError):
     """A microphone cannot be opened, or was lost."""
 
 
+class WorkerError(SedError, RuntimeError):
+    """Worker processes or the workers of a cluster cannot be started, or the cluster cannot be reached."""
+
+
 class MissingDependencyError(SedError, ImportError):
     """An optional package or program is needed and not installed; the text says how to install it."""

@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from sed import formats
 from sed.cli.run import main
 
+JOURNAL = ".sed-journal.jsonl"
+
 
 @pytest.fixture
 def run():
@@ -45,7 +47,7 @@ def test_same_bytes_twice_and_with_two_threads(run, data):
 def test_every_format_into_a_folder(run, angry, tmp_path):
     told = run(angry, "-o", ",".join(formats.names()), "-d", tmp_path / "new" / "out")
     assert told.exit_code == 0 and told.stdout == ""
-    found = sorted(p.name for p in (tmp_path / "new" / "out").iterdir())
+    found = sorted(p.name for p in (tmp_path / "new" / "out").iterdir() if p.name != JOURNAL)
     assert found == sorted(f"emodb_15_angry_1{formats.suffix(name)}" for name in formats.names())
 
 
@@ -75,11 +77,16 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     (tmp_path / "bad.wav").write_text("no sound in here")
     told = run(tmp_path / "bad.wav", tmp_path / "none.wav", angry, "-d", tmp_path / "out")
     assert told.exit_code == 1
-    bad, none, summary = told.stderr.splitlines()
+    bad, none, summary, *reasons = told.stderr.splitlines()
     assert bad == f"sed-run: {tmp_path}/bad.wav: found text, expected audio"
     assert none == f"sed-run: {tmp_path}/none.wav: no such file"
-    assert summary == "sed-run: 2 of 3 recordings failed"
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["emodb_15_angry_1.rttm"]
+    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 0.0007 h of audio in 0:0")
+    assert sorted(reasons) == [
+        f"  1 x found text, expected audio: {tmp_path}/bad.wav",
+        f"  1 x no such file: {tmp_path}/none.wav",
+    ]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [JOURNAL, "emodb_15_angry_1.rttm"]
+    assert run(tmp_path / "none.wav", angry, "-d", tmp_path / "out", "-q").stderr == none + "\n"
 
 
 def test_standard_input(angry):
@@ -209,17 +216,26 @@ def test_nothing_half_written_when_the_disk_refuses(run, angry, tmp_path, monkey
     monkeypatch.setattr(os, "replace", refuse)
     told = run(angry, "-d", tmp_path)
     assert told.exit_code == 1 and "No space left on device" in told.stderr
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == [JOURNAL]
+    monkeypatch.undo()
+    assert run(angry, "-d", tmp_path).exit_code == 0  # noted as failed, so it is done now
+    assert sorted(os.listdir(tmp_path)) == [JOURNAL, "emodb_15_angry_1.rttm"]
 
 
 def test_a_bar_on_a_terminal_only():
+    from sed.archive.work import Report
     from sed.cli.progress import ProgressBar
 
-    bar = ProgressBar(2)
+    bar = ProgressBar()
     bar._bar.console.file = out = io.StringIO()
     with bar:
-        update = bar.at(1)
-        update(5.0, 10.0)
+        bar.begin(3)
+        bar.finished(Report(0, 3.0))
+        bar.heard(1, 5.0, 10.0)
+        bar.heard(2, 5.0, None)  # a stream: nobody knows how long
         bar.say("a message")
-        assert bar._bar.tasks[0].completed == 1.5
-    assert "a message" in out.getvalue()
+        task = bar._bar.tasks[0]
+        assert (task.completed, task.total, task.description) == (1.5, 3, "1/3")
+        bar.finished(Report(1, 10.0))
+        assert task.completed == 2.0
+    assert "sed-run: a message" in out.getvalue()
