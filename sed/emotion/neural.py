@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import parametrize
 
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count, samples_to_seconds
@@ -64,8 +65,14 @@ class TorchTagger:
         self.window = window
         self.batch = 1 if self.device.type == "cpu" else 16
         self._threads = threads
-        if hasattr(model, "merge"):
-            model.merge()  # low-rank matrices cost time and nothing trains here
+        if hasattr(
+            model, "merge"
+        ):  # what training needs and only costs time here: low-rank matrices, weight norm
+            model.merge()
+        for module in list(model.modules()):
+            if parametrize.is_parametrized(module):
+                for name in list(module.parametrizations):
+                    parametrize.remove_parametrizations(module, name)
         self._model = model.eval().requires_grad_(False).to(self.device)
         self._columns = [model.labels.index(label) for label in self.labels]
 

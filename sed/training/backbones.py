@@ -19,6 +19,7 @@ from torch.nn import functional
 from sed._torchaudio import allow_missing_extension
 from sed.errors import ModelError
 from sed.grid import HOP
+from sed.training.features import convolve, suits
 
 allow_missing_extension()
 
@@ -136,13 +137,14 @@ class ConvBackbone(nn.Module):
         elif waves.shape[1] < self.field:
             waves = functional.pad(waves, (0, self.field - waves.shape[1]))
         if lengths is None or not self._alone or int(lengths.min()) == int(lengths.max()):
-            return self.encoder.feature_extractor(waves).transpose(1, 2)
+            return self._convolve(waves)
         ends = frame_counts(lengths) * HOP + spare if self.pad_tail else lengths.clamp(min=self.field)
-        parts = [
-            self.encoder.feature_extractor(wave[None, : int(end)])[0].T
-            for wave, end in zip(waves, ends, strict=True)
-        ]
+        parts = [self._convolve(wave[None, : int(end)])[0] for wave, end in zip(waves, ends, strict=True)]
         return nn.utils.rnn.pad_sequence(parts, batch_first=True)
+
+    def _convolve(self, waves: Tensor) -> Tensor:
+        extractor = self.encoder.feature_extractor
+        return convolve(extractor, waves) if suits(extractor, waves) else extractor(waves).transpose(1, 2)
 
     def _listen(self, hear: Hear) -> list[Any]:
         def before(_: nn.Module, arguments: tuple[Any, ...]) -> None:
