@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import FormatError
-from sed.formats.files import load_text, save_text
+from sed.formats.files import load_text, save_bytes, to_bytes
 from sed.formats.json import load, to_text
 from sed.formats.kind import number, short
 from sed.training.ratings import DIMENSIONS, Ratings, read_ratings
@@ -244,7 +244,7 @@ def write_manifest(utterances: Iterable[Utterance], path: str | Path) -> None:
             raise FormatError(f"{path}: found two rows {utterance.id!r}, expected ids that differ")
         rows[utterance.id] = _row(utterance, folder)
     body = ",\n".join(f"{json.dumps(name, ensure_ascii=False)}: {to_text(row)}" for name, row in rows.items())
-    save_text(f"{{\n{body}\n}}\n", path)
+    save_bytes(to_bytes(f"{{\n{body}\n}}\n"), path)
 
 
 def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
