@@ -80,7 +80,7 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     bad, none, summary, *reasons = told.stderr.splitlines()
     assert bad == f"sed-run: {tmp_path}/bad.wav: found text, expected audio"
     assert none == f"sed-run: {tmp_path}/none.wav: no such file"
-    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 0.0007 h of audio in 0:0")
+    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 2.6 s of audio in 0:0")
     assert sorted(reasons) == [
         f"  1 x found text, expected audio: {tmp_path}/bad.wav",
         f"  1 x no such file: {tmp_path}/none.wav",
