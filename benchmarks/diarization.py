@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import plots
-from diarization_sets import EMOTIONS, Recording, errors, errors_by_emotion, meetings, simulated
+from diarization_sets import EMOTIONS, PARTS, Recording, errors, errors_by_emotion, meetings, simulated
 from diarizers import SYSTEMS
 from processes import one_thread, run
 from report import commit, machine, percent, save, table
@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--simulated", type=int, default=12, help="conversations of `test` speakers")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--trial", action="store_true", help="two clips and two conversations; unsaved")
     parser.add_argument(
         "--keep", type=Path, help="folder for the systems' turns: a killed run goes on from there"
     )
@@ -223,7 +224,9 @@ def main() -> None:
         TUNERS[arguments.tune](arguments.shared, arguments.peers)
         return
     found: dict[str, Any] = {"machine": machine(), "commit": commit(), "load": os.getloadavg()[0]}
-    recordings = [*meetings(arguments.shared)]
+    if arguments.trial:
+        arguments.simulated = 2
+    recordings = [*meetings(arguments.shared, ["test"] if arguments.trial else PARTS)]
     recordings += simulated(arguments.shared, "test", arguments.simulated, arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
@@ -233,7 +236,8 @@ def main() -> None:
     picture(found)
     text = report(found, arguments)
     print(text)
-    save("diarization", text, found)
+    if not arguments.trial:
+        save("diarization", text, found)
 
 
 if __name__ == "__main__":

@@ -181,17 +181,17 @@ def main() -> None:
     """Measure, save, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--conversations", type=int, default=6)
-    parser.add_argument("--clips", type=int, default=48)
+    parser.add_argument("--conversations", type=int, default=9)
+    parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
-        "--trial", action="store_true", help="every tenth utterance; nothing is saved but the picture"
+        "--trial", action="store_true", help="every third utterance; nothing is saved but the picture"
     )
     arguments = parser.parse_args()
     diarizer = EmotionDiarizer()
     corpora = arguments.shared / "corpora"
     rows = read_manifest(corpora / "manifest.csv", ["test"], diarizer.labels)
-    speech = load_speech(rows[::10] if arguments.trial else rows)
+    speech = load_speech(rows[::3] if arguments.trial else rows)
     conversations = [
         (samples, reference)
         for _, samples, reference in conversation_set(
