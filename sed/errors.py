@@ -7,7 +7,12 @@ from __future__ import annotations
 
 
 class SedError(Exception):
-    """Base of every error that `sed` raises on purpose; its text is one sentence for a person."""
+    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line."""
+
+    def __str__(self) -> str:
+        return " ".join(
+            super().__str__().split("\n")
+        )  # names of files and messages of libraries may have more
 
 
 class AudioError(SedError, ValueError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,8 @@ class EmotionDiarizer:
     """Finds who felt what, and when. Holds the models; one object serves any number of recordings.
 
     tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
-    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), or a `SpeakerDiarizer`.
+    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), each with a model behind a colon if
+        wanted (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; None takes what suits the diarizer.
     decoder: a method of `sed.emotion.decoding` by name, or `DecoderOptions`.
     speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out.
@@ -55,7 +57,7 @@ class EmotionDiarizer:
     def __init__(
         self,
         *,
-        tagger: Tagger | str | None = None,
+        tagger: Tagger | str | Path | None = None,
         diarizer: SpeakerDiarizer | str = "segmentation",
         vad: str | None = None,
         decoder: DecoderOptions | str = "viterbi",
@@ -75,10 +77,17 @@ class EmotionDiarizer:
         self.latency = latency
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         each = max(1, threads // 2)
-        self.tagger = load_tagger(tagger, each) if tagger is None or isinstance(tagger, str) else tagger
+        if tagger is None or isinstance(tagger, (str, Path)):
+            # The bundled tagger costs as much as speech and speakers; others cost more, and want every thread.
+            tagger = load_tagger(tagger, each if tagger is None else threads)
+        self.tagger: Tagger = tagger
         if isinstance(diarizer, str):
             if channels == "split":
-                diarizer, speakers, min_speakers, max_speakers = "none", None, None, None
+                if diarizer not in ("segmentation", "none"):
+                    raise OptionError(f"channels='split' with diarizer {diarizer!r}: expected one of the two")
+                if any(count is not None for count in (speakers, min_speakers, max_speakers)):
+                    raise OptionError("channels='split' with a number of speakers: expected one of the two")
+                diarizer = "none"
             diarizer = make_diarizer(
                 diarizer,
                 vad=vad,

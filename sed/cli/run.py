@@ -96,14 +96,18 @@ def main(
     from sed.archive.inputs import find_inputs
     from sed.archive.outputs import Outputs
     from sed.errors import FormatError, OptionError, SedError, WorkerError
+    from sed.live.devices import quiet_libraries
 
     if not inputs and list_file is None:
         raise click.UsageError("Missing argument 'AUDIO...'.")
+    click.get_current_context().with_resource(quiet_libraries())  # libmpg123 has notes on every MP3
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-run: %(message)s")
     try:
         recordings = find_inputs(inputs, list_file)
-        plan = Outputs.parse([*outputs, *(["jsonl"] if json_lines else [])], directory, len(recordings))
+        plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
         turns = _reference_turns(speech, recordings)
+        if speech and any(settings[name] for name in ("speakers", "min_speakers", "max_speakers")):
+            raise OptionError("--speech with a number of speakers: expected one of them, the turns name everybody")
         if fresh and directory is None:
             raise OptionError("--fresh without a folder: expected -d")
         from sed.archive.journal import Journal, fingerprint

@@ -35,7 +35,7 @@ def learning_rate_factor(step: int, steps: int, warmup: int, decay: int) -> floa
     """Share of the full learning rate at `step`: rises over `warmup` steps, then stays, then falls along a
     cosine to 0 over the last `decay` of `steps` steps.
 
-    >>> [learning_rate_factor(step, 100, 10, 50) for step in (0, 9, 50, 75, 100)]
+    >>> [round(learning_rate_factor(step, 100, 10, 50), 6) for step in (0, 9, 50, 75, 100)]
     [0.1, 1.0, 1.0, 0.5, 0.0]
     """
     rising = min(1.0, (step + 1) / max(warmup, 1))
@@ -185,7 +185,7 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     Returns the tagger's folder, ready for ``sed-export`` and for `sed.training.folder.load_tagger`.
     """
     h = dict(hparams)
-    manifest = Path(h["corpora"]) / "manifest.csv"
+    manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
     model = h["tagger"]
     labels, main = list(model.labels), list(h["labels"])
     left_out = h.get("leave_out") or ()

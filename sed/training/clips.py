@@ -37,7 +37,7 @@ class ClipOptions:
     """Corpora are drawn by this power of their length: 0 is evenly, 1 as they come."""
     auxiliary_weight: float = 0.3
     """How often an emotion beyond the tagger's own labels is drawn, relative to one of those."""
-    gap: Sequence[float] = (0.0, 0.5)
+    gap: tuple[float, float] = (0.0, 0.5)
     """Silence between utterances; frames in it have no target."""
     edge: float = 0.4
     """Silence that may precede and follow."""

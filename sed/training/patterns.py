@@ -130,7 +130,7 @@ def transition_pattern(
     emotional: Sequence[np.ndarray],
     emotion: str,
     pattern: str | None = None,
-    gap: Sequence[float] = (0.0, 0.0),
+    gap: tuple[float, float] = (0.0, 0.0),
     fade: int = 80,
 ) -> tuple[np.ndarray, list[Event]]:
     """One clip of one speaker in one of the four `PATTERNS`, drawn evenly unless `pattern` names it.

@@ -46,7 +46,7 @@ def test_same_bytes_and_order_with_two_workers(make_clips, data, sed_run, tmp_pa
     assert one.stdout == two.stdout
     uris = [json.loads(line)["uri"] for line in two.stdout.splitlines()]
     assert uris == ["ami_trn00", *(f"c{n:03d}" for n in range(12))]
-    assert two.stderr.startswith("sed-run: 13 recordings: 13 done; 0.0117 h of audio in 0:")
+    assert two.stderr.startswith("sed-run: 13 recordings: 13 done; 42.0 s of audio in 0:")
     assert len(two.stderr.splitlines()) == 1  # no bar in a pipe
     into = [sed_run(clips, "-o", "rttm,json", "-d", tmp_path / n, "--workers", n) for n in ("1", "2")]
     assert [told.returncode for told in into] == [0, 0]

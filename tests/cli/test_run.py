@@ -80,7 +80,7 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     bad, none, summary, *reasons = told.stderr.splitlines()
     assert bad == f"sed-run: {tmp_path}/bad.wav: found text, expected audio"
     assert none == f"sed-run: {tmp_path}/none.wav: no such file"
-    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 0.0007 h of audio in 0:0")
+    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 2.6 s of audio in 0:0")
     assert sorted(reasons) == [
         f"  1 x found text, expected audio: {tmp_path}/bad.wav",
         f"  1 x no such file: {tmp_path}/none.wav",
@@ -94,6 +94,22 @@ def test_standard_input(angry):
     told = subprocess.run(command, input=angry.read_bytes(), capture_output=True, check=True)
     assert told.stdout.startswith(b"SPEAKER stdin 1 ")
     assert told.stderr == b""
+
+
+def test_what_libraries_print_is_not_a_message(data, tmp_path):
+    """libmpg123 writes pages of notes to the error stream, even about an MP3 that is all right."""
+    samples = np.tile(soundfile.read(data / "emodb_15_angry_1.flac", dtype="float32")[0], 2)
+    good, bad = tmp_path / "good.mp3", tmp_path / "bad.mp3"
+    soundfile.write(good, samples, 16000, format="MP3")
+    bad.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    command = [sys.executable, "-m", "sed.cli.run", str(good), str(bad), str(tmp_path / "none.wav")]
+    told = subprocess.run([*command, "-o", "rttm"], capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and {line.split()[1] for line in told.stdout.splitlines()} == {"good", "bad"}
+    breaks, missing, summary, reason = told.stderr.splitlines()
+    assert breaks.startswith(f"sed-run: {bad}: breaks off; the 2.") and missing.endswith(
+        "none.wav: no such file"
+    )
+    assert summary.startswith("sed-run: 3 recordings: 2 done, 1 failed") and "none.wav" in reason
 
 
 def test_the_reader_may_leave(angry):
@@ -164,6 +180,8 @@ USAGE = [
     (["{a}", "--channels", "left"], "'left': expected mix, split or the number of a channel from 1 on"),
     (["{a}", "--speakers", "0"], "0 is not in the range x>=1"),
     (["{a}", "--min-speakers", "3", "--max-speakers", "2"], "min"),
+    (["{a}", "--diarizer", "magic"], "diarizer 'magic': expected one of segmentation, pyannote, none"),
+    (["{a}", "--diarizer", "segmentation:none.onnx"], "none.onnx"),
     (["{a}", "--decoder", "magic"], "'magic' is not one of"),
     (["{a}", "--latency", "9"], "latency"),
     (["{a}", "--tagger", "none.onnx"], "none.onnx"),
@@ -221,3 +239,15 @@ def test_a_bar_on_a_terminal_only():
         bar.finished(Report(1, 10.0))
         assert task.completed == 2.0
     assert "sed-run: a message" in out.getvalue()
+
+
+def test_json_lines_beside_a_folder(run, angry, tmp_path):
+    told = run(angry, "--json-lines", "-o", "csv", "-d", tmp_path / "out")
+    assert [json.loads(line)["uri"] for line in told.stdout.splitlines()] == [angry.stem]
+    assert [p.name for p in (tmp_path / "out").glob(f"{angry.stem}.*")] == [f"{angry.stem}.csv"]
+    assert "2 formats on standard output" in run(angry, "--json-lines", "-o", "rttm").stderr
+
+
+def test_given_turns_and_a_number_of_speakers_exclude_each_other(run, data):
+    told = run(data / "ami_dev00.flac", "--speech", data / "ami_dev00.rttm", "--speakers", "2")
+    assert told.exit_code == 2 and "--speech with a number of speakers" in told.stderr
