@@ -41,6 +41,9 @@ VALID_CLIPS = 80
 SWITCH_COSTS = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 48.0)
 TIMED_UTTERANCES, TIMED_CLIPS = 24, 12
 OURS = "bundled tagger"
+TRAIN_NOTE = """The peers were trained on the same {train} utterances of the `train` speakers, at most {most} of each
+speaker and emotion (the bundled tagger draws its clips from all of them, balanced), and chosen on `valid`; all are
+reported on `test`: speakers that none has heard. Percent, 95 % by bootstrap."""
 CLIPS_NOTE = """Utterance-level systems hear windows of 1.5 s, two a second. The decoder is the same; its switch cost
 was chosen for each peer on `valid` clips and is as shipped for ours. "Ours less it": points, with the p value of a
 paired test. Time is processor time over audio time on one thread, features included: of whole utterances, and of
@@ -194,9 +197,7 @@ def report(found: dict[str, Any]) -> str:
             f"{found['machine']}. One thread; {found['seconds']:.0f} s of processor time, features from the cache "
             "where it had them.",
             "![Recall, EDER, and cost](emotion_peers.png)",
-            f"The peers were trained on the same {found['train']} utterances of the `train` speakers, at most "
-            f"{found['most']} of each speaker and emotion (the bundled tagger draws its clips from all of them, balanced), "
-            "chosen on `valid`, and all are reported on `test`: speakers that none has heard. Percent, 95 % by bootstrap.",
+            TRAIN_NOTE.format(**found),
             "Unweighted average recall of neutral, happy, angry and sad over utterances, by corpus:",
             table(["system", *corpora, "mean of corpora"], rows),
             f"EDER on {len(systems[OURS]['argmax'])} clips of the paper's four patterns, pooled. {CLIPS_NOTE}",

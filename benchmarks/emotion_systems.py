@@ -2,8 +2,8 @@
 
 In: ``(n,)`` float32 waves at 16 kHz, trimmed and equalised. Out: ``(recordings, labels)`` and, for each clip,
 ``(frames, labels)`` at 50 a second. Utterance-level systems hear a clip in windows of 1.5 s, two a second, with a
-second classifier that was trained on the middle window of each utterance. What is trained is trained on `train` speakers and chosen
-(layer, strength of regularisation, epoch, temperature) on `valid` ones.
+second classifier that was trained on the middle window of each utterance. What is trained is trained on `train`
+speakers and chosen (layer, strength of regularisation, epoch, temperature) on `valid` ones.
 """
 
 from __future__ import annotations
