@@ -63,8 +63,8 @@ def make_recording(path: Path, minutes: float, material: list[np.ndarray]) -> fl
     return soundfile.info(path).frames / SAMPLE_RATE
 
 
-def start_up(times: int = 5) -> dict[str, float]:
-    """Median wall seconds of `sed-run --help`, ``import sed`` beyond a bare Python, and bare Python."""
+def start_up(times: int = 5) -> dict[str, tuple[float, float]]:
+    """Median wall and processor seconds of `sed-run --help`, ``import sed`` and bare Python."""
     commands: dict[str, list[str | Path]] = {
         "sed-run --help": [BIN / "sed-run", "--help"],
         "python -c pass": [sys.executable, "-c", "pass"],
@@ -72,10 +72,12 @@ def start_up(times: int = 5) -> dict[str, float]:
     }
     for command in commands.values():
         run(command)  # fills the disk cache
-    return {
-        name: statistics.median(run(command)["wall"] for _ in range(times))
-        for name, command in commands.items()
-    }
+    found = {}
+    for name, command in commands.items():
+        runs = [run(command) for _ in range(times)]
+        wall, cpu = (statistics.median(one[what] for one in runs) for what in ("wall", "cpu"))
+        found[name] = wall, cpu
+    return found
 
 
 def lengths(folder: Path, material: list[np.ndarray], arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -140,15 +142,18 @@ def report(found: dict[str, Any]) -> str:
             table(["files", "wall s", "wall s a file", "processor s a file", "peak MB"], many),
         ]
     sections += [
-        f"Start-up, median of five, seconds of wall time (`import sed` alone: {found['import']:.3f}):",
-        table(["command", "s"], [[name, f"{value:.3f}"] for name, value in found["start_up"].items()]),
+        f"Start-up, median of five (`import sed` alone: {found['import']:.3f} s of processor time):",
+        table(
+            ["command", "wall s", "processor s"],
+            [[name, *(f"{value:.3f}" for value in values)] for name, values in found["start_up"].items()],
+        ),
         f"Where the time goes, {found['profiled'] / 60:.0f} min on one thread, in processor seconds:",
         stage_table(found["stages"], found["profiled"]),
     ]
     return "\n\n".join(sections)
 
 
-def picture(found: dict[str, Any]) -> None:
+def picture(found: dict[str, Any], trial: bool = False) -> None:
     """Time and memory by length, and the stages, into results/cost.png."""
     figure, (left, middle, right) = plots.panels(3, (14, 4.4), (1, 1, 1.3))
     time: dict[str, list[tuple[float, float]]] = {}
@@ -168,9 +173,10 @@ def picture(found: dict[str, Any]) -> None:
     right.tick_params(axis="y", length=0)
     for place, value in zip(places, values, strict=True):
         right.annotate(f" {value:.1f}", (value, place), va="center", fontsize=8)
+    right.set_xlim(0, 1.12 * max(values))
     right.set_xlabel("processor s for an hour of audio")
     right.set_title("Where the time goes, one thread", fontsize=10, loc="left")
-    plots.store(figure, "cost")
+    plots.store(figure, "cost", trial)
 
 
 def main() -> None:
@@ -180,13 +186,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=LENGTHS)
     parser.add_argument("--quick", action="store_true", help=f"lengths of {QUICK} min only")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--trial", action="store_true", help="save nothing")
     parser.add_argument("--no-files", action="store_true", help="leave out the runs over several files")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.minutes = QUICK
     found: dict[str, Any] = {"machine": machine(), "commit": commit(), "load": [os.getloadavg()[0]]}
     found["start_up"] = start_up()
-    found["import"] = found["start_up"]["python -c 'import sed'"] - found["start_up"]["python -c pass"]
+    bare, imported = found["start_up"]["python -c pass"], found["start_up"]["python -c 'import sed'"]
+    found["import"] = imported[1] - bare[1]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         material = conversations(arguments.shared / "corpora")
@@ -195,10 +203,11 @@ def main() -> None:
         found["runs"] = lengths(folder, material, arguments)
         found["files"] = [] if arguments.no_files else files(folder, material)
     found["load"].append(os.getloadavg()[0])
-    picture(found)
+    picture(found, arguments.trial)
     text = report(found)
     print(text)
-    save("cost", text, found)
+    if not arguments.trial:
+        save("cost", text, found)
 
 
 if __name__ == "__main__":

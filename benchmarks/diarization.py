@@ -181,7 +181,7 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
     return "\n\n".join([*sections, *(["\n".join(missing)] if missing else [])])
 
 
-def picture(found: dict[str, Any]) -> None:
+def picture(found: dict[str, Any], trial: bool = False) -> None:
     """DER by set, DER by emotion, and cost, of every system, into results/diarization.png."""
     systems = {name: own for name, own in found["systems"].items() if "scores" in own}
     parts = list(dict.fromkeys(s["part"] for s in systems[OURS]["scores"]))
@@ -199,7 +199,7 @@ def picture(found: dict[str, Any]) -> None:
         "Right against fast",
     )
     plots.legend(figure, list(systems))
-    plots.store(figure, "diarization")
+    plots.store(figure, "diarization", trial)
 
 
 def main() -> None:
@@ -233,7 +233,7 @@ def main() -> None:
         folder = folder / f"{found['commit']}-{arguments.simulated}-{arguments.seed}-{arguments.threads}"
         folder.mkdir(parents=True, exist_ok=True)
         found["systems"] = measure(recordings, arguments, folder)
-    picture(found)
+    picture(found, arguments.trial)
     text = report(found, arguments)
     print(text)
     if not arguments.trial:

@@ -35,7 +35,7 @@ class Features(Protocol):
         ...
 
 
-def windows(samples: int, step: int = WINDOW) -> list[Span]:
+def windows(samples: int, step: int) -> list[Span]:
     """Windows of 1.5 s over a recording, `step` samples apart, the last one ending with it; all of a shorter one.
 
     >>> windows(40_000, 8_000)
@@ -45,6 +45,16 @@ def windows(samples: int, step: int = WINDOW) -> list[Span]:
         return [(0, samples)]
     starts = [*range(0, samples - WINDOW, step), samples - WINDOW]
     return [(start, start + WINDOW) for start in starts]
+
+
+def middle(samples: int) -> Span:
+    """The window in the middle of a recording; all of a shorter one.
+
+    >>> middle(40_000), middle(100)
+    ((8000, 32000), (0, 100))
+    """
+    start = max(0, samples - WINDOW) // 2
+    return start, min(samples, start + WINDOW)
 
 
 def to_frames(posteriors: np.ndarray, spans: Sequence[Span], frames: int) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 In: ``(n,)`` float32 waves at 16 kHz, trimmed and equalised. Out: ``(recordings, labels)`` and, for each clip,
 ``(frames, labels)`` at 50 a second. Utterance-level systems hear a clip in windows of 1.5 s, two a second, with a
-second classifier that was trained on such windows. What is trained is trained on `train` speakers and chosen
-(layer, strength of regularisation, epoch, temperature) on `valid` ones.
+second classifier that was trained on the middle window of each utterance. What is trained is trained on `train`
+speakers and chosen (layer, strength of regularisation, epoch, temperature) on `valid` ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from emotion_features import CLIP_STEP, Features, LogMel, cached, frames_of, to_frames, windows
+from emotion_features import CLIP_STEP, Features, LogMel, cached, frames_of, middle, to_frames, windows
 
 from sed.emotion import load_tagger
 from sed.emotion.tagger import Tagger
@@ -173,13 +173,11 @@ class Pooled:
         sets = []
         for speech in (train, valid):
             waves = [to_float(samples) for _, samples in speech]
-            spans = [[(0, len(wave)), *windows(len(wave))] for wave in waves]
-            found = cached(self._features, waves, spans, cache)
-            owner = np.repeat(np.arange(len(found)), [len(rows) - 1 for rows in found])
-            whole, parts = np.stack([rows[0] for rows in found]), np.concatenate([rows[1:] for rows in found])
-            sets.append((whole, parts, owner, *truth_of(speech, labels)))
-        whole, parts, owner, true, _, weights = sets[0]
-        held, held_parts, held_owner, held_true, held_corpora, _ = sets[1]
+            spans = [[(0, len(wave)), middle(len(wave))] for wave in waves]
+            found = np.stack(cached(self._features, waves, spans, cache))
+            sets.append((found[:, 0], found[:, 1], *truth_of(speech, labels)))
+        whole, parts, true, _, weights = sets[0]
+        held, held_parts, held_true, held_corpora, _ = sets[1]
         best: tuple[float, _Classifier] | None = None
         for layer in range(whole.shape[1]):
             for strength in STRENGTHS[self._kind]:
@@ -190,9 +188,9 @@ class Pooled:
         assert best is not None
         self._whole = best[1]
         self._window = _Classifier(self._kind, self._whole.layer, self._whole.strength)
-        self._window.fit(parts, true[owner], weights[owner])
+        self._window.fit(parts, true, weights)
         self._whole.temperature = temperature_of(self._whole.scores(held), held_true)
-        self._window.temperature = temperature_of(self._window.scores(held_parts), held_true[held_owner])
+        self._window.temperature = temperature_of(self._window.scores(held_parts), held_true)
         layers = f"layer {self._whole.layer} of 0-{whole.shape[1] - 1}, " if whole.shape[1] > 1 else ""
         self.how = f"{whole.shape[2]} numbers, {layers}C = {self._whole.strength:g}"
         return self
@@ -239,10 +237,11 @@ class Cnn:
 
         self._model = train_network(pictures, true, weights, judge, EPOCHS, seed)
         whole = np.concatenate([logits(self._model, picture[None]) for picture in held])
-        parts = [self._windows(picture, windows(len(s))) for picture, (_, s) in zip(held, valid, strict=True)]
+        parts = [
+            self._windows(picture, [middle(len(s))]) for picture, (_, s) in zip(held, valid, strict=True)
+        ]
         self._temperatures["whole"] = temperature_of(whole, held_true)
-        owner = np.repeat(held_true, [len(rows) for rows in parts])
-        self._temperatures["window"] = temperature_of(np.concatenate(parts), owner)
+        self._temperatures["window"] = temperature_of(np.concatenate(parts), held_true)
         size = sum(p.numel() for p in self._model.parameters())
         self.how = f"{size / 1000:.0f} k parameters, at most {EPOCHS} epochs of 2 s crops, SpecAugment"
         return self

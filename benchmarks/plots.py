@@ -5,7 +5,9 @@ Values come in as fractions and are drawn in percent. One colour a system, the s
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,7 +76,10 @@ def lines(
         axis.plot(x, y, "o-", color=COLOURS[2 * number % len(COLOURS)], label=name, markersize=5)
     if log:
         axis.set_xscale("log")
-    axis.set_ylim(bottom=0)
+        axis.minorticks_off()
+    places = sorted({x for points in series.values() for x, _ in points})
+    axis.set_xticks(places, [f"{place:g}" for place in places])
+    axis.set_ylim(0, 1.2 * max(y for points in series.values() for _, y in points))
     axis.set_xlabel(x_unit)
     axis.set_ylabel(y_unit)
     axis.set_title(title, fontsize=10, loc="left")
@@ -90,10 +95,11 @@ def legend(figure: Any, names: Sequence[str]) -> None:
     figure.legend(handles=patches, loc="outside upper left", ncols=len(names), frameon=False, fontsize=9)
 
 
-def store(figure: Any, name: str) -> None:
-    """Write the figure to results/NAME.png."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    figure.savefig(RESULTS / f"{name}.png", dpi=110)
+def store(figure: Any, name: str, trial: bool = False) -> None:
+    """Write the figure to results/NAME.png; of a trial to the folder for temporary files."""
+    folder = Path(tempfile.gettempdir()) if trial else RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=110)
 
 
 def rows(

@@ -152,7 +152,7 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
     )
 
 
-def picture(found: dict[str, Any]) -> None:
+def picture(found: dict[str, Any], trial: bool = False) -> None:
     """Errors under each damage, and by group, into results/robustness.png."""
     figure, (left, right) = plots.panels(2, (14, 5.4), (1.6, 1))
     names = [damage.name for damage in DAMAGES]
@@ -174,7 +174,7 @@ def picture(found: dict[str, Any]) -> None:
         "error (%)",
         "By corpus, language and gender, clean",
     )
-    plots.store(figure, "robustness")
+    plots.store(figure, "robustness", trial)
 
 
 def main() -> None:
@@ -184,9 +184,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=9)
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument(
-        "--trial", action="store_true", help="every third utterance; nothing is saved but the picture"
-    )
+    parser.add_argument("--trial", action="store_true", help="every third utterance; nothing is saved")
     arguments = parser.parse_args()
     diarizer = EmotionDiarizer()
     corpora = arguments.shared / "corpora"
@@ -206,7 +204,7 @@ def main() -> None:
     who = people(corpora / "manifest.csv")
     found["fairness"] = fairness(diarizer, speech, who, conversations, clean, score_clips)
     found["seconds"] = time.process_time() - started
-    picture(found)
+    picture(found, arguments.trial)
     text = report(found, arguments)
     print(text)
     if not arguments.trial:

@@ -2,13 +2,12 @@
 
 One pass over the audio in blocks. What is kept grows by a few bytes a frame (posteriors, speaker activity),
 not by the audio. Speech and emotion are independent of each other, so with two threads or more they run side
-by side; the result is the same.
+by side, each at its own pace (`sed.lanes`); the result is the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from sed.emotion.windows import PosteriorStream
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
 from sed.joining import join
+from sed.lanes import Lanes
 from sed.result import Diarization
 from sed.speakers import make_diarizer
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
@@ -131,15 +131,18 @@ class EmotionDiarizer:
             several = self.channels == "split"
             columns = audio.channels if several else 1
             stages = [_Stages(self.tagger, turns or self.diarizer) for _ in range(columns)]
-            samples = 0
-            with _Workers(self.threads) as workers:
+            samples, reported = 0, 0
+            ends: list[int] = []  # of the blocks
+            with Lanes(self.threads) as lanes:
                 for block in audio:
                     parts = block.T if several else block[None]
                     jobs = [stage.push(part) for stage, part in zip(stages, parts, strict=True)]
-                    workers.run([job for pair in jobs for job in pair])
+                    lanes.run([job for pair in jobs for job in pair])
                     samples += len(block)
-                    if progress:
-                        progress(samples_to_seconds(samples), audio.duration)
+                    ends.append(samples)
+                    reported = _report(progress, ends, reported, lanes.finished, audio.duration)
+                lanes.finish()
+                _report(progress, ends, reported, lanes.finished, audio.duration)
         return self._finish(stages, name, samples)
 
     def _finish(self, stages: Sequence[_Stages], uri: str, samples: int) -> Diarization:
@@ -186,26 +189,18 @@ class _Stages:
         return self._speakers.close(), np.concatenate(self._posteriors)
 
 
-class _Workers:
-    """Runs jobs one after the other, or side by side where there are threads for it."""
-
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown()
-
-    def run(self, jobs: Sequence[Callable[[], None]]) -> None:
-        if self._pool is None:
-            for job in jobs:
-                job()
-        else:
-            for future in [self._pool.submit(job) for job in jobs]:
-                future.result()
+def _report(
+    progress: Callable[[float, float | None], None] | None,
+    ends: Sequence[int],
+    reported: int,
+    finished: int,
+    duration: float | None,
+) -> int:
+    """Tell of the blocks that have been finished since the last time; returns how many have been told of."""
+    if progress:
+        for end in ends[reported:finished]:
+            progress(samples_to_seconds(end), duration)
+    return finished
 
 
 def _mean_over_speakers(posteriors: Sequence[np.ndarray], active: np.ndarray) -> np.ndarray:
