@@ -1,7 +1,7 @@
 """Corpora as one schema: a manifest in, `Utterance` rows out; audio read as 16 kHz mono float32.
 
-A manifest is a CSV file with at least the columns corpus, path, speaker, emotion and split; paths are
-relative to its folder. Preparers of single corpora write such a manifest.
+A manifest is a CSV file with at least the columns corpus, path, speaker, emotion and split (further ones:
+`sed.training.ratings`); paths are relative to its folder. Preparers of single corpora write such a manifest.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from sed.errors import AudioError, FormatError
 from sed.grid import SAMPLE_RATE
 from sed.training.patterns import equalise_loudness, trim_silence
+from sed.training.ratings import Ratings, read_ratings
 
 COLUMNS = ("corpus", "path", "speaker", "emotion", "split")
 
@@ -29,6 +30,7 @@ class Utterance:
     speaker: str
     emotion: str
     split: str
+    ratings: Ratings | None = None
 
 
 def read_manifest(
@@ -60,7 +62,10 @@ def read_manifest(
                 f"{path}, line {number}: speaker {speaker} is in splits {home[speaker]} and {row['split']}:"
                 " expected each speaker in one split"
             )
-        utterance = Utterance(row["corpus"], path.parent / row["path"], speaker, row["emotion"], row["split"])
+        ratings = read_ratings(row, f"{path}, line {number}")
+        utterance = Utterance(
+            row["corpus"], path.parent / row["path"], speaker, row["emotion"], row["split"], ratings
+        )
         if (
             (not splits or utterance.split in splits)
             and (not emotions or utterance.emotion in emotions)
