@@ -1,7 +1,8 @@
-"""A trained compact tagger on disk: ``tagger.safetensors`` (weights) and ``tagger.json`` (card and shape)."""
+"""A trained tagger on disk: ``tagger.safetensors`` (weights) and ``tagger.json`` (card, kind and shape)."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,21 +12,29 @@ from typing import Any
 from sed.errors import ModelError
 
 WEIGHTS, CARD = "tagger.safetensors", "tagger.json"
+KINDS = {
+    "compact": ("sed.training.model", "CompactTagger"),
+    "encoder": ("sed.training.encoder", "EncoderTagger"),
+}
 
 
 def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Mapping[str, Any]) -> None:
-    """Write `model` (a `sed.training.model.CompactTagger`) to `folder`, whole or not at all.
+    """Write `model` (of a class in `KINDS`) to `folder`, whole or not at all.
 
     `labels` are the emotions that it tells apart in use, in the order of its posteriors; those it learnt may
     be more. `card` goes along (name, licence, window, origin).
     """
     from safetensors.torch import save_file
 
+    classes = {name: kind for kind, (_, name) in KINDS.items()}
+    if type(model).__name__ not in classes:
+        raise ModelError(f"a tagger of class {type(model).__name__}: expected {' or '.join(classes)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / (WEIGHTS + ".part"))
     description = {
+        "kind": classes[type(model).__name__],
         "labels": list(labels),
         "trained_labels": list(model.labels),
         "settings": model.settings,
@@ -37,21 +46,30 @@ def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Map
 
 
 def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
-    """The model in evaluation mode, and its description: labels, trained_labels, settings, card.
+    """The model in evaluation mode, and its description: kind, labels, trained_labels, settings, card.
 
-    Raises `ModelError` where a file is missing, damaged, or does not fit the other.
+    A folder that names no kind holds a compact tagger, the only one there was at first. Raises `ModelError`
+    where a file is missing, damaged, or does not fit the other.
     """
     import torch
     from safetensors.torch import load_file
 
-    from sed.training.model import CompactTagger
-
     folder = Path(folder)
     try:
         description = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        model = CompactTagger(description["trained_labels"], **description["settings"])
+        kind = description.setdefault("kind", "compact")
+        if kind not in KINDS:
+            raise ModelError(
+                f"{folder / CARD}: found a tagger of kind {kind!r}, expected {' or '.join(KINDS)}"
+            )
+        module, name = KINDS[kind]
+        model = getattr(importlib.import_module(module), name)(
+            description["trained_labels"], **description["settings"]
+        )
         model.load_state_dict(load_file(folder / WEIGHTS))
         missing = set(description["labels"]) - set(model.labels)
+    except ModelError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"no trained tagger in {folder}: {error}") from error
     except Exception as error:  # safetensors has an exception of its own for damaged files

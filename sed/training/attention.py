@@ -1,0 +1,55 @@
+"""WavLM's self-attention with gated relative position bias (Chen et al. 2022), computed in one fused step.
+
+transformers' own goes through a path that also returns the attention weights: several arrays of ``heads x
+frames x frames`` a layer. This one gives the same output with the same parameter names and needs one, the
+bias.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.models.wavlm.modeling_wavlm import WavLMAttention
+
+
+class GatedAttention(WavLMAttention):
+    """In place of transformers' `WavLMAttention`."""
+
+    def forward(  # type: ignore[override]  # the declared type there is not what comes back
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        index: int = 0,
+        **_: Any,
+    ) -> tuple[Tensor, None, Tensor]:
+        """``(B, F, width)`` to the same shape; `attention_mask` ``(B, F)`` is true for frames that exist.
+
+        `position_bias` ``(1, heads, F, F)`` is the first layer's, which it returns for the others.
+        """
+        frames = hidden_states.shape[1]
+        if position_bias is None:
+            position_bias = self._bias(frames)
+        split = hidden_states.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
+        gates = self.gru_rel_pos_linear(split).unflatten(3, (2, 4)).sum(4).sigmoid()
+        gate = gates[..., :1] * (gates[..., 1:] * self.gru_rel_pos_const - 1.0) + 2.0
+        bias = gate * position_bias
+        if attention_mask is not None:
+            bias = bias.masked_fill(~attention_mask.bool()[:, None, None], float("-inf"))
+        query, key, value = (
+            projection(hidden_states).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.out_proj(mixed.transpose(1, 2).flatten(2)), None, position_bias
+
+    def _bias(self, frames: int) -> Tensor:
+        """``(1, heads, F, F)``: it depends on the distance alone, so 2 F - 1 look-ups do."""
+        distance = torch.arange(1 - frames, frames, device=self.rel_attn_embed.weight.device)
+        values = self.rel_attn_embed(self._relative_positions_bucket(distance)).T
+        return values.unfold(1, frames, 1).flip(1)[None]
