@@ -47,9 +47,7 @@ class KeepClose(Objective):
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
         """The squared distance."""
         starts = self.buffers()
-        return torch.stack(
-            [((p - s) ** 2).sum() for p, s in zip(self._moving[0], starts, strict=True)]
-        ).sum()
+        return torch.stack([((p - s) ** 2).sum() for p, s in zip(self._moving[0], starts, strict=True)]).sum()
 
 
 def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: float = 8.0) -> int:
@@ -66,7 +64,9 @@ def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: f
     head = tagger.groups(1.0, 1.0, 1.0)[-1]["params"]
     tagger.requires_grad_(False)
     if "lora" in parts and not lora.add_low_rank(tagger, LOW_RANK, rank, alpha):
-        raise OptionError(f"lora on a {type(tagger).__name__}: found no attention, expected an encoder with some")
+        raise OptionError(
+            f"lora on a {type(tagger).__name__}: found no attention, expected an encoder with some"
+        )
     moving = list(tagger.classify.parameters()) if "classifier" in parts else []
     moving += head if "head" in parts else []
     moving += [p for n, p in tagger.named_parameters() if n.endswith("bias")] if "bias" in parts else []
@@ -104,7 +104,8 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     Raises `OptionError` where a clip has an emotion that the tagger never learnt.
     """
     h = dict(hparams)
-    model, description = load_tagger(h["start"])
+    start = Path(h["start"])
+    model, description = load_tagger(start / "tagger" if (start / "tagger").is_dir() else start)
     if hasattr(model, "merge"):
         model.merge()  # low-rank changes from its own training are part of it now
     speech = read_clips(h["clips_table"])

@@ -175,7 +175,8 @@ class Augmentation:
             wave = telephone(wave, rng.uniform(150, 350), rng.uniform(3000, 3800))
         # Nothing is drawn where they are off: runs from before these existed stay what they were.
         if self.band_limit and rng.random() < self.band_limit:
-            wave = low_pass(wave, rng.uniform(*self.band_range))
+            low, high = self.band_range
+            wave = low_pass(wave, rng.uniform(low, high))
         if self.codec and rng.random() < self.codec:
             name = self.codecs[int(rng.integers(len(self.codecs)))]
             wave = through_codec(wave, name, rng.random())

@@ -205,7 +205,9 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     labels, main = list(model.labels), list(h["labels"])
     left_out = h.get("leave_out") or ()
     speech = load_speech(read_manifest(manifest, ["train"], labels, left_out))
-    valid = load_speech(read_manifest(manifest, ["valid"], main))
+    # What was left out may be watched, but must not decide anything.
+    deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
+    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
     clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
     sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
     if h.get("unlabelled"):
@@ -233,13 +235,14 @@ def fit(
     speech: Speech,
     report: Callable[[Any], Report],
     run_options: Mapping[str, Any] | None = None,
-    finish: Callable[[Any], Any] = lambda tagger: tagger,
+    finish: Callable[[Any], Any] | None = None,
 ) -> Path:
     """Train `model` on the batches of `sampler`; `speech` is what their events are numbered by.
 
     `report` scores the averaged tagger after each epoch, `finish` makes of it what is written to the folder
-    ``tagger`` in the output folder, which is returned.
+    ``tagger`` in the output folder, which is returned; without it, low-rank changes are merged.
     """
+    finish = finish or (lambda tagger: copy.deepcopy(tagger).merge() if hasattr(tagger, "merge") else tagger)
     main: Sequence[str] = list(h["labels"])
     folder = Path(h["output_folder"]) / "tagger"
     if (

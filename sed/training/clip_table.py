@@ -32,7 +32,9 @@ def read_clips(table: str | Path) -> list[tuple[Utterance, np.ndarray]]:
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"cannot read the table of clips {table}: {error}") from error
     if not rows:
-        raise FormatError(f"{table}: found no rows, expected a line for each clip below the names of the columns")
+        raise FormatError(
+            f"{table}: found no rows, expected a line for each clip below the names of the columns"
+        )
     speech = []
     for number, row in enumerate(rows, 2):
         where = f"{table}, line {number}"
@@ -41,7 +43,10 @@ def read_clips(table: str | Path) -> list[tuple[Utterance, np.ndarray]]:
             raise FormatError(f"{where}: found no {'emotion' if name else 'path'}, expected path and emotion")
         path = table.parent / name
         wave = read_wave(path)
-        start, end = _seconds(row.get("start"), where, 0.0), _seconds(row.get("end"), where, len(wave) / SAMPLE_RATE)
+        start, end = (
+            _seconds(row.get("start"), where, 0.0),
+            _seconds(row.get("end"), where, len(wave) / SAMPLE_RATE),
+        )
         first, last = seconds_to_samples(start), seconds_to_samples(end)
         if not 0 <= first < last or first >= len(wave):
             raise FormatError(

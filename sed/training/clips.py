@@ -38,6 +38,8 @@ class ClipOptions:
     """Corpora are drawn by this power of their length: 0 is evenly, 1 as they come."""
     auxiliary_weight: float = 0.3
     """How often an emotion beyond the tagger's own labels is drawn, relative to one of those."""
+    neutral_weight: float = 1.0
+    """How often neutral is drawn, relative to an emotion; in patterns it is then all there is."""
     gap: Sequence[float] = (0.0, 0.5)
     """Silence between utterances; frames in it have no target."""
     edge: float = 0.4
@@ -143,8 +145,14 @@ class ClipSampler:
         corpus = list(self.tree)[rng.choice(len(self.tree), p=self._shares)]
         emotions = list(self.tree[corpus])
         weights = np.array(
-            [1.0 if e in self.main_labels else self.options.auxiliary_weight for e in emotions]
+            [
+                (1.0 if e in self.main_labels else self.options.auxiliary_weight)
+                * (self.options.neutral_weight if e == NEUTRAL else 1.0)
+                for e in emotions
+            ]
         )
+        if not weights.any():  # a corpus with nothing but neutral speech
+            weights[:] = 1.0
         emotion = emotions[rng.choice(len(emotions), p=weights / weights.sum())]
         speakers = list(self.tree[corpus][emotion])
         return corpus, emotion, speakers[rng.integers(len(speakers))]

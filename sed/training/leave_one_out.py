@@ -82,9 +82,7 @@ def _score(tagger: Path, manifest: Path, corpus: str, h: Mapping[str, Any]) -> d
     model, description = load_tagger(tagger)
     labels = description["labels"]
     speech = [
-        item
-        for item in load_speech(read_manifest(manifest, h["splits"], labels))
-        if item[0].corpus == corpus
+        item for item in load_speech(read_manifest(manifest, h["splits"], labels)) if item[0].corpus == corpus
     ]
     try:
         clips = pattern_clips(speech, labels, h["valid_clips"], h["seed"])

@@ -55,20 +55,23 @@ class Objectives(nn.Module):
     def __len__(self) -> int:
         return len(self.named)
 
+    def _each(self) -> list[Objective]:
+        return [objective for objective in self.named.values() if isinstance(objective, Objective)]
+
     def build(self, tagger: Any, speech: Speech) -> None:
         """Build each of them."""
-        for objective in self.named.values():
+        for objective in self._each():
             objective.build(tagger, speech)
 
     def save(self, folder: Path) -> None:
         """Have each of them write what is of use after training."""
-        for objective in self.named.values():
+        for objective in self._each():
             objective.save(folder)
 
     def hard_targets(self, batch: Batch) -> np.ndarray:
         """The batch's targets without those that an objective replaces."""
         targets = batch.targets
-        for objective in self.named.values():
+        for objective in self._each():
             if (replaced := objective.replaces(batch)) is not None:
                 targets = np.where(replaced, -1, targets)
         return targets
@@ -78,7 +81,7 @@ class Objectives(nn.Module):
         # Every parameter takes part in every batch, or processes that train together would wait for gradients
         # that a batch without, say, rated speech never gives.
         total = sum((p.sum() * 0 for p in self.parameters() if p.requires_grad), logits.sum() * 0)
-        for objective in self.named.values():
+        for objective in self._each():
             total = total + objective.weight * objective(features, logits, batch, progress)
         return total
 
