@@ -21,7 +21,9 @@ from sed.training.objectives import Objective, event_means
 class SpeakerAdversary(Objective):
     """Cross-entropy of the speaker of each utterance heard, from the mean of its reversed features.
 
-    The head learns at `weight` times its loss, the tagger at ``weight * strength(progress)``, reversed.
+    The head learns at `weight` times its loss, the tagger at ``weight * strength(progress)``, reversed. That
+    only hides speakers while the head keeps up: features must learn more slowly than it (encoder_rate well
+    below head_rate), or they fool the head without becoming like each other.
     `growth` says how fast the reversal sets in, `most` what it reaches, `width` how wide the head is.
     """
 

@@ -106,18 +106,25 @@ def reverse_gradient(x: Tensor, strength: float) -> Tensor:
     return _Reversed.apply(x, strength)
 
 
-def pooled_logits(logits: Tensor, how: str, attention: Tensor | None = None) -> Tensor:
-    """One row of logits ``(C,)`` for a stretch of frame logits ``(F, C)`` whose label is known, but not where.
-
-    ``mean`` averages the logits: every frame is taken to show the label. ``attention`` averages them by
-    softmax weights of `attention` ``(F,)``. ``instances`` (multiple-instance learning) lets each label pick
-    its frames: the mean posterior of a label over the frames, weighted by that posterior itself (linear
-    softmax, Wang et al. 2019), as logarithm.
-    """
-    if how == "mean":
+def pooled_logits(logits: Tensor, attention: Tensor | None = None) -> Tensor:
+    """One row of logits ``(C,)`` for a stretch of frame logits ``(F, C)`` whose label is known, but not where it
+    holds: their mean, or their mean by softmax weights of `attention` ``(F,)``."""
+    if attention is None:
         return logits.mean(0)
-    if how == "attention":
-        assert attention is not None
-        return (torch.softmax(attention, 0)[:, None] * logits).sum(0)
+    return (torch.softmax(attention, 0)[:, None] * logits).sum(0)
+
+
+def instance_loss(logits: Tensor, label: int, background: int | None) -> Tensor:
+    """Multiple-instance loss of a stretch of frame logits ``(F, C)`` in which `label` occurs, and no other label
+    but perhaps `background`.
+
+    Whether a label occurs is judged by the frames that show it: its mean posterior, weighted by itself (linear
+    softmax pooling, Wang et al. 2019).
+    """
     posteriors = torch.softmax(logits, -1)
-    return ((posteriors**2).sum(0) / posteriors.sum(0).clamp(min=1e-8)).clamp(min=1e-8).log()
+    occurs = (posteriors**2).sum(0) / posteriors.sum(0).clamp(min=1e-8)
+    others = torch.ones_like(occurs, dtype=torch.bool)
+    others[label] = False
+    if background is not None:
+        others[background] = False
+    return -occurs[label].clamp(min=1e-6).log() - (1 - occurs[others]).clamp(min=1e-6).log().sum()

@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from sed.errors import OptionError
 from sed.training.clips import Batch, Speech
-from sed.training.losses import pooled_logits
+from sed.training.losses import instance_loss, pooled_logits
 from sed.training.objectives import Objective, event_frames
+from sed.training.patterns import NEUTRAL
 
 KINDS = ("mean", "attention", "instances", "ctc")
 
@@ -26,10 +27,12 @@ KINDS = ("mean", "attention", "instances", "ctc")
 class WeakLabels(Objective):
     """Utterance-level labels for `corpora` (``all``: every one).
 
-    `kind` is ``mean``, ``attention`` or ``instances`` (`sed.training.losses.pooled_logits`), or ``ctc``
-    (Graves et al. 2006): the labels of the weak utterances that follow each other in a clip must come in that
-    order, at any time and with anything between; a blank, which only exists in training, fills the rest.
-    Raises `OptionError` on another kind, and where there is none of the corpora.
+    `kind` is one of these. ``mean``: the mean logits of an utterance give its label. ``attention``: so does
+    their mean by learned weights. ``instances``: some frames show the label, none another but neutral
+    (multiple-instance learning, `sed.training.losses.instance_loss`). ``ctc`` (Graves et al. 2006): the labels
+    of the weak utterances that follow each other in a clip come in that order, at any time and with anything
+    between; a blank, which only exists in training, fills the rest. Raises `OptionError` on another kind, and
+    where there is none of the corpora.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class WeakLabels(Objective):
             u.emotion in labels and ("all" in self.corpora or u.corpus in self.corpora) for u, _ in speech
         ]
         self.label = [labels.index(u.emotion) if w else -1 for (u, _), w in zip(speech, weak, strict=True)]
+        self.background = labels.index(NEUTRAL) if NEUTRAL in labels else None
         if self.kind in ("attention", "ctc"):
             self.extra = nn.Linear(tagger.classify.in_features, 1)
 
@@ -70,15 +74,17 @@ class WeakLabels(Objective):
         if self.kind == "ctc":
             assert extra is not None
             return self._ctc(torch.log_softmax(torch.cat([extra, logits], -1), -1), batch)
-        rows, labels = [], []
+        found = []
         for row, first, end, label in self._weak(batch):
-            if label >= 0:
-                attention = None if extra is None else extra[row, first:end, 0]
-                rows.append(pooled_logits(logits[row, first:end], self.kind, attention))
-                labels.append(label)
-        if not rows:
-            return logits.sum() * 0
-        return functional.cross_entropy(torch.stack(rows), torch.tensor(labels, device=logits.device))
+            if label < 0:
+                continue
+            frames = logits[row, first:end]
+            if self.kind == "instances":
+                found.append(instance_loss(frames, label, self.background))
+            else:
+                pooled = pooled_logits(frames, None if extra is None else extra[row, first:end, 0])
+                found.append(-torch.log_softmax(pooled, 0)[label])
+        return torch.stack(found).mean() if found else logits.sum() * 0
 
     def _ctc(self, scores: Tensor, batch: Batch) -> Tensor:
         """CTC of each stretch of weak utterances in a row; the blank is column 0 of `scores`."""
