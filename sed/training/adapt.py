@@ -34,20 +34,26 @@ PARTS = ("classifier", "head", "bias", "lora", "all")
 LOW_RANK = ("q_proj", "v_proj")  # as in Hu et al. 2021
 
 
+class _Borrowed(list[Any]):
+    """Parameters that belong to somebody else: no part of the objective, and not copied along with it."""
+
+    def __deepcopy__(self, memo: object) -> _Borrowed:
+        return self
+
+
 class KeepClose(Objective):
     """L2-SP (Li et al. 2018): `weight` times the squared distance of all that learns from where it began."""
 
     def build(self, tagger: Any, speech: Speech) -> None:
         """Remember the weights as they are now."""
-        # In a list, so that the tagger does not become a part of the objective.
-        self._moving = [[p for p in tagger.parameters() if p.requires_grad]]
-        for number, parameter in enumerate(self._moving[0]):
+        self._moving = _Borrowed(p for p in tagger.parameters() if p.requires_grad)
+        for number, parameter in enumerate(self._moving):
             self.register_buffer(f"start_{number}", parameter.detach().clone(), persistent=False)
 
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
         """The squared distance."""
         starts = self.buffers()
-        return torch.stack([((p - s) ** 2).sum() for p, s in zip(self._moving[0], starts, strict=True)]).sum()
+        return torch.stack([((p - s) ** 2).sum() for p, s in zip(self._moving, starts, strict=True)]).sum()
 
 
 def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: float = 8.0) -> int:

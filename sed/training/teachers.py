@@ -81,6 +81,9 @@ class Ensemble:
                 + ": expected at least two in common"
             )
 
+    def __deepcopy__(self, memo: object) -> Ensemble:
+        return self  # teachers do not change, and an onnxruntime session cannot be copied
+
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """``(B, T)`` to ``(B, ceil(T / 320), labels)``, rows that sum to 1."""
         total: np.ndarray | float = 0.0

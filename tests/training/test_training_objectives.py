@@ -127,11 +127,12 @@ def speaker_gap(adversary_weight):
     optimiser = torch.optim.Adam(
         [
             {"params": [*tagger.parameters(), *objectives.parameters()], "lr": 0.03},
-            {"params": encoder.parameters(), "lr": 0.003},  # as in the recipes, heads learn faster
+            {"params": encoder.parameters(), "lr": 0.002},  # as in the recipes, heads learn faster
         ]
     )
+    gaps = []
     for step in range(300):
-        x = 2 * torch.randn(4, 40, 8, generator=generator)
+        x = torch.randn(4, 40, 8, generator=generator)
         x[:, :, 0] += 2.0 * emotion[:, None] - 1
         x[:, :, 1] += 2.0 * speaker[:, None] - 1
         features = encoder(x)
@@ -142,7 +143,8 @@ def speaker_gap(adversary_weight):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return [float(encoder.weight[:, column].norm()) for column in (0, 1)]
+        gaps.append(encoder.weight.detach()[:, :2].norm(dim=0))
+    return torch.stack(gaps[-100:]).mean(0).tolist()  # the two players circle around their balance
 
 
 def test_adversarial_training_hides_the_speaker_and_keeps_the_emotion():
@@ -187,7 +189,7 @@ def test_labels_without_boundaries_teach_where_the_emotion_is(kind):
 
 
 def test_ctc_asks_for_the_order_and_for_nothing_else():
-    tagger, objectives = weak_setup("ctc", ["happy", "sad"])
+    _, objectives = weak_setup("ctc", ["happy", "sad"])
     with torch.no_grad():
         for parameter in objectives.parameters():
             parameter.zero_()
