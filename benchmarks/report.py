@@ -15,15 +15,15 @@ RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "pyannote.core")
 
 
-def machine() -> str:
-    """Processor, cores, memory, system, Python and versions of what does the work."""
+def machine(further: Sequence[str] = ()) -> str:
+    """Processor, cores, memory, system, Python and versions of what does the work, and of `further` packages."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         name = models[0].split(":")[1].strip() if models else name
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    packages = ", ".join(f"{package} {version(package)}" for package in (*PACKAGES, *further))
     return (
         f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}, {packages}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class EmotionDiarizer:
     def __init__(
         self,
         *,
-        tagger: Tagger | str | None = None,
+        tagger: Tagger | str | Path | None = None,
         diarizer: SpeakerDiarizer | str = "segmentation",
         vad: str | None = None,
         decoder: DecoderOptions | str = "viterbi",
@@ -75,7 +76,10 @@ class EmotionDiarizer:
         self.latency = latency
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         each = max(1, threads // 2)
-        self.tagger = load_tagger(tagger, each) if tagger is None or isinstance(tagger, str) else tagger
+        if tagger is None or isinstance(tagger, (str, Path)):
+            # The bundled tagger costs as much as speech and speakers; others cost more, and want every thread.
+            tagger = load_tagger(tagger, each if tagger is None else threads)
+        self.tagger: Tagger = tagger
         if isinstance(diarizer, str):
             if channels == "split":
                 diarizer, speakers, min_speakers, max_speakers = "none", None, None, None

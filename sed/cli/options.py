@@ -40,7 +40,12 @@ diarizer_options = _all_of(
     click.option("--speakers", type=_COUNT, help="How many people speak (default: found out)."),
     click.option("--min-speakers", type=_COUNT, help="At least so many."),
     click.option("--max-speakers", type=_COUNT, help="At most so many."),
-    click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one)."),
+    click.option(
+        "--tagger",
+        metavar="NAME|PATH",
+        help="Emotion model: an ONNX file, a folder from sed-train or SpeechBrain, or owner/name on the Hugging "
+        "Face hub (default: the bundled one).",
+    ),
     click.option(
         "--diarizer",
         type=click.Choice(["segmentation", "pyannote", "none"]),

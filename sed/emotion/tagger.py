@@ -12,7 +12,12 @@ class Tagger(Protocol):
     """A frame-level emotion classifier.
 
     Taggers keep no state between calls and are deterministic; windows and their overlap are the caller's
-    business (`sed.emotion.windows`).
+    business (`sed.emotion.windows`). The kinds that come with the package, all behind `sed.emotion.load_tagger`:
+    `sed.emotion.onnx.OnnxTagger` (the bundled model, or any ONNX file with a card) and
+    `sed.emotion.neural.TorchTagger` (what ``sed-train`` wrote, and WavLM and its kin from SpeechBrain).
+
+    Anything with these four attributes will do. A fifth is optional: `batch`, the windows that the tagger
+    wants to be given at once.
     """
 
     labels: tuple[str, ...]

@@ -18,7 +18,8 @@ class PosteriorStream:
     """Runs a tagger over a recording that arrives in blocks.
 
     `overlap` is the part of a window (0 to 0.5) that it shares with the next; `batch` the windows given to
-    the tagger at once. `push` and `close` return the frames that have become complete, in order.
+    the tagger at once, None for what the tagger asks for (its attribute `batch`, else 4). `push` and `close`
+    return the frames that have become complete, in order.
 
     >>> from sed.grid import frame_count
     >>> class Flat:
@@ -30,12 +31,12 @@ class PosteriorStream:
     63
     """
 
-    def __init__(self, tagger: Tagger, overlap: float = 0.2, batch: int = 4) -> None:
+    def __init__(self, tagger: Tagger, overlap: float = 0.2, batch: int | None = None) -> None:
         self._tagger = tagger
         self._window = tagger.window
         self._fade = round(overlap * tagger.window / HOP)  # frames that two windows share
         self._hop = tagger.window - self._fade * HOP
-        self._batch = batch
+        self._batch: int = getattr(tagger, "batch", 4) if batch is None else batch
         self._audio = np.zeros(0, np.float32)  # from the start of the next window on
         self._faded: np.ndarray | None = None  # weighted frames that wait for the next window
 
@@ -45,20 +46,25 @@ class PosteriorStream:
         done = []
         group = self._window + (self._batch - 1) * self._hop
         while len(self._audio) > group:  # strictly more: then a further window certainly follows
-            waves = np.lib.stride_tricks.sliding_window_view(self._audio[:group], self._window)[:: self._hop]
-            done += [self._blend(p, last=False) for p in self._tagger.posteriors(np.ascontiguousarray(waves))]
-            self._audio = self._audio[self._batch * self._hop :]
+            done += self._hear(self._batch)
         return self._join(done)
 
     def close(self) -> np.ndarray:
         """The remaining posteriors; all together there are ``sed.grid.frame_count(samples)``."""
         done = []
-        while len(self._audio):
-            last = len(self._audio) <= self._window
-            posteriors = self._tagger.posteriors(self._audio[None, : self._window])[0]
-            done.append(self._blend(posteriors, last))
-            self._audio = self._audio[len(self._audio) if last else self._hop :]
+        if (beyond := len(self._audio) - self._window) > 0:  # full windows with something behind them
+            done += self._hear(-(-beyond // self._hop))
+        if len(self._audio):
+            done.append(self._blend(self._tagger.posteriors(self._audio[None])[0], last=True))
+            self._audio = self._audio[:0]
         return self._join(done)
+
+    def _hear(self, windows: int) -> list[np.ndarray]:
+        """Posteriors that are complete once the next so many full windows have been heard."""
+        audio = self._audio[: self._window + (windows - 1) * self._hop]
+        waves = np.lib.stride_tricks.sliding_window_view(audio, self._window)[:: self._hop]
+        self._audio = self._audio[windows * self._hop :]
+        return [self._blend(p, last=False) for p in self._tagger.posteriors(np.ascontiguousarray(waves))]
 
     def _blend(self, posteriors: np.ndarray, last: bool) -> np.ndarray:
         fade = min(self._fade, len(posteriors))

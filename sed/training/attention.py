@@ -36,13 +36,13 @@ class GatedAttention(WavLMAttention):
         split = hidden_states.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
         gates = self.gru_rel_pos_linear(split).unflatten(3, (2, 4)).sum(4).sigmoid()
         gate = gates[..., :1] * (gates[..., 1:] * self.gru_rel_pos_const - 1.0) + 2.0
-        bias = gate * position_bias
-        if attention_mask is not None:
-            bias = bias.masked_fill(~attention_mask.bool()[:, None, None], float("-inf"))
         query, key, value = (
             projection(hidden_states).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
+        bias = (gate * position_bias).to(query.dtype)
+        if attention_mask is not None:
+            bias = bias.masked_fill(~attention_mask.bool()[:, None, None], float("-inf"))
         mixed = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0
         )

@@ -1,14 +1,15 @@
 """Pretrained speech encoders of transformers behind one surface: 16 kHz waves in, states of every layer out.
 
 `ConvBackbone` takes any encoder with a convolutional front end of 320 samples a step and transformer layers
-behind it (WavLM, HuBERT, wav2vec 2.0, data2vec-audio, UniSpeech-SAT, ...), `WhisperBackbone` the encoder half
-of Whisper. Both are made from a configuration alone (a dict, as in ``config.json``); weights come later. The
+behind it (WavLM, HuBERT, wav2vec 2.0, data2vec-audio, UniSpeech-SAT, ...); `sed.training.whisper` has the one for
+Whisper. Both are made from a configuration alone (a dict, as in ``config.json``); weights come later. The
 parameter names below `encoder` are those of transformers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional
 from sed._torchaudio import allow_missing_extension
 from sed.errors import ModelError
 from sed.grid import HOP
+from sed.training.features import convolve, suits
 
 allow_missing_extension()
 
@@ -135,13 +137,14 @@ class ConvBackbone(nn.Module):
         elif waves.shape[1] < self.field:
             waves = functional.pad(waves, (0, self.field - waves.shape[1]))
         if lengths is None or not self._alone or int(lengths.min()) == int(lengths.max()):
-            return self.encoder.feature_extractor(waves).transpose(1, 2)
+            return self._convolve(waves)
         ends = frame_counts(lengths) * HOP + spare if self.pad_tail else lengths.clamp(min=self.field)
-        parts = [
-            self.encoder.feature_extractor(wave[None, : int(end)])[0].T
-            for wave, end in zip(waves, ends, strict=True)
-        ]
+        parts = [self._convolve(wave[None, : int(end)])[0] for wave, end in zip(waves, ends, strict=True)]
         return nn.utils.rnn.pad_sequence(parts, batch_first=True)
+
+    def _convolve(self, waves: Tensor) -> Tensor:
+        extractor = self.encoder.feature_extractor
+        return convolve(extractor, waves) if suits(extractor, waves) else extractor(waves).transpose(1, 2)
 
     def _listen(self, hear: Hear) -> list[Any]:
         def before(_: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -186,82 +189,6 @@ class ConvBackbone(nn.Module):
             layer.attention = own
 
 
-class WhisperBackbone(nn.Module):
-    """Whisper's encoder on pieces of any length up to its own, with the log-mel computed from the waves."""
-
-    def __init__(self, config: Any, pad_tail: bool) -> None:
-        super().__init__()
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-        from sed.training.model import LogMel
-
-        if not pad_tail:
-            raise ModelError("found a Whisper encoder without padding of the tail, expected with")
-        self.encoder = WhisperEncoder(config)
-        self.log_mel = LogMel(config.num_mel_bins)
-        self.width: int = config.d_model
-        self.longest: int | None = config.max_source_positions * HOP
-
-    @property
-    def layers(self) -> nn.ModuleList:
-        """The transformer layers, lowest first."""
-        return self.encoder.layers
-
-    @property
-    def front(self) -> list[nn.Module]:
-        """What comes before the layers, without the convolutions: only the positions, which stay fixed."""
-        return []
-
-    @property
-    def final_norm(self) -> nn.Module:
-        """The normalisation after the last layer."""
-        return self.encoder.layer_norm
-
-    def freeze_features(self) -> None:
-        """The convolutions do not learn."""
-        self.encoder.conv1.requires_grad_(False)
-        self.encoder.conv2.requires_grad_(False)
-
-    def unused(self) -> list[nn.Parameter]:
-        """None: everything has a part in the output."""
-        return []
-
-    def forward(
-        self, waves: Tensor, lengths: Tensor | None, hear: Hear | None, mask: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        """As that of `ConvBackbone`; raises `ModelError` on more audio than Whisper has positions for."""
-        if self.longest is not None and waves.shape[1] > self.longest:
-            raise ModelError(f"found {waves.shape[1]} samples at once, expected at most {self.longest}")
-        frames = (waves.shape[1] + HOP - 1) // HOP
-        mel = self.log_mel(waves)
-        exists = None
-        if lengths is not None:
-            exists = torch.arange(frames, device=mel.device) < frame_counts(lengths)[:, None]
-            fine = exists.repeat_interleave(2, 1)[:, None].to(mel.dtype)
-            mel = functional.gelu(self.encoder.conv1(mel * fine)) * fine
-        else:
-            mel = functional.gelu(self.encoder.conv1(mel))
-        hidden = mask(functional.gelu(self.encoder.conv2(mel)).transpose(1, 2))
-        hidden = hidden + self.encoder.embed_positions.weight[:frames]
-        hidden = functional.dropout(hidden, self.encoder.dropout, self.training)
-        attend = None if exists is None else exists[:, None, None].expand(-1, 1, frames, -1)
-        for number, layer in enumerate(self.layers):
-            if hear:
-                hear(number, hidden)
-            hidden = layer(hidden, attend)
-        if hear:
-            hear(len(self.layers), hidden)
-        return self.final_norm(hidden)
-
-    def made(self, lengths: Tensor) -> Tensor:
-        """Frames that the encoder makes of each of `lengths` samples."""
-        return frame_counts(lengths)
-
-    def extend(self, states: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
-        """Nothing to extend: every frame is there."""
-        return states
-
-
 def make_backbone(config: Mapping[str, Any], pad_tail: bool = True, dropout: float | None = None) -> Any:
     """The encoder that `config` describes, with random weights.
 
@@ -269,6 +196,8 @@ def make_backbone(config: Mapping[str, Any], pad_tail: bool = True, dropout: flo
     the caller's. Raises `ModelError` where transformers has no such encoder, or it has not 50 frames a second.
     """
     from transformers import AutoConfig
+
+    from sed.training.whisper import WhisperBackbone
 
     settings = dict(config)
     kind = settings.pop("model_type", None)
@@ -285,6 +214,16 @@ def make_backbone(config: Mapping[str, Any], pad_tail: bool = True, dropout: flo
         raise
     except Exception as error:  # transformers raises what comes: ValueError, KeyError, huggingface_hub's own
         raise ModelError(f"found an encoder of type {kind!r}, expected {FAMILIES}: {error}") from error
+
+
+def without_initial_values() -> AbstractContextManager[None]:
+    """Modules made inside are not initialised: for those whose weights all come from a file.
+
+    Drawing them takes longer than everything else about loading (4.4 of 4.5 processor seconds for a base model).
+    """
+    from transformers.initialization import no_init_weights
+
+    return no_init_weights()
 
 
 _DROPOUTS = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "dropout")

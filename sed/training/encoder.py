@@ -22,7 +22,7 @@ from sed.training.backbones import make_backbone
 from sed.training.model import ContextBlock
 from sed.training.weights import match_weights, read_weights
 
-INPUTS = ("raw", "centred", "normalised")
+INPUTS = ("raw", "centred", "normalised", "standardised")
 LOW_RANK = ("q_proj", "v_proj")  # Hu et al. 2021 adapt these
 
 
@@ -42,8 +42,9 @@ class EncoderTagger(nn.Module):
     labels: all emotions that it learns.
     encoder: the configuration, as in ``config.json``, or a folder that holds one.
     depth: layers to keep, from the lowest; None keeps all.
-    inputs: ``raw`` waves, ``centred`` (mean 0), or ``normalised`` (mean 0, variance 1), each piece by itself;
-        None takes what the encoder was trained with.
+    inputs: ``raw`` waves, ``centred`` (mean 0), ``normalised`` (mean 0, variance 1, silence stays near 0) or
+        ``standardised`` (the same, however faint), each piece by itself; None takes what the encoder was
+        trained with.
     layers: ``sum``, a learned weighted sum over the states of all layers, or ``last``.
     norm: what comes between encoder and head: ``frame``, a learned layer norm; ``clip``, frames and channels
         of a piece together to mean 0 and variance 1, with nothing learned (SpeechBrain's ``output_norm``); ``none``.
@@ -168,7 +169,11 @@ class EncoderTagger(nn.Module):
             samples = lengths[:, None].to(waves.dtype)
             centred = (waves - (waves * exists).sum(1, keepdim=True) / samples) * exists
             spread = centred.square().sum(1, keepdim=True) / samples
-        return centred if kind == "centred" else centred / torch.sqrt(spread + 1e-5)
+        if kind == "centred":
+            return centred
+        return centred / (
+            torch.sqrt(spread + 1e-5) if kind == "normalised" else spread.sqrt().clamp(min=1e-10)
+        )
 
     def _clip_norm(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:

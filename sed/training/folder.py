@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,9 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
                 f"{folder / CARD}: found a tagger of kind {kind!r}, expected {' or '.join(KINDS)}"
             )
         module, name = KINDS[kind]
-        model = getattr(importlib.import_module(module), name)(
-            description["trained_labels"], **description["settings"]
-        )
+        build = getattr(importlib.import_module(module), name)
+        with _quickly(kind):
+            model = build(description["trained_labels"], **description["settings"])
         model.load_state_dict(load_file(folder / WEIGHTS))
         missing = set(description["labels"]) - set(model.labels)
     except ModelError:
@@ -79,3 +80,12 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         raise ModelError(f"{folder / CARD}: labels {sorted(missing)} are not among those that it learnt")
     with torch.no_grad():
         return model.eval(), description
+
+
+def _quickly(kind: str) -> AbstractContextManager[None]:
+    """Large models are made without initial values, which the file replaces anyway."""
+    if kind != "encoder":
+        return nullcontext()
+    from sed.training.backbones import without_initial_values
+
+    return without_initial_values()

@@ -40,7 +40,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             return load_file(path)
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has exceptions of its own for a damaged file
-        raise ModelError(f"cannot read encoder weights from {path}: {error}") from error
+        raise ModelError(
+            f"cannot read weights from {path}: it is damaged or holds more than tensors ({type(error).__name__})"
+        ) from error
     if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise ModelError(f"{path}: found {type(stored).__name__}, expected tensors by name")
     return dict(stored)
@@ -71,4 +73,4 @@ def match_weights(encoder: nn.Module, stored: Mapping[str, Tensor], source: str)
             shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
             raise ModelError(f"{source}: found {shape} for {name}, expected shape {tuple(value.shape)}")
         fitting[name] = found.to(value.dtype)
-    encoder.load_state_dict(fitting, strict=False)
+    encoder.load_state_dict(fitting, strict=False, assign=True)

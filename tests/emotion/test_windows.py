@@ -66,3 +66,18 @@ def test_memory_is_one_group_of_windows():
     for _ in range(60):
         stream.push(np.zeros(16_000, np.float32))
         assert len(stream._audio) <= 16_000 * 5
+
+
+def test_a_tagger_may_say_how_many_windows_it_wants_at_once():
+    class Counting(Loudness):
+        def posteriors(self, waves):
+            sizes.append(len(waves))
+            return super().posteriors(waves)
+
+    samples = np.random.default_rng(1).uniform(-1, 1, 16_000 + 9 * 12_800 + 5).astype(np.float32)
+    for wanted, expected in ((None, [4, 4, 2, 1]), (1, [1] * 11), (16, [10, 1])):
+        tagger, sizes = Counting(), []
+        if wanted:
+            tagger.batch = wanted
+        assert np.allclose(posteriors_of(tagger, samples), Loudness().posteriors(samples[None])[0], atol=1e-6)
+        assert sizes == expected

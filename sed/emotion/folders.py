@@ -1,0 +1,77 @@
+"""Taggers in folders: what `sed-train` writes, and SpeechBrain's layout. Which one it is, the files say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sed.errors import MissingDependencyError, ModelError
+from sed.grid import FRAME_RATE, HOP
+
+if TYPE_CHECKING:
+    from sed.emotion.neural import TorchTagger
+
+TRAINED = ("tagger.json", "tagger.safetensors")
+SPEECHBRAIN = ("hyperparams.yaml", "wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
+
+
+def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
+    """The tagger in `folder`, or in its folder ``tagger`` (where a training run puts it).
+
+    `options` go to `sed.emotion.neural.TorchTagger` (threads, device, precision). With `hub` the encoder's
+    configuration may be asked of the hub. Raises `ModelError` where files are missing or damaged, and
+    `MissingDependencyError` where torch or transformers are not installed.
+    """
+    folder = Path(folder)
+    for place in (folder, folder / "tagger"):
+        if any((place / name).is_file() for name in TRAINED):
+            _complete(place, TRAINED)
+            _need_torch(place)
+            return _open_trained(place, **options)
+    if any((folder / name).is_file() for name in SPEECHBRAIN):
+        _complete(folder, SPEECHBRAIN)
+        _need_torch(folder)
+        from sed.emotion.wavlm import open_speechbrain
+
+        return open_speechbrain(folder, hub, **options)
+    raise ModelError(
+        f"{folder}: found {_listing(folder)}, expected a tagger: {' and '.join(TRAINED)} as sed-train writes"
+        f" them, or {', '.join(SPEECHBRAIN)} as SpeechBrain does"
+    )
+
+
+def _open_trained(folder: Path, **options: Any) -> TorchTagger:
+    from sed.emotion.neural import TorchTagger, longest_piece
+    from sed.training.folder import load_tagger
+
+    model, description = load_tagger(folder)
+    card = description.get("card") or {}
+    window = card.get("window", min(5 * FRAME_RATE * HOP, longest_piece(model) or 5 * FRAME_RATE * HOP))
+    try:
+        return TorchTagger(model, description["labels"], window, card, **options)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from error
+
+
+def _complete(folder: Path, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder}: found {_listing(folder)}, expected {', '.join(missing)} too")
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join([*names[:6], *(["..."] if len(names) > 6 else [])]) or "nothing"
+
+
+def _need_torch(folder: Path) -> None:
+    from sed._torchaudio import allow_missing_extension
+
+    allow_missing_extension()
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the tagger in {folder} needs torch and transformers ({error}): pip install 'sed[wavlm]'"
+        ) from error

@@ -1,0 +1,143 @@
+"""`TorchTagger`: frame posteriors from a torch model, on a processor or a GPU.
+
+In: a model that maps ``(B, T)`` waves to ``(B, ceil(T / 320), labels)`` logits, as `sed.training` makes them.
+Out: a `sed.emotion.tagger.Tagger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils import parametrize
+
+from sed.errors import ModelError, OptionError
+from sed.grid import FRAME_RATE, HOP, frame_count, samples_to_seconds
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class TorchTagger:
+    """A `sed.emotion.tagger.Tagger` around `model`, of whose emotions `labels` compete, in that order.
+
+    `window` is in samples; `card` says where the model comes from. `device` is ``auto`` (a GPU if there is
+    one), ``cpu``, ``cuda``, ``cuda:1``, ...; `precision` ``auto`` (bf16 on a GPU that has it, else fp16; fp32
+    on a processor), ``fp32``, ``fp16`` or ``bf16``. On a processor pieces are heard one at a time with
+    `threads` threads: together they would be no faster, and this way no piece can change another's result.
+
+    Raises `OptionError` on a device or precision that there is not, `ModelError` where labels or window do
+    not fit the model.
+    """
+
+    frame_rate: int = FRAME_RATE
+
+    def __init__(
+        self,
+        model: Any,
+        labels: Sequence[str],
+        window: int,
+        card: dict[str, Any] | None = None,
+        threads: int = 1,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        if threads < 1:
+            raise OptionError(f"a tagger with {threads} threads: expected at least 1")
+        self.labels: tuple[str, ...] = tuple(labels)
+        self.card = dict(card or {})
+        self.device = _device(device)
+        self.precision = _precision(precision, self.device)
+        self.longest: int | None = longest_piece(model)
+        """The longest piece that the model takes at once, samples; None where there is no bound."""
+        if len(self.labels) < 2 or set(self.labels) - set(model.labels):
+            raise ModelError(
+                f"found labels {list(self.labels)}, expected two or more of {list(model.labels)}"
+            )
+        if window <= 0 or window % HOP or (self.longest and window > self.longest):
+            raise ModelError(
+                f"found a window of {window!r} samples, expected a positive multiple of {HOP}"
+                + (f" up to {self.longest}" if self.longest else "")
+            )
+        self.window = window
+        self.batch = 1 if self.device.type == "cpu" else 16
+        self._threads = threads
+        if hasattr(
+            model, "merge"
+        ):  # what training needs and only costs time here: low-rank matrices, weight norm
+            model.merge()
+        for module in list(model.modules()):
+            if parametrize.is_parametrized(module):
+                for name in list(module.parametrizations):
+                    parametrize.remove_parametrizations(module, name)
+        self._model = model.eval().requires_grad_(False).to(self.device)
+        self._columns = [model.labels.index(label) for label in self.labels]
+
+    def posteriors(self, waves: np.ndarray) -> np.ndarray:
+        """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
+
+        Raises `OptionError` on another shape, on no samples, and on more than `longest`.
+        """
+        waves = np.array(waves, np.float32, order="C")  # a copy: torch takes no read-only arrays
+        if waves.ndim != 2 or waves.shape[1] == 0:
+            raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
+        if self.longest and waves.shape[1] > self.longest:
+            raise OptionError(
+                f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
+                f" {samples_to_seconds(self.longest)} s; give longer audio in windows"
+            )
+        result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
+        with self._ready():
+            for start in range(0, len(waves), self.batch):
+                piece = torch.from_numpy(waves[start : start + self.batch]).to(self.device)
+                logits = self._model(piece)[:, :, self._columns].float()
+                result[start : start + self.batch] = torch.softmax(logits, 2).cpu().numpy()
+        return result
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """No gradients, this tagger's threads and precision, and on a GPU the same result every time."""
+        before = torch.get_num_threads()
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if self.precision != "fp32":
+                stack.enter_context(torch.autocast(self.device.type, _TYPES[self.precision]))
+            if self.device.type == "cuda":
+                stack.enter_context(torch.backends.cudnn.flags(deterministic=True, benchmark=False))
+            try:
+                torch.set_num_threads(self._threads)
+                yield
+            finally:
+                torch.set_num_threads(before)
+
+
+def longest_piece(model: Any) -> int | None:
+    """The most samples that `model` takes at once; None where there is no bound."""
+    positions = model.settings.get("positions")
+    return positions * HOP if positions else getattr(model, "longest", None)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(
+            f"device {name!r}: expected auto, cpu or a GPU that torch finds ({error})"
+        ) from error
+    return device
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name not in PRECISIONS:
+        raise OptionError(f"precision {name!r}: expected one of {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return name
+    if device.type == "cpu":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

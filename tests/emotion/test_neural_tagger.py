@@ -1,0 +1,191 @@
+"""Folders of trained taggers, as they are: every family, any cut of the audio, any batch, each time the same."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_encoders import CONFIGS
+
+from sed import EmotionDiarizer
+from sed.emotion import load_tagger
+from sed.emotion.neural import TorchTagger
+from sed.emotion.tagger import Tagger
+from sed.emotion.windows import PosteriorStream, posteriors_of
+from sed.errors import ModelError, OptionError
+from sed.grid import HOP, frame_count
+from sed.training.encoder import EncoderTagger
+from sed.training.folder import CARD, WEIGHTS, save_tagger
+from sed.training.model import CompactTagger
+
+LEARNT = ["calm", "sad", "neutral", "angry", "happy"]
+IN_USE = ["neutral", "happy", "angry", "sad"]
+WINDOW = 24_000
+
+
+def model_of(name):
+    torch.manual_seed(1)
+    if name == "compact":
+        return CompactTagger(LEARNT, layers=2, width=16, heads=2, feedforward=32, head_width=8, positions=200)
+    return EncoderTagger(LEARNT, CONFIGS[name], head="context", head_width=8, lora_rank=2)
+
+
+def save(name, folder, **card):
+    model = model_of(name)
+    with torch.no_grad():
+        for parameter in model.parameters():  # far from their beginnings, low-rank matrices too
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    save_tagger(model, folder, IN_USE, {"name": name, "window": WINDOW, **card})
+    return model.eval()
+
+
+@pytest.fixture(scope="module", params=["compact", *CONFIGS])
+def saved(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    return save(request.param, folder / "tagger"), folder
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * 0.1
+
+
+def test_a_trained_folder_runs_unchanged(saved):
+    """The run's folder or the tagger's own; of what it learnt only the labels in use compete."""
+    model, folder = saved
+    tagger = load_tagger(folder / "tagger")
+    assert isinstance(tagger, Tagger) and tagger.labels == tuple(IN_USE) and tagger.window == WINDOW
+    wave = noise(1, 9999)
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(wave))[:, :, [LEARNT.index(label) for label in IN_USE]]
+        expected = torch.softmax(logits, 2).numpy()
+    assert tagger.posteriors(wave) == pytest.approx(expected, abs=1e-5)
+    assert np.array_equal(load_tagger(folder).posteriors(wave), tagger.posteriors(wave))
+
+
+@pytest.mark.parametrize("samples", [1, 319, 320, 321, WINDOW])
+def test_frames_and_sums(saved, samples):
+    posteriors = load_tagger(saved[1]).posteriors(noise(2, samples))
+    assert posteriors.shape == (2, frame_count(samples), 4) and posteriors.dtype == np.float32
+    assert posteriors.sum(2) == pytest.approx(1, abs=1e-5)
+
+
+def test_cuts_of_the_audio_change_nothing(saved):
+    tagger, audio = load_tagger(saved[1]), noise(100_001)
+    whole = posteriors_of(tagger, audio)
+    assert whole.shape == (frame_count(100_001), 4)
+    rng = np.random.default_rng(2)
+    for _ in range(3):
+        stream = PosteriorStream(tagger)
+        cuts = sorted(rng.integers(0, 100_001, 7))
+        parts = [stream.push(piece) for piece in np.split(audio, cuts)]
+        assert np.array_equal(np.concatenate([*parts, stream.close()]), whole)
+
+
+def test_items_of_a_batch_do_not_touch_each_other(saved):
+    tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
+    alone = tagger.posteriors(wave)[0]
+    for other in (np.zeros_like(wave), 100 * noise(1, 16_000, seed=1), wave):
+        assert np.array_equal(tagger.posteriors(np.concatenate([other, wave]))[1], alone)
+    tagger.batch = 16  # as on a GPU
+    together = tagger.posteriors(np.concatenate([noise(4, 16_000, seed=3) * 30, wave]))
+    assert together[4] == pytest.approx(alone, abs=1e-5)
+
+
+def test_same_in_same_out(saved):
+    tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
+    assert np.array_equal(tagger.posteriors(wave), tagger.posteriors(wave))
+    assert np.array_equal(tagger.posteriors(wave), load_tagger(saved[1]).posteriors(wave))
+    assert load_tagger(saved[1], threads=2).posteriors(wave) == pytest.approx(
+        tagger.posteriors(wave), abs=1e-5
+    )
+
+
+def test_silence_and_extremes_stay_finite(saved):
+    waves = np.stack([np.zeros(5000), np.ones(5000), np.full(5000, 1e-20), np.resize([1.0, -1.0], 5000)])
+    assert np.isfinite(load_tagger(saved[1]).posteriors(waves.astype(np.float32))).all()
+
+
+def test_half_precision_is_near(saved):
+    tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
+    half = load_tagger(saved[1], precision="bf16")
+    difference = np.abs(half.posteriors(wave) - tagger.posteriors(wave)).max()
+    assert 0 < difference < 0.1
+
+
+def test_threads_of_others_are_left_as_they_were(saved):
+    before = torch.get_num_threads()
+    try:
+        for own, others in ((1, 3), (3, 1)):
+            torch.set_num_threads(others)
+            seen = []
+            tagger = load_tagger(saved[1], threads=own)
+            tagger._model.register_forward_hook(lambda *_, seen=seen: seen.append(torch.get_num_threads()))
+            tagger.posteriors(noise(1, 3200))
+            assert seen == [own] and torch.get_num_threads() == others
+            with pytest.raises(OptionError):
+                tagger.posteriors(noise(1, 0))
+            assert torch.get_num_threads() == others
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_wrong_input_is_refused(saved):
+    tagger = load_tagger(saved[1])
+    for shape in ((100,), (1, 0), (1, 2, 100)):
+        with pytest.raises(OptionError, match=r"expected \(batch, samples\)"):
+            tagger.posteriors(np.zeros(shape, np.float32))
+    if tagger.longest:
+        with pytest.raises(OptionError, match=r"4\.0000625 s of audio at once: expected at most 4\.0 s"):
+            tagger.posteriors(np.zeros((1, 64_001), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"threads": 0}, "0 threads: expected at least 1"),
+        ({"device": "abacus"}, "device 'abacus': expected auto, cpu or a GPU that torch finds"),
+        ({"device": "cuda:77"}, "device 'cuda:77': expected"),
+        ({"precision": "fp8"}, "precision 'fp8': expected one of auto, fp32, fp16, bf16"),
+    ],
+)
+def test_options_that_make_no_sense(saved, options, said):
+    with pytest.raises(OptionError, match=said):
+        load_tagger(saved[1], **options)
+
+
+@pytest.mark.parametrize("kind", ["compact", "wavlm"])
+@pytest.mark.parametrize("missing", [CARD, WEIGHTS])
+def test_half_a_folder(kind, missing, tmp_path):
+    save(kind, tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(ModelError, match=rf"found tagger\.\w+, expected {missing} too"):
+        load_tagger(tmp_path)
+
+
+def test_cards_that_do_not_fit(tmp_path):
+    save("whisper", tmp_path)
+    for window, said in ((24_001, "a window of 24001 samples"), (64_320, "multiple of 320 up to 64000")):
+        description = json.loads((tmp_path / CARD).read_text())
+        (tmp_path / CARD).write_text(json.dumps({**description, "card": {"window": window}}))
+        with pytest.raises(ModelError, match=said):
+            load_tagger(tmp_path)
+    with pytest.raises(ModelError, match=r"found labels \['calm'\], expected two or more of"):
+        TorchTagger(model_of("compact"), ["calm"], 3200)
+    description["labels"] = ["calm"]
+    (tmp_path / CARD).write_text(json.dumps({**description, "card": {}}))
+    with pytest.raises(ModelError, match="found labels"):
+        load_tagger(tmp_path)
+
+
+def test_without_a_window_it_is_five_seconds_or_what_fits(tmp_path):
+    for name, window in (("wavlm", 80_000), ("whisper", 64_000)):
+        save_tagger(model_of(name), tmp_path / name, IN_USE, {})
+        assert load_tagger(tmp_path / name).window == window and window % HOP == 0
+
+
+def test_the_whole_pipeline_takes_a_folder(saved, data):
+    diarizer = EmotionDiarizer(tagger=saved[1], threads=2)
+    result = diarizer(data / "emodb_15_angry_1.flac")
+    assert result.labels == tuple(IN_USE) and result.segments
+    live = EmotionDiarizer(tagger=str(saved[1]), latency=1.0)(data / "emodb_15_angry_1.flac")
+    assert live.labels == tuple(IN_USE)
