@@ -194,10 +194,10 @@ def tune(shared: Path) -> None:
         session.push(recording.samples)
         heard.append((session.close(), session.stretches))
     plain = DiarizationOptions()
-    for threshold in (0.32, 0.35, 0.38, 0.41, 0.44):
+    for threshold in (0.35, 0.38, 0.41, 0.44):
         for apart in (0.0, 0.2, 0.4):
-            for smallest in (0.8, 1.0, 1.5, 2.5):
-                options = ClusteringOptions(threshold, apart, smallest)
+            for share in (0.02, 0.04, 0.06):
+                options = ClusteringOptions(threshold, apart, smallest_share=share)
                 by_part: dict[str, list[np.ndarray]] = {}
                 for recording, (turns, stretches) in zip(recordings, heard, strict=True):
                     people = name_stretches(stretches, options)

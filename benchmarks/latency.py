@@ -1,25 +1,22 @@
-"""What a shorter latency costs: error rates at 0.5, 1, 2 and 5 s with offline as the last point, and compute.
+"""What a shorter latency costs: error rates at 0.5, 1, 2 and 5 s, with offline as the last point.
 
     python benchmarks/latency.py --shared ../shared
 
 Seeded. Simulated conversations of `test` speakers (who felt what) and AMI clips of parts development and test
 (who speaks). Writes results/latency.md, .json and .png and prints the tables. Networks remember what they
-answered to a window of audio, since latencies share windows; compute is measured apart, without memory, as
-processor time of one stream on one thread.
+answered to a window of audio, since latencies share windows. What a step costs in time: `benchmarks/live.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from accuracy import Score, pooled
 from report import RESULTS, commit, machine, percent, save, table
 
@@ -28,6 +25,7 @@ from sed.emotion import load_tagger
 from sed.formats import read_all, read_uem
 from sed.grid import SAMPLE_RATE
 from sed.scoring import der, eder, joint_error
+from sed.scoring.uncertainty import paired_test
 from sed.speakers import SegmentationDiarizer
 from sed.training.conversation_sets import conversation_set
 
@@ -35,6 +33,7 @@ LATENCIES = (0.5, 1.0, 2.0, 5.0, None)
 MEASURES = ("der_meetings", "der", "eder", "joint")
 TITLES = ("DER, AMI", "DER, simulated", "EDER, simulated", "joint error, simulated")
 PARTS = ("development", "test")
+STATED = 1.0  # seconds: the latency whose cost is stated
 
 
 class Remembering:
@@ -111,80 +110,25 @@ def conversations(
     return rows
 
 
-class Stopwatch:
-    """Processor time spent in a function."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function, self.seconds = function, 0.0
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call it."""
-        started = time.thread_time()
-        result = self._function(*arguments)
-        self.seconds += time.thread_time() - started
-        return result
+def cost_of(latency: float, rows: dict[str, list[Any]], measure: str) -> dict[str, float]:
+    """What `latency` costs against offline in the pooled rate, with its interval over the same recordings."""
+    live, offline = (np.array([row[measure] for row in rows[str(x)]]).T for x in (latency, None))
+    found = paired_test((offline[0], offline[1]), (live[0], live[1]))
+    return {"points": found.difference, "low": found.interval.low, "high": found.interval.high}
 
 
-def compute(tagger: str | None, source: Path, latency: float, minutes: float) -> dict[str, float]:
-    """Processor time of a stream by stage, by step of half a second, and the memory at its start and end."""
-    models = Models(tagger)
-    watches = {
-        "segmentation": Stopwatch(models.speakers.segmentation.activities),
-        "embedding": Stopwatch(models.speakers.embedding),
-        "tagger": Stopwatch(models.tagger.posteriors),
-    }
-    models.speakers.segmentation.activities = watches["segmentation"]  # type: ignore[method-assign]
-    models.speakers.embedding = watches["embedding"]  # type: ignore[assignment]
-    models.tagger.posteriors = watches["tagger"]  # type: ignore[method-assign]
-    samples, _ = soundfile.read(source, dtype="float32")
-    samples = np.resize(samples, round(minutes * 60) * SAMPLE_RATE)
-    stream, steps, memory = models.at(None).stream(latency), [], 0.0
-    half = SAMPLE_RATE // 2
-    for start in range(0, len(samples), half):
-        if start == 60 * SAMPLE_RATE:
-            memory = _resident()
-        started = time.thread_time()
-        stream.push(samples[start : start + half])
-        steps.append(time.thread_time() - started)
-    used = {name: watch.seconds / len(steps) for name, watch in watches.items()}
-    mean = float(np.mean(steps))
-    return {
-        "latency": latency,
-        "mean": mean,
-        "p99": float(np.percentile(steps, 99)),
-        "worst": max(steps),
-        **used,
-        "rest": mean - sum(used.values()),
-        "memory_start": memory,
-        "memory_end": _resident(),
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "minutes": minutes,
-    }
-
-
-def _resident() -> float:
-    """Resident memory in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
-
-
-def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
+def report(found: dict[str, Any], arguments: argparse.Namespace, name: str) -> str:
     """The figures as Markdown."""
     rows = []
     for latency in LATENCIES:
         own = found["rates"][str(latency)]
-        name = "offline" if latency is None else f"{latency:g} s"
-        rows.append([name, *(percent(*own[measure]) for measure in MEASURES), f"{own['extra']:+.1f}"])
-    costs = [
-        [f"{row['latency']:g} s"]
-        + [f"{1000 * row[name]:.0f}" for name in ("segmentation", "embedding", "tagger", "rest", "mean")]
-        + [f"{100 * row['mean'] / 0.5:.0f} %", f"{1000 * row['p99']:.0f}", f"{1000 * row['worst']:.0f}"]
-        + [f"{row['memory_start']:.0f} -> {row['memory_end']:.0f}"]
-        for row in found["compute"]
-    ]
-    stages = ["latency", "segmentation", "voices", "tagger", "rest", "all", "of one core", "99th percentile"]
-    loss = {m: found["rates"]["1.0"][m][0] - found["rates"]["None"][m][0] for m in MEASURES}
-    said = ", ".join(f"{title} {100 * loss[m]:+.1f}" for title, m in zip(TITLES, MEASURES, strict=True))
+        place = "offline" if latency is None else f"{latency:g} s"
+        rows.append([place, *(percent(*own[measure]) for measure in MEASURES), f"{own['extra']:+.1f}"])
+    cost = found["cost"]
+    said = "; ".join(
+        f"{title} {100 * cost[m]['points']:+.1f} ({100 * cost[m]['low']:+.1f} to {100 * cost[m]['high']:+.1f})"
+        for title, m in zip(TITLES, MEASURES, strict=True)
+    )
     return (
         f"# Latency\n\n`python benchmarks/latency.py --split {arguments.split} --conversations "
         f"{arguments.conversations}` in {found['seconds']:.0f} s, commit {found['commit']}. {found['machine']}."
@@ -193,11 +137,8 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
         "by bootstrap over recordings; the last column is how many speakers too many are found on average "
         "(simulated).\n\n"
         + table(["latency", *TITLES, "speakers"], rows)
-        + f"\n\nWhat 1 s costs against offline, in points: {said}.\n\n![Error against latency](latency.png)\n\n"
-        "## Compute\n\nProcessor time in ms for half a second of audio, one stream on one thread, "
-        f"{found['compute'][0]['minutes']:g} min of an AMI meeting over and over (people speak nearly all the "
-        "time); resident memory in MB after one minute and at the end.\n\n"
-        + table([*stages, "worst", "memory"], costs)
+        + f"\n\nWhat {STATED:g} s costs against offline, in points with the 95 % interval over the same "
+        f"recordings: {said}.\n\n![Error against latency]({name}.png)"
     )
 
 
@@ -208,7 +149,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7.5, 4.5), dpi=120)
+    figure, axes = plt.subplots(figsize=(8, 4.8), dpi=120)
     places = np.arange(len(LATENCIES))
     styles = zip(("#999999", "#0072b2", "#e69f00", "#d55e00"), "sovD", MEASURES, TITLES, strict=True)
     for number, (colour, marker, measure, title) in enumerate(styles):
@@ -224,7 +165,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=2, loc="lower left")
+    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.2)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
@@ -236,14 +177,12 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
     parser.add_argument("--conversations", type=int, default=24)
-    parser.add_argument("--minutes", type=float, default=3.0, help="of audio for the compute figures")
+    parser.add_argument("--name", help="of the result files (default: latency)")
     parser.add_argument("--tagger", help="an ONNX file (default: the bundled model)")
     arguments = parser.parse_args()
     started = time.perf_counter()
     clips = arguments.shared / "conversations"
     found: dict[str, Any] = {"machine": machine(), "commit": commit()}
-    costs = [(latency, arguments.minutes) for latency in (0.5, 1.0, 5.0)]
-    found["compute"] = [compute(arguments.tagger, clips / "trn05.wav", *cost) for cost in costs]
     models = Models(arguments.tagger)
     memories = models.remember()
     heard = meetings(models, clips, memories)
@@ -258,11 +197,15 @@ def main() -> None:
         }
         for name in talked
     }
-    found["conversations"] = talked
+    found["cost"] = {
+        measure: cost_of(STATED, heard if measure == "der_meetings" else talked, measure)
+        for measure in MEASURES
+    }
+    found["meetings"], found["conversations"] = heard, talked
     found["seconds"] = time.perf_counter() - started
-    text = report(found, arguments)
+    name = arguments.name or ("latency" if arguments.split == "test" else f"latency-{arguments.split}")
+    text = report(found, arguments, name)
     print(text)
-    name = "latency" if arguments.split == "test" else f"latency-{arguments.split}"
     save(name, text, found)
     plot(found, RESULTS / f"{name}.png")
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sys
 
 from sed import EmotionDiarizer
+from sed.errors import SedError
 from sed.live import Microphone
 
 
 def main(seconds: float) -> None:
-    """Listen for so many seconds of audio."""
+    """Listen for so many seconds of audio, or until Ctrl-C."""
     stream = EmotionDiarizer().stream(latency=1.0)
 
     def show(events: list) -> None:
@@ -25,17 +26,20 @@ def main(seconds: float) -> None:
                     f"{s.start:7.2f} {s.end:7.2f}  {s.speaker}  {s.emotion}  {s.confidence:.2f}", flush=True
                 )
 
-    with Microphone() as microphone:
-        print(f"listening to {microphone.name}", file=sys.stderr)
-        for block in microphone.blocks():
-            show(stream.push(block))
-            if stream.time >= seconds:
-                break
+    try:
+        with Microphone() as microphone:
+            print(f"listening to {microphone.name}", file=sys.stderr)
+            for block in microphone.blocks():
+                show(stream.push(block))
+                if stream.time >= seconds:
+                    break
+    except KeyboardInterrupt:
+        pass
     show(stream.close())
 
 
 if __name__ == "__main__":
     try:
         main(float(sys.argv[1]) if len(sys.argv) > 1 else float("inf"))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except SedError as error:
+        sys.exit(str(error))

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from sed.client import stream
+from sed.errors import SedError
 
 
 def in_real_time(path: str, seconds: float = 0.1) -> Iterator[np.ndarray]:
@@ -39,4 +40,9 @@ async def main(path: str, url: str = "ws://127.0.0.1:8765/stream") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except SedError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass

@@ -1,7 +1,7 @@
 """Speech emotion diarization: who felt what, and when.
 
 >>> from sed import EmotionDiarizer
->>> result = EmotionDiarizer()("demo/conversation.flac")
+>>> result = EmotionDiarizer(speakers=3)("demo/conversation.flac")
 >>> result.speaker_names
 ('spk00', 'spk01', 'spk02')
 >>> result.labels

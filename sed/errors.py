@@ -7,7 +7,12 @@ from __future__ import annotations
 
 
 class SedError(Exception):
-    """Base of every error that `sed` raises on purpose; its text is one sentence for a person."""
+    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line."""
+
+    def __str__(self) -> str:
+        return " ".join(
+            super().__str__().split("\n")
+        )  # names of files and messages of libraries may have more
 
 
 class AudioError(SedError, ValueError):
@@ -28,6 +33,10 @@ class OptionError(SedError, ValueError):
 
 class DeviceError(SedError, OSError):
     """A microphone cannot be opened, or was lost."""
+
+
+class WorkerError(SedError, RuntimeError):
+    """Worker processes or the workers of a cluster cannot be started, or the cluster cannot be reached."""
 
 
 class MissingDependencyError(SedError, ImportError):

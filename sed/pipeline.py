@@ -33,7 +33,8 @@ class EmotionDiarizer:
     """Finds who felt what, and when. Holds the models; one object serves any number of recordings.
 
     tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
-    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), or a `SpeakerDiarizer`.
+    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), each with a model behind a colon if
+        wanted (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; None takes what suits the diarizer.
     decoder: a method of `sed.emotion.decoding` by name, or `DecoderOptions`.
     speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out.
@@ -82,7 +83,11 @@ class EmotionDiarizer:
         self.tagger: Tagger = tagger
         if isinstance(diarizer, str):
             if channels == "split":
-                diarizer, speakers, min_speakers, max_speakers = "none", None, None, None
+                if diarizer not in ("segmentation", "none"):
+                    raise OptionError(f"channels='split' with diarizer {diarizer!r}: expected one of the two")
+                if any(count is not None for count in (speakers, min_speakers, max_speakers)):
+                    raise OptionError("channels='split' with a number of speakers: expected one of the two")
+                diarizer = "none"
             diarizer = make_diarizer(
                 diarizer,
                 vad=vad,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
+UNSAID: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment that names no emotion
 LETTER = 0.065  # inches that a letter of a label takes
 
 
@@ -76,9 +77,11 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
     emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
     shown = [label for label in label_order(emotions, neutral) if label in emotions]
     axes.set_title(reference.uri, loc="left", fontsize=10)
-    if shown:
-        patches = [Patch(facecolor=colour(label), label=label) for label in shown]
-        columns = min(len(shown), 6)
+    patches = [Patch(facecolor=colour(label), label=label) for label in shown]
+    if any(s.emotion is None for d in (reference, hypothesis) for s in d):
+        patches.append(Patch(label="no emotion named", **UNSAID))
+    if patches:
+        columns = min(len(patches), 6)
         figure.legend(handles=patches, loc="outside upper right", ncols=columns, frameon=False, fontsize=8)
     return figure
 
@@ -131,8 +134,11 @@ def _aligned(
 
 def _draw(axes: Axes, segments: Sequence[Segment], place: float, inch: float) -> None:
     for segment in segments:
-        paint = colour(segment.emotion)
         bar: Any = [(segment.start, segment.duration)]
+        if segment.emotion is None:
+            axes.broken_barh(bar, (place - 0.38, 0.76), linewidth=0.5, **UNSAID)
+            continue
+        paint = colour(segment.emotion)
         axes.broken_barh(bar, (place - 0.38, 0.76), color=paint, edgecolor="#ffffff", linewidth=0.5)
         text = segment.emotion or ""
         if text and segment.duration * inch > LETTER * len(text):

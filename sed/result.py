@@ -28,7 +28,8 @@ class Segment:
     `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None where the source does
     not say (a plain RTTM has no emotions, ZED no speakers). `confidence` is the mean posterior of `emotion`
     over the segment, 0 to 1, or None. `probabilities` maps every label to its mean posterior; empty where
-    unknown. Segments are ordered by start, end, speaker, emotion.
+    unknown. The mean is over every frame that the segment touches, all alike, to 4 decimals: where the
+    recording ends inside a frame, that frame counts. Segments are ordered by start, end, speaker, emotion.
 
     Raises `FormatError` on times that are not finite, negative, or not in order.
 
@@ -81,6 +82,8 @@ class Diarization:
     ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames a second over the whole recording
     (silence included), or None for an annotation that was read from a file. Iterating gives the segments.
 
+    Raises `FormatError` on a duration that is negative or not finite.
+
     >>> d = Diarization("call", 4.0, [Segment(2, 3, "b", "sad"), Segment(0, 2.5, "a", "happy")])
     >>> [s.speaker for s in d], d.speaker_names
     (['a', 'b'], ('a', 'b'))
@@ -99,6 +102,10 @@ class Diarization:
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(sorted(self.segments)))
         object.__setattr__(self, "labels", tuple(self.labels))
+        if not (math.isfinite(self.duration) and self.duration >= 0):
+            raise FormatError(
+                f"{self.uri}: found a duration of {self.duration} s, expected 0 or more seconds"
+            )
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self.segments)

@@ -1,6 +1,7 @@
 """Files whose headers promise more or less than there is: nothing is lost unseen, nothing hangs."""
 
 import os
+import struct
 import subprocess
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from sed.audio import open_audio
+from sed.audio.decoders import SoundFileDecoder
 from sed.audio.ffmpeg import FfmpegDecoder, describe
 from sed.audio.headers import mp3_head, wav_data
 from sed.errors import AudioError, OptionError
@@ -73,7 +75,7 @@ def test_a_wav_without_audio_is_empty(tmp_path, caplog):
     "container, text",
     [
         ("WAV", "of 640000 bytes are there"),
-        ("FLAC", "breaks off; the 10.00 s"),
+        ("FLAC", "x.flac: damaged; the 11."),
         ("OGG", "without an end"),
         ("MP3", "its header promises 20.00 s"),
     ],
@@ -87,6 +89,106 @@ def test_a_file_that_breaks_off_is_told_once(tmp_path, caplog, container, text):
     path.write_bytes(content[: len(content) * 3 // 5])
     assert RATE * 8 < len(whole(path)) < RATE * 14
     assert len(caplog.records) == 1 and text in caplog.text
+
+
+def test_a_compressed_file_is_the_same_however_it_is_read(tmp_path, need_program):
+    """An MP3 borrows bits from earlier frames: a decoder that seeks between two reads leaves a gap there."""
+    for suffix in ("mp3", "ogg", "opus", "flac"):
+        path = tmp_path / f"x.{suffix}"
+        soundfile.write(path, noise(25), RATE, format="OGG" if suffix == "opus" else suffix.upper())
+        expected = soundfile.read(path, dtype="float32")[0]
+        assert np.abs(whole(path) - expected).max() < 1e-6, suffix
+        decoder = SoundFileDecoder(str(path), "x")
+        parts = []
+        while len(part := decoder.read(1000)):
+            parts.append(part[:, 0])
+        decoder.close()
+        assert np.array_equal(np.concatenate(parts), whole(path)), suffix
+
+
+@pytest.mark.parametrize("with_ffmpeg", [True, False])
+def test_a_flac_that_breaks_off_loses_what_is_missing_and_no_more(
+    tmp_path, monkeypatch, with_ffmpeg, need_program
+):
+    need_program("ffmpeg")
+    path = tmp_path / "x.flac"
+    soundfile.write(path, noise(8), RATE)
+    expected, content = whole(path), path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])  # inside the first ten seconds, which are read at once
+    if not with_ffmpeg:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    found = whole(path)
+    assert 3.4 * RATE < len(found) <= 4.1 * RATE
+    assert np.array_equal(found[: int(3.4 * RATE)], expected[: int(3.4 * RATE)])
+
+
+def test_damage_inside_a_flac_becomes_silence_and_the_rest_keeps_its_place(tmp_path, need_program, caplog):
+    need_program("ffmpeg")
+    path = tmp_path / "x.flac"
+    soundfile.write(path, noise(20), RATE)
+    expected, content = whole(path), bytearray(path.read_bytes())
+    for place in (len(content) // 2, len(content) // 2 + 1):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    found = whole(path)
+    assert len(found) == len(expected)
+    wrong = np.flatnonzero(found != expected)
+    assert wrong.size and wrong[-1] - wrong[0] < RATE  # one frame of the coder and its neighbour at most
+    assert len(caplog.records) == 1 and "x.flac: damaged; the 20.00 s that could be decoded" in caplog.text
+
+
+def wav_of(channels=1, rate=RATE, bits=16, form=1, data=32000):
+    width = channels * bits // 8
+    chunk = struct.pack("<HHIIHH", form, channels, rate, rate * width, width, bits)
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + data)
+        + b"WAVEfmt \x10\0\0\0"
+        + chunk
+        + b"data"
+        + struct.pack("<I", data)
+    )
+
+
+@pytest.mark.parametrize(
+    "header, text",
+    [
+        ({"channels": 0}, "found a WAV header with 0 channels at 16000 Hz, expected at least 1 of each"),
+        ({"rate": 0}, "found a WAV header with 1 channels at 0 Hz, expected at least 1 of each"),
+        ({"bits": 0}, "found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"),
+        ({"form": 0x7777}, "found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"),
+    ],
+)
+def test_a_header_that_makes_no_sense(tmp_path, need_program, header, text, caplog):
+    need_program("ffmpeg")
+    (tmp_path / "x.wav").write_bytes(wav_of(**header) + bytes(32000))
+    with pytest.raises(AudioError, match=text):
+        whole(tmp_path / "x.wav")
+    assert not caplog.records
+
+
+def test_sound_behind_what_the_header_promises_is_told(wav, caplog):
+    with_sizes(wav, 32000)
+    assert len(whole(wav)) == RATE
+    assert "promises 32000 bytes of sound; 608000 further ones behind them are not used" in caplog.text
+    caplog.clear()
+    content = wav.read_bytes()[: 44 + 32000]
+    wav.write_bytes(content + b"LIST" + struct.pack("<I", 9000) + bytes(9000))  # a chunk is no sound
+    assert len(whole(wav)) == RATE and not caplog.records
+
+
+def test_a_message_is_one_line_and_names_the_path(tmp_path):
+    (tmp_path / "two\nlines.wav").write_text("no sound")
+    with pytest.raises(AudioError, match=r"two\\nlines.wav': found text, expected audio") as caught:
+        whole(tmp_path / "two\nlines.wav")
+    assert "\n" not in str(caught.value)
+    bad = np.zeros(900, np.float32)
+    bad[450] = np.nan
+    soundfile.write(tmp_path / "x.wav", bad, 1000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=rf"{tmp_path}/x.wav: found a sample that is not .* at 0.450 s"):
+        whole(tmp_path / "x.wav")
+    with pytest.raises(AudioError, match=rf"{tmp_path}/x.wav: found 1 channel, expected a channel 2"):
+        open_audio(tmp_path / "x.wav", 2)
 
 
 def test_an_mp3_of_varying_bit_rate_without_a_table_is_read_to_its_end(wav, tmp_path, need_program):

@@ -69,3 +69,11 @@ def test_wrong_paths(tmp_path):
         save_plot(REFERENCE, HYPOTHESIS, tmp_path / "call.bmp")
     with pytest.raises(OptionError, match="cannot be written"):
         save_plot(REFERENCE, HYPOTHESIS, tmp_path / "nowhere" / "call.png")
+
+
+def test_what_names_no_emotion_has_a_place_in_the_legend():
+    plain = Diarization("x", 10.0, [Segment(0, 3, "ann"), Segment(4, 9, "ann", "sad")])
+    (legend,) = plot(plain, plain).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["sad", "no emotion named"]
+    (legend,) = plot(plain, Diarization("x", 10.0, [Segment(0, 3, "b")])).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["sad", "no emotion named"]

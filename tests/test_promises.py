@@ -1,5 +1,6 @@
 """What the package promises as a whole: no network, no torch, quick to start, bounded memory, the same bytes."""
 
+import math
 import os
 import subprocess
 import sys
@@ -115,10 +116,38 @@ def test_result_is_complete(data):
     assert np.allclose(result.posteriors.sum(1), 1, atol=1e-4)
     assert result.speakers.labels() == list(result.speaker_names)
     assert set(result.emotions.labels()) <= set(result.labels)
+    assert_probabilities_are_mean_posteriors(result)
+
+
+def assert_probabilities_are_mean_posteriors(result):
+    assert len(result)
     for s in result:
-        own = result.posteriors[round(s.start * 50) : round(s.end * 50)].mean(0)
-        assert np.allclose([s.probabilities[label] for label in result.labels], own, atol=1e-3)
+        frames = slice(
+            round(s.start * 50), math.ceil(s.end * 50 - 1e-6)
+        )  # the last one may be cut by the end
+        own = result.posteriors[frames].mean(0, dtype=np.float64)
+        assert np.allclose([s.probabilities[label] for label in result.labels], own, rtol=0, atol=6e-5)
         assert s.confidence == s.probabilities[s.emotion]
+
+
+class Drifting(Nobody):
+    """A tagger whose posteriors differ from frame to frame; one speaker throughout."""
+
+    def posteriors(self, waves):
+        frames = frame_count(waves.shape[1])
+        sad = np.linspace(0.6, 1.0, frames, dtype=np.float32) ** 2
+        return np.broadcast_to(np.stack([1 - sad, sad], 1), (len(waves), frames, 2))
+
+    def close(self):
+        return Turns(np.ones((frame_count(self.samples), 1), bool), ("spk00",))
+
+
+@pytest.mark.parametrize("samples", [16_000, 16_001, 16_319, 31_999, 100])
+def test_the_last_frame_counts_however_little_of_it_there_is(samples):
+    result = EmotionDiarizer(tagger=Drifting(), diarizer=Drifting())((np.zeros(samples, np.float32), 16000))
+    assert result.segments[-1].end == result.duration == samples / 16000
+    assert len(result.posteriors) == -(-samples // 320)
+    assert_probabilities_are_mean_posteriors(result)
 
 
 def test_progress_is_told(data):
@@ -133,3 +162,8 @@ def test_nonsense_is_refused():
         EmotionDiarizer(threads=0)
     with pytest.raises(OptionError, match="a latency with channels='split'"):
         EmotionDiarizer(latency=1.0, channels="split")
+    for counts in ({"speakers": 2}, {"min_speakers": 1}, {"max_speakers": 3}):
+        with pytest.raises(OptionError, match="channels='split' with a number of speakers"):
+            EmotionDiarizer(channels="split", **counts)
+    with pytest.raises(OptionError, match="channels='split' with diarizer 'pyannote'"):
+        EmotionDiarizer(channels="split", diarizer="pyannote")

@@ -57,3 +57,9 @@ def test_plain_data_and_back():
     again = Diarization.from_dicts("x", 2.0, [s.to_dict()], ("sad", "neutral"))
     assert again == d and again.segments[0].probabilities == s.probabilities
     assert Segment(0, 1).to_dict() == {"start": 0, "end": 1}
+
+
+@pytest.mark.parametrize("duration", [-0.5, float("nan"), float("inf")])
+def test_a_duration_that_makes_no_sense(duration):
+    with pytest.raises(FormatError, match=r"x: found a duration of .* s, expected 0 or more seconds"):
+        Diarization("x", duration, [])

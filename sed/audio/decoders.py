@@ -6,15 +6,20 @@ gives the next ``(n, channels)`` float32 samples, full scale 1, and an empty arr
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any, Protocol
 
 import numpy as np
 
+from sed.audio.ffmpeg import FfmpegDecoder, is_installed
 from sed.audio.headers import open_sound
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
+
+PIECE = 4096  # samples asked of libsndfile at once: what it decoded of a damaged piece is lost
+SLACK = 0.05  # seconds by which a header may be wrong, as those of lossy codecs in a WAV are
 
 
 class Decoder(Protocol):
@@ -76,14 +81,22 @@ class ArrayDecoder:
 
 
 class SoundFileDecoder:
-    """What libsndfile reads. Raises `soundfile.LibsndfileError` where the file is of no kind it knows."""
+    """What libsndfile reads. Raises `soundfile.LibsndfileError` where the file is of no kind it knows.
+
+    libsndfile ends at the first damage of a FLAC or MP3. Where ffmpeg is installed, it decodes what follows.
+    """
 
     def __init__(self, path: str, name: str) -> None:
         import soundfile
 
         self._error = soundfile.LibsndfileError
+        self._path = path
+        self._rest: FfmpegDecoder | None = None
         self._sound = open_sound(path, name)
         self._file = self._sound.file
+        # soundfile seeks to where it is after every read. In an MP3 that loses the bits which the next frame borrows
+        # from those before: a gap at every read. Told that it cannot seek, it does not.
+        self._file.seekable = lambda: False
         self._name = name
         self.goes_on = self._sound.goes_on
         self._read = 0
@@ -94,17 +107,32 @@ class SoundFileDecoder:
 
     def read(self, frames: int) -> np.ndarray:
         """The next samples; a file that breaks off gives what there is, with a warning."""
+        parts = [np.zeros((0, self.channels), np.float32)]
+        while frames > 0 and len(part := self._piece(min(frames, PIECE))):
+            parts.append(part)
+            frames -= len(part)
+            self._read += len(part)
+        found = np.concatenate(parts)
+        short = self.frames is not None and self._read < self.frames - SLACK * self.rate
+        if len(found) == 0 and short and self._rest is None:
+            self._warn(f"its header promises {(self.frames or 0) / self.rate:.2f} s")
+        return found
+
+    def _piece(self, frames: int) -> np.ndarray:
+        if self._rest is not None:
+            return self._rest.read(frames)
         try:
-            part = self._file.read(frames, dtype="float32", always_2d=True)
+            return self._file.read(frames, dtype="float32", always_2d=True)
         except self._error as error:
-            if self._read == 0:
-                raise AudioError(f"{self._name}: damaged, nothing could be decoded ({error})") from None
-            self._warn(str(error))
-            part = np.zeros((0, self.channels), np.float32)
-        self._read += len(part)
-        if len(part) == 0 and self.frames and self._read < self.frames:
-            self._warn(f"its header promises {self.frames / self.rate:.2f} s")
-        return part
+            why = str(error).strip().removeprefix("Error : ").rstrip(".")
+        if is_installed():
+            with contextlib.suppress(AudioError):  # so it can't either
+                self._rest = FfmpegDecoder(self._path, self._name, self._read, why)
+                return self._rest.read(frames)
+        if self._read == 0:
+            raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
+        self._warn(why)
+        return np.zeros((0, self.channels), np.float32)
 
     def _warn(self, why: str) -> None:
         if not self._warned:  # an error, and then an end before the promised one, are the same damage
@@ -117,3 +145,5 @@ class SoundFileDecoder:
     def close(self) -> None:
         """Close the file."""
         self._sound.close()
+        if self._rest is not None:
+            self._rest.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,9 +28,12 @@ class FfmpegDecoder:
 
     Raises `MissingDependencyError` without the programs, `AudioError` where there is no sound in the file. Text
     is never handed over: ffmpeg would take it for a playlist, and open what it names.
+
+    `skip` samples are passed over, those that another decoder has read before it met a `damage`, in its words; what
+    ffmpeg drops becomes silence then, as far as the container has times, so that the rest keeps its place.
     """
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, skip: int = 0, damage: str = "") -> None:
         looks = describe(Path(path))
         if looks == TEXT:
             raise AudioError(f"{name}: {looks}, expected audio")
@@ -40,11 +44,19 @@ class FfmpegDecoder:
             )
         local = f"file:{path}"  # a name with a colon is a file all the same
         safe = ["-v", "error", "-protocol_whitelist", "file"]  # and nothing is fetched
-        show = ["-show_entries", "stream=codec_type,sample_rate,channels:format=duration", "-of", "json"]
+        show = [
+            "-show_entries",
+            "stream=codec_type,codec_name,sample_rate,channels:format=duration",
+            "-of",
+            "json",
+        ]
         probe = subprocess.run(
             ["ffprobe", *safe, *show, local], capture_output=True, check=False, stdin=subprocess.DEVNULL
         )
-        found = json.loads(probe.stdout or b"{}")
+        try:
+            found = json.loads(probe.stdout or b"{}")
+        except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
+            found = {}
         streams = found.get("streams") or []
         sound: dict[str, Any] = next((s for s in streams if s.get("codec_type") == "audio"), {})
         self._name = name
@@ -52,15 +64,24 @@ class FfmpegDecoder:
         if self.rate < 1 or self.channels < 1:  # ffprobe sees some sound in anything
             silent = looks in (UNKNOWN, MP4) and any(s.get("codec_type") == "video" for s in streams)
             raise AudioError(f"{name}: {'found a film without sound' if silent else looks}, expected audio")
+        if sound.get("codec_name", "unknown") in ("unknown", "none"):
+            raise AudioError(
+                f"{name}: found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"
+            )
         duration = found.get("format", {}).get("duration")
         self.frames = round(float(duration) * self.rate) if duration else None
-        form = ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
+        form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
+        form += ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
         # To a file, not a pipe: a damaged recording has more errors than a pipe holds, and nobody reads them.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             ["ffmpeg", "-nostdin", *safe, "-i", local, *form], stdout=subprocess.PIPE, stderr=self._errors
         )
         self._read = 0
+        self._damage = damage
+        self._ended = False
+        while skip > 0 and len(part := self.read(min(skip, 1 << 16))):
+            skip -= len(part)
 
     def read(self, frames: int) -> np.ndarray:
         """The next samples; a damaged file gives what can be decoded, with a warning."""
@@ -73,12 +94,16 @@ class FfmpegDecoder:
         return np.frombuffer(data[: len(data) // width * width], np.float32).reshape(-1, self.channels)
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         status = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read(1 << 16).decode(errors="replace").strip().splitlines()
-        if not lines and status == 0:
+        if not lines and status == 0 and not self._damage:
             return
-        why = lines[0] if lines else f"ffmpeg ended with {status}"
+        why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
+        why = re.sub(r"^\[\w+ @ 0x\w+\] ", "", why)  # an address is another one every time
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
         seconds = self._read / self.rate

@@ -12,21 +12,29 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
 
+_SCRAPS = 4096  # bytes that programs leave behind the samples and that are no sound: padding, a tag
 _UNKNOWN = 0x7FFF_0000  # sizes from here on are what programs write that cannot go back: "to the end"
 
 
 class WavData(NamedTuple):
-    """Where the samples of a WAV begin, how many bytes its header promises, and how many there are."""
+    """Where the samples of a WAV begin, how many bytes its header promises, and how many there are.
+
+    `follows` counts the bytes behind the promised ones if they are no chunk, as where a recorder writes its header
+    now and then, and crashes in between. `channels` and `rate` (Hz) are what the header says, -1 where it does not.
+    """
 
     offset: int
     promised: int
     there: int
+    follows: int = 0
+    channels: int = -1
+    rate: int = -1
 
     @property
     def is_unfinished(self) -> bool:
@@ -46,17 +54,27 @@ def wav_data(path: str) -> WavData | None:
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
             return None
+        channels = rate = -1
         while len(chunk := file.read(8)) == 8:
             length = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] != b"data":
-                file.seek(length + length % 2, os.SEEK_CUR)
-                continue
             offset = file.tell()
-            after = file.read(8)
-            closed = len(after) == 8 and after[:4].isalnum() and int.from_bytes(after[4:], "little") <= size
-            # Nothing promised, and the next chunk right behind: nothing was recorded.
-            return WavData(offset, length, 0 if length == 0 and closed else size - offset)
+            if chunk[:4] == b"data":
+                end = offset + length + length % 2
+                closed = end >= size or _is_chunk(file, end, size)
+                # Nothing promised, and the next chunk right behind: nothing was recorded.
+                there = 0 if length == 0 and closed else size - offset
+                return WavData(offset, length, there, 0 if closed else size - end, channels, rate)
+            if chunk[:4] == b"fmt " and len(form := file.read(8)) == 8:
+                channels, rate = int.from_bytes(form[2:4], "little"), int.from_bytes(form[4:], "little")
+            file.seek(offset + length + length % 2)
     return None
+
+
+def _is_chunk(file: IO[bytes], at: int, size: int) -> bool:
+    file.seek(at)
+    head = file.read(8)
+    named = (len(head) == 8 and head[:4].strip(b" ").isalnum()) or head[:4] in (b"\xa9TIM", b"_PMX")
+    return named and int.from_bytes(head[4:], "little") <= size
 
 
 class Mp3Head(NamedTuple):
@@ -152,6 +170,9 @@ def open_sound(path: str, name: str) -> Sound:
         logger.warning("%s: its header was never completed; all %d bytes are used", name, data.there)
         patched = _Patched(path, data.offset - 4)
         return Sound(soundfile.SoundFile(patched), True, patched=patched)
+    if data is not None and 0 in (data.channels, data.rate):
+        found = f"{data.channels} channels at {data.rate} Hz"
+        raise AudioError(f"{name}: found a WAV header with {found}, expected at least 1 of each")
     if data is not None and data.breaks_off:
         logger.warning("%s: breaks off, %d of %d bytes are there", name, data.there, data.promised)
     try:
@@ -162,6 +183,9 @@ def open_sound(path: str, name: str) -> Sound:
                 raise AudioError(f"{name}: found samples without a header, expected an audio file") from None
         patched = _Patched(path, None)
         return Sound(soundfile.SoundFile(patched), True, patched=patched)
+    if data is not None and data.follows > _SCRAPS:
+        text = "%s: its header promises %d bytes of sound; %d further ones behind them are not used"
+        logger.warning(text, name, data.promised, data.follows)
     if file.format == "OGG" and not _ogg_ends(path):
         logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
     if file.format not in ("MP3", "MPEG"):

@@ -33,11 +33,17 @@ class AudioStream:
     """
 
     def __init__(
-        self, decoder: Decoder, uri: str, channels: str | int, spool: IO[bytes] | None = None
+        self,
+        decoder: Decoder,
+        uri: str,
+        channels: str | int,
+        spool: IO[bytes] | None = None,
+        name: str | None = None,
     ) -> None:
         self._decoder = decoder
         self._spool = spool
         self._choice = channels
+        self._name = name or uri  # in messages, where a path says more
         self.uri = uri
         self.sample_rate = decoder.rate
         self.channels = decoder.channels
@@ -45,13 +51,13 @@ class AudioStream:
         if isinstance(channels, int) and channels > decoder.channels:
             self.close()
             has = "1 channel" if decoder.channels == 1 else f"{decoder.channels} channels"
-            raise AudioError(f"{uri}: found {has}, expected a channel {channels}")
+            raise AudioError(f"{self._name}: found {has}, expected a channel {channels}")
 
         try:
             self._resampler = Resampler(self.sample_rate, self.channels if channels == "split" else 1)
         except AudioError as error:
             self.close()
-            raise AudioError(f"{uri}: {error}") from None
+            raise AudioError(f"{self._name}: {error}") from None
 
     def __enter__(self) -> AudioStream:
         return self
@@ -90,7 +96,7 @@ class AudioStream:
         wrong = ~(np.abs(block) <= LOUDEST)
         seconds = (done + int(wrong.any(1).argmax())) / self.sample_rate
         found = f"a sample of {peak:g}" if np.isfinite(peak) else "a sample that is not a finite number"
-        raise AudioError(f"{self.uri}: found {found} at {seconds:.3f} s, expected a full scale of 1")
+        raise AudioError(f"{self._name}: found {found} at {seconds:.3f} s, expected a full scale of 1")
 
 
 def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
@@ -121,45 +127,49 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
         return _open_path(Path(fspath(source)), channels)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
-        return _open_binary(source, Path(name).stem if isinstance(name, str) else "stream", channels)
+        if not isinstance(name, str):
+            return _open_binary(source, "stream", channels)
+        return _open_binary(source, Path(name).stem, channels, name)
     raise AudioError(f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate)")
 
 
 def _open_path(path: Path, channels: str | int) -> AudioStream:
+    name = str(path) if str(path).isprintable() else repr(str(path))
     try:
         if path.is_dir():
-            raise AudioError(f"{path}: found a folder, expected an audio file")
+            raise AudioError(f"{name}: found a folder, expected an audio file")
         if not path.is_file() and path.exists():  # a named pipe, <(a process): can be read once only
             with path.open("rb") as pipe:
-                return _open_binary(pipe, path.stem, channels)
+                return _open_binary(pipe, path.stem, channels, name)
         with path.open("rb") as file:
             if not file.read(1):
-                raise AudioError(f"{path}: found an empty file, expected audio")
+                raise AudioError(f"{name}: found an empty file, expected audio")
     except AudioError:
         raise
     except FileNotFoundError:
-        raise AudioError(f"{path}: no such file") from None
+        raise AudioError(f"{name}: no such file") from None
     except PermissionError:
-        raise AudioError(f"{path}: no permission to read it") from None
+        raise AudioError(f"{name}: no permission to read it") from None
     except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise AudioError(f"{name}: cannot be read ({error.strerror or error})") from None
     except ValueError:
         raise AudioError(f"{str(path)!r}: no name of a file") from None
-    return AudioStream(_decoder(str(path), str(path)), path.stem, channels)
+    return AudioStream(_decoder(str(path), name), path.stem, channels, name=name)
 
 
-def _open_binary(file: IO[bytes], uri: str, channels: str | int) -> AudioStream:
+def _open_binary(file: IO[bytes], uri: str, channels: str | int, name: str | None = None) -> AudioStream:
+    name = name or uri
     # libsndfile and ffmpeg want to seek, and know the length: what can't seek goes through a file on disk.
     spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
     try:
         while data := file.read(1 << 20):
             if isinstance(data, str):
-                raise AudioError(f"{uri}: found a text file object, expected a binary one")
+                raise AudioError(f"{name}: found a text file object, expected a binary one")
             spool.write(data)
         spool.flush()
         if spool.tell() == 0:
-            raise AudioError(f"{uri}: found no bytes, expected audio")
-        return AudioStream(_decoder(spool.name, uri), uri, channels, spool)
+            raise AudioError(f"{name}: found no bytes, expected audio")
+        return AudioStream(_decoder(spool.name, name), uri, channels, spool, name)
     except BaseException:
         spool.close()
         raise

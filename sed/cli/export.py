@@ -16,7 +16,7 @@ from sed.errors import SedError
 @click.option(
     "--corpora",
     type=click.Path(path_type=Path),
-    help="Folder with a manifest.csv: calibrate confidences on its split `valid`.",
+    help="A manifest, or a folder with one: calibrate confidences on its split `valid`.",
 )
 @click.option(
     "--temperature", type=click.FloatRange(0.05, 20), help="Divide logits by this instead of calibrating."
@@ -28,6 +28,10 @@ def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperatu
             click.echo(line)
     except SedError as error:
         raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"an export needs {error.name}: pip install 'sed[wavlm,export]'"
+        ) from error
 
 
 def export(
@@ -48,7 +52,7 @@ def export(
     rng = np.random.default_rng(0)
     waves = [rng.standard_normal(samples).astype(np.float32) * 0.1 for samples in (1, 4321, 80_000)]
     if corpora is not None:
-        speech = load_speech(read_manifest(corpora / "manifest.csv", ["valid"], labels))
+        speech = load_speech(read_manifest(corpora, ["valid"], labels))
         if temperature is None:
             temperature = fit_temperature(model, speech, labels)
         waves = [to_float(samples) for _, samples in speech[:: max(1, len(speech) // 12)]]

@@ -146,7 +146,7 @@ def _listen(
 
 def _files(outputs: Sequence[str], json_lines: bool) -> Files:
     """What ``-o`` and ``--json-lines`` ask for; nothing at all if they don't."""
-    from sed.cli.outputs import Outputs
+    from sed.archive.outputs import Outputs
     from sed.errors import OptionError
     from sed.live.outputs import Files
 

@@ -48,10 +48,11 @@ diarizer_options = _all_of(
     ),
     click.option(
         "--diarizer",
-        type=click.Choice(["segmentation", "pyannote", "none"]),
         default="segmentation",
         show_default=True,
-        help="How speakers are found; none: one speaker.",
+        metavar="NAME[:MODEL]",
+        help="How speakers are found: segmentation, pyannote, none (one speaker); pyannote:FOLDER or pyannote:HUB/NAME "
+        "takes another model.",
     ),
     click.option(
         "--vad",

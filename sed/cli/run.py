@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,25 +12,28 @@ import click
 from sed.cli.options import common_options, diarizer_options
 
 if TYPE_CHECKING:
-    from sed.cli.inputs import Input
-    from sed.cli.outputs import Outputs
-    from sed.pipeline import EmotionDiarizer
+    from sed.archive.inputs import Input
+    from sed.archive.summary import Summary
+    from sed.cli.progress import Messages, ProgressBar
 
 FAILED, USAGE = 1, 2
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("inputs", nargs=-1, required=True, metavar="AUDIO...")
+@click.argument("inputs", nargs=-1, metavar="AUDIO...")
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
     metavar="FORMAT|PATH",
-    help="rttm (default), json, jsonl, seglst, csv, audacity, textgrid, webvtt, ..., or a path whose suffix picks "
-    "the format; several with commas.",
+    help="rttm (default), json, jsonl, seglst, csv, parquet, audacity, textgrid, webvtt, ..., or a path whose suffix "
+    "picks the format; several with commas.",
 )
-@click.option("-d", "--directory", metavar="DIR", help="Write a file a recording into this folder.")
+@click.option("-d", "--directory", metavar="DIR|URL", help="Write a file a recording into this folder.")
+@click.option(
+    "--list", "list_file", metavar="FILE", help="Recordings, a path or URL a line (-: standard input)."
+)
 @click.option(
     "--json-lines", is_flag=True, help="One JSON object a recording on standard output, as they finish."
 )
@@ -38,86 +41,123 @@ FAILED, USAGE = 1, 2
 @click.option(
     "--speech", metavar="RTTM", help="Take turns and speakers from this file instead of finding them."
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes, which share --threads (default: 1).",
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Work on this Ray cluster (auto: the running one); --threads: of each worker.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["skip", "stop"]),
+    default="skip",
+    show_default=True,
+    help="After a failure.",
+)
+@click.option("--fresh", is_flag=True, help="With -d: do again what earlier runs did.")
 @diarizer_options
 @common_options
 def main(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     directory: str | None,
+    list_file: str | None,
     json_lines: bool,
     posteriors: bool,
     speech: str | None,
+    workers: int | None,
+    ray: str | None,
+    on_error: str,
+    fresh: bool,
+    threads: int,
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Tell who felt what, and when, in each AUDIO: files, folders, globs, or - for standard input.
+    """Tell who felt what, and when, in each AUDIO: files, folders, globs, URLs, or - for standard input.
 
     \b
-    sed-run call.wav -o rttm               to standard output
-    sed-run calls/ -o rttm,json -d out/    two files a recording
-    sed-run call.wav -o call.vtt           the suffix picks the format
-    sed-run stereo.wav --channels split    one speaker a channel
+    sed-run call.wav -o rttm                   to standard output
+    sed-run calls/ -o rttm,json -d out/        two files a recording
+    sed-run call.wav -o call.vtt               the suffix picks the format
+    sed-run stereo.wav --channels split        one speaker a channel
+    sed-run s3://calls/ -d s3://out/ --workers 8
+
+    With -d a journal in the folder notes what is done: the same command goes on where a run was stopped.
 
     Exit status: 0; 1 if a recording failed (the others are done); 2 for wrong usage.
     """
-    from sed.cli.inputs import find_inputs
-    from sed.cli.outputs import Outputs
-    from sed.errors import SedError
+    from contextlib import nullcontext
 
+    from sed.archive.inputs import find_inputs
+    from sed.archive.outputs import Outputs
+    from sed.errors import FormatError, OptionError, SedError, WorkerError
+    from sed.live.devices import quiet_libraries
+
+    if not inputs and list_file is None:
+        raise click.UsageError("Missing argument 'AUDIO...'.")
+    click.get_current_context().with_resource(quiet_libraries())  # libmpg123 has notes on every MP3
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-run: %(message)s")
     try:
-        recordings = find_inputs(inputs)
+        recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse([*outputs, *(["jsonl"] if json_lines else [])], directory, len(recordings))
         turns = _reference_turns(speech, recordings)
-        from sed.pipeline import EmotionDiarizer
+        if fresh and directory is None:
+            raise OptionError("--fresh without a folder: expected -d")
+        from sed.archive.journal import Journal, fingerprint
+        from sed.archive.run import Crew, run
+        from sed.archive.work import Order
 
-        diarizer = EmotionDiarizer(**settings)
+        order, crew, journal = Order(settings, plan, posteriors), Crew(workers, threads, ray), None
+        if directory is not None:
+            journal = Journal(plan, fingerprint(settings, speech), posteriors=posteriors, fresh=fresh)
     except SedError as error:
         click.echo(f"sed-run: {error}", err=True)
         sys.exit(USAGE)
-    failures = _run_all(diarizer, recordings, plan, turns, posteriors, quiet)
-    if failures:
-        if len(recordings) > 1:
-            click.echo(f"sed-run: {failures} of {len(recordings)} recordings failed", err=True)
+    stop = on_error == "stop"
+    try:
+        with journal or nullcontext(), _listener(quiet) as listener:
+            summary = run(
+                recordings,
+                order,
+                crew,
+                listener,
+                sys.stdout,
+                turns=turns,
+                journal=journal,
+                stop_on_error=stop,
+            )
+    except BrokenPipeError:  # the reader of standard output has gone: nothing left to do
+        sys.stderr.close()
+        sys.exit(FAILED)
+    except SedError as error:
+        click.echo(f"sed-run: {error}", err=True)
+        broken = isinstance(
+            error, FormatError | WorkerError
+        )  # the journal, the workers: nothing the user said
+        sys.exit(FAILED if broken else USAGE)
+    _tell(summary, quiet, None if journal is None else journal.name)
+    if summary.failed or summary.interrupted:
         sys.exit(FAILED)
 
 
-def _run_all(
-    diarizer: EmotionDiarizer,
-    recordings: list[Input],
-    plan: Outputs,
-    turns: dict[str, Any] | None,
-    posteriors: bool,
-    quiet: bool,
-) -> int:
-    from dataclasses import replace
-
-    from sed.errors import SedError
-    from sed.speakers import ReferenceTurns
-
-    failures = 0
-    with _progress(len(recordings), quiet) as bar:
-        for number, recording in enumerate(recordings):
-            try:
-                reference = None if turns is None else ReferenceTurns(turns[recording.uri])
-                result = diarizer(recording.path, uri=recording.uri, turns=reference, progress=bar.at(number))
-                plan.write(result if posteriors else replace(result, posteriors=None), recording, sys.stdout)
-                sys.stdout.flush()
-            except BrokenPipeError:  # the reader of standard output has gone: nothing left to do
-                sys.stderr.close()
-                sys.exit(FAILED)
-            except (SedError, OSError, MemoryError) as error:
-                failures += 1
-                text = (
-                    str(error)
-                    if isinstance(error, SedError)
-                    else f"{recording.path}: {error or 'out of memory'}"
-                )
-                bar.say(f"sed-run: {text}")
-    return failures
+def _tell(summary: Summary, quiet: bool, journal: str | None) -> None:
+    """The summary, where there is more to say than that the only recording is done."""
+    if quiet or (summary.recordings == 1 and not summary.before and not summary.interrupted):
+        return
+    if summary.interrupted:
+        hint = "" if journal is None else ": the same command goes on from here"
+        click.echo(f"sed-run: interrupted{hint}", err=True)
+    click.echo(f"sed-run: {summary.text()}", err=True)
+    if summary.before:
+        click.echo(f"  done before by {journal}; --fresh does it again", err=True)
 
 
-def _reference_turns(speech: str | None, recordings: list[Input]) -> dict[str, Any] | None:
+def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[str, Any] | None:
     if speech is None:
         return None
     from sed import formats
@@ -133,21 +173,11 @@ def _reference_turns(speech: str | None, recordings: list[Input]) -> dict[str, A
     return turns
 
 
-def _progress(recordings: int, quiet: bool) -> AbstractContextManager[Any]:
+def _listener(quiet: bool) -> Messages | ProgressBar:
     """A progress bar on a terminal; elsewhere nothing but the messages."""
-    if quiet or not sys.stderr.isatty():
-        return nullcontext(_Silent())
-    from sed.cli.progress import ProgressBar
+    from sed.cli.progress import Messages, ProgressBar
 
-    return ProgressBar(recordings)
-
-
-class _Silent:
-    def at(self, number: int) -> None:
-        return None
-
-    def say(self, text: str) -> None:
-        click.echo(text, err=True)
+    return Messages() if quiet or not sys.stderr.isatty() else ProgressBar()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ TOKEN_VARIABLE = "SED_TOKEN"
 @click.option("--max-clients", type=click.IntRange(min=1), default=16, help="Live streams at once.")
 @click.option("--max-seconds", type=float, default=14400.0, help="Audio a stream or file may last.")
 @click.option("--max-upload", type=click.IntRange(min=1), default=1 << 29, help="Bytes of an uploaded file.")
+@click.option(
+    "--max-message", type=click.IntRange(min=1), default=1 << 18, help="Bytes of one WebSocket message."
+)
 @click.option("--max-rate", type=float, default=8.0, help="Times real time at which a client may send.")
 @click.option("--idle-timeout", type=float, default=30.0, help="Seconds without audio before goodbye.")
 @click.option("--allow-origin", multiple=True, metavar="URL", help="A web origin whose pages may connect.")

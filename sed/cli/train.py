@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SedError as error:
         print(f"sed-train: {error}", file=sys.stderr)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        print(f"sed-train: training needs {error.name}: pip install 'sed[wavlm]'", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

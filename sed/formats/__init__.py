@@ -18,8 +18,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from sed.errors import FormatError, OptionError
-from sed.formats import audacity, csv, eaf, emotionml, json, rttm, seglst, speechbrain, textgrid, webvtt
-from sed.formats.files import load_text, save_text
+from sed.formats import (
+    audacity,
+    csv,
+    eaf,
+    emotionml,
+    json,
+    parquet,
+    rttm,
+    seglst,
+    speechbrain,
+    textgrid,
+    webvtt,
+)
+from sed.formats.files import load_bytes, load_text, save_bytes, to_bytes
 from sed.formats.kind import Format
 from sed.formats.uem import read_uem
 from sed.result import Diarization
@@ -37,26 +49,51 @@ _FORMATS: dict[str, Format] = {
         webvtt.FORMAT,
         eaf.FORMAT,
         emotionml.FORMAT,
+        parquet.FORMAT,
         speechbrain.FORMAT,
         speechbrain.ZED,
     )
 }
-__all__ = ["format_of", "names", "read", "read_all", "read_uem", "readable", "suffix", "write"]
+__all__ = [
+    "check",
+    "dumps",
+    "format_of",
+    "is_binary",
+    "names",
+    "read",
+    "read_all",
+    "read_uem",
+    "readable",
+    "suffix",
+    "write",
+]
 
 
 def names() -> tuple[str, ...]:
     """The formats that can be written."""
-    return tuple(name for name, kind in _FORMATS.items() if kind.dump)
+    return tuple(name for name, kind in _FORMATS.items() if kind.dump or kind.pack)
 
 
 def readable() -> tuple[str, ...]:
     """The formats that can be read."""
-    return tuple(name for name, kind in _FORMATS.items() if kind.parse)
+    return tuple(name for name, kind in _FORMATS.items() if kind.parse or kind.unpack)
 
 
 def suffix(name: str) -> str:
     """The suffix of files of format `name`, with its dot. Raises `OptionError` for an unknown name."""
     return _kind(name).suffixes[0]
+
+
+def is_binary(name: str) -> bool:
+    """Whether files of format `name` are bytes and no text. Raises `OptionError` for an unknown name."""
+    kind = _kind(name)
+    return kind.pack is not None or kind.unpack is not None
+
+
+def check(name: str) -> None:
+    """Raises `MissingDependencyError` where format `name` needs an extra that is not installed."""
+    if (needs := _kind(name).check) is not None:
+        needs()
 
 
 def format_of(path: str | PathLike[str]) -> str:
@@ -85,22 +122,41 @@ def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], forma
     file cannot be written, and `OptionError` for an unknown or missing format.
     """
     if isinstance(target, str | PathLike) and target != "-":
-        text = _dump(diarization, format or format_of(target))
-        save_text(text, target)
+        save_bytes(dumps(diarization, format or format_of(target)), target)
         return
     if format is None:
         raise OptionError(f"no format for a stream: expected one of {', '.join(names())}")
     stream: Any = sys.stdout if target == "-" else target
+    if is_binary(format):
+        data = dumps(diarization, format)
+        stream = getattr(stream, "buffer", stream)  # what is behind a stream of text
+        if not _takes_bytes(stream):
+            raise FormatError(f"{format} is no text: expected a file that is open for bytes")
+        stream.write(data)
+        return
     text = _dump(diarization, format)
-    stream.write(text.encode() if _is_binary(stream) else text)
+    stream.write(text.encode() if _takes_bytes(stream) else text)
 
 
-def _is_binary(stream: Any) -> bool:
+def dumps(diarization: Diarization, format: str) -> bytes:
+    """The content of a file of that format: text in UTF-8, or the bytes of a format that is no text.
+
+    Raises `FormatError` where the format cannot hold the result, and `OptionError` for an unknown format.
+
+    >>> from sed.result import Segment
+    >>> dumps(Diarization("call", 9.0, [Segment(5, 8, "spk00", "angry")]), "audacity")
+    b'5.000000\\t8.000000\\tspk00: angry\\n'
+    """
+    kind = _kind(format)
+    return kind.pack(diarization) if kind.pack else to_bytes(_dump(diarization, format))
+
+
+def _takes_bytes(stream: Any) -> bool:
     return isinstance(stream, io.RawIOBase | io.BufferedIOBase) or "b" in str(getattr(stream, "mode", ""))
 
 
 def read(
-    source: str | PathLike[str] | IO[str],
+    source: str | PathLike[str] | IO[Any],
     format: str | None = None,
     *,
     uri: str | None = None,
@@ -136,23 +192,32 @@ def read(
     return replace(result, duration=duration)
 
 
-def read_all(source: str | PathLike[str] | IO[str], format: str | None = None) -> list[Diarization]:
+def read_all(source: str | PathLike[str] | IO[Any], format: str | None = None) -> list[Diarization]:
     """Every recording in a file, in order.
 
-    `source` is a path, or ``"-"`` (standard input) or an open text file (which need a `format`). A recording
+    `source` is a path, or ``"-"`` (standard input) or an open file (which need a `format`). A recording
     that the format gives no name is named after the file. Raises `FormatError` where the file cannot be read,
     is of no known format or breaks its rules; the text names file and line.
     """
     if isinstance(source, str | PathLike) and source != "-":
-        text, path = load_text(source), Path(source)
+        path = Path(source)
         kind = _kind(format or format_of(path))
+        if kind.unpack is not None:
+            return kind.unpack(load_bytes(source), path)
+        text = load_text(source)
         if kind.name == "json" and format is None:
             kind = _FORMATS[json.what_is(text, str(path))]
     else:
         if format is None:
             raise OptionError(f"no format for a stream: expected one of {', '.join(readable())}")
         stream: Any = sys.stdin if source == "-" else source
-        text, path, kind = stream.read(), Path("stream"), _kind(format)
+        path, kind = Path("stream"), _kind(format)
+        if kind.unpack is not None:
+            content = getattr(stream, "buffer", stream).read()
+            if not isinstance(content, bytes):
+                raise FormatError(f"{format} is no text: expected a file that is open for bytes")
+            return kind.unpack(content, path)
+        text = stream.read()
     if kind.parse is None:
         raise FormatError(f"{path}: {kind.name} is only written, expected one of {', '.join(readable())}")
     return kind.parse(text, path)

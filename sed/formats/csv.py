@@ -33,7 +33,8 @@ def delta(seconds: float) -> str:
     return f"{days} days {hour:02d}:{minute:02d}:{second:02d}.{micro:06d}"
 
 
-def _seconds(text: str, where: str) -> float:
+def seconds(text: str, where: str) -> float:
+    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose text begins with `where`."""
     if match := _DELTA.fullmatch(text.strip()):
         days, hours, minutes, seconds = match.groups()
         return round((int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds), 6)
@@ -79,8 +80,8 @@ def _parse(text: str, path: Path) -> list[Diarization]:
                 f"{where}: found more or fewer values than the {len(fields)} columns of the header"
             )
         own = {
-            "start": _seconds(row["start"], where),
-            "end": _seconds(row["end"], where),
+            "start": seconds(row["start"], where),
+            "end": seconds(row["end"], where),
             "speaker": row.get("speaker"),
             "emotion": row.get("emotion"),
             "confidence": row.get("confidence") or None,

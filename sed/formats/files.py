@@ -1,4 +1,4 @@
-"""Text to and from files: whole files only, UTF-8, and errors of the system in one sentence with the path."""
+"""Bytes and text to and from files: whole files only, UTF-8, and errors of the system in one sentence with the path."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from pathlib import Path
 
 from sed.errors import FormatError
 
+PART = ".part"
+"""How the name of a file ends that is being written; before it stands the number of the process."""
+
+
+def load_bytes(path: str | PathLike[str]) -> bytes:
+    """The content of a file. Raises `FormatError` where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError:
+        raise FormatError(f"{str(path)!r}: no name of a file") from None
+
 
 def load_text(path: str | PathLike[str]) -> str:
     """The text of a file: UTF-8 with or without a mark, or UTF-16 with one (Praat writes it).
 
     Lines end in ``\\n`` whatever the system. Raises `FormatError` where there is no text to be read.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except ValueError:
-        raise FormatError(f"{str(path)!r}: no name of a file") from None
+    data = load_bytes(path)
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
@@ -30,18 +38,22 @@ def load_text(path: str | PathLike[str]) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def save_text(text: str, path: str | PathLike[str]) -> None:
-    """Put `text` into a file that appears, or is replaced, when it is complete.
+def to_bytes(text: str) -> bytes:
+    """`text` in UTF-8; raises `FormatError` where it holds half a character."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise FormatError("a name in this result is not valid Unicode, expected text") from None
+
+
+def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
+    """Put `data` into a file that appears, or is replaced, when it is complete.
 
     A link stays a link, and a file keeps its permissions; what is no file (a pipe, ``/dev/stdout``) is written
     to. Raises `FormatError` where that fails; then the file is as it was.
     """
-    try:
-        data = text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise FormatError(f"{str(path)!r}: a name in it is not valid Unicode, expected text") from None
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
     try:
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode):

@@ -23,8 +23,9 @@ _AUDIO = frozenset(
 class Format:
     """A kind of file: `dump` turns a result into its text, `parse` a text (and its path) into results.
 
-    Either may be None. `suffixes` begin with a dot; the first one is given to new files. `file_names` are
-    whole names, in lower case, that mean it too.
+    Either may be None. A format that is no text has `pack` and `unpack` in their place, to and from bytes.
+    `suffixes` begin with a dot; the first one is given to new files. `file_names` are whole names, in lower case,
+    that mean it too. `check` raises `MissingDependencyError` where the format needs what is not installed.
     """
 
     name: str
@@ -32,6 +33,9 @@ class Format:
     dump: Callable[[Diarization], str] | None = None
     parse: Callable[[str, Path], list[Diarization]] | None = None
     file_names: tuple[str, ...] = ()
+    pack: Callable[[Diarization], bytes] | None = None
+    unpack: Callable[[bytes, Path], list[Diarization]] | None = None
+    check: Callable[[], None] | None = None
 
     def uri(self, path: Path) -> str:
         """The recording that a file of this kind is named after.

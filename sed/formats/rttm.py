@@ -63,6 +63,8 @@ def parse(text: str, path: Path) -> list[Diarization]:
             if not 8 <= len(fields) <= 10:
                 raise FormatError(f"found {len(fields)} fields, expected 10")
             begin, lasting = _number(fields[3], "start"), _number(fields[4], "duration")
+            if lasting < 0:
+                raise FormatError(f"found duration {lasting}, expected 0 or more seconds")
             own = rows.setdefault(fields[1], [])
             # Sums of decimals are off by a hair: without rounding, turns that touch would overlap.
             if (end := round(begin + lasting, 6)) == begin:

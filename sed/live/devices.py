@@ -107,9 +107,10 @@ def reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence what PortAudio, ALSA and JACK themselves write to standard error; Python's own still gets there.
+    """Silence what libraries themselves write to standard error; Python's own still gets there.
 
-    They complain about every device they try, and about a lost one; the user gets one sentence instead.
+    PortAudio, ALSA and JACK complain about every device they try, and about a lost one; libmpg123, inside libsndfile,
+    about frames of an MP3 that is all right. The user gets one sentence instead.
     """
     python, saved = sys.stderr, -1
     try:

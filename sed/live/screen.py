@@ -165,9 +165,8 @@ class _Painter:
             else:
                 text.append("." if self.ascii else "░", "bright_black")
         clipped = status.peak > -0.05
-        return text + Text(
-            " CLIPPED" if clipped else f" {status.level:4.0f} dB", "bold red" if clipped else ""
-        )
+        number = Text(" CLIPPED" if clipped else f" {status.level:4.0f} dB", "bold red" if clipped else "")
+        return text + number if len(text) + len(number) <= self.width - taken else text
 
     def sound(self, screen: Screen) -> Text:
         """The envelope of the last seconds, and what was lost."""

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from sed import formats
 from sed.errors import FormatError, SedError
+from sed.formats.files import load_text
 from sed.formats.json import what_is
 from sed.result import Diarization
 
-LISTS = (".lst", ".list", ".txt")
+LISTS = (".lst", ".list")
 STATES_DURATION = frozenset({"json", "jsonl", "zed", "textgrid"})
 """Formats that say how long a recording is; in the others it seems to end where its last segment does."""
 
@@ -47,8 +48,8 @@ def load(source: str | Path) -> Annotations:
     """Read the annotations behind `source`.
 
     A folder stands for every file in it, at any depth, whose suffix is that of an annotation format; a text
-    file (``.lst .list .txt``) whose lines name existing files stands for those, relative to itself or to
-    the working folder. Raises `FormatError` where a single file cannot be read, where a folder, pattern or
+    file (``.lst .list``, or ``.txt`` where every line does) whose lines name files stands for those, relative to
+    itself or to the working folder. Raises `FormatError` where a single file cannot be read, where a folder, pattern or
     list has no annotations, and where a recording occurs twice.
     """
     path = Path(source)
@@ -62,7 +63,8 @@ def load(source: str | Path) -> Annotations:
         if not files:
             raise FormatError(f"{source}: no file matches this pattern")
         return _several(files)
-    if path.suffix.lower() in LISTS and (listed := _listed(path)):
+    suffix = path.suffix.lower()
+    if (suffix in LISTS or suffix == ".txt") and (listed := _listed(path, suffix in LISTS)):
         return _several(listed)
     result = Annotations()
     _read(path, result)
@@ -93,24 +95,38 @@ def _read(path: Path, result: Annotations) -> None:
     found = formats.read_all(path)
     kind = formats.format_of(path)
     if kind == "json":  # one suffix for several formats
-        kind = what_is(path.read_text(encoding="utf-8-sig"))
+        kind = what_is(load_text(path), str(path))
     result.take(path, found, kind)
 
 
-def _listed(path: Path) -> list[Path]:
-    """The files that the lines of `path` name; empty where that is no list of files."""
+def _listed(path: Path, certainly: bool) -> list[Path]:
+    """The files that the lines of `path` name; empty where that is no list of files.
+
+    A list that `certainly` is one has to name files that exist, and some, else that is a `FormatError`.
+    """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError):
+        lines = load_text(path).split("\n")
+    except FormatError:
+        if certainly:
+            raise
         return []
     found = []
-    for line in lines:
+    for count, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
-        candidates = [p for p in (path.parent / line, Path(line)) if p.is_file()]
+        try:
+            candidates = [p for p in (path.parent / line, Path(line)) if p.is_file()]
+        except (OSError, ValueError):  # too long for a name, or with zero bytes
+            candidates = []
+        if not candidates and certainly:
+            raise FormatError(
+                f"{path}, line {count}: no file {line[:80]} beside the list or in the working folder"
+            )
         if not candidates:
             return []
         found.append(candidates[0])
+    if certainly and not found:
+        raise FormatError(f"{path}: found a list of no files, expected a name a line")
     return found
 
 

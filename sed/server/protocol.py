@@ -22,7 +22,6 @@ CLOSE_CODES = {
     "too_fast": 4429,
     "internal": 4500,
     "too_many": 4503,
-    "overload": 4504,
 }
 NORMAL_CLOSE = 1000
 

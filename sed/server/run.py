@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from sed.errors import OptionError
@@ -23,6 +23,7 @@ SEND_BUFFER = 64 * 1024  # bytes that the system keeps for a client that does no
 RECEIVE_BUFFER = 256 * 1024  # and for one whose audio is not processed yet: 8 s at 16 kHz
 HARD_MESSAGE_FACTOR = 4  # a message longer than so many times `max_message` is cut off unread
 REQUEST_TIMEOUT = 15.0  # seconds in which a new connection has to have asked for something
+MOST_IDLE = 256  # connections without a request; where there are more, the oldest of them are cut at once
 STOP_TIMEOUT = 3  # seconds for connections to end when the server stops
 
 
@@ -92,7 +93,7 @@ async def serve(server: uvicorn.Server, listener: socket.socket, started: Callab
 
 
 async def _reap(server: uvicorn.Server, started: Callable[[], None]) -> None:
-    """Cut connections that do not come to ask for anything: uvicorn would wait for ever."""
+    """Cut connections that do not come to ask for anything: uvicorn would wait for ever, for any number."""
     while not server.started:
         await asyncio.sleep(0.02)
     started()
@@ -100,10 +101,15 @@ async def _reap(server: uvicorn.Server, started: Callable[[], None]) -> None:
     seen: WeakKeyDictionary[object, float] = WeakKeyDictionary()
     while True:
         await asyncio.sleep(1.0)
+        idle: list[tuple[float, Any]] = []
         for connection in list(server.server_state.connections):
             cycle = getattr(connection, "cycle", connection)  # a WebSocket has none: it has asked
             if cycle is not None and not getattr(cycle, "response_complete", False):
                 seen.pop(connection, None)
-            elif clock() - seen.setdefault(connection, clock()) > REQUEST_TIMEOUT:
+            else:
+                idle.append((seen.setdefault(connection, clock()), connection))
+        idle.sort(key=lambda row: row[0])
+        for place, (since, connection) in enumerate(idle):
+            if clock() - since > REQUEST_TIMEOUT or place < len(idle) - MOST_IDLE:
                 log.info("a connection without a request was cut")
-                connection.transport.abort()  # type: ignore[union-attr]
+                connection.transport.abort()

@@ -158,10 +158,10 @@ class ClusteringOptions:
     portion: how many voices are clustered at once; bounds memory (``portion ** 2``) and time.
     """
 
-    threshold: float = 0.38
+    threshold: float = 0.41
     apart: float = 0.2
     smallest: float = 1.0
-    smallest_share: float = 0.02
+    smallest_share: float = 0.04
     smallest_limit: float = 10.0
     portion: int = 1000
 
@@ -169,7 +169,7 @@ class ClusteringOptions:
         """Seconds of speech that make a person, where there are `seconds` of speech in all.
 
         >>> [ClusteringOptions().smallest_of(seconds) for seconds in (20, 200, 3600)]
-        [1.0, 4.0, 10.0]
+        [1.0, 8.0, 10.0]
         """
         return max(self.smallest, min(self.smallest_share * seconds, self.smallest_limit))
 

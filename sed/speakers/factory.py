@@ -26,7 +26,8 @@ def make_diarizer(
     """The diarizer of a name.
 
     name: ``segmentation`` (segmentation-3.0 and CAM++, bundled), ``pyannote`` (a pipeline of pyannote.audio)
-        or ``none`` (everything spoken is one speaker's).
+        or ``none`` (everything spoken is one speaker's). A model may follow behind a colon, as in
+        ``pyannote:pyannote/speaker-diarization-community-1`` or ``pyannote:/models/segmentation``.
     vad: ``segmentation`` (also for None), ``webrtc`` or ``silero``: what detects speech. With ``segmentation``
         as the diarizer, the latter two find speakers by short windows of voice, without overlap.
     speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds.
@@ -40,6 +41,12 @@ def make_diarizer(
     >>> type(make_diarizer("none", vad="webrtc")).__name__
     'OneSpeaker'
     """
+    name, colon, behind = name.partition(":")
+    if colon and (model is not None or not behind):
+        raise OptionError(
+            f"diarizer '{name}:{behind}': expected the name or folder of one model behind the colon"
+        )
+    model = behind or model
     if name not in DIARIZERS:
         raise OptionError(f"diarizer {name!r}: expected one of {', '.join(DIARIZERS)}")
     if vad is not None and vad not in DETECTORS:

@@ -35,7 +35,9 @@ class WindowOptions:
     embed_at_least: float = 0.5
     fill: float = 0.3
     shortest: float = 0.1
-    clustering: ClusteringOptions = field(default_factory=lambda: ClusteringOptions(0.3, smallest=3.0))
+    clustering: ClusteringOptions = field(
+        default_factory=lambda: ClusteringOptions(0.3, smallest=3.0, smallest_share=0.02)
+    )
 
 
 class VoiceActivityDiarizer:

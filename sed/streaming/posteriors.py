@@ -13,8 +13,9 @@ import numpy as np
 from sed.emotion.tagger import Tagger
 from sed.grid import HOP, seconds_to_frames
 
-LONGEST = 3.0  # seconds of the latest audio that the tagger hears at most: with more, EDER was no lower on the
-# simulated conversations of validation speakers (at 1 s 25.6 % with 5 s of audio, 24.3 % with 3 s)
+# Seconds of the latest audio that the tagger hears at most: with more, EDER was no lower on the simulated
+# conversations of validation speakers (at 1 s 25.6 % with 5 s of audio, 24.3 % with 3 s).
+LONGEST = 3.0
 CONTEXT = 1.0  # seconds on either side of a frame after which more context in a window adds no weight
 
 

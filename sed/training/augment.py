@@ -125,19 +125,19 @@ class Augmentation:
 
     speed: float = 0.6
     """Share of voices that are played faster or slower."""
-    speed_range: Sequence[float] = (0.85, 1.15)
+    speed_range: tuple[float, float] = (0.85, 1.15)
     reverberation: float = 0.25
-    decay_range: Sequence[float] = (0.15, 0.8)
+    decay_range: tuple[float, float] = (0.15, 0.8)
     """Seconds of decay by 60 dB."""
     noise: float = 0.5
-    snr_range: Sequence[float] = (5.0, 35.0)
+    snr_range: tuple[float, float] = (5.0, 35.0)
     """Signal-to-noise ratio, dB."""
     equaliser: float = 0.5
     tilt: float = 3.0
     spread: float = 3.0
     telephone: float = 0.12
     clipping: float = 0.08
-    gain_range: Sequence[float] = (-20.0, 6.0)
+    gain_range: tuple[float, float] = (-20.0, 6.0)
     """dB, always drawn."""
     band_limit: float = 0.0
     """Share that lost what is above a frequency of `band_range` (Hz)."""

@@ -200,7 +200,7 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     `sed.training.folder.load_tagger`.
     """
     h = dict(hparams)
-    manifest = Path(h["corpora"]) / "manifest.csv"
+    manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
     model = h["tagger"]
     labels, main = list(model.labels), list(h["labels"])
     left_out = h.get("leave_out") or ()

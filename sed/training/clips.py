@@ -40,7 +40,7 @@ class ClipOptions:
     """How often an emotion beyond the tagger's own labels is drawn, relative to one of those."""
     neutral_weight: float = 1.0
     """How often neutral is drawn, relative to an emotion; in patterns it is then all there is."""
-    gap: Sequence[float] = (0.0, 0.5)
+    gap: tuple[float, float] = (0.0, 0.5)
     """Silence between utterances; frames in it have no target."""
     edge: float = 0.4
     """Silence that may precede and follow."""

@@ -1,6 +1,6 @@
 """Fixed sets of simulated conversations from a corpora folder, for tuning (`valid`) and figures (`test`).
 
-In: a folder with `manifest.csv` (see `sed.training.corpora`) and the name of a split. Out: castings (who
+In: a manifest or several (see `sed.training.manifests`) and the name of a split. Out: castings (who
 speaks with whom), and for each a conversation with its exact reference. The same arguments give the same
 conversations. Speakers are called ``corpus/name``, as `sed.training.corpora` has it.
 """
@@ -18,8 +18,9 @@ import numpy as np
 from sed.errors import OptionError
 from sed.result import Diarization
 from sed.training.conversations import ConversationOptions, Utterance, simulate_conversation
-from sed.training.corpora import read_manifest, read_wave
+from sed.training.corpora import read_manifest, read_utterance
 
+Manifests = str | Path | Sequence[str | Path]
 _AT_ONCE = 30  # conversations whose speakers are held in memory together
 
 
@@ -34,10 +35,13 @@ class Casting:
     mixed: bool
 
 
-def speakers_of(corpora: str | Path, split: str) -> dict[str, list[str]]:
-    """The speakers of `split` by corpus, both sorted. Raises `FormatError` as `read_manifest` does."""
+def speakers_of(corpora: Manifests, split: str, having: str | None = None) -> dict[str, list[str]]:
+    """The speakers of `split` by corpus, both sorted; only those with an utterance of the emotion `having`.
+
+    Raises `FormatError` as `read_manifest` does.
+    """
     found: dict[str, set[str]] = defaultdict(set)
-    for row in read_manifest(Path(corpora) / "manifest.csv", splits=[split]):
+    for row in read_manifest(corpora, splits=[split], emotions=[] if having is None else [having]):
         found[row.corpus].add(row.speaker)
     return {corpus: sorted(names) for corpus, names in sorted(found.items())}
 
@@ -85,7 +89,7 @@ def _one_corpus(chosen: Sequence[str], speakers: Mapping[str, Sequence[str]]) ->
 
 
 def load_speakers(
-    corpora: str | Path, speakers: Iterable[str], options: ConversationOptions | None = None
+    corpora: Manifests, speakers: Iterable[str], options: ConversationOptions | None = None
 ) -> dict[str, list[Utterance]]:
     """The utterances of each of `speakers` whose emotion is one of `options` or its neutral label.
 
@@ -95,9 +99,9 @@ def load_speakers(
     options = options or ConversationOptions()
     people: dict[str, list[Utterance]] = {name: [] for name in sorted(speakers)}
     emotions = {options.neutral, *options.emotions}
-    for row in read_manifest(Path(corpora) / "manifest.csv", emotions=emotions):
+    for row in read_manifest(corpora, emotions=emotions):
         if row.speaker in people:
-            people[row.speaker].append(Utterance(row.emotion, read_wave(row.path)))
+            people[row.speaker].append(Utterance(row.emotion, read_utterance(row)))
     if missing := [name for name, own in people.items() if not own]:
         raise OptionError(
             f"no utterances of {', '.join(missing)} in {corpora}: expected some of each speaker"
@@ -106,7 +110,7 @@ def load_speakers(
 
 
 def conversation_set(
-    corpora: str | Path,
+    corpora: Manifests,
     split: str,
     count: int,
     *,
@@ -119,7 +123,7 @@ def conversation_set(
     Raises what `cast`, `load_speakers` and `simulate_conversation` raise.
     """
     options = options or ConversationOptions()
-    castings = cast(speakers_of(corpora, split), split, count, seed=seed, sizes=sizes)
+    castings = cast(speakers_of(corpora, split, options.neutral), split, count, seed=seed, sizes=sizes)
     for start in range(0, count, _AT_ONCE):
         batch = castings[start : start + _AT_ONCE]
         people = load_speakers(corpora, {name for casting in batch for name in casting.speakers}, options)

@@ -16,7 +16,7 @@ import numpy as np
 from sed.errors import OptionError
 from sed.grid import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from sed.result import Diarization
-from sed.training.rooms import LINES, noise, reverberate, room_response, through_line
+from sed.training.rooms import LINES, noise, reverberate, room_responses, through_line
 from sed.training.talker import Talker, Utterance, log_normal
 
 __all__ = ["ConversationOptions", "Utterance", "simulate_conversation"]
@@ -46,6 +46,8 @@ class ConversationOptions:
     loudness_kept: how much of an utterance's own loudness against the speaker's mean stays (0 none, 1 all):
         the angry are louder, but actors before a fixed microphone exaggerate (27 dB in RAVDESS).
     room, reverberation: share of conversations in a room, and the range of its reverberation time.
+    room_size, distance: ranges of length, width and height of the room, and of the way from mouth to microphone,
+        in metres. Living and meeting rooms, with the recorder on the table. Ours.
     noise: range of the signal-to-noise ratio in dB of the speech; None for no noise.
     lines: how often the recording is wide-band, through a telephone, through the Opus codec.
     """
@@ -76,6 +78,8 @@ class ConversationOptions:
     loudness_kept: float = 0.3
     room: float = 0.5
     reverberation: tuple[float, float] = (0.2, 0.5)
+    room_size: tuple[tuple[float, float], ...] = ((4.0, 6.5), (3.5, 5.0), (2.5, 3.0))
+    distance: tuple[float, float] = (0.5, 1.5)
     noise: tuple[float, float] | None = (12.0, 35.0)
     lines: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.7, "telephone": 0.2, "opus": 0.1})
 
@@ -87,6 +91,8 @@ class ConversationOptions:
         for name in ("neutral_turns", "lapse", "hold", "backchannels", "loudness_kept", "room"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"conversation option {name} is {getattr(self, name)}: expected 0 to 1")
+        if len(self.room_size) != 3:
+            raise OptionError(f"room_size {self.room_size}: expected ranges of length, width and height")
         if unknown := set(self.lines) - set(LINES):
             raise OptionError(f"lines {sorted(unknown)}: expected some of {', '.join(LINES)}")
 
@@ -115,7 +121,8 @@ def simulate_conversation(
 
     Returns ``(n,)`` float32 samples at 16 kHz within full scale, and a `Diarization` named `uri` with the
     speakers' names, whose labels are the neutral one and then `options.emotions` in their order.
-    Raises `OptionError` where there is nobody, or somebody without neutral utterances.
+    Raises `OptionError` where there is nobody, or somebody without neutral utterances, and
+    `MissingDependencyError` where a room is drawn and pyroomacoustics isn't installed.
 
     >>> t = np.arange(32000) / 16000
     >>> people = {name: [Utterance(emotion, 0.1 * np.sin(2 * np.pi * f * k * t).astype(np.float32))
@@ -186,19 +193,26 @@ def _offset(rng: np.random.Generator, options: ConversationOptions) -> int:
     return seconds_to_samples(rng.normal(*options.offset))
 
 
+def _draw_size(rng: np.random.Generator, options: ConversationOptions) -> tuple[float, float, float]:
+    length, width, height = (float(rng.uniform(*extent)) for extent in options.room_size)
+    return length, width, height
+
+
 def _mix(
     people: list[Talker], length: int, options: ConversationOptions, rng: np.random.Generator
 ) -> np.ndarray:
-    """Everybody's sound in one room, with noise, within full scale, through the line."""
-    reverberation = float(rng.uniform(*options.reverberation)) if rng.random() < options.room else 0.0
+    """Everybody's sound in one room at one microphone, with noise, within full scale, through the line."""
+    responses: list[np.ndarray] = []
+    if rng.random() < options.room:
+        size = _draw_size(rng, options)
+        distances = [float(rng.uniform(*options.distance)) for _ in people]
+        responses = room_responses(rng, float(rng.uniform(*options.reverberation)), distances, size)
     mix = np.zeros(length, np.float32)
-    for person in people:
+    for number, person in enumerate(people):
         track = np.zeros(length, np.float32)
         for start, sound in person.sounds:
             track[start : start + len(sound)] += sound
-        if reverberation:
-            track = reverberate(track, room_response(rng, reverberation, distance=rng.uniform(0.5, 1.5)))
-        mix += track
+        mix += reverberate(track, responses[number]) if responses else track
     if options.noise is not None:
         below = options.level - float(rng.uniform(*options.noise))
         mix += np.float32(10 ** (below / 20)) * noise(rng, length, float(rng.uniform(-6, 0)))

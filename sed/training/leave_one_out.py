@@ -50,7 +50,7 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
     import speechbrain as sb
 
     h = dict(hparams)
-    manifest = Path(h["corpora"]) / "manifest.csv"
+    manifest = h["corpora"]
     known = list(dict.fromkeys(utterance.corpus for utterance in read_manifest(manifest)))
     left_out = list(h["left_out"] or known)
     if set(left_out) - set(known) or len(known) < 2:
@@ -63,7 +63,7 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
             _log.info("without %s", corpus)
             overrides = {
                 **dict(h["overrides"] or {}),
-                "corpora": str(h["corpora"]),
+                "corpora": manifest,
                 "output_folder": str(folder / corpus),
                 "leave_out": [corpus],
             }
@@ -78,7 +78,7 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
     return folder / "table.md"
 
 
-def _score(tagger: Path, manifest: Path, corpus: str, h: Mapping[str, Any]) -> dict[str, Any]:
+def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> dict[str, Any]:
     model, description = load_tagger(tagger)
     labels = description["labels"]
     speech = [

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.errors import ModelError
-from sed.training.model import ContextBlock, LogMel, hide_stretches
+from sed.training.model import ContextBlock, LocalStatistics, LogMel, hide_stretches
 
 
 class LogMelTagger(nn.Module):
@@ -25,6 +25,7 @@ class LogMelTagger(nn.Module):
         positions: int = 1500,
         head_width: int = 192,
         dilations: Sequence[int] = (1, 3, 9),
+        reaches: Sequence[int] = (),
         head_dropout: float = 0.2,
         spec_augment: int = 2,
     ) -> None:
@@ -34,12 +35,14 @@ class LogMelTagger(nn.Module):
             "positions": positions,
             "head_width": head_width,
             "dilations": list(dilations),
+            "reaches": list(reaches),
         }
         self.labels = tuple(labels)
         self.spec_augment = spec_augment
         self.log_mel = LogMel(bands)
         self.norm = nn.LayerNorm(2 * bands)
         self.reduce = nn.Linear(2 * bands, head_width)
+        self.statistics = LocalStatistics(head_width, reaches, head_dropout) if reaches else nn.Identity()
         self.context = nn.ModuleList(
             ContextBlock(head_width, dilation, head_dropout) for dilation in dilations
         )
@@ -52,7 +55,7 @@ class LogMelTagger(nn.Module):
         if self.training and self.spec_augment:
             mel = hide_stretches(mel, self.spec_augment)
         frames = mel.transpose(1, 2).unflatten(1, (-1, 2)).flatten(2)
-        y = functional.gelu(self.reduce(self.head_dropout(self.norm(frames))))
+        y = self.statistics(functional.gelu(self.reduce(self.head_dropout(self.norm(frames)))))
         for block in self.context:
             y = block(y)
         return self.classify(self.head_dropout(y))

@@ -137,7 +137,7 @@ def transition_pattern(
     emotional: Sequence[np.ndarray],
     emotion: str,
     pattern: str | None = None,
-    gap: Sequence[float] = (0.0, 0.0),
+    gap: tuple[float, float] = (0.0, 0.0),
     fade: int = 80,
     sources: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> tuple[np.ndarray, list[Event]]:

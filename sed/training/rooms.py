@@ -7,15 +7,55 @@ aligned.
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from sed.errors import OptionError
+from sed.errors import MissingDependencyError, OptionError
 from sed.grid import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0  # metres a second
 LINES = ("wide", "telephone", "opus")
+
+
+def room_responses(
+    rng: np.random.Generator,
+    reverberation: float,
+    distances: Sequence[float | None],
+    size: tuple[float, float, float] = (5.0, 4.0, 2.7),
+) -> list[np.ndarray]:
+    """The responses of one shoebox room from several mouths to one microphone, ``(n,)`` float32 each.
+
+    By pyroomacoustics: the image method (Allen and Berkley, 1979), with images moved by up to 8 cm, which keeps
+    their regular grid from whistling (De Sena et al., 2015). `reverberation` is the time in seconds in which the
+    sound decays by 60 dB (Sabine's formula gives the absorption). `size` is in metres; `distances` are those from
+    mouth to microphone; None puts the mouth anywhere half a metre from the walls. Distances are rounded to whole
+    samples of sound (2.1 cm), so that the first sample of a response is the direct sound, all of it, at amplitude 1.
+    The same generator gives the same bytes.
+
+    Raises `OptionError` where no wall absorbs that much or the room has no place for a distance, and
+    `MissingDependencyError` without pyroomacoustics.
+
+    >>> response, = room_responses(np.random.default_rng(0), 0.3, [1.0])
+    >>> float(response[0]), len(response)
+    (1.0, 4800)
+    """
+    pra = _pyroomacoustics()
+    walls = np.array(size)
+    volume, surface = walls.prod(), 2 * (walls[0] * walls[1] + walls[0] * walls[2] + walls[1] * walls[2])
+    if not reverberation > (least := 0.161 * volume / surface) * 1.001:
+        raise OptionError(
+            f"a reverberation time of {reverberation} s in a room of {size} m: expected more than {least:.2f} s"
+        )
+    absorption, order = pra.inverse_sabine(reverberation, size, c=SPEED_OF_SOUND)
+    microphone = 0.5 + rng.random(3) * (walls - 1)
+    return [
+        _response(pra, rng, size, microphone, distance, pra.Material(absorption), order, reverberation)
+        for distance in distances
+    ]
 
 
 def room_response(
@@ -24,49 +64,76 @@ def room_response(
     size: tuple[float, float, float] = (5.0, 4.0, 2.7),
     distance: float | None = None,
 ) -> np.ndarray:
-    """The response of a shoebox room from a random mouth to a random microphone, ``(n,)`` float32.
+    """The response of a room from one mouth to a microphone; see `room_responses`."""
+    return room_responses(rng, reverberation, [distance], size)[0]
 
-    The image method (Allen and Berkley, 1979) with sources moved by up to 8 cm, which keeps the regular grid
-    of images from whistling. `reverberation` is the time in seconds in which the sound decays by 60 dB
-    (Sabine's formula gives the absorption; raises `OptionError` where no wall absorbs that much). `size` is
-    in metres; `distance` fixes mouth to microphone, else both are anywhere half a metre from the walls. The
-    first sample is the direct sound at amplitude 1.
 
-    >>> response = room_response(np.random.default_rng(0), 0.3)
-    >>> float(response[0]), len(response)
-    (1.0, 4800)
-    """
-    walls = np.array(size)
-    volume, surface = walls.prod(), 2 * (walls[0] * walls[1] + walls[0] * walls[2] + walls[1] * walls[2])
-    absorption = 0.161 * volume / (surface * reverberation)
-    if not 0 < absorption < 1:
-        raise OptionError(
-            f"a reverberation time of {reverberation} s in a room of {size} m: expected more than "
-            f"{0.161 * volume / surface:.2f} s"
-        )
-    microphone = 0.5 + rng.random(3) * (walls - 1)
-    mouth = 0.5 + rng.random(3) * (walls - 1)
-    if distance is not None:
-        direction = rng.normal(size=3)
-        mouth = np.clip(microphone + distance * direction / np.linalg.norm(direction), 0.1, walls - 0.1)
+def _response(
+    pra: Any,
+    rng: np.random.Generator,
+    size: tuple[float, float, float],
+    microphone: np.ndarray,
+    distance: float | None,
+    material: Any,
+    order: int,
+    reverberation: float,
+) -> np.ndarray:
+    mouth, delay = _mouth(rng, np.array(size), microphone, distance)
     length = round(reverberation * SAMPLE_RATE)
-    direct = float(np.linalg.norm(mouth - microphone))
-    reach = direct + length / SAMPLE_RATE * SPEED_OF_SOUND
-    axes, bounces = [], []
-    for axis in range(3):  # images along one axis: 2 n L + x after 2|n| bounces, 2 n L - x after |2n - 1|
-        n = np.arange(-int(reach / (2 * walls[axis])) - 1, int(reach / (2 * walls[axis])) + 2)
-        axes.append(np.concatenate([2 * n * walls[axis] + mouth[axis], 2 * n * walls[axis] - mouth[axis]]))
-        bounces.append(np.concatenate([2 * abs(n), abs(2 * n - 1)]))
-    x, y, z = np.meshgrid(*(a - m for a, m in zip(axes, microphone, strict=True)), indexing="ij")
-    hits = np.sum(np.meshgrid(*bounces, indexing="ij"), axis=0)
-    away = np.sqrt(x**2 + y**2 + z**2)
-    away = np.where(hits > 0, away + rng.uniform(-0.08, 0.08, away.shape), away)
-    delay = np.round((away - direct) / SPEED_OF_SOUND * SAMPLE_RATE).astype(int)
-    heard = (delay >= 0) & (delay < length)
-    loudness = np.sqrt(1 - absorption) ** hits[heard] * direct / np.maximum(away[heard], 0.1)
-    sign = np.where(hits[heard] > 0, rng.choice([-1.0, 1.0], heard.sum()), 1.0)  # no build-up at 0 Hz
-    response = np.bincount(delay[heard], loudness * sign, length)
+    with _one_thread(pra):
+        room = pra.ShoeBox(size, fs=SAMPLE_RATE, materials=material, max_order=order, air_absorption=False)
+        room.set_sound_speed(SPEED_OF_SOUND)
+        room.add_source(mouth)
+        room.add_microphone(microphone)
+        room.image_source_model()
+        source = room.sources[0]  # its images are moved here: the package's own generator is the process's
+        echoes = source.orders > 0
+        source.images[:, echoes] += rng.uniform(-0.08, 0.08, (3, int(echoes.sum())))
+        away = np.linalg.norm(source.images - microphone[:, None], axis=0)
+        room.visibility[0][0, away > (delay + length) / SAMPLE_RATE * SPEED_OF_SOUND] = 0  # heard too late
+        room.compute_rir()
+    response = np.zeros(length)
+    heard = room.rir[0][0][delay + pra.constants.get("frac_delay_length") // 2 :][:length]
+    response[: len(heard)] = heard
     return (response / response[0]).astype(np.float32)
+
+
+def _mouth(
+    rng: np.random.Generator, walls: np.ndarray, microphone: np.ndarray, distance: float | None
+) -> tuple[np.ndarray, int]:
+    """Where the mouth is, and how many samples the sound takes from there."""
+    for _ in range(200):
+        way = (0.5 + rng.random(3) * (walls - 1)) - microphone if distance is None else rng.normal(size=3)
+        metres = float(np.linalg.norm(way))
+        delay = max(1, round((metres if distance is None else distance) / SPEED_OF_SOUND * SAMPLE_RATE))
+        mouth = microphone + way / metres * delay * SPEED_OF_SOUND / SAMPLE_RATE
+        if np.all((mouth >= 0.1) & (mouth <= walls - 0.1)):
+            return mouth, delay
+    raise OptionError(
+        f"a mouth {distance} m from a microphone in a room of {tuple(walls.tolist())} m: found no place for it,"
+        " expected a shorter distance"
+    )
+
+
+def _pyroomacoustics() -> Any:
+    try:
+        import pyroomacoustics
+    except ImportError:
+        raise MissingDependencyError(
+            "simulated rooms take the package pyroomacoustics: pip install 'sed[train]' (or no rooms)"
+        ) from None
+    return pyroomacoustics
+
+
+@contextlib.contextmanager
+def _one_thread(pra: Any) -> Iterator[None]:
+    """Threads add up their shares of a response in an order that depends on how many there are: so one only."""
+    before = pra.constants.get("num_threads")
+    pra.constants.set("num_threads", 1)
+    try:
+        yield
+    finally:
+        pra.constants.set("num_threads", before)
 
 
 def reverberate(samples: np.ndarray, response: np.ndarray) -> np.ndarray:

@@ -16,41 +16,16 @@ from torch import Tensor
 from sed.emotion import load_tagger
 from sed.emotion.tagger import Tagger
 from sed.errors import OptionError
-from sed.grid import FRAME_RATE, HOP
+from sed.grid import HOP
 from sed.training.clips import Batch, Speech
-from sed.training.folder import CARD
-from sed.training.folder import load_tagger as load_folder
 from sed.training.losses import distillation_loss
 from sed.training.objectives import Objective
 
 HEARS = ("clean", "same")
 
 
-class FolderTeacher:
-    """A trained tagger's folder (`sed.training.folder`) as a `Tagger` that runs in torch, on any device."""
-
-    frame_rate = FRAME_RATE
-
-    def __init__(self, folder: str | Path) -> None:
-        self._model, description = load_folder(folder)
-        self.labels: tuple[str, ...] = tuple(description["labels"])
-        self.window: int = description["card"].get("window", 5 * FRAME_RATE * HOP)
-        self._columns = [list(self._model.labels).index(label) for label in self.labels]
-
-    def posteriors(self, waves: np.ndarray) -> np.ndarray:
-        """``(B, T)`` to ``(B, ceil(T / 320), labels)``."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        with torch.inference_mode():
-            logits = self._model.to(device)(torch.from_numpy(waves).to(device))[:, :, self._columns]
-            return torch.softmax(logits, 2).cpu().numpy()
-
-
 def open_teacher(name: str | Path) -> Tagger:
-    """The tagger called `name`: ``bundled``, a trained folder (the run's or the tagger's own), or whatever
-    `sed.emotion.load_tagger` takes."""
-    for folder in (Path(name), Path(name) / "tagger"):
-        if (folder / CARD).is_file():
-            return FolderTeacher(folder)
+    """The tagger called `name`: whatever ``sed-run --tagger`` takes, or ``bundled``."""
     return load_tagger(None if name == "bundled" else name)
 
 

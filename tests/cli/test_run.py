@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from sed import formats
 from sed.cli.run import main
 
+JOURNAL = ".sed-journal.jsonl"
+
 
 @pytest.fixture
 def run():
@@ -45,7 +47,7 @@ def test_same_bytes_twice_and_with_two_threads(run, data):
 def test_every_format_into_a_folder(run, angry, tmp_path):
     told = run(angry, "-o", ",".join(formats.names()), "-d", tmp_path / "new" / "out")
     assert told.exit_code == 0 and told.stdout == ""
-    found = sorted(p.name for p in (tmp_path / "new" / "out").iterdir())
+    found = sorted(p.name for p in (tmp_path / "new" / "out").iterdir() if p.name != JOURNAL)
     assert found == sorted(f"emodb_15_angry_1{formats.suffix(name)}" for name in formats.names())
 
 
@@ -75,11 +77,16 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     (tmp_path / "bad.wav").write_text("no sound in here")
     told = run(tmp_path / "bad.wav", tmp_path / "none.wav", angry, "-d", tmp_path / "out")
     assert told.exit_code == 1
-    bad, none, summary = told.stderr.splitlines()
+    bad, none, summary, *reasons = told.stderr.splitlines()
     assert bad == f"sed-run: {tmp_path}/bad.wav: found text, expected audio"
     assert none == f"sed-run: {tmp_path}/none.wav: no such file"
-    assert summary == "sed-run: 2 of 3 recordings failed"
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["emodb_15_angry_1.rttm"]
+    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 0.0007 h of audio in 0:0")
+    assert sorted(reasons) == [
+        f"  1 x found text, expected audio: {tmp_path}/bad.wav",
+        f"  1 x no such file: {tmp_path}/none.wav",
+    ]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [JOURNAL, "emodb_15_angry_1.rttm"]
+    assert run(tmp_path / "none.wav", angry, "-d", tmp_path / "out", "-q").stderr == none + "\n"
 
 
 def test_standard_input(angry):
@@ -87,6 +94,22 @@ def test_standard_input(angry):
     told = subprocess.run(command, input=angry.read_bytes(), capture_output=True, check=True)
     assert told.stdout.startswith(b"SPEAKER stdin 1 ")
     assert told.stderr == b""
+
+
+def test_what_libraries_print_is_not_a_message(data, tmp_path):
+    """libmpg123 writes pages of notes to the error stream, even about an MP3 that is all right."""
+    samples = np.tile(soundfile.read(data / "emodb_15_angry_1.flac", dtype="float32")[0], 2)
+    good, bad = tmp_path / "good.mp3", tmp_path / "bad.mp3"
+    soundfile.write(good, samples, 16000, format="MP3")
+    bad.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    command = [sys.executable, "-m", "sed.cli.run", str(good), str(bad), str(tmp_path / "none.wav")]
+    told = subprocess.run([*command, "-o", "rttm"], capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and {line.split()[1] for line in told.stdout.splitlines()} == {"good", "bad"}
+    breaks, missing, summary = told.stderr.splitlines()
+    assert breaks.startswith(f"sed-run: {bad}: breaks off; the 2.") and missing.endswith(
+        "none.wav: no such file"
+    )
+    assert summary == "sed-run: 1 of 3 recordings failed"
 
 
 def test_the_reader_may_leave(angry):
@@ -157,6 +180,8 @@ USAGE = [
     (["{a}", "--channels", "left"], "'left': expected mix, split or the number of a channel from 1 on"),
     (["{a}", "--speakers", "0"], "0 is not in the range x>=1"),
     (["{a}", "--min-speakers", "3", "--max-speakers", "2"], "min"),
+    (["{a}", "--diarizer", "magic"], "diarizer 'magic': expected one of segmentation, pyannote, none"),
+    (["{a}", "--diarizer", "segmentation:none.onnx"], "none.onnx"),
     (["{a}", "--decoder", "magic"], "'magic' is not one of"),
     (["{a}", "--latency", "9"], "latency"),
     (["{a}", "--tagger", "none.onnx"], "none.onnx"),
@@ -191,17 +216,26 @@ def test_nothing_half_written_when_the_disk_refuses(run, angry, tmp_path, monkey
     monkeypatch.setattr(os, "replace", refuse)
     told = run(angry, "-d", tmp_path)
     assert told.exit_code == 1 and "No space left on device" in told.stderr
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == [JOURNAL]
+    monkeypatch.undo()
+    assert run(angry, "-d", tmp_path).exit_code == 0  # noted as failed, so it is done now
+    assert sorted(os.listdir(tmp_path)) == [JOURNAL, "emodb_15_angry_1.rttm"]
 
 
 def test_a_bar_on_a_terminal_only():
+    from sed.archive.work import Report
     from sed.cli.progress import ProgressBar
 
-    bar = ProgressBar(2)
+    bar = ProgressBar()
     bar._bar.console.file = out = io.StringIO()
     with bar:
-        update = bar.at(1)
-        update(5.0, 10.0)
+        bar.begin(3)
+        bar.finished(Report(0, 3.0))
+        bar.heard(1, 5.0, 10.0)
+        bar.heard(2, 5.0, None)  # a stream: nobody knows how long
         bar.say("a message")
-        assert bar._bar.tasks[0].completed == 1.5
-    assert "a message" in out.getvalue()
+        task = bar._bar.tasks[0]
+        assert (task.completed, task.total, task.description) == (1.5, 3, "1/3")
+        bar.finished(Report(1, 10.0))
+        assert task.completed == 2.0
+    assert "sed-run: a message" in out.getvalue()

@@ -100,6 +100,27 @@ def test_lists_patterns_and_files(tmp_path):
     assert data_of(run("all.rttm", "hyp", "-o", "json"))["eder"]["recordings"] == 2
 
 
+def test_a_list_that_names_a_missing_file_or_none(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    (tmp_path / "a.lst").write_text("ref/one.rttm\nref/three.rttm\n")
+    (tmp_path / "b.list").write_text("# nothing\n")
+    for name, text in (
+        ("a.lst", "a.lst, line 2: no file ref/three.rttm"),
+        ("b.list", "found a list of no files"),
+    ):
+        told = run(name, "ref")
+        assert (
+            told.exit_code == 1 and told.stdout == "" and text in told.stderr and told.stderr.count("\n") == 1
+        )
+
+
+def test_json_in_another_encoding(tmp_path):
+    zed = {"one": {"wav": "a/one.wav", "duration": 10.0, "emotion": [{"emo": "happy", "start": 2, "end": 8}]}}
+    (tmp_path / "ZED.json").write_text(json.dumps(zed), encoding="utf-16")
+    (tmp_path / "out.json").write_text(json.dumps(zed), encoding="utf-16")
+    assert data_of(run("ZED.json", "out.json", "-o", "json"))["eder"]["pooled"]["total"] == 10.0
+
+
 def test_missing_and_extra_are_named(tmp_path):
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", [HYPOTHESES[1], replace(HYPOTHESES[0], uri="three")])

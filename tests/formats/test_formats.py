@@ -269,11 +269,16 @@ BROKEN = [
     (
         "a.rttm",
         "SPEAKER a 1 0 -1 <NA> <NA> s <NA> <NA>",
-        r"line 1: segment from 0.0 to -1.0 s: expected finite",
+        r"line 1: found duration -1.0, expected 0 or more seconds",
     ),
     ("a.rttm", "hello there", r"line 1: found type 'hello', expected SPEAKER"),
     ("a.json", "{", r"a.json: not JSON"),
     ("a.json", "{}", r'expected an object with "format": "sed"'),
+    (
+        "a.json",
+        '{"format": "sed", "uri": "x", "duration": -1, "segments": []}',
+        r"duration of -1.0 s, expected 0 or",
+    ),
     ("a.json", '{"format": "sed", "uri": "x"}', r"expected a field 'duration'"),
     ("a.jsonl", '{"format": "sed"}\n', r"line 1: expected a field 'uri'"),
     ("a.seglst.json", '[{"speaker": "a"}]', r"segment 1: expected an object with session_id"),
@@ -283,6 +288,11 @@ BROKEN = [
     ("a.textgrid", "hello", r"the TextGrid breaks off"),
     ("a.vtt", "hello", r"expected a file that begins with WEBVTT"),
     ("a.speechbrain.json", "[]", r"found a JSON list, expected an object with a key a recording"),
+    (
+        "zed.json",
+        '{"a": {"duration": -3, "emotion": []}}',
+        r"a: found a duration of -3.0 s, expected 0 or more",
+    ),
     ("zed.json", '{"a": {"emotion": []}}', r"a: expected an object with duration and emotion"),
     ("a.xyz", "", r"no format has this suffix, expected one of .audacity, .csv"),
 ]

@@ -56,7 +56,7 @@ def test_praat_writes_utf_16(tmp_path):
 
 
 def test_windows_lines_and_a_mark_in_front(tmp_path):
-    for name in formats.names():
+    for name in (n for n in formats.names() if not formats.is_binary(n)):
         path = tmp_path / f"call{formats.suffix(name)}"
         path.write_bytes(b"\xef\xbb\xbf" + text_of(SAMPLE, name).replace("\n", "\r\n").encode())
         assert [s.emotion for s in formats.read(path, name)] == ["sad", "happy"]

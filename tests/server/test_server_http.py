@@ -205,6 +205,29 @@ def test_connections_that_ask_for_nothing_are_cut(start_server, monkeypatch):
                 assert connection.recv(100) == b""
 
 
+def is_open(connection):
+    """Whether a connection that does not block is still there."""
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
+
+
+def test_of_many_connections_that_ask_for_nothing_few_stay(start_server, monkeypatch):
+    monkeypatch.setattr("sed.server.run.MOST_IDLE", 5)
+    server = start_server()
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(socket.create_connection(server.base.split(":"))) for _ in range(60)]
+        for connection in crowd:
+            connection.setblocking(False)
+        wait_until(lambda: sum(map(is_open, crowd)) <= 5)
+        time.sleep(1.5)
+        assert sum(map(is_open, crowd)) == 5
+        assert httpx.get(f"{server.http}/healthz").status_code == 200
+
+
 def test_live_streams_are_not_cut_by_that(start_server, monkeypatch):
     import asyncio
 

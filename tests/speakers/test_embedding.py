@@ -83,9 +83,11 @@ def test_voices_are_told_apart(data):
     voices = [embed(filter_bank(sf.read(data / f"{name}.flac", dtype="float32")[0])) for name in names]
     alike = np.array(voices) @ np.array(voices).T
     np.testing.assert_allclose(alike.diagonal(), 1, atol=1e-5)
-    same = [alike[i, j] for i in range(6) for j in range(i) if i // 3 == j // 3]
-    other = [alike[i, j] for i in range(3) for j in range(3, 6)]
-    assert min(same) > max(other) and np.mean(same) - np.mean(other) > 0.2
+    own = np.arange(6)[:, None] // 3 == np.arange(6)[None] // 3
+    for voice, mine in enumerate(own):  # whatever it feels, a voice is most like itself
+        rest = np.arange(6) != voice
+        assert alike[voice, mine & rest].mean() - alike[voice, ~mine].mean() > 0.1
+    assert alike[own & ~np.eye(6, dtype=bool)].mean() - alike[~own].mean() > 0.2
 
 
 def test_loudness_and_the_order_of_calls_do_not_matter(data):

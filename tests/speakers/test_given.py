@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile as sf
 
-from sed.errors import MissingDependencyError, OptionError
+import sed
+from sed.errors import MissingDependencyError, ModelError, OptionError
 from sed.grid import HOP, frame_count
 from sed.result import Diarization, Segment
 from sed.speakers import (
@@ -113,11 +116,22 @@ def test_names_make_what_they_say():
         ({"name": "none", "model": "x.onnx"}, "takes no model"),
         ({"name": "pyannote", "vad": "silero"}, "its pipeline has its own"),
         ({"vad": "webrtc", "model": "x.onnx"}, "one or the other"),
+        ({"name": "none:x.onnx"}, "takes no model"),
+        ({"name": "segmentation:"}, "one model behind the colon"),
+        ({"name": "segmentation:x.onnx", "model": "y.onnx"}, "one model behind the colon"),
+        ({"name": "magic:x.onnx"}, "diarizer 'magic': expected one of"),
     ],
 )
 def test_nonsense_is_refused(arguments, text):
     with pytest.raises(OptionError, match=text):
         make_diarizer(**arguments)
+
+
+def test_a_model_may_follow_the_name(tmp_path):
+    bundled = next((Path(sed.__file__).parent / "models").glob("segmentation-3.0*.onnx"))
+    assert isinstance(make_diarizer(f"segmentation:{bundled}"), SegmentationDiarizer)
+    with pytest.raises(ModelError, match=r"none.onnx"):
+        make_diarizer(f"segmentation:{tmp_path}/none.onnx")
 
 
 def test_unknown_detector_is_refused():

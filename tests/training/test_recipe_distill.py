@@ -12,7 +12,7 @@ from sed.training.augment import Augmentation
 from sed.training.clips import Batch
 from sed.training.export import export_onnx
 from sed.training.folder import load_tagger
-from sed.training.teachers import Distillation, Ensemble, FolderTeacher, open_teacher
+from sed.training.teachers import Distillation, Ensemble, open_teacher
 from sed.training.unlabelled import WithUnlabelled, audio_files, random_stretch
 
 OPTIONS = {
@@ -101,14 +101,13 @@ def test_folder_file_and_run_are_the_same_teacher(teacher, tmp_path):
     export_onnx(model, tmp_path / "t.onnx", description["labels"])
     wave = tone(900, 12_345)[None]
     said = [open_teacher(p).posteriors(wave) for p in (teacher, teacher.parent, str(tmp_path / "t.onnx"))]
-    assert isinstance(open_teacher(teacher), FolderTeacher)
     assert np.array_equal(said[0], said[1]) and said[2] == pytest.approx(said[0], abs=1e-4)
     assert isinstance(open_teacher("bundled"), OnnxTagger)
 
 
 def agreement(folder, teacher, files):
     """Share of frames in which student and teacher decide alike, and their mean absolute difference."""
-    student, master = FolderTeacher(folder), FolderTeacher(teacher)
+    student, master = open_teacher(folder), open_teacher(teacher)
     pairs = [(student.posteriors(w[None])[0], master.posteriors(w[None])[0]) for w in files]
     alike = np.mean([np.mean(a.argmax(1) == b.argmax(1)) for a, b in pairs])
     return alike, float(np.mean([np.abs(a - b).mean() for a, b in pairs]))

@@ -13,6 +13,7 @@
 const OPEN_TIMEOUT = 20_000; // milliseconds
 const MARGIN = 0.9; // share of the server's limits that is used, as two clocks never agree
 const MESSAGE_SECONDS = 0.1;
+const SILENCE = 60_000; // milliseconds without a word, after the end of the audio, that the server is given
 
 export class SedError extends Error {
   constructor(code, message) {
@@ -99,19 +100,30 @@ export class SedStream extends EventTarget {
 
   /** Say that the audio is over; resolves with true when the last event has come, false after an error. */
   end() {
-    if (!this._closed) this._socket.send('{"type":"end"}');
+    if (!this._closed) {
+      this._socket.send('{"type":"end"}');
+      this._wait();
+    }
     return this._ended;
   }
 
   /** Hang up at once. */
   close() {
     this._closed = true;
+    clearTimeout(this._timer);
     this._socket.onclose = null;
     this._socket.close();
     this._resolve(false);
   }
 
+  /** Give up when the server says nothing for long. */
+  _wait() {
+    clearTimeout(this._timer);
+    this._timer = setTimeout(() => this._fail("unreachable", "The server has not answered for a long time."), SILENCE);
+  }
+
   _receive(message) {
+    if (this._timer) this._wait();
     if (message.type === "progress") this.heard = message.time;
     if (message.type === "error") return this._fail(message.code, message.message);
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));

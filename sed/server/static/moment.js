@@ -1,12 +1,13 @@
-/** The running moment: the likeliest emotion as a word, and a bar for each emotion's probability. */
+/** The running moment: the likeliest emotion as a word, who speaks, and a bar for each emotion's probability. */
 
 import { swatch } from "./table.js";
 
 export class Moment {
-  /** `list` gets the bars, `word` the likeliest emotion. */
-  constructor(list, word, palette) {
+  /** `list` gets the bars, `word` the likeliest emotion, `who` the speakers. */
+  constructor(list, word, who, palette) {
     this._list = list;
     this._word = word;
+    this._who = who;
     this._palette = palette;
     this._bars = new Map();
   }
@@ -37,6 +38,11 @@ export class Moment {
     });
   }
 
+  /** Name those who speak; null: nobody listens. */
+  setSpeakers(names) {
+    this._who.textContent = names === null ? "not listening" : names.join(" and ") || "nobody speaks";
+  }
+
   /** Show `probabilities` by label; null, or silence, shows nothing. */
   show(probabilities, audible) {
     let best = null;
@@ -47,7 +53,7 @@ export class Moment {
       if (p !== null && (best === null || p > probabilities[best])) best = label;
     }
     this._word.textContent = best ?? "–";
-    this._word.style.borderColor = best ? this._colour(best) : "";
+    this._word.parentElement.style.borderColor = best ? this._colour(best) : "";
   }
 
   _colour(label) {

@@ -87,23 +87,18 @@ export async function decodeFile(file) {
   return mono;
 }
 
-/** Plays stretches of a recording. */
+/** Plays stretches of a recording, one at a time. */
 export class Player {
   /** `onTime(seconds or null)` is called as it plays, and with null at the end. */
-  constructor(recording, onTime) {
-    this._recording = recording;
+  constructor(onTime) {
     this._onTime = onTime;
   }
 
-  get playing() {
-    return Boolean(this._source);
-  }
-
-  /** Play from `start` to `end`; returns whether that sound is there. */
-  play(start, end) {
+  /** Play `recording` from `start` to `end` (seconds); returns whether that sound is there. */
+  play(recording, start, end) {
     this.stop();
-    const samples = this._recording.slice(start, end);
-    if (!samples.length || start < this._recording.from) return false;
+    const samples = recording.slice(start, end);
+    if (!samples.length || start < recording.from) return false;
     this._context ??= new AudioContext();
     this._context.resume();
     const buffer = this._context.createBuffer(1, samples.length, RATE);

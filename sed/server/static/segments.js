@@ -1,5 +1,7 @@
 /** The segments of one stream or file, kept up to date from events, and what can be exported of them. */
 
+const MOMENT = 0.6; // seconds; news come every half second, so a segment that ends before is over
+
 export class Segments {
   constructor() {
     this._byId = new Map();
@@ -31,6 +33,12 @@ export class Segments {
   /** Speakers in the order of their names. */
   speakers() {
     return [...new Set([...this._byId.values()].map((s) => s.speaker ?? "?"))].sort();
+  }
+
+  /** Those who speak at `time` (seconds), the present moment of a stream. */
+  speaking(time) {
+    const now = [...this._byId.values()].filter((s) => s.end > time - MOMENT);
+    return [...new Set(now.map((s) => s.speaker ?? "?"))].sort();
   }
 
   /** sed's JSON, which `sed.read` reads. */
@@ -68,4 +76,11 @@ export function save(content, name, type) {
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** A segment in words. */
+export function describe({ start, end, speaker, emotion, confidence, final }) {
+  const sure = confidence === undefined ? "" : `, ${Math.round(confidence * 100)} %`;
+  const state = final ? "" : ", may still change";
+  return `${speaker ?? "someone"}, ${emotion ?? "unknown"}${sure}, ${clock(start, 1)} to ${clock(end, 1)}${state}`;
 }

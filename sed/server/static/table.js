@@ -12,9 +12,9 @@ export class Table {
     this._shown = new Map(); // id -> {row, text, segment}
   }
 
-  /** Show these segments (ordered); rows that did not change stay untouched. */
-  show(segments, selected) {
-    const atEnd = this._box.scrollTop + this._box.clientHeight > this._box.scrollHeight - 40;
+  /** Show these segments (ordered); rows that did not change stay untouched. `follow`: the latest stay in sight. */
+  show(segments, selected, follow) {
+    const atEnd = follow && this._box.scrollTop + this._box.clientHeight > this._box.scrollHeight - 40;
     const ids = new Set(segments.map((segment) => segment.id));
     for (const [id, { row }] of this._shown) {
       if (ids.has(id)) continue;
@@ -33,6 +33,15 @@ export class Table {
       before = entry.row;
     }
     if (atEnd) this._box.scrollTop = this._box.scrollHeight;
+    if (selected !== this._selected && this._shown.has(selected)) this._reveal(this._shown.get(selected).row);
+    this._selected = selected;
+  }
+
+  /** Scroll the list, not the page, until `row` is seen below the head. */
+  _reveal(row) {
+    const head = this._rows.parentElement.tHead.offsetHeight;
+    const [top, bottom] = [row.offsetTop - head, row.offsetTop + row.offsetHeight - this._box.clientHeight];
+    this._box.scrollTop = Math.max(bottom, Math.min(top, this._box.scrollTop));
   }
 
   _makeRow(id) {

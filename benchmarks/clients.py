@@ -1,17 +1,12 @@
-"""What `sed-serve` stands: clients in real time, their delay at the socket, processor and memory.
+"""Clients of a real `sed-serve` in real time: their delay at the socket, its processor time and memory.
 
-    python benchmarks/server.py                       1 and 8 clients, a minute each
-    python benchmarks/server.py --clients 12 --seconds 300
-
-A real `sed-serve` with the bundled models in a process of its own; the clients are `sed.client.stream` in this
-one, each with the demo conversation from another place on, 100 ms a block by the clock, begun at random times.
-Delay is the time from sending the last sample of a segment to receiving its final event. Writes
-results/server.md and .json.
+A server with the bundled models in a process of its own, held to `cores` processors; the clients are
+`sed.client.stream` in this process, each with the demo conversation from another place on, 100 ms a block by the
+clock, begun at random times. `benchmarks/live.py` runs it and reports.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import random
@@ -25,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from report import commit, machine, save, table
 
 from sed.client import stream
 from sed.grid import SAMPLE_RATE
@@ -43,6 +37,7 @@ class Client:
         self.delays: list[float] = []  # seconds from a segment's end to its final event
         self.lag = 0.0  # seconds from the end of the audio to the last event
         self.late = 0.0  # seconds by which this client itself was late at worst
+        self.waiting = 0.0  # seconds of audio that waited in the server at most
 
     async def _blocks(self) -> AsyncIterator[np.ndarray]:
         begun = time.monotonic()
@@ -56,12 +51,16 @@ class Client:
     async def run(self, wait: float) -> None:
         """Begin after `wait` seconds, and follow the stream to its end."""
         await asyncio.sleep(wait)
-        async for event in stream(self.url, self._blocks(), latency=self.latency):
+        events = stream(self.url, self._blocks(), latency=self.latency, on_progress=self._note)
+        async for event in events:
             if event.final and event.segment is not None:
                 block = min(len(self.sent), max(1, round(event.segment.end * SAMPLE_RATE / BLOCK))) - 1
                 said = self.sent[block] - (block + 1) * BLOCK / SAMPLE_RATE + event.segment.end
                 self.delays.append(time.monotonic() - said)
         self.lag = time.monotonic() - self.sent[-1]
+
+    def _note(self, progress: dict[str, Any]) -> None:
+        self.waiting = max(self.waiting, progress["waiting"])
 
 
 def processor_seconds(pid: int) -> float:
@@ -81,10 +80,17 @@ def resident(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(count: int, seconds: float, latency: float) -> dict[str, Any]:
-    """Run `count` clients for `seconds` against a fresh server."""
+def measure(count: int, seconds: float, latency: float, cores: int) -> dict[str, Any]:
+    """Run `count` clients for `seconds` against a fresh server on that many cores.
+
+    Delays are seconds from the end of a final segment's sound to its event at the socket: `median`, `p95` and
+    `most` of all clients. `lag` is the time from the last sample to the last event, of the worst client;
+    `waiting` the audio that waited in the server at most; `cores` what the server used; `starved` how many of
+    its threads were ready and found no free core, on average; `late` by how much the clients were late.
+    """
     command = [sys.executable, "-m", "sed.cli.serve", "--port", "0", "--max-clients", str(count)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*command, "--threads", str(cores)], stdout=subprocess.PIPE, text=True)
+    os.sched_setaffinity(server.pid, sorted(os.sched_getaffinity(0))[:cores])
     assert server.stdout is not None
     url = server.stdout.readline().split()[1]
     try:
@@ -125,6 +131,7 @@ def _measure(pid: int, url: str, count: int, seconds: float, latency: float) -> 
         "most": max(delays),
         "lag": max(client.lag for client in clients),
         "late": max(client.late for client in clients),
+        "waiting": max(client.waiting for client in clients),
         "cores": used / wall,
         "starved": starved / wall,
         "a_client": used / (count * seconds),
@@ -132,76 +139,3 @@ def _measure(pid: int, url: str, count: int, seconds: float, latency: float) -> 
         "empty_mb": empty,
         "mb": resident(pid),
     }
-
-
-def report(found: dict[str, Any]) -> str:
-    """The figures as Markdown."""
-    rows = [
-        [
-            row["clients"],
-            f"{row['latency']:g}",
-            row["finals"],
-            f"{row['median']:.2f}",
-            f"{row['p95']:.2f}",
-            f"{row['most']:.2f}",
-            f"{row['lag']:.2f}",
-            f"{row['cores']:.2f}",
-            f"{row['starved']:.2f}",
-            f"{100 * row['a_client']:.1f} %",
-            f"{row['mb']:.0f}",
-        ]
-        for row in found["runs"]
-    ]
-    head = [
-        "clients",
-        "latency s",
-        "finals",
-        "median s",
-        "95 % s",
-        "most s",
-        "lag s",
-        "cores",
-        "starved",
-        "a client",
-        "MB",
-    ]
-    return "\n".join(
-        [
-            "# Server",
-            "",
-            f"`python benchmarks/server.py`, commit {found['commit']}. {found['machine']}. Load average at the "
-            f"start {found['load']:.1f}.",
-            "",
-            f"Every client sends {found['runs'][0]['seconds']:g} s in real time. Median, 95 % and most: from the end "
-            "of a segment's sound to its final event at the socket. Lag: from the last sample to the last event, "
-            "of the worst client. Cores: what the server used; starved: threads that were ready and found no free "
-            "core, on average (much of it means that other programs were busy). A client: of one core.",
-            "",
-            table(head, rows),
-            "",
-            "The clients themselves were late by "
-            f"{1000 * max(row['late'] for row in found['runs']):.0f} ms at worst.",
-        ]
-    )
-
-
-def main() -> None:
-    """Measure, print and save."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--latency", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--name", default="server", help="of the result files")
-    arguments = parser.parse_args()
-    found: dict[str, Any] = {"machine": machine(), "commit": commit(), "load": os.getloadavg()[0], "runs": []}
-    for latency in arguments.latency:
-        for count in arguments.clients:
-            found["runs"].append(measure(count, arguments.seconds, latency))
-            print(found["runs"][-1], file=sys.stderr, flush=True)
-    text = report(found)
-    print(text)
-    save(arguments.name, text, found)
-
-
-if __name__ == "__main__":
-    main()

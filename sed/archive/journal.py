@@ -1,0 +1,206 @@
+"""The journal of an output folder: what is done, with which settings, so that a run that was killed goes on.
+
+A ledger of JSON lines. A header ``{"sed": "journal", "version", "settings", "fresh"}`` begins each run; what stands
+behind a header was done with its settings, and a header that is fresh forgets what stands before it. Then a line
+a recording: ``{"recording", "source", "changed", "formats", "duration", "spent"}``, or with ``"error"`` in
+place of ``"formats"``. A result is written first and noted then, so a recording that is noted has its results; one
+that was under way when the run was killed is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sed.archive import remote
+from sed.archive.inputs import Input
+from sed.archive.ledger import Ledger, open_ledger
+from sed.archive.outputs import Outputs
+from sed.archive.work import Report
+from sed.errors import OptionError
+from sed.formats.files import PART
+
+VERSION = 1
+POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
+
+
+class Entry(NamedTuple):
+    """What is known of a recording that is done."""
+
+    source: str
+    changed: str | None
+    formats: tuple[str, ...]
+
+
+class Journal:
+    """What is done in the folder of `outputs`; `settings` are those that change results.
+
+    `fresh` begins again: everything is to be done. Otherwise what earlier runs with the same settings did is done,
+    as far as neither the source has changed since nor a result is gone. Raises `OptionError` where the folder holds
+    results of other settings, or another run writes into it.
+    """
+
+    def __init__(
+        self, outputs: Outputs, settings: Mapping[str, Any], *, posteriors: bool = False, fresh: bool = False
+    ) -> None:
+        assert outputs.directory is not None
+        self._outputs = outputs
+        self._wanted = tuple(
+            f"{kind}+posteriors" if posteriors and kind in POSTERIORS else kind for kind in outputs.kinds
+        )
+        self._done: dict[str, Entry] = {}
+        self._there: set[str] | None = None  # names in a remote folder, once they are asked for
+        # Written before the first line: a run that could not begin leaves no trace.
+        header = {"sed": "journal", "version": VERSION, "settings": dict(settings), "fresh": fresh}
+        self._header = [json.dumps(header)]
+        self._ledger: Ledger = open_ledger(outputs.directory)
+        try:
+            before = self._read()
+            if before is not None and self._done and not fresh and (other := differences(before, settings)):
+                raise OptionError(
+                    f"{outputs.directory}: holds results of other settings ({other}): expected the same "
+                    "settings, another folder, or --fresh to do everything again"
+                )
+            if fresh:
+                self._done.clear()
+        except BaseException:
+            self._ledger.close()
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
+
+    @property
+    def name(self) -> str:
+        """Where it is kept."""
+        return self._ledger.name
+
+    def _read(self) -> dict[str, Any] | None:
+        """Fill in what is done; returns the settings of the last run."""
+        settings: dict[str, Any] | None = None
+        for line in self._ledger.lines():
+            try:
+                row = json.loads(line)
+                if row.get("sed") == "journal":
+                    if row["version"] > VERSION:
+                        raise OptionError(f"{self.name}: a newer sed wrote it, expected version {VERSION}")
+                    if row["fresh"] or (settings is not None and differences(settings, row["settings"])):
+                        self._done.clear()
+                    settings = row["settings"]
+                elif "formats" in row:
+                    self._note(row["recording"], Entry(row["source"], row["changed"], tuple(row["formats"])))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if isinstance(error, OptionError):
+                    raise
+                continue  # a damaged line: what it told of is done again
+        return settings
+
+    def _note(self, recording: str, entry: Entry) -> None:
+        before = self._done.get(recording)
+        if before is not None and before[:2] == entry[:2]:  # another format of the same recording
+            entry = entry._replace(formats=tuple(dict.fromkeys([*before.formats, *entry.formats])))
+        self._done[recording] = entry
+
+    def is_done(self, recording: Input) -> bool:
+        """Whether every wanted format of a recording is there, made from the source as it is now."""
+        entry = self._done.get(recording.stem)
+        if entry is None or recording.path == "-" or entry.source != _absolute(recording.path):
+            return False
+        if recording.version is not None and entry.changed != recording.version:
+            return False
+        return set(self._wanted) <= set(entry.formats) and all(
+            map(self._exists, self._outputs.names(recording))
+        )
+
+    def _exists(self, name: str) -> bool:
+        folder = self._outputs.directory or ""
+        if not self._outputs.is_remote:
+            return os.path.exists(os.path.join(folder, name))
+        if self._there is None:  # one listing is cheaper than a request a recording
+            self._there = remote.names_below(folder)
+        return name in self._there
+
+    def forget_listing(self) -> None:
+        """Let go of the names in a remote folder, and of what is done: nothing asks any more."""
+        self._there = None
+        self._done.clear()
+
+    def add(self, done: Iterable[tuple[Input, Report]]) -> None:
+        """Note recordings that are done or failed. Raises `FormatError` where that can't be kept."""
+        rows: list[str] = []
+        for recording, report in done:
+            row: dict[str, Any] = {
+                "recording": recording.stem,
+                "source": _absolute(recording.path),
+                "changed": recording.version,
+            }
+            if report.error is None:
+                row["formats"] = list(self._wanted)
+                row |= {"duration": report.duration, "spent": round(report.spent, 3)}
+            else:
+                row["error"] = report.error
+            rows.append(json.dumps(row))
+        self._ledger.append([*self._header, *rows])
+        self._header = []
+
+    def sweep(self, recordings: Iterable[Input]) -> None:
+        """Remove what a killed run left half-written of `recordings`; a remote store keeps no such files."""
+        if self._outputs.is_remote:
+            return
+        wanted: dict[Path, set[str]] = {}
+        for recording in recordings:
+            for name in self._outputs.names(recording):
+                path = Path(self._outputs.directory or "", name)
+                wanted.setdefault(path.parent, set()).add(path.name)
+        for folder, names in wanted.items():
+            for part in folder.glob(f".*{PART}"):
+                if part.name.removesuffix(PART).rpartition(".")[0].removeprefix(".") in names:
+                    part.unlink(missing_ok=True)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In words, which settings are not the same; empty where all are.
+
+    >>> differences({"latency": None, "vad": "webrtc"}, {"latency": 1.0, "vad": "webrtc"})
+    'latency: none, now 1.0'
+    """
+
+    def word(value: Any) -> str:
+        return "none" if value is None else str(value)
+
+    names = [n for n in {**before, **now} if before.get(n) != now.get(n)]
+    return ", ".join(f"{n}: {word(before.get(n))}, now {word(now.get(n))}" for n in names)
+
+
+def fingerprint(settings: Mapping[str, Any], speech: str | None = None) -> dict[str, Any]:
+    """The settings of a run as far as they change results, as plain data; files by their content.
+
+    `settings` are those of `EmotionDiarizer`, `speech` is a file of given turns.
+    """
+    from sed import __version__
+
+    plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
+    if isinstance(tagger := plain.get("tagger"), str) and Path(tagger).is_file():
+        plain["tagger"] = f"{Path(tagger).name} {_digest(tagger)}"
+    if speech is not None:
+        plain["speech"] = f"{Path(speech).name} {_digest(speech)}"
+    return {"sed": __version__, **plain}
+
+
+def _digest(path: str) -> str:
+    hasher = hashlib.sha256()
+    with open(path, "rb") as file:
+        while data := file.read(1 << 20):
+            hasher.update(data)
+    return hasher.hexdigest()[:16]
+
+
+def _absolute(path: str) -> str:
+    return path if path == "-" or remote.is_url(path) else os.path.abspath(path)

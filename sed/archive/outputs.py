@@ -1,0 +1,149 @@
+"""Where results go: ``-o rttm,json``, ``-o call.rttm``, ``-d folder`` -> what to write for each recording.
+
+A folder may be a URL of fsspec. Rendering a result (to bytes) and delivering it (to a file, an object, standard
+output) are apart, since a worker on another machine does the one, and perhaps not the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from sed import formats
+from sed.archive import remote
+from sed.archive.inputs import Input
+from sed.errors import FormatError, OptionError
+from sed.formats.files import save_bytes
+from sed.result import Diarization
+
+# Formats whose recordings can follow one another on standard output, each with its name.
+STREAMABLE = ("rttm", "jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A result in a format: its content, and the path or URL it is for (None: standard output)."""
+
+    kind: str
+    target: str | None
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write: `kinds` are format names, `paths` pairs of a path and its format.
+
+    With a `directory` (a path or URL) every kind becomes a file there, named after the recording; without one the
+    single kind goes to standard output.
+    """
+
+    kinds: tuple[str, ...]
+    paths: tuple[tuple[Path, str], ...]
+    directory: str | None
+
+    @classmethod
+    def parse(cls, specs: Sequence[str], directory: str | None, recordings: int) -> Outputs:
+        """From the values of ``-o`` (each may be a list with commas) and ``-d``.
+
+        Raises `OptionError` where they contradict one another or name no known format, and
+        `MissingDependencyError` where a format or the folder's protocol is not installed.
+        """
+        kinds: list[str] = []
+        paths: list[tuple[Path, str]] = []
+        for item in (part for spec in specs for part in spec.split(",") if part):
+            if item in formats.names():
+                kinds.append(item)
+            elif remote.is_url(item):
+                raise OptionError(f"output {item}: expected a path, a format, or a URL as the folder (-d)")
+            elif "." in item:
+                try:
+                    paths.append((Path(item), formats.format_of(item)))
+                except FormatError as error:
+                    raise OptionError(str(error)) from None
+            else:
+                raise OptionError(f"output {item!r}: expected a path or one of {', '.join(formats.names())}")
+        if not kinds and not paths:
+            kinds = ["rttm"]
+        for kind in [*kinds, *(kind for _, kind in paths)]:
+            formats.check(kind)
+        plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), remote.local(directory) if directory else None)
+        plan._check(recordings)
+        return plan
+
+    def _check(self, recordings: int) -> None:
+        if self.paths and recordings > 1:
+            raise OptionError(
+                f"output {self.paths[0][0]} for {recordings} recordings: expected formats and a folder (-d)"
+            )
+        if self.directory is None and len(self.kinds) > 1:
+            raise OptionError(f"{len(self.kinds)} formats on standard output: expected one, or a folder (-d)")
+        if self.directory is None and recordings > 1 and self.kinds and self.kinds[0] not in STREAMABLE:
+            raise OptionError(
+                f"{recordings} recordings as {self.kinds[0]} on standard output: "
+                f"expected {' or '.join(STREAMABLE)}, or a folder (-d)"
+            )
+        if self.directory is None:
+            return
+        if self.is_remote:
+            remote.check(self.directory)
+        elif Path(self.directory).exists() and not Path(self.directory).is_dir():
+            raise OptionError(f"{self.directory} is a file: expected a folder for -d")
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether results go to standard output."""
+        return self.directory is None and bool(self.kinds)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the folder is behind a URL."""
+        return self.directory is not None and remote.is_url(self.directory)
+
+    def names(self, source: Input) -> list[str]:
+        """The files of a recording, relative to the folder, one for each of `kinds`."""
+        return [source.stem + formats.suffix(kind) for kind in self.kinds]
+
+    def render(self, result: Diarization, source: Input) -> list[Product]:
+        """Everything that is wanted of `result`. Raises `FormatError` where a format cannot hold it."""
+        products = [Product(kind, str(path), formats.dumps(result, kind)) for path, kind in self.paths]
+        for kind, name in zip(self.kinds, self.names(source), strict=True):
+            target = None if self.directory is None else remote.join(self.directory, name)
+            products.append(Product(kind, target, formats.dumps(result, kind)))
+        return products
+
+    def deliver(self, products: Iterable[Product], stdout: IO[str] | None = None) -> list[Product]:
+        """Write each product whole to where it belongs; returns those for standard output if that isn't given.
+
+        Raises `FormatError` where one cannot be written.
+        """
+        left = []
+        for product in products:
+            if product.target is None:
+                if stdout is None:
+                    left.append(product)
+                else:
+                    _print(product, stdout)
+            elif remote.is_url(product.target):
+                remote.save_bytes(product.data, product.target)
+            else:
+                if self.directory is not None:
+                    _make_folder(Path(product.target).parent)
+                save_bytes(product.data, product.target)
+        return left
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"{folder}: cannot be made a folder ({error.strerror or error})") from None
+
+
+def _print(product: Product, stdout: IO[str]) -> None:
+    if formats.is_binary(product.kind):
+        stream: Any = getattr(stdout, "buffer", stdout)
+        stream.write(product.data)
+    else:
+        stdout.write(product.data.decode("utf-8"))

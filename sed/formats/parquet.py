@@ -1,0 +1,128 @@
+"""Parquet: a table with a row a segment, for DuckDB, pandas, Spark and whatever else counts over many recordings.
+
+Columns: `recording`, `recording_duration`, `start`, `end` (seconds, float64), `speaker`, `emotion`, `confidence`, and
+``p_<label>``, the mean posterior of each label. What is not known is null. A recording in which nothing happens is a
+table without rows; its name, duration and labels also stand in the schema's metadata (key ``sed``, JSON), so that it
+reads back whole. Frame posteriors are not kept. Reading takes any Parquet with `recording`, `start` and `end`,
+such as one that was joined from many.
+
+Needs pyarrow, which is imported when the format is used.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from sed.errors import FormatError, MissingDependencyError
+from sed.formats.kind import Format, number, segment_of, short
+from sed.result import Diarization, Segment
+
+VERSION = 1
+PREFIX = "p_"  # a label's own column; without it a label called "start" would be two columns
+_KEY = b"sed"
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingDependencyError("parquet needs pyarrow: pip install 'sed[table]'") from None
+    return pyarrow
+
+
+def check() -> None:
+    """Raises `MissingDependencyError` without pyarrow."""
+    _arrow()
+
+
+def _pack(diarization: Diarization) -> bytes:
+    arrow = _arrow()
+    about = {
+        "version": VERSION,
+        "uri": diarization.uri,
+        "duration": diarization.duration,
+        "labels": list(diarization.labels),
+        "frame_rate": diarization.frame_rate,
+    }
+    text, real = arrow.string(), arrow.float64()
+    columns: dict[str, tuple[Any, list[Any]]] = {
+        "recording": (text, [diarization.uri for _ in diarization]),
+        "recording_duration": (real, [diarization.duration for _ in diarization]),
+        "start": (real, [s.start for s in diarization]),
+        "end": (real, [s.end for s in diarization]),
+        "speaker": (text, [s.speaker for s in diarization]),
+        "emotion": (text, [s.emotion for s in diarization]),
+        "confidence": (real, [s.confidence for s in diarization]),
+    }
+    for label in diarization.labels:
+        columns[PREFIX + label] = (real, [s.probabilities.get(label) for s in diarization])
+    try:
+        schema = arrow.schema(
+            [(name, kind) for name, (kind, _) in columns.items()], {_KEY: json.dumps(about).encode()}
+        )
+        table = arrow.table({name: values for name, (_, values) in columns.items()}, schema)
+        out = io.BytesIO()
+        arrow.parquet.write_table(table, out)
+    except (arrow.ArrowException, UnicodeError) as error:
+        raise FormatError(f"this result cannot be written as Parquet ({error})") from None
+    return out.getvalue()
+
+
+def _unpack(data: bytes, path: Path) -> list[Diarization]:
+    arrow = _arrow()
+    try:
+        table = arrow.parquet.read_table(arrow.BufferReader(data), partitioning=None)
+        rows = table.to_pylist()
+    except (arrow.ArrowException, OSError, UnicodeError) as error:
+        raise FormatError(f"{path}: not Parquet ({str(error).splitlines()[0]})") from None
+    names = table.column_names
+    if missing := [name for name in ("recording", "start", "end") if name not in names]:
+        raise FormatError(f"{path}: found no column {', '.join(missing)}, expected recording, start and end")
+    labels = tuple(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
+    segments: dict[str, list[Segment]] = {}
+    durations: dict[str, float] = {}
+    for count, row in enumerate(rows, 1):
+        where = f"{path}, row {count}"
+        if not isinstance(uri := row["recording"], str):
+            raise FormatError(f"{where}: found recording {short(uri)}, expected its name")
+        own = {key: row.get(key) for key in ("start", "end", "speaker", "emotion", "confidence")}
+        own["probabilities"] = {
+            label: row[PREFIX + label] for label in labels if row[PREFIX + label] is not None
+        }
+        segments.setdefault(uri, []).append(segment_of(own, where))
+        if (duration := row.get("recording_duration")) is not None:
+            durations[uri] = number(duration, where, "recording_duration")
+    about = _about(table.schema.metadata, path)
+    if about is not None and set(segments) <= {about["uri"]}:  # else several were joined, and it tells of one
+        own_segments = segments.get(about["uri"], [])
+        return [
+            Diarization(about["uri"], about["duration"], own_segments, labels, frame_rate=about["frame_rate"])
+        ]
+    return [
+        Diarization(uri, durations.get(uri, max(s.end for s in own)), own, labels)
+        for uri, own in segments.items()
+    ]
+
+
+def _about(metadata: Any, path: Path) -> dict[str, Any] | None:
+    """What `_pack` put into the schema; None where another program wrote the table."""
+    if not metadata or _KEY not in metadata:
+        return None
+    try:
+        about = json.loads(metadata[_KEY])
+        version, uri, rate = about["version"], about["uri"], about["frame_rate"]
+        duration = number(about["duration"], str(path), "duration")
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: the metadata of its schema are damaged ({error!r})") from None
+    if not isinstance(version, int) or version > VERSION:
+        raise FormatError(f"{path}: found version {version!r}, expected {VERSION} (a newer sed wrote it)")
+    if not isinstance(uri, str) or not isinstance(rate, int) or rate < 1:
+        raise FormatError(f"{path}: the metadata of its schema are damaged (uri {short(uri)}, {short(rate)})")
+    return {"uri": uri, "duration": duration, "frame_rate": rate}
+
+
+FORMAT = Format("parquet", (".parquet",), pack=_pack, unpack=_unpack, check=check)

@@ -1,0 +1,159 @@
+/** The picture of the timeline on a canvas: a lane for each speaker, a colour for each emotion, and a time axis. */
+
+import { clock } from "./segments.js";
+
+const LANE = 46; // pixels
+const BAR = 30;
+const AXIS = 26;
+const NARROW = 500; // width below which the speakers' names get less room
+const TICKS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]; // seconds
+
+export class Lanes {
+  /** `box` has the styles and holds the canvas; `palette` is that of palette.json. */
+  constructor(box, palette) {
+    this._box = box;
+    this._canvas = box.querySelector("canvas");
+    this._palette = palette;
+    this._hatches = new Map();
+  }
+
+  /** The time in seconds at `x` pixels from the left of the box. */
+  timeAt(x, { start, span }) {
+    return start + ((x - this._gutter) / this.width) * span;
+  }
+
+  /** The number of the lane at `y` pixels from the top of the box. */
+  laneAt(y) {
+    return Math.floor(y / LANE);
+  }
+
+  /** Pixels over which time runs. */
+  get width() {
+    return Math.max(1, this._box.clientWidth - this._gutter);
+  }
+
+  get _gutter() {
+    return this._box.clientWidth < NARROW ? 54 : 74; // pixels for the speakers' names
+  }
+
+  /**
+   * Draw `view`: {segments, speakers, start, span, duration, live, played, selected}; times in seconds, `played`
+   * where playback is, or null, `selected` the id of the marked segment.
+   */
+  paint(view) {
+    const style = getComputedStyle(this._box);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const lanes = Math.max(2, view.speakers.length);
+    const height = lanes * LANE + AXIS + 8;
+    const scale = devicePixelRatio || 1;
+    this._canvas.width = Math.round(this._box.clientWidth * scale);
+    this._canvas.height = Math.round(height * scale);
+    this._canvas.style.height = `${height}px`;
+    if (!view.duration) return; // the box says what to do
+    const c = this._canvas.getContext("2d");
+    c.scale(scale, scale);
+    c.font = `13px ${style.fontFamily}`;
+    c.textBaseline = "middle";
+    const x = (time) => this._gutter + ((time - view.start) / view.span) * this.width;
+
+    this._paintLanes(c, view, lanes, colour);
+    c.save();
+    c.beginPath();
+    c.rect(this._gutter, 0, this.width, height);
+    c.clip();
+    this._paintAxis(c, view, x, lanes * LANE, colour);
+    for (const segment of view.segments) {
+      const seen = segment.end >= view.start && segment.start <= view.start + view.span;
+      if (seen) this._paintSegment(c, view, segment, x, colour, scale);
+    }
+    if (view.live) paintMark(c, x(view.duration), lanes * LANE, colour("--soft"), 1);
+    if (view.played !== null) paintMark(c, x(view.played), lanes * LANE, colour("--accent"), 2);
+    c.restore();
+  }
+
+  _paintLanes(c, { speakers }, lanes, colour) {
+    for (let lane = 0; lane < lanes; lane++) {
+      c.fillStyle = colour("--lane");
+      c.beginPath();
+      c.roundRect(this._gutter, lane * LANE + (LANE - BAR) / 2, this.width, BAR, 6);
+      c.fill();
+      c.fillStyle = colour("--soft");
+      c.fillText(speakers[lane] ?? "", 2, lane * LANE + LANE / 2, this._gutter - 8);
+    }
+  }
+
+  _paintAxis(c, { start, span }, x, top, colour) {
+    const tick = TICKS.find((t) => (t / span) * this.width > 64) ?? 7200;
+    c.textAlign = "center";
+    for (let n = Math.ceil(start / tick); n * tick <= start + span; n++) {
+      const place = x(n * tick);
+      c.fillStyle = colour("--line");
+      c.fillRect(Math.round(place), 0, 1, top + 4);
+      c.fillStyle = colour("--soft");
+      const fits = place > this._gutter + 14 && place < this._gutter + this.width - 14;
+      if (fits) c.fillText(clock(n * tick, tick < 1 ? 1 : 0), place, top + 16);
+    }
+    c.textAlign = "left";
+  }
+
+  _paintSegment(c, view, segment, x, colour, scale) {
+    const lane = Math.max(0, view.speakers.indexOf(segment.speaker ?? "?"));
+    const left = x(segment.start);
+    const width = Math.max(2, x(segment.end) - left - 1);
+    const y = lane * LANE + (LANE - BAR) / 2;
+    const { colour: fill, ink } = this._palette.emotions[segment.emotion] ?? this._palette.other;
+    c.beginPath();
+    c.roundRect(left, y, width, BAR, Math.min(6, width / 2));
+    if (segment.final) {
+      c.fillStyle = fill;
+      c.fill();
+      c.lineWidth = 1;
+      c.strokeStyle = colour("--edge");
+      c.stroke();
+    } else {
+      c.globalAlpha = 0.32;
+      c.fillStyle = fill;
+      c.fill();
+      c.globalAlpha = 0.75;
+      c.fillStyle = this._hatch(c, fill, scale);
+      c.fill();
+      c.globalAlpha = 1;
+    }
+    if (segment.id === view.selected) {
+      c.lineWidth = 2.5;
+      c.strokeStyle = colour("--accent");
+      c.stroke();
+    }
+    const word = Math.max(left, this._gutter) + 7; // it stays in sight while its segment scrolls out
+    if (segment.emotion && c.measureText(segment.emotion).width <= left + width - word - 5) {
+      c.fillStyle = segment.final ? ink : colour("--text");
+      c.fillText(segment.emotion, word, y + BAR / 2 + 0.5);
+    }
+  }
+
+  _hatch(c, fill, scale) {
+    const key = `${fill}@${scale}`;
+    if (!this._hatches.has(key)) {
+      const tile = new OffscreenCanvas(8 * scale, 8 * scale);
+      const t = tile.getContext("2d");
+      t.scale(scale, scale);
+      t.strokeStyle = fill;
+      t.lineWidth = 2;
+      t.beginPath();
+      for (const shift of [-8, 0, 8]) {
+        t.moveTo(shift, 8);
+        t.lineTo(shift + 8, 0);
+      }
+      t.stroke();
+      const pattern = c.createPattern(tile, "repeat");
+      pattern.setTransform(new DOMMatrix().scale(1 / scale));
+      this._hatches.set(key, pattern);
+    }
+    return this._hatches.get(key);
+  }
+}
+
+function paintMark(c, place, height, colour, width) {
+  c.fillStyle = colour;
+  c.fillRect(place - width / 2, 2, width, height - 2);
+}

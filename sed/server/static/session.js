@@ -1,0 +1,229 @@
+/** One recording at a time: the microphone or a file on its way to the server, and all that has come of it. */
+
+import { diarizeFile, SedStream } from "./client.js";
+import { Microphone } from "./microphone.js";
+import { decodeFile, RATE, Recording } from "./recording.js";
+import { clock, Segments } from "./segments.js";
+
+const TOO_FAR = 30; // seconds behind at which listening stops rather than fill the memory
+const PATIENCE = 100; // frames of 100 ms that are kept until the server is ready
+const LATE = 3; // seconds behind, beyond the latency, from which on the page says so
+const PIECE = 10 * RATE; // samples of a file that are sent before the page tells how far it is
+const SILENCE = -55; // decibels under which there is no running moment
+
+/**
+ * `state` is idle, connecting, live, finishing or analysing. `segments`, `recording`, `uri`, `duration` (seconds
+ * heard, or of the file) are those of the latest recording.
+ *
+ * Emits CustomEvents, with as detail: `begin` (a new recording: everything before is gone), `state`, `change`
+ * (something is new), `labels` (names), `final` (a segment that will not change), `moment` ({probabilities,
+ * audible}), `level` (decibels), `behind` (seconds, or 0), `work` ({text, share} or null), `problem` (a sentence
+ * or null), `analysed` (how many segments a whole file has).
+ */
+export class Session extends EventTarget {
+  /** `askToken` asks a person for the server's secret: resolves with it, or with undefined. */
+  constructor(askToken, token) {
+    super();
+    this._askToken = askToken;
+    this._token = token;
+    this._run = 0; // number of the latest recording: what an earlier one still waits for is void
+    this.state = "idle";
+    this._forget("recording");
+  }
+
+  /** Listen to the microphone, until `stop`. */
+  async listen(latency) {
+    const run = this._begin(`live-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}`, "connecting");
+    try {
+      const pending = []; // what is said while the server gets ready
+      const microphone = await Microphone.open({
+        onFrame: (frame) => {
+          if (run !== this._run) return; // the last words of a microphone that nobody waits for
+          if (this._stream) return this._sendFrame(frame);
+          pending.push(frame);
+          if (pending.length > PATIENCE) pending.shift();
+        },
+        onLost: () => this.stop("The microphone went away. What was heard is kept."),
+      });
+      if (!this._awaited(run)) return void microphone.close(); // stopped meanwhile
+      this._microphone = microphone;
+      if (!(await this._connect(run, latency))) return;
+      pending.forEach((frame) => this._sendFrame(frame));
+      this._setState("live");
+    } catch (error) {
+      if (run === this._run) await this.stop(sentence(error.message));
+    }
+  }
+
+  /** Send a file as if it were heard live, as fast as the server takes it. */
+  async streamFile(file, latency) {
+    const run = this._begin(stem(file.name), "connecting");
+    try {
+      const samples = await decodeFile(file).catch(() => {
+        throw new Error("This browser cannot decode the file; analysing the whole file may still work.");
+      });
+      if (!this._awaited(run) || !(await this._connect(run, latency))) return;
+      this._setState("live");
+      const going = () => run === this._run && this.state === "live";
+      for (let first = 0; first < samples.length && going(); first += PIECE) {
+        const part = samples.subarray(first, first + PIECE);
+        this.recording.push(part);
+        const text = `Sending ${clock(first / RATE)} of ${clock(samples.length / RATE)}`;
+        this._emit("work", { text, share: first / samples.length });
+        await this._stream.sendPaced(part, going);
+      }
+      if (run === this._run) await this.stop(null);
+    } catch (error) {
+      if (run === this._run) await this.stop(sentence(error.message));
+    }
+  }
+
+  /** Have a whole file analysed at once. */
+  async analyse(file) {
+    this._begin(stem(file.name), "analysing");
+    this._emit("work", { text: "Sending the file…" });
+    this._abort = new AbortController();
+    const { signal } = this._abort;
+    const sound = decodeFile(file).catch(() => null); // only to play it back
+    const onProgress = ({ time, duration: whole }) => {
+      const of = whole ? ` of ${clock(whole)}` : "";
+      this._emit("work", { text: `Analysed ${clock(time)}${of}`, share: whole ? time / whole : undefined });
+    };
+    try {
+      const result = await this._withToken((token) => diarizeFile(file, { token, signal, onProgress }));
+      this._setLabels(result.labels);
+      this.uri = result.uri;
+      result.segments.forEach((segment, id) => this.segments.apply({ id, final: true, segment }));
+      this.duration = result.duration;
+      const samples = await sound;
+      if (samples) this.recording.push(samples);
+      this._finish(samples ? null : "This browser cannot decode the file, so its sound cannot be played here.");
+      this._emit("analysed", result.segments.length);
+    } catch (error) {
+      this._finish(signal.aborted ? null : sentence(error.message));
+    }
+  }
+
+  /** End it; what the server still has to say is awaited. `problem` says why, if it is one. */
+  async stop(problem) {
+    if (this.state === "idle" || this.state === "finishing") return;
+    if (this.state === "analysing") return this._abort.abort();
+    this._setState("finishing");
+    await this._microphone?.close();
+    if (this._stream && !this._stream.closed) await this._stream.end();
+    else this._stream?.close();
+    this._finish(problem);
+  }
+
+  _begin(uri, state) {
+    this._run += 1;
+    this._forget(uri);
+    this._emit("begin");
+    this._emit("problem", null);
+    this._setState(state);
+    return this._run;
+  }
+
+  _forget(uri) {
+    this.segments = new Segments();
+    this.recording = new Recording();
+    this.uri = uri;
+    this.duration = 0;
+    this._stream = this._microphone = this._abort = null;
+  }
+
+  /** Whether the recording number `run` still waits for its microphone or its server. */
+  _awaited(run) {
+    return run === this._run && this.state === "connecting";
+  }
+
+  async _connect(run, latency) {
+    const stream = await this._withToken((token) => SedStream.open({ sampleRate: RATE, latency, token }));
+    if (!this._awaited(run)) {
+      stream.close(); // stopped meanwhile
+      return false;
+    }
+    this._setLabels(stream.labels);
+    stream.addEventListener("segment", ({ detail }) => {
+      this.segments.apply(detail);
+      if (detail.final && detail.segment) this._emit("final", { ...detail.segment, final: true });
+      this._emit("change");
+    });
+    stream.addEventListener("progress", ({ detail }) => this._progress(stream, detail));
+    stream.addEventListener("error", ({ detail }) => this._lost(sentence(detail.message)));
+    this._stream = stream;
+    return true;
+  }
+
+  _progress(stream, { time, probabilities, level }) {
+    this.duration = time;
+    this._emit("moment", { probabilities, audible: level > SILENCE });
+    if (!this._microphone) this._emit("level", level);
+    const behind = stream.behind - stream.latency;
+    this._emit("behind", this._microphone && behind > LATE ? behind : 0);
+    this._emit("change");
+  }
+
+  /** The server has ended it. */
+  _lost(problem) {
+    if (this.state === "finishing") this._emit("problem", problem);
+    else this.stop(problem);
+  }
+
+  _sendFrame(frame) {
+    this.recording.push(frame);
+    this._stream.send(frame);
+    let sum = 0;
+    for (const sample of frame) sum += (sample / 32768) ** 2;
+    this._emit("level", 10 * Math.log10(sum / frame.length + 1e-10));
+    if (this._stream.behind > TOO_FAR) {
+      this.stop("The server cannot keep up with this microphone, so listening has stopped.");
+    }
+  }
+
+  /** Run `action(token)`; if the server wants its secret, ask for it and try again. */
+  async _withToken(action) {
+    for (;;) {
+      try {
+        return await action(this._token);
+      } catch (error) {
+        if (error.code !== "unauthorized") throw error;
+        const token = await this._askToken();
+        if (token === undefined) throw error;
+        this._token = token;
+      }
+    }
+  }
+
+  _finish(problem) {
+    this._microphone = this._stream = this._abort = null;
+    this._emit("work", null);
+    this._emit("moment", { probabilities: null, audible: false });
+    this._emit("level", -Infinity);
+    if (problem) this._emit("problem", problem);
+    this._setState("idle");
+  }
+
+  _setLabels(labels) {
+    this.segments.labels = labels;
+    this._emit("labels", labels);
+  }
+
+  _setState(state) {
+    this.state = state;
+    this._emit("state", state);
+  }
+
+  _emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+function stem(name) {
+  return name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_.+-]+/gu, "_") || "recording";
+}
+
+function sentence(text) {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}

@@ -1,0 +1,67 @@
+"""What the tests of archives share: short recordings, `sed-run` as a program, an S3 server on this machine."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+
+@pytest.fixture(scope="session")
+def make_clips(data):
+    """A function that fills a folder with short recordings: c000.wav, c001.wav, ..."""
+    voices = [soundfile.read(p, dtype="int16")[0] for p in sorted(data.glob("emodb_*.flac"))]
+
+    def make(folder, count, seconds=1.0):
+        folder.mkdir(parents=True, exist_ok=True)
+        length = round(seconds * 16000)
+        for number in range(count):
+            voice = voices[number % len(voices)]
+            first = 800 * (number // len(voices)) % (len(voice) - length)
+            soundfile.write(folder / f"c{number:03d}.wav", voice[first : first + length], 16000)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def command():
+    """`sed-run` with arguments, for subprocess."""
+    return lambda *arguments: [sys.executable, "-m", "sed.cli.run", *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def sed_run(command):
+    """Runs `sed-run` as a program of its own; the result has returncode, stdout and stderr."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            command(*arguments), capture_output=True, text=True, check=False, timeout=240, **options
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 server on 127.0.0.1, for this process and its children; gives a function that opens file systems."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patch.setenv(name, os.devnull)
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield s3fs.S3FileSystem()
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()

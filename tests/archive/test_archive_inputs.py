@@ -1,0 +1,103 @@
+"""Which recordings are meant: lists, patterns, file URLs, and what stays out of each other's way."""
+
+import io
+import sys
+
+import pytest
+
+from sed.archive.inputs import Input, find_inputs
+from sed.archive.outputs import Outputs
+from sed.errors import MissingDependencyError, OptionError
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    for name in ("calls/anna/1.wav", "calls/anna/2.flac", "calls/bob/1.wav", "calls/notes.txt", "other.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def relatives(*names, **options):
+    return [item.relative for item in find_inputs(names, **options)]
+
+
+def test_folders_and_patterns_keep_structure_below_their_fixed_part(tree):
+    assert relatives("calls") == ["anna/1.wav", "anna/2.flac", "bob/1.wav"]
+    assert relatives("calls/*/*.wav") == ["anna/1.wav", "bob/1.wav"]
+    assert relatives("calls/**/1.wav") == ["anna/1.wav", "bob/1.wav"]
+    assert relatives("calls/anna/*.wav") == ["1.wav"]
+    assert relatives(str(tree / "calls" / "*" / "1.wav")) == ["anna/1.wav", "bob/1.wav"]
+    assert relatives("calls/anna/1.wav", "calls/anna", "calls/anna/1.wav") == ["1.wav", "2.flac"]
+
+
+def test_a_list_keeps_folders_as_written(tree):
+    (tree / "list.txt").write_text(
+        "\ufeff# last week\ncalls/anna/1.wav\n\ncalls/bob/1.wav\r\n../" + tree.name + "/other.wav\n"
+    )
+    assert relatives(list_file="list.txt") == [
+        "calls/anna/1.wav",
+        "calls/bob/1.wav",
+        f"{tree.name}/other.wav",
+    ]
+    (tree / "list.txt").write_text(f"calls\n{tree}/other.wav\ns3://bucket/x/y.wav\nfile://{tree}/none.wav\n")
+    below = str(tree).lstrip("/")
+    assert relatives(list_file="list.txt") == [
+        "calls/anna/1.wav",
+        "calls/anna/2.flac",
+        "calls/bob/1.wav",
+        f"{below}/other.wav",
+        "bucket/x/y.wav",
+        f"{below}/none.wav",
+    ]
+
+
+def test_a_list_on_standard_input(tree, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("calls/anna/2.flac\n"))
+    assert relatives("other.wav", list_file="-") == ["other.wav", "calls/anna/2.flac"]
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        (b"\n# nothing\n", "expected a path or URL a line, found none"),
+        (b"\xff\xfe", "expected a list of paths as UTF-8 text"),
+        (b"-\n", "found - in a list"),
+        (None, "list.txt: cannot be read \\(No such file"),
+    ],
+)
+def test_lists_that_are_none(tree, content, text):
+    if content is not None:
+        (tree / "list.txt").write_bytes(content)
+    with pytest.raises(OptionError, match=text):
+        find_inputs((), "list.txt")
+
+
+def test_a_file_url_is_a_path(tree):
+    (tree / "a b.wav").write_bytes(b"x")
+    assert find_inputs([f"file://{tree}/a%20b.wav"]) == find_inputs([str(tree / "a b.wav")])
+    assert Outputs.parse(["rttm"], f"file://{tree}/out", 2).directory == str(tree / "out")
+
+
+def test_a_version_changes_with_the_file(tree):
+    (before,) = find_inputs(["other.wav"])
+    (tree / "other.wav").write_bytes(b"longer than before")
+    (after,) = find_inputs(["other.wav"])
+    assert before.version != after.version and before.stem == after.stem
+    assert find_inputs(["none.wav"]) == [Input("none.wav", "none.wav", None)]
+
+
+def test_local_paths_need_no_fsspec_and_urls_say_so(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    assert len(find_inputs(["calls", f"file://{tree}/other.wav"])) == 4
+    for make in (lambda: find_inputs(["s3://calls/"]), lambda: Outputs.parse([], "s3://out/", 1)):
+        with pytest.raises(MissingDependencyError, match=r"needs fsspec: pip install 'sed\[cloud\]'"):
+            make()
+
+
+def test_parquet_without_pyarrow_is_refused_before_anything_is_done(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'sed\[table\]'"):
+        Outputs.parse(["parquet"], "out", 1)
+    Outputs.parse(["rttm"], "out", 1)

@@ -1,0 +1,167 @@
+"""Object stores: a real S3 server on this machine, and the file systems of fsspec that are none."""
+
+import io
+import json
+
+import pytest
+import soundfile
+from archive_files import contents
+
+from sed.archive import remote
+from sed.archive.inputs import AUDIO_SUFFIXES, find_inputs
+from sed.archive.outputs import Outputs
+from sed.archive.work import Job, Order, Worker
+from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError
+
+
+@pytest.fixture
+def bucket(s3, request):
+    """A new bucket; gives its name."""
+    name = request.node.name.replace("_", "-")[:50]
+    s3.mkdir(name)
+    yield name
+    s3.rm(name, recursive=True)
+
+
+@pytest.fixture
+def memory():
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    MemoryFileSystem.store.clear()
+    yield MemoryFileSystem()
+    MemoryFileSystem.store.clear()
+
+
+def test_what_a_url_names(s3, bucket):
+    for name in ("anna/1.wav", "anna/2.flac", "bob/1.wav", "notes.txt"):
+        s3.pipe_file(f"{bucket}/{name}", name.encode())
+    base = f"s3://{bucket}"
+
+    def found(url):
+        return [(path, relative) for path, relative, _ in remote.find(url, AUDIO_SUFFIXES)]
+
+    everything = [(f"{base}/{name}", name) for name in ("anna/1.wav", "anna/2.flac", "bob/1.wav")]
+    assert found(base) == found(base + "/") == everything
+    assert found(f"{base}/anna") == [(everything[0][0], "1.wav"), (everything[1][0], "2.flac")]
+    assert found(f"{base}/*/1.wav") == [everything[0], everything[2]]
+    assert found(f"{base}/**/*.flac") == [everything[1]]
+    assert found(f"{base}/anna/1.wav") == [(everything[0][0], "1.wav")]
+    assert found(f"{base}/notes.txt") == [(f"{base}/notes.txt", "notes.txt")]  # named, so meant
+    assert found(f"{base}/none.wav") == [(f"{base}/none.wav", "none.wav")]  # opening it says why
+    for url in (f"{base}/none/", f"{base}/*.mp3", "s3://no-such-bucket/"):
+        with pytest.raises(OptionError, match=r"found none|no file matches"):
+            found(url)
+    before = find_inputs([f"{base}/bob"])[0].version
+    s3.pipe_file(f"{bucket}/bob/1.wav", b"another")
+    s3.invalidate_cache()
+    assert before is not None and find_inputs([f"{base}/bob"])[0].version != before
+
+
+def test_from_bucket_to_bucket_as_from_folder_to_folder(s3, bucket, make_clips, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "in" / "anna", 4)
+    s3.put(str(clips), f"{bucket}/calls/anna", recursive=True)
+    s3.pipe_file(f"{bucket}/calls/bad.wav", b"no sound")
+    here = sed_run(tmp_path / "in", "-o", "rttm,parquet", "-d", tmp_path / "out")
+    assert here.returncode == 0
+    arguments = (f"s3://{bucket}/calls/", "-o", "rttm,parquet", "-d", f"s3://{bucket}/out/", "--workers", "2")
+    told = sed_run(*arguments)
+    assert told.returncode == 1
+    assert f"sed-run: s3://{bucket}/calls/bad.wav: found text, expected audio" in told.stderr.splitlines()
+    assert "sed-run: 5 recordings: 4 done, 1 failed; " in told.stderr
+    s3.invalidate_cache()
+    s3.get(f"{bucket}/out", str(tmp_path / "fetched"), recursive=True)
+    assert contents(tmp_path / "fetched") == {
+        **contents(tmp_path / "out"),
+        **{n: d for n, d in contents(tmp_path / "fetched").items() if n.startswith(".sed-journal/")},
+    }
+    s3.rm(f"{bucket}/calls/bad.wav")
+    s3.rm(f"{bucket}/out/anna/c001.rttm")
+    s3.put(str(clips / "c000.wav"), f"{bucket}/calls/anna/c003.wav")
+    again = sed_run(*arguments)
+    assert again.returncode == 0
+    assert again.stderr.startswith("sed-run: 4 recordings: 2 done, 2 done before; ")
+    s3.invalidate_cache()
+    assert s3.exists(f"{bucket}/out/anna/c001.rttm")
+    other = sed_run(*arguments, "--channels", "1")
+    assert other.returncode == 2 and "channels: mix, now 1" in other.stderr
+
+
+def test_a_bucket_that_is_not_there(s3, bucket, make_clips, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "clips", 1)
+    told = sed_run(clips, "-d", "s3://no-such-bucket/out")
+    place = "s3://no-such-bucket/out/.sed-journal"
+    assert told.returncode == 2
+    assert told.stderr == f"sed-run: {place}: expected a bucket that exists, found none\n"
+    assert not s3.exists("no-such-bucket")
+    told = sed_run(f"s3://{bucket}/none.wav")
+    assert told.returncode == 1 and told.stderr == f"sed-run: s3://{bucket}/none.wav: no such file\n"
+
+
+def test_a_long_recording_is_not_held_in_memory(memory, tmp_path, monkeypatch):
+    """Reading goes on in pieces: none is larger than a block."""
+    sizes = []
+    read = remote.Remote.read
+
+    def counted(self, size=-1):
+        data = read(self, size)
+        sizes.append(len(data))
+        return data
+
+    monkeypatch.setattr(remote.Remote, "read", counted)
+    with io.BytesIO() as file:
+        soundfile.write(file, [0.0] * 16000 * 300, 16000, format="WAV")
+        memory.pipe_file("/calls/long.wav", file.getvalue())
+    order = Order({"diarizer": "none", "vad": "webrtc"}, Outputs(("json",), (), None))
+    (recording,) = find_inputs(["memory://calls/long.wav"])
+    report = Worker(order).do(Job(0, recording))
+    assert report.error is None and report.duration == 300
+    assert json.loads(report.products[0].data)["uri"] == "long"
+    assert len(sizes) > 3 and max(sizes) <= remote.BLOCK
+
+
+def test_a_store_without_whole_files_gets_them_by_a_move(tmp_path):
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    class Plain(LocalFileSystem):
+        protocol = "plain"
+        broken = False
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(path.removeprefix("plain://"))
+
+        def mv(self, *arguments, **options):
+            if Plain.broken:
+                raise OSError("connection lost")
+            return super().mv(*arguments, **options)
+
+    fsspec.register_implementation("plain", Plain, clobber=True)
+    url = f"plain://{tmp_path}/new/a.rttm"
+    remote.save_bytes(b"first", url)
+    remote.save_bytes(b"second", url)
+    assert contents(tmp_path) == {"new/a.rttm": b"second"} and remote.read_bytes(url) == b"second"
+    Plain.broken = True
+    with pytest.raises(FormatError, match=r"a.rttm: cannot be written \(connection lost\)"):
+        remote.save_bytes(b"third", url)
+    assert contents(tmp_path) == {"new/a.rttm": b"second"}
+
+
+def test_protocols_that_are_not_there():
+    with pytest.raises(OptionError, match="foo://x: found protocol foo, expected one that fsspec knows"):
+        remote.check("foo://x")
+    with pytest.raises(OptionError, match="found several protocols"):
+        remote.check("zip://a.wav::s3://x/y.zip")
+    with pytest.raises(MissingDependencyError, match="gcsfs"):
+        remote.check("gs://x/")
+    with pytest.raises(OptionError, match="expected a path, a format, or a URL as the folder"):
+        Outputs.parse(["s3://x/a.rttm"], None, 1)
+
+
+def test_whatever_a_protocol_raises_is_one_sentence(monkeypatch, memory):
+    def broken(*_, **__):
+        raise RuntimeError("the token\nhas expired")
+
+    monkeypatch.setattr(type(memory), "open", broken)
+    with pytest.raises(AudioError, match=r"^memory://a.wav: cannot be read \(RuntimeError: the token\)$"):
+        remote.Remote("memory://a.wav")

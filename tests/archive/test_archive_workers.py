@@ -1,0 +1,202 @@
+"""Worker processes: the same bytes as one, deaths that cost one recording, and what a killed run leaves."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from archive_files import JOURNAL, contents, noted
+
+from sed.archive import processes
+from sed.archive.dispatch import Dispatch
+from sed.archive.inputs import find_inputs
+from sed.archive.outputs import Outputs
+from sed.archive.processes import run_processes
+from sed.archive.work import Job, Order
+from sed.errors import ModelError, WorkerError
+
+QUICK = {"diarizer": "none", "vad": "webrtc"}  # the models that load and run fastest
+QUICKLY = ("--diarizer", "none", "--vad", "webrtc")
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def engine(paths, folder, count=1, settings=QUICK):
+    """The reports of workers on `paths`, and the queue."""
+    recordings = find_inputs(map(str, paths))
+    order = Order(settings, Outputs(("rttm",), (), str(folder)))
+    queue = Dispatch(Job(number, recording) for number, recording in enumerate(recordings))
+    return run_processes(order, queue, count, 1), queue
+
+
+def test_same_bytes_and_order_with_two_workers(make_clips, data, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "clips", 12)
+    arguments = (data / "ami_trn00.flac", clips, "-o", "jsonl", "--posteriors")  # the long one first
+    one, two = sed_run(*arguments), sed_run(*arguments, "--workers", "2", "--threads", "2")
+    assert one.returncode == two.returncode == 0
+    assert one.stdout == two.stdout
+    uris = [json.loads(line)["uri"] for line in two.stdout.splitlines()]
+    assert uris == ["ami_trn00", *(f"c{n:03d}" for n in range(12))]
+    assert two.stderr.startswith("sed-run: 13 recordings: 13 done; 0.0117 h of audio in 0:")
+    assert len(two.stderr.splitlines()) == 1  # no bar in a pipe
+    into = [sed_run(clips, "-o", "rttm,json", "-d", tmp_path / n, "--workers", n) for n in ("1", "2")]
+    assert [told.returncode for told in into] == [0, 0]
+    assert contents(tmp_path / "1") == contents(tmp_path / "2") and len(contents(tmp_path / "1")) == 24
+
+
+@pytest.mark.parametrize(
+    "number, text",
+    [(signal.SIGKILL, "killed, as the system does when memory runs out"), (signal.SIGSEGV, "signal SIGSEGV")],
+)
+def test_a_dead_worker_costs_its_recording_only(make_clips, tmp_path, number, text):
+    """The recording is a pipe into which nobody writes, so its worker is sure to be at it."""
+    clips = make_clips(tmp_path / "clips", 3)
+    os.mkfifo(tmp_path / "stuck.wav")
+    good = sorted(clips.iterdir())
+    reports, _ = engine([good[0], tmp_path / "stuck.wav", *good[1:]], tmp_path / "out")
+    first = next(reports)
+    assert first.number == 0 and first.error is None
+    pids = {child.pid for child in multiprocessing.active_children()}
+
+    def kill_later():
+        time.sleep(0.5)
+        for pid in pids:
+            os.kill(pid, number)
+
+    killer = multiprocessing.get_context("fork").Process(target=kill_later)
+    killer.start()
+    rest = list(reports)
+    killer.join()
+    assert [(r.number, r.error is None) for r in rest] == [(1, False), (2, True), (3, True)]
+    assert rest[0].error == f"{tmp_path}/stuck.wav: the worker died ({text})"
+    assert len(contents(tmp_path / "out")) == 3
+    assert not multiprocessing.active_children()
+
+
+def test_wrong_options_are_told_as_with_one_worker(make_clips, tmp_path, sed_run):
+    clips = make_clips(tmp_path / "clips", 2)
+    reports, _ = engine([clips], tmp_path / "out", settings={"tagger": "none.onnx"})
+    with pytest.raises(ModelError, match=r"no emotion model at none\.onnx"):
+        next(reports)
+    told = sed_run(clips, "-d", tmp_path / "out", "--workers", "2", "--tagger", "none.onnx")
+    assert told.returncode == 2 and told.stderr.startswith("sed-run: no emotion model at none.onnx")
+    assert not (tmp_path / "out").exists()
+    told = sed_run("-", clips, "-d", tmp_path / "out", "--workers", "2")
+    assert told.returncode == 2 and "standard input with several workers" in told.stderr
+    told = sed_run(clips, "--fresh")
+    assert told.returncode == 2 and "--fresh without a folder: expected -d" in told.stderr
+
+
+def die_at_once(*_):
+    os._exit(7)
+
+
+def test_workers_that_never_begin_are_not_started_for_ever(make_clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_serve", die_at_once)
+    reports, _ = engine([make_clips(tmp_path / "clips", 2)], tmp_path / "out", count=2)
+    with pytest.raises(WorkerError, match=r"3 workers died while they loaded the models \(exit status 7\)"):
+        next(reports)
+
+
+def test_failures_and_warnings_of_workers_arrive(make_clips, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "clips", 3)
+    cut = (clips / "c001.wav").read_bytes()
+    (clips / "c001.wav").write_bytes(cut[:20000])
+    (clips / "bad.wav").write_text("no sound")
+    told = sed_run(clips, "-d", tmp_path / "out", "--workers", "2")
+    assert told.returncode == 1
+    lines = sorted(told.stderr.splitlines())
+    assert f"sed-run: {clips}/bad.wav: found text, expected audio" in lines
+    assert any("c001.wav: breaks off, 19956 of 32000 bytes are there" in line for line in lines)
+    assert any(line.startswith("sed-run: 4 recordings: 3 done, 1 failed;") for line in lines)
+    assert sorted(noted(tmp_path / "out")) == ["c000", "c001", "c002"]
+    (clips / "bad.wav").unlink()
+    make_clips(clips, 4)  # c001 as it should be, and one more: only these two are done
+    again = sed_run(clips, "-d", tmp_path / "out", "--workers", "2")
+    assert again.returncode == 0
+    assert again.stderr.splitlines()[0].startswith("sed-run: 4 recordings: 4 done;")
+
+
+def test_fresh_does_it_again(make_clips, sed_run, tmp_path):
+    clips, out = make_clips(tmp_path / "clips", 2), tmp_path / "out"
+    assert sed_run(clips, *QUICKLY, "-d", out).returncode == 0
+    before = contents(out)
+    told = sed_run(clips, *QUICKLY, "--decoder", "argmax", "-o", "json", "-d", out, "--fresh")
+    assert told.returncode == 0 and told.stderr.startswith("sed-run: 2 recordings: 2 done;")
+    assert sorted(contents(out)) == ["c000.json", "c000.rttm", "c001.json", "c001.rttm"]
+    assert all(contents(out)[name] == data for name, data in before.items())
+
+
+def test_stop_on_error_begins_no_more(make_clips, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "clips", 6)
+    (clips / "a.wav").write_text("no sound")
+    told = sed_run(clips, *QUICKLY, "-d", tmp_path / "out", "--on-error", "stop")
+    assert told.returncode == 1
+    assert "sed-run: 7 recordings: 0 done, 1 failed, 6 left" in told.stderr.splitlines()
+    skipped = sed_run(clips, *QUICKLY, "-d", tmp_path / "out")
+    assert skipped.returncode == 1 and len(contents(tmp_path / "out")) == 6
+    two = sed_run(clips, *QUICKLY, "-d", tmp_path / "two", "--on-error", "stop", "--workers", "2")
+    assert two.returncode == 1 and len(contents(tmp_path / "two")) < 6
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def test_killed_and_resumed_every_file_once(make_clips, command, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "clips", 40)
+    out = tmp_path / "out"
+    arguments = (clips, *QUICKLY, "-o", "rttm,json", "-d", out, "--workers", "2")
+    run = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, start_new_session=True)
+    until(lambda: (out / JOURNAL).exists() and (out / JOURNAL).read_bytes().count(b"\n") > 15)
+    workers = children(run.pid)
+    run.kill()
+    run.wait()
+    run.stderr.close()
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 20)  # none goes on alone
+    before = noted(out)
+    assert 15 <= len(before) < 40
+    times = {name: (out / name).stat().st_mtime_ns for name in (f"{stem}.json" for stem in before)}
+    (out / ".c039.rttm.1.part").write_text("half")
+    told = sed_run(*arguments)
+    assert told.returncode == 0
+    line = f"sed-run: 40 recordings: {40 - len(before)} done, {len(before)} done before; "
+    assert told.stderr.startswith(line)
+    assert sorted(noted(out)) == [f"c{n:03d}" for n in range(40)]  # each once
+    assert all((out / name).stat().st_mtime_ns == then for name, then in times.items())
+    assert sed_run(clips, *QUICKLY, "-o", "rttm,json", "-d", tmp_path / "whole").returncode == 0
+    assert contents(out) == contents(tmp_path / "whole") and len(contents(out)) == 80
+    third = sed_run(*arguments)
+    assert third.returncode == 0 and "0 done, 40 done before" in third.stderr
+    other = sed_run(*arguments, "--decoder", "argmax")
+    assert other.returncode == 2 and "decoder: viterbi, now argmax" in other.stderr
+
+
+def test_ctrl_c_ends_in_good_order(make_clips, command, sed_run, tmp_path):
+    clips = make_clips(tmp_path / "clips", 40)
+    out = tmp_path / "out"
+    run = subprocess.Popen(
+        command(clips, *QUICKLY, "-d", out, "--workers", "2"),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until(lambda: (out / JOURNAL).exists() and (out / JOURNAL).read_bytes().count(b"\n") > 5)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 1 and "Traceback" not in told
+    assert told.startswith(
+        "sed-run: interrupted: the same command goes on from here\nsed-run: 40 recordings: "
+    )
+    assert not list(out.glob(".*.part"))
+    assert sed_run(clips, *QUICKLY, "-d", out).returncode == 0
+    assert sorted(noted(out)) == [f"c{n:03d}" for n in range(40)]

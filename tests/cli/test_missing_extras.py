@@ -1,0 +1,42 @@
+"""Every command without the extra that it needs: one line that says what to install."""
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = [
+    ("train", ["x.yaml"], ["speechbrain"], "sed-train: training needs speechbrain: pip install 'sed[wavlm]'"),
+    ("export", ["x", "y.onnx"], ["torch"], "Error: an export needs torch: pip install 'sed[wavlm,export]'"),
+    ("live", ["--list-devices"], ["sounddevice"], "a microphone needs the package sounddevice"),
+    ("serve", ["--port", "0"], ["uvicorn"], "the server needs uvicorn"),
+    ("run", ["{a}", "--diarizer", "pyannote"], ["pyannote.audio"], "pip install 'sed[pyannote]'"),
+    ("run", ["{a}", "--vad", "silero"], ["silero_vad"], "pip install 'sed[silero]'"),
+    ("score", ["{r}", "{r}", "--plot", "x.png"], ["matplotlib"], "pip install 'sed[score]'"),
+]
+
+
+@pytest.mark.parametrize("command, arguments, absent, text", COMMANDS)
+def test_a_missing_extra_is_one_line(data, tmp_path, command, arguments, absent, text):
+    places = {"a": data / "emodb_15_sad_1.flac", "r": data / "ami_trn00.rttm"}
+    given = [argument.format(**places) for argument in arguments]
+    code = f"""
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if any(name == a or name.startswith(a + ".") for a in {absent!r}):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in {absent!r} else find(name, *rest)
+sys.argv = ["sed-{command}", *{given!r}]
+from sed.cli.{command} import main
+main()
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert told.returncode in (1, 2), told.stderr
+    assert text in told.stderr and told.stderr.count("\n") == 1 and told.stdout == "", told.stderr
+    assert list(tmp_path.iterdir()) == []
