@@ -78,7 +78,7 @@ class Summary:
         line = f"{self.recordings} {noun}: {', '.join(counts)}"
         if self.duration:
             factor = elapsed / self.duration
-            line += f"; {hours(self.duration)} of audio in {clock(elapsed)}, real-time factor {factor:.3f}"
+            line += f"; {length(self.duration)} of audio in {clock(elapsed)}, real-time factor {factor:.3f}"
         lines = [line]
         most = sorted(self.reasons.items(), key=lambda item: -item[1].count)
         for reason, failures in most[:SHOWN]:
@@ -89,13 +89,15 @@ class Summary:
         return "\n".join(lines)
 
 
-def hours(seconds: float) -> str:
-    """Hours with two decimals, four for less than a tenth.
+def length(seconds: float) -> str:
+    """How much audio: hours with two decimals, below a tenth of an hour minutes, below a minute seconds.
 
-    >>> hours(5400), hours(36)
-    ('1.50 h', '0.0100 h')
+    >>> length(5400), length(90), length(36)
+    ('1.50 h', '1.5 min', '36.0 s')
     """
-    return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds / 3600:.4f} h"
+    if seconds >= 360:
+        return f"{seconds / 3600:.2f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
 
 
 def clock(seconds: float) -> str:

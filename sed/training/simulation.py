@@ -110,7 +110,7 @@ def pattern_set(
         speaker, emotion = pairs[turn]
         own, rng = voices[speaker], np.random.default_rng([seed, number])
         samples, events = transition_pattern(
-            rng, own[NEUTRAL], own[emotion], emotion, names[number % len(names)], gap
+            rng, own[NEUTRAL], own[emotion], emotion, names[number % len(names)], (gap[0], gap[1])
         )
         segments = [
             Segment(samples_to_seconds(e.start), samples_to_seconds(e.end), speaker, e.label) for e in events
