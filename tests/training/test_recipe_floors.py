@@ -7,6 +7,7 @@ import pytest
 import torch
 from tones import LABELS, SHORT, make_corpora, run
 
+from sed.emotion import load_tagger as open_tagger
 from sed.errors import ModelError, OptionError
 from sed.grid import frame_count
 from sed.training.export import export_onnx, largest_difference
@@ -71,6 +72,9 @@ def test_the_log_mel_floor_trains_saves_and_exports(corpora, tmp_path):
     tagger = export_onnx(model, tmp_path / "floor.onnx", LABELS)
     waves = [np.random.default_rng(0).standard_normal(n).astype(np.float32) for n in (1, 321, 20_000)]
     assert largest_difference(model, tagger, waves) < 1e-4
+    opened = open_tagger(tmp_path / "run")
+    assert opened.labels == tuple(LABELS)
+    assert opened.posteriors(waves[2][None]) == pytest.approx(tagger.posteriors(waves[2][None]), abs=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 9999])

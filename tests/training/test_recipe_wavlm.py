@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from tiny_encoders import transformers_model
 from tones import LABELS, log, losses, make_corpora, run
 
+from sed.cli import run as run_command_line
 from sed.errors import OptionError
 from sed.training.clips import ClipOptions, ClipSampler
 from sed.training.folder import load_tagger
@@ -182,3 +184,14 @@ def test_hyperparameters_beside_the_results_run_again(whole, tmp_path):
     again = run_recipe(tmp_path / "copy.yaml")
     first, second = (json.loads((f / "tagger.json").read_text()) for f in (whole[1], again))
     assert first == second and log(tmp_path / "again") == log(whole[0])
+
+
+def test_sed_run_takes_the_run_and_its_tagger_as_they_are(whole, data, tmp_path):
+    outputs = []
+    for number, folder in enumerate(whole):
+        target = tmp_path / f"{number}.json"
+        arguments = [str(data / "emodb_15_happy_1.flac"), "--tagger", str(folder), "-o", str(target)]
+        result = CliRunner().invoke(run_command_line.main, arguments)
+        assert result.exit_code == 0, result.output
+        outputs.append(target.read_text())
+    assert outputs[0] == outputs[1] and any(label in outputs[0] for label in LABELS)
