@@ -103,7 +103,7 @@ def test_guards_hold_on_to_what_was_known(start, table, tmp_path):
     only = table.with_name("only.csv")
     chosen = [line for line in lines if line.endswith(f",{LABELS[least]}")]
     only.write_text("\n".join([lines[0], *chosen]) + "\n")
-    hard = {"keep": "last", "held_out": 0, "label_smoothing": 0.0, "epochs": 2}
+    hard = {"keep": "last", "held_out": 0, "label_smoothing": 0.0, "epochs": 2, "head_rate": 0.02}
     free = adapted(start, only, tmp_path / "free", keep_close=0, remember=0, **hard)
     near = adapted(start, only, tmp_path / "near", keep_close=30.0, remember=0, **hard)
     told = adapted(start, only, tmp_path / "told", keep_close=0, remember=100.0, **hard)
