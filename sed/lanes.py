@@ -65,7 +65,8 @@ class Lanes:
                 self._done[lane] += 1
                 continue
             with self._change:
-                self._change.wait_for(lambda lane=lane: self._error or len(self._waiting[lane]) < self._ahead)
+                while not self._error and len(self._waiting[lane]) >= self._ahead:
+                    self._change.wait()
                 self._raise()
                 self._waiting[lane].append(job)
                 if not self._busy[lane]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sed.grid import SAMPLE_RATE
+from sed.training.codecs import low_pass, through_codec
 
 
 def _fft_size(samples: int) -> int:
@@ -138,6 +139,12 @@ class Augmentation:
     clipping: float = 0.08
     gain_range: tuple[float, float] = (-20.0, 6.0)
     """dB, always drawn."""
+    band_limit: float = 0.0
+    """Share that lost what is above a frequency of `band_range` (Hz)."""
+    band_range: Sequence[float] = (2500.0, 7000.0)
+    codec: float = 0.0
+    """Share that went through one of `codecs` (`sed.training.codecs.CODECS`)."""
+    codecs: Sequence[str] = ("opus", "vorbis", "mp3", "gsm", "adpcm", "mulaw")
 
     def draw_speed(self, rng: np.random.Generator) -> float:
         """A factor for `change_speed`; 1 for the share of voices that stay as they are."""
@@ -166,4 +173,11 @@ class Augmentation:
             wave = clip_peaks(wave, rng.uniform(0.001, 0.05))
         if rng.random() < self.telephone:
             wave = telephone(wave, rng.uniform(150, 350), rng.uniform(3000, 3800))
+        # Nothing is drawn where they are off: runs from before these existed stay what they were.
+        if self.band_limit and rng.random() < self.band_limit:
+            low, high = self.band_range
+            wave = low_pass(wave, rng.uniform(low, high))
+        if self.codec and rng.random() < self.codec:
+            name = self.codecs[int(rng.integers(len(self.codecs)))]
+            wave = through_codec(wave, name, rng.random())
         return apply_gain(wave, rng.uniform(*self.gain_range))

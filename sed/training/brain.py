@@ -8,9 +8,9 @@ uninterrupted one does. Validation and export use an exponential moving average 
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,89 +21,56 @@ allow_missing_extension()
 import speechbrain as sb  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.nn import functional  # noqa: E402
 
-from sed.training.clips import Batch, ClipSampler, pattern_clips  # noqa: E402
+from sed.errors import OptionError  # noqa: E402
+from sed.training.clips import Batch, ClipSampler, Speech, pattern_clips  # noqa: E402
 from sed.training.corpora import load_speech, read_manifest  # noqa: E402
 from sed.training.evaluation import Report, evaluate  # noqa: E402
 from sed.training.folder import save_tagger  # noqa: E402
+from sed.training.losses import tagger_loss  # noqa: E402
+from sed.training.objectives import FeatureTap, Objectives  # noqa: E402
+from sed.training.schedule import Batches, NumberedBatches, learning_rate_factor  # noqa: E402
 
 _log = logging.getLogger("sed.training")
 
 
-def learning_rate_factor(step: int, steps: int, warmup: int, decay: int) -> float:
-    """Share of the full learning rate at `step`: rises over `warmup` steps, then stays, then falls along a
-    cosine to 0 over the last `decay` of `steps` steps.
-
-    >>> [round(learning_rate_factor(step, 100, 10, 50), 6) for step in (0, 9, 50, 75, 100)]
-    [0.1, 1.0, 1.0, 0.5, 0.0]
-    """
-    rising = min(1.0, (step + 1) / max(warmup, 1))
-    left = min(1.0, max(0.0, (steps - step) / max(decay, 1)))
-    return rising * (0.5 - 0.5 * math.cos(math.pi * left))
-
-
-def run_means(logits: Tensor, targets: Tensor, shortest: int = 10) -> tuple[Tensor, Tensor]:
-    """Mean logits and target of every run of at least `shortest` frames with one target (-1 is none).
-
-    `logits` is ``(B, F, C)``, `targets` ``(B, F)``; returns ``(runs, C)`` and ``(runs,)``.
-    """
-    change = torch.ones_like(targets, dtype=torch.bool)
-    change[:, 1:] = targets[:, 1:] != targets[:, :-1]
-    run = change.flatten().cumsum(0) - 1
-    count = torch.bincount(run)
-    label = targets.flatten()[change.flatten()]
-    means = logits.new_zeros(len(count), logits.shape[2]).index_add(0, run, logits.flatten(0, 1))
-    kept = (label >= 0) & (count >= shortest)
-    return means[kept] / count[kept, None], label[kept]
-
-
-def tagger_loss(logits: Tensor, targets: Tensor, smoothing: float, run_weight: float) -> Tensor:
-    """Cross-entropy of the frames that have a target, and, by `run_weight`, of the mean logits of each run.
-
-    Silence and padding have target -1 and do not count.
-    """
-    loss = functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="sum"
-    ) / (targets >= 0).sum().clamp(min=1)
-    if run_weight:
-        means, labels = run_means(logits, targets)
-        if len(labels):
-            loss = loss + run_weight * functional.cross_entropy(means, labels, label_smoothing=smoothing)
-    return loss
-
-
-class NumberedBatches(torch.utils.data.Dataset):
-    """The batches of one epoch of one process: numbers that no other epoch or process has."""
-
-    def __init__(self, sampler: ClipSampler, batches: int) -> None:
-        self.sampler, self.batches = sampler, batches
-        self.epoch, self.rank, self.world = 0, 0, 1
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < self.batches:
-            raise IndexError(index)
-        return self.sampler.batch(((self.epoch * self.batches) + index) * self.world + self.rank)
-
-
 class TaggerBrain(sb.Brain):
-    """Trains ``modules.tagger`` on `Batch` items.
+    """Trains ``modules.tagger`` on `Batch` items, together with the `objectives` where there are any.
 
-    Needs in `hparams`: seed, steps, epoch_steps, warmup_steps, decay_steps, encoder_rate, head_rate,
-    layer_decay, weight_decay, label_smoothing, run_weight, ema_decay, max_grad_norm. `validate` is called
+    Needs in `hparams`: seed, steps, warmup_steps, decay_steps, encoder_rate, head_rate, layer_decay,
+    weight_decay, label_smoothing, run_weight, ema_decay, clip_norm; may have betas, hard_weight (of the loss
+    of the frame labels), annealing (a scheduler such as NewBob, whose value multiplies all rates) with
+    annealing_score, and keep: ``last``, or the score whose best checkpoint is kept. `validate` is called
     after each epoch with the averaged tagger and returns a `Report`.
+
+    Several processes read different batches, and their gradients are averaged: ``N`` processes do what one
+    does with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
     """
 
-    def __init__(self, *args: Any, validate: Any, log_file: Path | None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        validate: Callable[[Any], Report],
+        log_file: Path | None,
+        objectives: Objectives | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.validate, self.log_file = validate, log_file
         self.ema = copy.deepcopy(self.modules["tagger"]).eval().requires_grad_(False)
         self.report: Report | None = None
+        self.objectives: Objectives | None = None
+        if objectives:
+            self.objectives = objectives.to(self.device)
+            self.modules["objectives"] = self.objectives
+            self.objectives_ema = copy.deepcopy(self.objectives).eval().requires_grad_(False)
+            self.tap = FeatureTap(self._tagger)
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables({"tagger": self.modules["tagger"], "ema": self.ema})
+            if self.objectives is not None:
+                self.checkpointer.add_recoverables(
+                    {"objectives": self.objectives, "objectives_ema": self.objectives_ema}
+                )
 
     @property
     def _tagger(self) -> Any:
@@ -114,8 +81,11 @@ class TaggerBrain(sb.Brain):
         """AdamW with a rate for each layer; every rate follows `learning_rate_factor`."""
         h = self.hparams
         groups = self._tagger.groups(h.encoder_rate, h.head_rate, h.layer_decay)
+        if self.objectives is not None and (own := list(self.objectives.parameters())):
+            groups.append({"params": own, "lr": h.head_rate})
         self.rates = [group["lr"] for group in groups]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=h.weight_decay)
+        betas = tuple(getattr(h, "betas", (0.9, 0.98)))
+        self.optimizer = torch.optim.AdamW(groups, betas=betas, weight_decay=h.weight_decay)
         self.optimizers_dict = {"optimizer": self.optimizer}
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("optimizer", self.optimizer)
@@ -124,24 +94,42 @@ class TaggerBrain(sb.Brain):
         """Resume from the newest checkpoint. They are written at the end of an epoch, so a new one begins."""
         super().on_fit_start()
         self.step, self.avg_train_loss = 0, 0.0
+        if getattr(self.hparams, "score_start", False) and not self.optimizer_step:
+            self._conclude(None)
 
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> Tensor:
         """Logits ``(B, F, C)``."""
-        return self.modules["tagger"](torch.from_numpy(batch.waves).to(self.device))
+        waves = torch.from_numpy(batch.waves).to(self.device)
+        if batch.lengths is None:
+            return self.modules["tagger"](waves)
+        return self.modules["tagger"](waves, torch.from_numpy(batch.lengths).to(self.device))
 
     def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
-        """The loss of `tagger_loss`."""
-        targets = torch.from_numpy(batch.targets).to(self.device)
-        return tagger_loss(predictions, targets, self.hparams.label_smoothing, self.hparams.run_weight)
+        """The loss of `tagger_loss`, and of the objectives."""
+        h = self.hparams
+        hard = batch.targets if self.objectives is None else self.objectives.hard_targets(batch)
+        targets = torch.from_numpy(hard).to(self.device)
+        loss = tagger_loss(predictions, targets, h.label_smoothing, h.run_weight)
+        loss = getattr(h, "hard_weight", 1.0) * loss
+        if self.objectives is None:
+            return loss
+        features = self.tap.take()
+        if missing := predictions.shape[1] - features.shape[1]:  # encoders may end a frame early
+            features = torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1)
+        return loss + self.modules["objectives"](features, predictions, batch, self.optimizer_step / h.steps)
 
     def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
         """Set rates and the random state of this step, both functions of its number."""
         h = self.hparams
         factor = learning_rate_factor(self.optimizer_step, h.steps, h.warmup_steps, h.decay_steps)
+        if annealing := getattr(h, "annealing", None):
+            factor *= annealing.hyperparam_value
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        torch.manual_seed((h.seed * 1_000_003 + self.optimizer_step) * 1009 + rank)
+        # A batch is the same part of its step whether processes or accumulation share the step out.
+        part = rank * self.grad_accumulation_factor + (self.step - 1) % self.grad_accumulation_factor
+        torch.manual_seed((h.seed * 1_000_003 + self.optimizer_step) * 1009 + part)
 
     def on_fit_batch_end(self, batch: Batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
         """Say now and then how it goes."""
@@ -149,15 +137,25 @@ class TaggerBrain(sb.Brain):
             _log.info("step %d  loss %.3f", self.optimizer_step, float(loss.detach()))
 
     def optimizers_step(self) -> None:
-        """Clip over all parameter groups (SpeechBrain's own clips the first only), then step."""
+        """Clip over all parameter groups (SpeechBrain's own clips the first only), step, and average."""
+        self.scaler.unscale_(self.optimizer)
         trainable = [p for p in self.modules.parameters() if p.requires_grad]
         torch.nn.utils.clip_grad_norm_(trainable, self.hparams.clip_norm)
-        super().optimizers_step()
+        if not self.scaler.is_enabled() and self.skip_nonfinite_grads:
+            self.check_gradients()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
         # Averages over few steps at first, else the start would weigh on the average for long.
         decay = min(self.hparams.ema_decay, self.optimizer_step / (self.optimizer_step + 10))
+        averages: list[tuple[Any, Any]] = [(self.ema, self._tagger)]
+        if self.objectives is not None:
+            averages.append((self.objectives_ema, self.objectives))
         with torch.no_grad():
-            for mean, new in zip(self.ema.parameters(), self._tagger.parameters(), strict=True):
-                mean.lerp_(new, 1 - decay)
+            for ema, module in averages:
+                for mean, new in zip(ema.parameters(), module.parameters(), strict=True):
+                    mean.lerp_(new, 1 - decay)
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Number the batches of this epoch."""
@@ -166,23 +164,40 @@ class TaggerBrain(sb.Brain):
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Validate the averaged weights, log a line, save a checkpoint."""
-        if stage != sb.Stage.TRAIN:
-            return
+        if stage == sb.Stage.TRAIN:
+            self._conclude(stage_loss)
+
+    def _conclude(self, loss: float | None) -> None:
+        h = self.hparams
         self.report = self.validate(self.ema)
-        line = f"step {self.optimizer_step:5d}  loss {stage_loss:.3f}  {self.report}"
-        _log.info(line)
+        scores = self.report.scores()
+        line = f"step {self.optimizer_step:5d}  " + ("" if loss is None else f"loss {loss:.3f}  ")
+        _log.info(line + str(self.report))
         if self.log_file is not None and sb.utils.distributed.if_main_process():
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             with self.log_file.open("a", encoding="utf-8") as log:
-                log.write(line + "\n")
+                log.write(f"{line}{self.report}\n")
+        if loss is not None and (annealing := getattr(h, "annealing", None)):
+            annealing(scores[h.annealing_score])
         if self.checkpointer is not None:
-            self.checkpointer.save_and_keep_only(meta=self.report.scores(), num_to_keep=3)
+            self.checkpointer.save_and_keep_only(meta=scores, num_to_keep=3, **self._best())
+
+    def _best(self) -> dict[str, list[str]]:
+        keep = getattr(self.hparams, "keep", "last")
+        return {} if keep == "last" else {"max_keys" if keep == "uar" else "min_keys": [keep]}
+
+    def load_best(self) -> None:
+        """With `keep` other than ``last``, go back to the best checkpoint; of equal ones the newest."""
+        if self.checkpointer is not None and (best := self._best()):
+            (choice, (key,)), *_ = best.items()
+            self.checkpointer.recover_if_possible(**{choice.rstrip("s"): key})
 
 
 def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Train a frame tagger as `hparams` says, from the newest checkpoint in its folder if there is one.
 
-    Returns the tagger's folder, ready for ``sed-export`` and for `sed.training.folder.load_tagger`.
+    Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and
+    `sed.training.folder.load_tagger`.
     """
     h = dict(hparams)
     manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
@@ -190,25 +205,74 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     labels, main = list(model.labels), list(h["labels"])
     left_out = h.get("leave_out") or ()
     speech = load_speech(read_manifest(manifest, ["train"], labels, left_out))
-    valid = load_speech(read_manifest(manifest, ["valid"], main))
+    # What was left out may be watched, but must not decide anything.
+    deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
+    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
     clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
-    sampler = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
+    sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
+    if h.get("unlabelled"):
+        from sed.training.unlabelled import WithUnlabelled
+
+        sampler = WithUnlabelled(
+            sampler, h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
+        )
     if h.get("encoder_weights"):
         model.load_encoder(h["encoder_weights"])
-    folder = Path(h["output_folder"]) / "tagger"
+    return fit(
+        h,
+        model,
+        sampler,
+        speech,
+        lambda t: evaluate(t, valid, clips, main, h["valid_utterances"]),
+        run_options,
+    )
 
-    def validate(tagger: torch.nn.Module) -> Report:
+
+def fit(
+    h: Mapping[str, Any],
+    model: Any,
+    sampler: Batches,
+    speech: Speech,
+    report: Callable[[Any], Report],
+    run_options: Mapping[str, Any] | None = None,
+    finish: Callable[[Any], Any] | None = None,
+) -> Path:
+    """Train `model` on the batches of `sampler`; `speech` is what their events are numbered by.
+
+    `report` scores the averaged tagger after each epoch, `finish` makes of it what is written to the folder
+    ``tagger`` in the output folder, which is returned; without it, low-rank changes are merged.
+    """
+    finish = finish or (lambda tagger: copy.deepcopy(tagger).merge() if hasattr(tagger, "merge") else tagger)
+    main: Sequence[str] = list(h["labels"])
+    folder = Path(h["output_folder"]) / "tagger"
+    if (
+        getattr(h.get("clips"), "whole", False)
+        and "lengths" not in inspect.signature(model.forward).parameters
+    ):
+        raise OptionError(
+            f"clips.whole pads clips, which a {type(model).__name__} cannot be told: expected whole: False"
+        )
+    objectives = Objectives(h.get("objectives"))
+    objectives.build(model, speech)
+
+    def save(tagger: Any, averaged: Objectives | None) -> None:
         if sb.utils.distributed.if_main_process():
-            save_tagger(tagger, folder, main, h["card"])  # so there is something to export at any time
-        return evaluate(tagger, valid, clips, main, h["valid_utterances"])
+            save_tagger(finish(tagger), folder, main, h["card"])
+            if averaged is not None:
+                averaged.save(folder)
+
+    def validate(tagger: Any) -> Report:
+        save(tagger, brain.objectives and brain.objectives_ema)  # there is something to export at any time
+        return report(tagger)
 
     brain = TaggerBrain(
         modules={"tagger": model},
-        hparams={key: value for key, value in h.items() if key != "tagger"},
+        hparams={key: value for key, value in h.items() if key not in ("tagger", "objectives")},
         run_opts=dict(run_options or {}),
         checkpointer=h.get("checkpointer"),
         validate=validate,
         log_file=Path(h["log_file"]) if h.get("log_file") else None,
+        objectives=objectives,
     )
     batches = NumberedBatches(sampler, h["epoch_steps"])
     if torch.distributed.is_initialized():
@@ -216,6 +280,6 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     brain.train_set = batches
     loader = torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False)
     brain.fit(h["epoch_counter"], loader, progressbar=False)
-    if sb.utils.distributed.if_main_process():
-        save_tagger(brain.ema, folder, main, h["card"])
+    brain.load_best()
+    save(brain.ema, brain.objectives and brain.objectives_ema)
     return folder

@@ -7,17 +7,18 @@ would have seen, and several processes share the numbers out among themselves.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sed.errors import OptionError
-from sed.grid import HOP, SAMPLE_RATE, seconds_to_samples
+from sed.grid import HOP, SAMPLE_RATE, frame_count, seconds_to_samples
 from sed.training.augment import Augmentation, change_speed
 from sed.training.corpora import Utterance, to_float
 from sed.training.patterns import NEUTRAL, Event, frame_labels, join, transition_pattern
 
 Speech = Sequence[tuple[Utterance, np.ndarray]]
+Clip = tuple[np.ndarray, np.ndarray, list[Event]]  # augmented wave, clean wave, events
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,35 @@ class ClipOptions:
     """Corpora are drawn by this power of their length: 0 is evenly, 1 as they come."""
     auxiliary_weight: float = 0.3
     """How often an emotion beyond the tagger's own labels is drawn, relative to one of those."""
+    neutral_weight: float = 1.0
+    """How often neutral is drawn, relative to an emotion; in patterns it is then all there is."""
     gap: tuple[float, float] = (0.0, 0.5)
     """Silence between utterances; frames in it have no target."""
     edge: float = 0.4
     """Silence that may precede and follow."""
     level_spread: float = 3.0
     """Deviation of the level of each utterance, dB."""
+    batch_clips: int = 0
+    """Clips in a batch; 0: as many as `batch_seconds` holds."""
+    whole: bool = False
+    """Clips keep their own length, up to the longest of `length`; shorter ones of a batch are padded, and
+    padding has no target. Needs `batch_clips`."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`waves` ``(B, T)`` float32; `targets` ``(B, ceil(T / 320))`` int64, -1 where there is no target."""
+    """`waves` ``(B, T)`` float32; `targets` ``(B, ceil(T / 320))`` int64, -1 where there is no target.
+
+    `clean` are the waves before augmentation, sample for sample; `events` say for each clip what was spoken
+    where, with the number of the utterance in the sampler's speech; `lengths` are the samples of each clip
+    before padding, None where nothing is padded.
+    """
 
     waves: np.ndarray
     targets: np.ndarray
+    clean: np.ndarray | None = None
+    events: Sequence[Sequence[Event]] = ()
+    lengths: np.ndarray | None = None
 
 
 class ClipSampler:
@@ -75,12 +91,16 @@ class ClipSampler:
         self.options = options or ClipOptions()
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
-        self.tree: dict[str, dict[str, dict[str, list[np.ndarray]]]] = {}  # corpus, emotion, speaker
+        if self.options.whole and not self.options.batch_clips:
+            raise OptionError("clips of their whole length: expected batch_clips to say how many a batch has")
+        self.speech = speech
+        # Numbers of utterances by corpus, emotion, speaker.
+        self.tree: dict[str, dict[str, dict[str, list[int]]]] = {}
         lengths: dict[str, int] = {}
-        for utterance, samples in speech:
+        for number, (utterance, samples) in enumerate(speech):
             if utterance.emotion in self.labels:
                 emotions = self.tree.setdefault(utterance.corpus, {})
-                emotions.setdefault(utterance.emotion, {}).setdefault(utterance.speaker, []).append(samples)
+                emotions.setdefault(utterance.emotion, {}).setdefault(utterance.speaker, []).append(number)
                 lengths[utterance.corpus] = lengths.get(utterance.corpus, 0) + len(samples)
         if not self.tree:
             raise OptionError(f"no training speech with any of the emotions {', '.join(self.labels)}")
@@ -93,54 +113,70 @@ class ClipSampler:
         shortest, longest = (seconds_to_samples(seconds) // HOP for seconds in self.options.length)
         frames = int(rng.integers(shortest, longest, endpoint=True))
         samples = frames * HOP
-        clips = max(1, round(self.options.batch_seconds * SAMPLE_RATE / samples))
-        waves = np.empty((clips, samples), np.float32)
-        targets = np.empty((clips, frames), np.int64)
-        for row in range(clips):
-            waves[row], targets[row] = self.clip(rng, samples)
-        return Batch(waves, targets)
+        count = self.options.batch_clips or max(1, round(self.options.batch_seconds * SAMPLE_RATE / samples))
+        if self.options.whole:
+            return self.collate([self.clip(rng, longest * HOP) for _ in range(count)], padded=True)
+        return self.collate([self.clip(rng, samples) for _ in range(count)])
 
-    def clip(self, rng: np.random.Generator, samples: int) -> tuple[np.ndarray, np.ndarray]:
-        """One augmented clip of `samples` samples and its targets, ``(ceil(samples / 320),)``."""
+    def collate(self, clips: Sequence[Clip], padded: bool = False) -> Batch:
+        """`clips` as one batch, the shorter ones with silence behind; only with `padded` it tells `lengths`."""
+        longest = max(len(wave) for wave, _, _ in clips)
+        waves, clean = np.zeros((2, len(clips), longest), np.float32)
+        targets = np.full((len(clips), frame_count(longest)), -1, np.int64)
+        for row, (wave, original, events) in enumerate(clips):
+            waves[row, : len(wave)], clean[row, : len(wave)] = wave, original
+            targets[row, : frame_count(len(wave))] = frame_labels(events, len(wave), self.labels)
+        lengths = np.array([len(wave) for wave, _, _ in clips]) if padded else None
+        return Batch(waves, targets, clean, [events for _, _, events in clips], lengths)
+
+    def clip(self, rng: np.random.Generator, samples: int) -> Clip:
+        """One augmented clip of `samples` samples (with `whole` its own length, up to that many)."""
         corpus, emotion, speaker = self._draw(rng)
         if rng.random() < self.options.pattern_share and speaker in self.tree[corpus].get(NEUTRAL, {}):
-            wave, events = self._pattern(rng, corpus, emotion, speaker)
+            clean, events = self._pattern(rng, corpus, emotion, speaker)
         else:
-            wave, events = self._mixture(rng, corpus, emotion, speaker, samples)
-        wave, events = self._crop(rng, wave, events, samples)
-        voices = [self._utterance(rng, *self._draw(rng)) for _ in range(3)]
-        wave = self.augmentation(rng, wave, [to_float(voice) for voice in voices])
-        return wave, frame_labels(events, samples, self.labels)
+            clean, events = self._mixture(rng, corpus, emotion, speaker, samples)
+        if not self.options.whole or len(clean) > samples:
+            clean, events = self._crop(rng, clean, events, samples)
+        voices = [self.speech[self._utterance(rng, *self._draw(rng))][1] for _ in range(3)]
+        return self.augmentation(rng, clean, [to_float(voice) for voice in voices]), clean, events
 
     def _draw(self, rng: np.random.Generator) -> tuple[str, str, str]:
         corpus = list(self.tree)[rng.choice(len(self.tree), p=self._shares)]
         emotions = list(self.tree[corpus])
         weights = np.array(
-            [1.0 if e in self.main_labels else self.options.auxiliary_weight for e in emotions]
+            [
+                (1.0 if e in self.main_labels else self.options.auxiliary_weight)
+                * (self.options.neutral_weight if e == NEUTRAL else 1.0)
+                for e in emotions
+            ]
         )
+        if not weights.any():  # a corpus with nothing but neutral speech
+            weights[:] = 1.0
         emotion = emotions[rng.choice(len(emotions), p=weights / weights.sum())]
         speakers = list(self.tree[corpus][emotion])
         return corpus, emotion, speakers[rng.integers(len(speakers))]
 
-    def _utterance(self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str) -> np.ndarray:
+    def _utterance(self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str) -> int:
         candidates = self.tree[corpus][emotion][speaker]
         return candidates[rng.integers(len(candidates))]
 
-    def _voice(self, rng: np.random.Generator, samples: np.ndarray, speed: float) -> np.ndarray:
+    def _voice(self, rng: np.random.Generator, number: int, speed: float) -> np.ndarray:
         level = 10 ** (rng.normal(0, self.options.level_spread) / 20)
-        return change_speed(to_float(samples), speed) * np.float32(level)
+        return change_speed(to_float(self.speech[number][1]), speed) * np.float32(level)
 
     def _pattern(
         self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str
     ) -> tuple[np.ndarray, list[Event]]:
         speed = self.augmentation.draw_speed(rng)
-        pools = []
+        pools, numbers = [], []
         for label in (NEUTRAL, emotion):
             pool = self.tree[corpus][label][speaker]
-            chosen = rng.permutation(len(pool))[:2]
-            pools.append([self._voice(rng, pool[number], speed) for number in chosen])
+            numbers.append([pool[chosen] for chosen in rng.permutation(len(pool))[:2]])
+            pools.append([self._voice(rng, number, speed) for number in numbers[-1]])
         name = "emotion" if emotion == NEUTRAL else None
-        return transition_pattern(rng, pools[0], pools[1], emotion, name, self.options.gap)
+        sources = (numbers[0], numbers[1])
+        return transition_pattern(rng, pools[0], pools[1], emotion, name, self.options.gap, sources=sources)
 
     def _mixture(
         self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str, samples: int
@@ -149,8 +185,10 @@ class ClipSampler:
         speed = self.augmentation.draw_speed(rng)
         waves: list[np.ndarray] = []
         labels: list[str] = []
+        numbers: list[int] = []
         while sum(len(wave) for wave in waves) < 1.5 * samples:
-            waves.append(self._voice(rng, self._utterance(rng, corpus, emotion, speaker), speed))
+            numbers.append(self._utterance(rng, corpus, emotion, speaker))
+            waves.append(self._voice(rng, numbers[-1], speed))
             labels.append(emotion)
             if alone:
                 known = [e for e in self.tree[corpus] if speaker in self.tree[corpus][e]]
@@ -159,7 +197,7 @@ class ClipSampler:
                 corpus, emotion, speaker = self._draw(rng)
                 speed = self.augmentation.draw_speed(rng)
         gaps = [seconds_to_samples(rng.uniform(*self.options.gap)) for _ in waves[1:]]
-        return join(waves, labels, gaps, fade=80)
+        return join(waves, labels, gaps, fade=80, sources=numbers)
 
     def _crop(
         self, rng: np.random.Generator, wave: np.ndarray, events: list[Event], samples: int
@@ -171,7 +209,7 @@ class ClipSampler:
         clip = np.zeros(samples, np.float32)
         first, last = max(start, 0), min(start + samples, len(wave))
         clip[first - start : last - start] = wave[first:last]
-        moved = [Event(event.start - start, event.end - start, event.label) for event in events]
+        moved = [replace(event, start=event.start - start, end=event.end - start) for event in events]
         return clip, moved
 
 

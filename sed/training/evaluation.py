@@ -44,7 +44,8 @@ class Report:
 
     def scores(self) -> dict[str, float]:
         """The numbers that checkpoints are compared by."""
-        return {"uar": float(np.mean(list(self.recalls().values()))), "pattern_error": self.pattern_error}
+        uar = float(np.mean(list(self.recalls().values())))
+        return {"uar": uar, "pattern_error": self.pattern_error, "nll": self.nll}
 
     def __str__(self) -> str:
         recalls = "  ".join(f"{corpus} {100 * recall:.1f}" for corpus, recall in self.recalls().items())

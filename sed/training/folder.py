@@ -16,6 +16,7 @@ WEIGHTS, CARD = "tagger.safetensors", "tagger.json"
 KINDS = {
     "compact": ("sed.training.model", "CompactTagger"),
     "encoder": ("sed.training.encoder", "EncoderTagger"),
+    "logmel": ("sed.training.logmel", "LogMelTagger"),
 }
 
 

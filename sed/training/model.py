@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sed.errors import ModelError
+from sed.errors import ModelError, OptionError
 from sed.grid import HOP, SAMPLE_RATE
 
 FOURIER = 400  # samples of an analysis window: 25 ms
@@ -130,6 +130,22 @@ class ContextBlock(nn.Module):
         return x + self.dropout(self.mix(functional.gelu(y)))
 
 
+def hide_stretches(mel: Tensor, stretches: int) -> Tensor:
+    """SpecAugment (Park et al. 2019): so many stretches of up to 12 bands and of up to 300 ms of ``(B, bands,
+    frames)`` log-mel are set to each item's mean."""
+    batch, bands, frames = mel.shape
+    mean = mel.mean(dim=(1, 2), keepdim=True)
+    hidden = torch.zeros(batch, bands, frames, dtype=torch.bool, device=mel.device)
+    for size, widest, axis in ((bands, 12, 1), (frames, 30, 2)):
+        place = torch.arange(size, device=mel.device)
+        for _ in range(stretches):
+            width = torch.rand(batch, 1, device=mel.device) * min(widest, size // 4)
+            start = torch.rand(batch, 1, device=mel.device) * (size - width)
+            stretch = (place >= start) & (place < start + width)
+            hidden = hidden | stretch.unsqueeze(3 - axis)
+    return torch.where(hidden, mean, mel)
+
+
 class LocalStatistics(nn.Module):
     """Adds what the sound around a frame is like: mean and deviation over each of several stretches.
 
@@ -164,7 +180,8 @@ class CompactTagger(nn.Module):
     `labels` are all emotions that it learns, `positions` is the longest piece in frames (1500 is 30 s), `reaches`
     the stretches of `LocalStatistics` (empty: none). The defaults fit Whisper base. The stem learns only with
     `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them.
-    `spec_augment` masks that many stretches of up to 12 bands and of up to 300 ms while training.
+    `spec_augment` is for `hide_stretches` while training. With a `head_width` of 0, and neither `dilations` nor
+    `reaches`, the head is linear.
     """
 
     def __init__(
@@ -206,13 +223,17 @@ class CompactTagger(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward, dropout) for _ in range(layers))
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1))
         self.norm = nn.LayerNorm(width)
-        self.reduce = nn.Linear(width, head_width)
+        if not head_width and (len(dilations) or len(reaches)):
+            raise OptionError(
+                f"a linear head with dilations {list(dilations)} and reaches {list(reaches)}: expected none"
+            )
+        self.reduce = nn.Linear(width, head_width) if head_width else nn.Identity()
         self.statistics = LocalStatistics(head_width, reaches, head_dropout) if reaches else nn.Identity()
         self.context = nn.ModuleList(
             ContextBlock(head_width, dilation, head_dropout) for dilation in dilations
         )
         self.head_dropout = nn.Dropout(head_dropout)
-        self.classify = nn.Linear(head_width, len(labels))
+        self.classify = nn.Linear(head_width or width, len(labels))
         stem = (self.conv1, self.conv2, self.embed_positions)
         for parameter in (p for module in stem for p in module.parameters()):
             parameter.requires_grad_(train_stem)
@@ -223,7 +244,7 @@ class CompactTagger(nn.Module):
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         mel = self.log_mel(waves)
         if self.training and self.spec_augment:
-            mel = self._mask(mel)
+            mel = hide_stretches(mel, self.spec_augment)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
@@ -231,25 +252,13 @@ class CompactTagger(nn.Module):
         for layer, weight in zip(self.layers, weights[1:], strict=True):
             x = layer(x)
             total = total + weight * x
-        y = functional.gelu(self.reduce(self.head_dropout(self.norm(total))))
-        y = self.statistics(y)
+        y = self.head_dropout(self.norm(total))
+        if not self.settings["head_width"]:
+            return self.classify(y)
+        y = self.statistics(functional.gelu(self.reduce(y)))
         for block in self.context:
             y = block(y)
         return self.classify(self.head_dropout(y))
-
-    def _mask(self, mel: Tensor) -> Tensor:
-        """SpecAugment (Park et al. 2019): stretches of bands and of time set to each item's mean."""
-        batch, bands, frames = mel.shape
-        mean = mel.mean(dim=(1, 2), keepdim=True)
-        hidden = torch.zeros(batch, bands, frames, dtype=torch.bool, device=mel.device)
-        for size, widest, axis in ((bands, 12, 1), (frames, 30, 2)):
-            place = torch.arange(size, device=mel.device)
-            for _ in range(self.spec_augment):
-                width = torch.rand(batch, 1, device=mel.device) * min(widest, size // 4)
-                start = torch.rand(batch, 1, device=mel.device) * (size - width)
-                stretch = (place >= start) & (place < start + width)
-                hidden = hidden | stretch.unsqueeze(3 - axis)
-        return torch.where(hidden, mean, mel)
 
     def load_encoder(self, path: str | Path) -> None:
         """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.

@@ -9,7 +9,7 @@ speaker as neutral-emotion, emotion-neutral, neutral-emotion-neutral, or emotion
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,11 +31,13 @@ PEAK = 0.99  # equalised speech never exceeds this
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """Samples ``[start, end)`` carry `label`."""
+    """Samples ``[start, end)`` carry `label`; `source` is the number of the utterance they are from, -1 where
+    nobody counts."""
 
     start: int
     end: int
     label: str
+    source: int = field(default=-1, repr=False, compare=False)
 
 
 def frame_levels(wave: np.ndarray) -> np.ndarray:
@@ -88,19 +90,24 @@ def equalise_loudness(wave: np.ndarray, level: float = TARGET_LEVEL) -> np.ndarr
 
 
 def join(
-    waves: Sequence[np.ndarray], labels: Sequence[str], gaps: Sequence[int] = (), fade: int = 0
+    waves: Sequence[np.ndarray],
+    labels: Sequence[str],
+    gaps: Sequence[int] = (),
+    fade: int = 0,
+    sources: Sequence[int] = (),
 ) -> tuple[np.ndarray, list[Event]]:
     """Join `waves` with `gaps` samples of silence between them (``len(waves) - 1`` numbers; none: no gap).
 
     `fade` samples at each joint rise or fall linearly, so that a joint doesn't click. The events cover the
-    waves, not the gaps; neighbours with one label and no gap stay two events. Raises `OptionError` where the
-    numbers of waves, labels and gaps don't fit.
+    waves, not the gaps; neighbours with one label and no gap stay two events. `sources` gives each event its
+    number (none: -1). Raises `OptionError` where the numbers of waves, labels and gaps don't fit.
 
     >>> samples, events = join([np.ones(4), np.ones(2)], ["neutral", "sad"], gaps=[1])
     >>> len(samples), events
     (7, [Event(start=0, end=4, label='neutral'), Event(start=5, end=7, label='sad')])
     """
     gaps = list(gaps) or [0] * (len(waves) - 1)
+    sources = list(sources) or [-1] * len(waves)
     if len(labels) != len(waves) or len(gaps) != len(waves) - 1 or any(gap < 0 for gap in gaps):
         raise OptionError(
             f"cannot join {len(waves)} waves with {len(labels)} labels and gaps {gaps}: expected a label for"
@@ -118,7 +125,7 @@ def join(
             if len(ramp):
                 piece[-len(ramp) :] *= ramp[::-1]
             piece = np.concatenate([piece, np.zeros(gaps[number], np.float32)])
-        events.append(Event(position, position + len(wave), label))
+        events.append(Event(position, position + len(wave), label, sources[number]))
         pieces.append(piece)
         position += len(piece)
     return np.concatenate(pieces), events
@@ -132,12 +139,14 @@ def transition_pattern(
     pattern: str | None = None,
     gap: tuple[float, float] = (0.0, 0.0),
     fade: int = 80,
+    sources: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> tuple[np.ndarray, list[Event]]:
     """One clip of one speaker in one of the four `PATTERNS`, drawn evenly unless `pattern` names it.
 
     `neutral` and `emotional` are that speaker's utterances, trimmed and equalised; two neutral ones are
-    different where there are two. Gaps are drawn evenly from `gap` (seconds). Raises `OptionError` for an
-    unknown pattern or where there is no utterance to draw.
+    different where there are two. Gaps are drawn evenly from `gap` (seconds). `sources` are the numbers of the
+    neutral and of the emotional utterances, for the events. Raises `OptionError` for an unknown pattern or
+    where there is no utterance to draw.
     """
     name = pattern if pattern is not None else list(PATTERNS)[rng.integers(len(PATTERNS))]
     if name not in PATTERNS:
@@ -151,14 +160,15 @@ def transition_pattern(
     order = rng.permutation(len(neutral)).tolist()
     waves: list[np.ndarray] = []
     labels: list[str] = []
+    numbers: list[int] = []
     for is_emotion in parts:
-        if is_emotion:
-            waves.append(emotional[int(rng.integers(len(emotional)))])
-        else:
-            waves.append(neutral[order[labels.count(NEUTRAL) % len(order)]])
+        pool = emotional if is_emotion else neutral
+        place = int(rng.integers(len(pool))) if is_emotion else order[labels.count(NEUTRAL) % len(order)]
+        waves.append(pool[place])
+        numbers.append(-1 if sources is None else sources[is_emotion][place])
         labels.append(emotion if is_emotion else NEUTRAL)
     gaps = [round(rng.uniform(*gap) * SAMPLE_RATE) for _ in parts[1:]]
-    return join(waves, labels, gaps, fade)
+    return join(waves, labels, gaps, fade, numbers)
 
 
 def frame_labels(

@@ -4,10 +4,11 @@ import torch
 
 from sed.errors import ModelError
 from sed.grid import HOP, frame_count
-from sed.training.brain import learning_rate_factor, run_means, tagger_loss
 from sed.training.evaluation import evaluate_posteriors, unweighted_recall
 from sed.training.folder import CARD, WEIGHTS, load_tagger, save_tagger
-from sed.training.model import BINS, FOURIER, CompactTagger, LogMel, mel_filters
+from sed.training.losses import run_means, tagger_loss
+from sed.training.model import BINS, FOURIER, CompactTagger, LogMel, hide_stretches, mel_filters
+from sed.training.schedule import learning_rate_factor
 
 LABELS = ["neutral", "happy", "sad", "bored"]
 TINY = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 400}
@@ -86,7 +87,7 @@ def test_spec_augment_only_while_training(tiny):
     wave = torch.randn(2, 16_000)
     assert torch.equal(tiny(wave), tiny(wave))
     mel = tiny.log_mel(wave)
-    masked = tiny._mask(mel) != mel
+    masked = hide_stretches(mel, 2) != mel
     assert 0 < masked.float().mean() < 0.6
     whole_bands, whole_frames = masked.all(dim=2), masked.all(dim=1)
     assert torch.equal(masked, whole_bands[:, :, None] | whole_frames[:, None, :])

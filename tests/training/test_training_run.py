@@ -16,6 +16,7 @@ from sed.grid import frame_count
 from sed.training.export import PosteriorTagger, export_onnx, fit_temperature, largest_difference
 from sed.training.folder import load_tagger
 from sed.training.model import CompactTagger
+from sed.training.recipes import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 16_000
@@ -63,7 +64,7 @@ def train(corpora, output, epochs, **changes):
     arguments = [str(ROOT / "hparams" / "compact.yaml")]
     for key, value in options.items():
         arguments += [f"--{key}", str(value)]
-    return train_command.run(arguments)
+    return run_command(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ def test_temperature_of_an_overconfident_model_is_found():
 
 def test_errors_of_the_commands(tmp_path, capsys):
     with pytest.raises(OptionError, match="no recipe"):
-        train_command.run([str(tmp_path / "none.yaml")])
+        run_command([str(tmp_path / "none.yaml")])
     with pytest.raises(SystemExit) as stop:
         train_command.main([str(tmp_path / "none.yaml")])
     assert stop.value.code == 1 and "sed-train: no recipe" in capsys.readouterr().err

@@ -1,0 +1,149 @@
+"""A trained tagger and a few labelled clips of a new speaker or listener in, an adapted tagger's folder out.
+
+Few clips teach little and spoil much, so there are guards: only some parts learn (`trainable_parts`), they are
+held near the old weights (`KeepClose`, L2-SP), the old tagger's own posteriors are taught along (the objective
+`sed.training.teachers.Distillation` with the old folder as teacher: learning without forgetting), and of all
+epochs, the untouched start among them, the best on clips held out is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sed.errors import OptionError
+from sed.training import lora
+from sed.training.brain import fit
+from sed.training.clip_table import read_clips
+from sed.training.clips import Batch, ClipSampler, Speech
+from sed.training.evaluation import evaluate
+from sed.training.folder import load_tagger
+from sed.training.objectives import Objective
+
+_log = logging.getLogger("sed.training")
+
+PARTS = ("classifier", "head", "bias", "lora", "all")
+LOW_RANK = ("q_proj", "v_proj")  # as in Hu et al. 2021
+
+
+class _Borrowed(list[Any]):
+    """Parameters that belong to somebody else: no part of the objective, and not copied along with it."""
+
+    def __deepcopy__(self, memo: object) -> _Borrowed:
+        return self
+
+
+class KeepClose(Objective):
+    """L2-SP (Li et al. 2018): `weight` times the squared distance of all that learns from where it began."""
+
+    def build(self, tagger: Any, speech: Speech) -> None:
+        """Remember the weights as they are now."""
+        self._moving = _Borrowed(p for p in tagger.parameters() if p.requires_grad)
+        for number, parameter in enumerate(self._moving):
+            self.register_buffer(f"start_{number}", parameter.detach().clone(), persistent=False)
+
+    def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
+        """The squared distance."""
+        starts = self.buffers()
+        return torch.stack([((p - s) ** 2).sum() for p, s in zip(self._moving, starts, strict=True)]).sum()
+
+
+def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: float = 8.0) -> int:
+    """Let only `parts` of `tagger` learn, in place; returns how many numbers that are.
+
+    ``classifier`` is the last layer, ``head`` all that the encoder has not, ``bias`` every bias (BitFit, Ben
+    Zaken et al. 2022), ``lora`` low-rank changes of `rank` in the attention, ``all`` everything. Raises
+    `OptionError` on another name, on none, and for ``lora`` where there is no attention.
+    """
+    if not parts or set(parts) - set(PARTS):
+        raise OptionError(f"parts to adapt {sorted(parts)}: expected some of {', '.join(PARTS)}")
+    if "all" in parts:
+        return sum(p.numel() for p in tagger.requires_grad_(True).parameters())
+    head = tagger.groups(1.0, 1.0, 1.0)[-1]["params"]
+    tagger.requires_grad_(False)
+    if "lora" in parts and not lora.add_low_rank(tagger, LOW_RANK, rank, alpha):
+        raise OptionError(
+            f"lora on a {type(tagger).__name__}: found no attention, expected an encoder with some"
+        )
+    moving = list(tagger.classify.parameters()) if "classifier" in parts else []
+    moving += head if "head" in parts else []
+    moving += [p for n, p in tagger.named_parameters() if n.endswith("bias")] if "bias" in parts else []
+    for parameter in moving:
+        parameter.requires_grad_(True)
+    return sum(p.numel() for p in tagger.parameters() if p.requires_grad)
+
+
+def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
+    """Split `speech` into what is learnt and what is held out, in order.
+
+    Rows of split ``valid`` are held out. Where there are none, every so many clips of an emotion are, about
+    `share` of them, and at least one of an emotion that has three.
+    """
+    if any(utterance.split == "valid" for utterance, _ in speech):
+        held = [utterance.split == "valid" for utterance, _ in speech]
+    else:
+        places: dict[str, list[int]] = defaultdict(list)
+        for number, (utterance, _) in enumerate(speech):
+            places[utterance.emotion].append(number)
+        held = [False] * len(speech)
+        for numbers in places.values():
+            count = max(round(share * len(numbers)), 1) if share > 0 and len(numbers) > 2 else 0
+            for place in np.linspace(0, len(numbers) - 1, count + 2)[1:-1].round().astype(int):
+                held[numbers[place]] = True
+    return (
+        [item for item, out in zip(speech, held, strict=True) if not out],
+        [item for item, out in zip(speech, held, strict=True) if out],
+    )
+
+
+def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
+    """Adapt the tagger in folder `start` to the clips of the table `clips`; returns the new tagger's folder.
+
+    Raises `OptionError` where a clip has an emotion that the tagger never learnt.
+    """
+    h = dict(hparams)
+    start = Path(h["start"])
+    model, description = load_tagger(start / "tagger" if (start / "tagger").is_dir() else start)
+    if hasattr(model, "merge"):
+        model.merge()  # low-rank changes from its own training are part of it now
+    speech = read_clips(h["clips_table"])
+    if unknown := sorted({u.emotion for u, _ in speech} - set(model.labels)):
+        raise OptionError(
+            f"{h['clips_table']}: found emotions {', '.join(unknown)}, expected those that the tagger learnt:"
+            f" {', '.join(model.labels)}"
+        )
+    learnt, held = hold_out(speech, h["held_out"])
+    main = description["labels"]
+    judged = [item for item in held if item[0].emotion in main]
+    if not judged:
+        _log.warning("no clips are held out: nothing tells when to stop, the last epoch is kept")
+        judged = [item for item in learnt if item[0].emotion in main]
+        h["keep"] = "last"
+    numbers = trainable_parts(model, h["parts"], h["lora_rank"], h["lora_alpha"])
+    _log.info("%d clips to learn from, %d held out, %d numbers to learn", len(learnt), len(held), numbers)
+    h["labels"] = main
+    h["card"] = {**description["card"], **h["card"], "adapted_from": description["card"].get("name", "")}
+    sampler = ClipSampler(learnt, model.labels, main, h["clips"], h["augmentation"], h["seed"])
+    return fit(
+        h,
+        model.train(),
+        sampler,
+        learnt,
+        lambda tagger: evaluate(tagger, judged, [], main),
+        run_options,
+        finish=_merged,
+    )
+
+
+def _merged(tagger: Any) -> Any:
+    plain = copy.deepcopy(tagger)
+    lora.merge(plain)
+    return plain

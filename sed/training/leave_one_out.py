@@ -1,0 +1,126 @@
+"""Leave-one-corpus-out: a recipe and a manifest in, a tagger for each corpus left out and a table out.
+
+Each corpus in turn is left out of training and scored afterwards: its voices, its language and its microphones
+are then all new. Runs that are finished are not repeated, a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sed.errors import OptionError
+from sed.training.clips import pattern_clips
+from sed.training.corpora import load_speech, read_manifest
+from sed.training.evaluation import evaluate, unweighted_recall
+from sed.training.folder import load_tagger
+from sed.training.recipes import run_recipe
+
+_log = logging.getLogger("sed.training")
+
+
+def recall_interval(confusion: np.ndarray, draws: int, seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of the unweighted average recall, over the utterances of each label.
+
+    >>> recall_interval(np.array([[5, 0], [0, 5]]), 100, 0)
+    (1.0, 1.0)
+    """
+    rng = np.random.default_rng(seed)
+    totals = confusion.sum(axis=1)
+    present = totals > 0
+    right = np.diag(confusion)[present] / totals[present]
+    drawn = rng.binomial(totals[present], right, size=(draws, int(present.sum()))) / totals[present]
+    low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
+    """Run `base` once for each corpus; returns the table, ``table.md`` in the output folder.
+
+    Needs in `hparams`: base (the recipe), output_folder, corpora, left_out (names; none: all corpora),
+    overrides (changes to the recipe, a mapping), splits (of the corpus left out, for scoring), valid_clips,
+    draws (of the bootstrap), seed. Raises `OptionError` where a corpus is unknown or is the only one.
+    """
+    import speechbrain as sb
+
+    h = dict(hparams)
+    manifest = h["corpora"]
+    known = list(dict.fromkeys(utterance.corpus for utterance in read_manifest(manifest)))
+    left_out = list(h["left_out"] or known)
+    if set(left_out) - set(known) or len(known) < 2:
+        raise OptionError(f"corpora to leave out {left_out}: found {known}, expected some of at least two")
+    folder = Path(h["output_folder"])
+    scores = {}
+    for corpus in left_out:
+        target = folder / corpus / "score.json"
+        if not target.is_file():
+            _log.info("without %s", corpus)
+            overrides = {
+                **dict(h["overrides"] or {}),
+                "corpora": manifest,
+                "output_folder": str(folder / corpus),
+                "leave_out": [corpus],
+            }
+            tagger = run_recipe(h["base"], overrides, run_options)
+            if sb.utils.distributed.if_main_process():
+                _write(target, json.dumps(_score(tagger, manifest, corpus, h), indent=1))
+            sb.utils.distributed.ddp_barrier()
+        scores[corpus] = json.loads(target.read_text(encoding="utf-8"))
+    if sb.utils.distributed.if_main_process():
+        _write(folder / "table.json", json.dumps(scores, indent=1))
+        _write(folder / "table.md", table(scores))
+    return folder / "table.md"
+
+
+def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> dict[str, Any]:
+    model, description = load_tagger(tagger)
+    labels = description["labels"]
+    speech = [
+        item for item in load_speech(read_manifest(manifest, h["splits"], labels)) if item[0].corpus == corpus
+    ]
+    try:
+        clips = pattern_clips(speech, labels, h["valid_clips"], h["seed"])
+    except OptionError:  # nobody in this corpus is heard both neutral and otherwise
+        clips = []
+    report = evaluate(model, speech, clips, labels)
+    confusion = report.confusions[corpus]
+    recall = [float(row[n] / row.sum()) if row.sum() else None for n, row in enumerate(confusion)]
+    return {
+        "uar": unweighted_recall(confusion),
+        "interval": recall_interval(confusion, h["draws"], h["seed"]),
+        "utterances": int(confusion.sum()),
+        "recall": dict(zip(labels, recall, strict=True)),
+        "confusion": confusion.tolist(),
+        "pattern_error": report.pattern_error if clips else None,
+    }
+
+
+def table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """The scores as Markdown: a row a corpus left out, and the mean."""
+
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.1f}"
+
+    labels = list(dict.fromkeys(label for score in scores.values() for label in score["recall"]))
+    heads = ["left out", "utterances", "UAR %", "95 %", *labels, "wrong frames %"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for corpus, score in scores.items():
+        low, high = score["interval"]
+        cells = [corpus, str(score["utterances"]), percent(score["uar"]), f"{percent(low)}-{percent(high)}"]
+        cells += [percent(score["recall"].get(label)) for label in labels]
+        lines.append("| " + " | ".join([*cells, percent(score["pattern_error"])]) + " |")
+    mean = float(np.mean([score["uar"] for score in scores.values()]))
+    lines.append("| mean | | " + percent(mean) + " |" + " |" * (len(heads) - 3))
+    return "\n".join(lines) + "\n"
+
+
+def _write(target: Path, text: str) -> None:
+    part = target.with_name(target.name + ".part")
+    part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+    os.replace(part, target)

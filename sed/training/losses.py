@@ -1,0 +1,130 @@
+"""Loss functions of the frame taggers: logits, features and targets in, one number each out.
+
+Shapes: ``B`` clips, ``F`` frames, ``C`` labels. A target of -1 (or NaN, where targets are real numbers) is
+none; such frames do not count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def run_means(logits: Tensor, targets: Tensor, shortest: int = 10) -> tuple[Tensor, Tensor]:
+    """Mean logits and target of every run of at least `shortest` frames with one target (-1 is none).
+
+    `logits` is ``(B, F, C)``, `targets` ``(B, F)``; returns ``(runs, C)`` and ``(runs,)``.
+    """
+    change = torch.ones_like(targets, dtype=torch.bool)
+    change[:, 1:] = targets[:, 1:] != targets[:, :-1]
+    run = change.flatten().cumsum(0) - 1
+    count = torch.bincount(run)
+    label = targets.flatten()[change.flatten()]
+    means = logits.new_zeros(len(count), logits.shape[2]).index_add(0, run, logits.flatten(0, 1))
+    kept = (label >= 0) & (count >= shortest)
+    return means[kept] / count[kept, None], label[kept]
+
+
+def tagger_loss(logits: Tensor, targets: Tensor, smoothing: float, run_weight: float) -> Tensor:
+    """Cross-entropy of the frames that have a target, and, by `run_weight`, of the mean logits of each run.
+
+    Silence and padding have target -1 and do not count.
+    """
+    loss = functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="sum"
+    ) / (targets >= 0).sum().clamp(min=1)
+    if run_weight:
+        means, labels = run_means(logits, targets)
+        if len(labels):
+            loss = loss + run_weight * functional.cross_entropy(means, labels, label_smoothing=smoothing)
+    return loss
+
+
+def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
+    """Mean cross-entropy against `shares` ``(..., C)``, each row a distribution; rows with NaN do not count.
+
+    >>> logits = torch.zeros(1, 2, 2)
+    >>> shares = torch.tensor([[[0.3, 0.7], [float("nan"), 0.0]]])
+    >>> round(float(soft_cross_entropy(logits, shares)), 4)
+    0.6931
+    """
+    known = ~torch.isnan(shares).any(dim=-1)
+    if not known.any():
+        return logits.sum() * 0
+    return -(shares[known] * torch.log_softmax(logits[known], -1)).sum(-1).mean()
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the student's posteriors from the teacher's, both softened by
+    `temperature`, times its square so that gradients keep their size (Hinton et al. 2015).
+
+    `logits` ``(..., C)`` are the student's, `teacher` ``(..., C)`` posteriors that sum to 1; the mean is over
+    all rows without NaN. A posterior's logits are its logarithms up to a constant, which softmax ignores.
+
+    >>> p = torch.tensor([[0.9, 0.1]])
+    >>> float(distillation_loss(p.log(), p, 2.0)) < 1e-6
+    True
+    """
+    known = ~torch.isnan(teacher).any(dim=-1)
+    if not known.any():
+        return logits.sum() * 0
+    goal = torch.log_softmax(teacher[known].clamp(min=1e-8).log() / temperature, -1)
+    own = torch.log_softmax(logits[known] / temperature, -1)
+    return functional.kl_div(own, goal, log_target=True, reduction="none").sum(-1).mean() * temperature**2
+
+
+def concordance(predicted: Tensor, true: Tensor) -> Tensor:
+    """Lin's concordance correlation coefficient of each column of ``(n, D)`` values, ``(D,)``: 1 is equality,
+    and unlike correlation it falls with a wrong mean or spread.
+
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> float(concordance(x, x)), round(float(concordance(x + 1, x)), 3)
+    (1.0, 0.571)
+    """
+    mean_p, mean_t = predicted.mean(0), true.mean(0)
+    covariance = ((predicted - mean_p) * (true - mean_t)).mean(0)
+    spread = predicted.var(0, unbiased=False) + true.var(0, unbiased=False) + (mean_p - mean_t) ** 2
+    return 2 * covariance / spread.clamp(min=1e-8)
+
+
+class _Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, strength: float) -> Tensor:
+        ctx.strength = strength
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.strength * gradients[0], None
+
+
+def reverse_gradient(x: Tensor, strength: float) -> Tensor:
+    """`x` as it is; on the way back its gradient is multiplied by ``-strength`` (Ganin et al. 2016)."""
+    return _Reversed.apply(x, strength)
+
+
+def pooled_logits(logits: Tensor, attention: Tensor | None = None) -> Tensor:
+    """One row of logits ``(C,)`` for a stretch of frame logits ``(F, C)`` whose label is known, but not where it
+    holds: their mean, or their mean by softmax weights of `attention` ``(F,)``."""
+    if attention is None:
+        return logits.mean(0)
+    return (torch.softmax(attention, 0)[:, None] * logits).sum(0)
+
+
+def instance_loss(logits: Tensor, label: int, background: int | None) -> Tensor:
+    """Multiple-instance loss of a stretch of frame logits ``(F, C)`` in which `label` occurs, and no other label
+    but perhaps `background`.
+
+    Whether a label occurs is judged by the frames that show it: its mean posterior, weighted by itself (linear
+    softmax pooling, Wang et al. 2019).
+    """
+    posteriors = torch.softmax(logits, -1)
+    occurs = (posteriors**2).sum(0) / posteriors.sum(0).clamp(min=1e-8)
+    others = torch.ones_like(occurs, dtype=torch.bool)
+    others[label] = False
+    if background is not None:
+        others[background] = False
+    return -occurs[label].clamp(min=1e-6).log() - (1 - occurs[others]).clamp(min=1e-6).log().sum()

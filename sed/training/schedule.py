@@ -1,0 +1,46 @@
+"""What belongs to which step of a run: a step's number in, its share of the learning rate and its batches out."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+
+from sed.training.clips import Batch
+
+
+def learning_rate_factor(step: int, steps: int, warmup: int, decay: int) -> float:
+    """Share of the full learning rate at `step`: rises over `warmup` steps, then stays, then falls along a
+    cosine to 0 over the last `decay` of `steps` steps.
+
+    >>> [round(learning_rate_factor(step, 100, 10, 50), 3) for step in (0, 9, 50, 75, 100)]
+    [0.1, 1.0, 1.0, 0.5, 0.0]
+    """
+    rising = min(1.0, (step + 1) / max(warmup, 1))
+    left = min(1.0, max(0.0, (steps - step) / max(decay, 1)))
+    return rising * (0.5 - 0.5 * math.cos(math.pi * left))
+
+
+class Batches(Protocol):
+    """What gives batch `number`, always the same one."""
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number`."""
+        ...
+
+
+class NumberedBatches(torch.utils.data.Dataset):
+    """The batches of one epoch of one process: numbers that no other epoch or process has."""
+
+    def __init__(self, sampler: Batches, batches: int) -> None:
+        self.sampler, self.batches = sampler, batches
+        self.epoch, self.rank, self.world = 0, 0, 1
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < self.batches:
+            raise IndexError(index)
+        return self.sampler.batch(((self.epoch * self.batches) + index) * self.world + self.rank)

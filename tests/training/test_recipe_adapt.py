@@ -1,0 +1,239 @@
+"""Adaptation to a new voice: better on it, not much worse on the old ones, and never worse than the start."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tiny_encoders import CONFIGS
+from tones import LABELS, PITCH, RATE, SHORT, TINY_COMPACT, log, make_corpora, run, tone
+
+from sed.errors import FormatError, OptionError
+from sed.training.adapt import KeepClose, hold_out, trainable_parts
+from sed.training.clip_table import read_clips
+from sed.training.encoder import EncoderTagger
+from sed.training.folder import load_tagger
+from sed.training.logmel import LogMelTagger
+from sed.training.lora import LowRankLinear
+from sed.training.model import CompactTagger
+
+SHIFT = 1.6  # the new speaker's "voice"
+TINY = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 200}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A tagger that knows the old voices."""
+    corpora = make_corpora(tmp_path_factory.mktemp("adapt-corpora"))
+    options = {**SHORT, "steps": 60, "epochs": 2, "epoch_steps": 30}
+    options |= {
+        "encoder_weights": "",
+        "trained_labels": "[neutral, happy, angry, sad]",
+        "tagger": TINY_COMPACT,
+    }
+    return run("compact", tmp_path_factory.mktemp("adapt-start"), corpora=corpora, **options)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Four clips of each emotion in a new voice, whose pitches lie elsewhere."""
+    folder = tmp_path_factory.mktemp("adapt-clips")
+    rows = ["path,emotion"]
+    for take in range(4):
+        for emotion, pitch in PITCH.items():
+            soundfile.write(folder / f"{emotion}{take}.wav", tone(SHIFT * pitch, seed=take), RATE)
+            rows.append(f"{emotion}{take}.wav,{emotion}")
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    return folder / "mine.csv"
+
+
+def posteriors(folder, shift):
+    """The posterior of the true emotion on fresh clips at `shift`, one for each emotion."""
+    model, _ = load_tagger(folder)
+    waves = [tone(shift * pitch, seed=77 + n) for n, pitch in enumerate(PITCH.values())]
+    with torch.no_grad():
+        found = [torch.softmax(model(torch.from_numpy(w)[None])[0], 1).mean(0) for w in waves]
+    return np.array([float(p[n]) for n, p in enumerate(found)])
+
+
+def adapted(start, table, output, **options):
+    given = {"epochs": 4, "epoch_steps": 8, "head_rate": 0.01, "encoder_rate": 0.002}
+    return run("adapt", output, start=start, clips_table=table, **{**given, **options})
+
+
+@pytest.fixture(scope="module")
+def once(start, table, tmp_path_factory):
+    output = tmp_path_factory.mktemp("adapt-once")
+    return output, adapted(start, table, output)
+
+
+def test_a_new_voice_is_understood_better(start, once):
+    output, folder = once
+    before, after = (-np.log(posteriors(f, SHIFT)).mean() for f in (start, folder))
+    assert after < before - 0.3
+    description = json.loads((folder / "tagger.json").read_text())
+    assert description["card"]["adapted_from"] == "emotion-compact" and description["labels"] == LABELS
+    lines = log(output)
+    assert len(lines) == 5 and "step     0" in lines[0], "the untouched start is scored as well"
+
+
+def test_only_the_chosen_parts_moved(start, once):
+    old, new = (load_tagger(f)[0].state_dict() for f in (start, once[1]))
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    assert moved and all(
+        name.startswith(("norm", "reduce", "statistics", "context", "classify", "layer_weights"))
+        for name in moved
+    )
+
+
+def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, once, tmp_path):
+    for epochs in (1, 4):
+        folder = adapted(start, table, tmp_path, epochs=epochs, steps=32)
+    expected = load_tagger(once[1])[0].state_dict()
+    for name, value in load_tagger(folder)[0].state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_guards_hold_on_to_what_was_known(start, table, tmp_path):
+    """One emotion only, the one that the start knows least in this voice: without guards all becomes that."""
+    old, new = posteriors(start, 1.0), posteriors(start, SHIFT)
+    least = int(new.argmin())
+    lines = table.read_text().splitlines()
+    only = table.with_name("only.csv")
+    chosen = [line for line in lines if line.endswith(f",{LABELS[least]}")]
+    only.write_text("\n".join([lines[0], *chosen]) + "\n")
+    hard = {"keep": "last", "held_out": 0, "label_smoothing": 0.0, "epochs": 2, "head_rate": 0.02}
+    free = adapted(start, only, tmp_path / "free", keep_close=0, remember=0, **hard)
+    near = adapted(start, only, tmp_path / "near", keep_close=30.0, remember=0, **hard)
+    told = adapted(start, only, tmp_path / "told", keep_close=0, remember=100.0, **hard)
+    lost = [float((old - posteriors(folder, 1.0)).clip(min=0).mean()) for folder in (free, near)]
+    assert lost[0] > 0.1 and lost[1] < 0.5 * lost[0], "near the old weights, old voices stay known"
+    moved = [float(posteriors(folder, SHIFT)[least] - new[least]) for folder in (free, told)]
+    assert moved[0] > 0.2 and moved[1] < 0.5 * moved[0], "the old tagger's word weighs more than the label"
+
+
+def test_where_nothing_gets_better_the_start_is_kept(start, table, tmp_path):
+    """Labels that contradict what is held out: all training makes it worse, so nothing is taken from it."""
+    rows = ["path,emotion,split"]
+    wrong = dict(zip(LABELS, LABELS[1:] + LABELS[:1], strict=True))
+    for take in range(2):
+        rows += [f"{emotion}{take}.wav,{wrong[emotion]},train" for emotion in LABELS]
+    for emotion, pitch in PITCH.items():
+        soundfile.write(table.parent / f"old-{emotion}.wav", tone(pitch, seed=50), RATE)
+        rows.append(f"old-{emotion}.wav,{emotion},valid")
+    lies = table.with_name("lies.csv")
+    lies.write_text("\n".join(rows) + "\n")
+    folder = adapted(start, lies, tmp_path, head_rate=0.03, keep_close=0, remember=0, epochs=2)
+    old, new = (load_tagger(f)[0].state_dict() for f in (start, folder))
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_low_rank_changes_are_merged_into_a_plain_tagger(start, table, tmp_path):
+    folder = adapted(start, table, tmp_path, parts="[lora, bias]", epochs=1, keep="last")
+    old, new = (load_tagger(f)[0].state_dict() for f in (start, folder))
+    assert old.keys() == new.keys()
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    assert "layers.0.self_attn.q_proj.weight" in moved and "layers.0.fc1.bias" in moved
+    assert all(name.endswith(("q_proj.weight", "v_proj.weight", "bias")) for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["classifier"], {"classify.weight", "classify.bias"}),
+        (["bias"], None),
+        (["head"], None),
+        (["lora"], None),
+        (["all"], None),
+    ],
+)
+def test_parts_by_name(parts, expected):
+    for model in (
+        CompactTagger(LABELS, **TINY, train_stem=True),
+        EncoderTagger(LABELS, CONFIGS["wavlm"], head="context", head_width=8, freeze_features=False),
+    ):
+        before = {name for name, _ in model.named_parameters()}
+        count = trainable_parts(model, parts)
+        learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        assert count == sum(p.numel() for p in learning.values()) > 0
+        encoder = [n for n in learning if n.startswith(("layers.", "backbone.", "conv", "embed"))]
+        if expected is not None:
+            assert set(learning) == expected
+        elif parts == ["bias"]:
+            assert all(name.endswith("bias") for name in learning) and encoder
+        elif parts == ["head"]:
+            assert not encoder and {"classify.weight", "reduce.weight"} <= set(learning)
+        elif parts == ["lora"]:
+            assert all(".lora_" in name for name in learning)
+            assert any(isinstance(module, LowRankLinear) for module in model.modules())
+        else:
+            assert set(learning) == before
+
+
+def test_parts_errors():
+    with pytest.raises(OptionError, match=r"parts to adapt \['nose'\]: expected some of classifier"):
+        trainable_parts(CompactTagger(LABELS, **TINY), ["nose"])
+    with pytest.raises(OptionError, match="found no attention"):
+        trainable_parts(LogMelTagger(LABELS), ["lora"])
+
+
+def test_keep_close_is_the_squared_distance():
+    model = CompactTagger(LABELS, **TINY)
+    trainable_parts(model, ["classifier"])
+    guard = KeepClose(1.0)
+    guard.build(model, [])
+    assert not list(guard.parameters()) and guard(None, None, None, 0.0) == 0
+    with torch.no_grad():
+        model.classify.weight[0, 0] += 3.0
+        model.classify.bias[1] -= 2.0
+    assert guard(None, None, None, 0.0).item() == pytest.approx(13.0, rel=1e-5)
+
+
+def test_what_is_held_out(table):
+    speech = read_clips(table)
+    learnt, held = hold_out(speech, 0.25)
+    assert len(learnt) == 12 and sorted(u.emotion for u, _ in held) == sorted(LABELS)
+    assert hold_out(speech[:8], 0.25)[1] == [], "two of an emotion are too few to hold one out"
+    assert hold_out(speech, 0.0)[1] == []
+
+
+def test_tables_as_people_have_them(tmp_path):
+    wave = np.concatenate([tone(300), np.zeros(RATE, np.float32), tone(900)])
+    soundfile.write(tmp_path / "talk.wav", wave, RATE)
+    head = "file,start,end,emotion,speaker\n"
+    (tmp_path / "a.csv").write_text(
+        head
+        + "talk.wav,0,1,neutral,anna\ntalk.wav,0 days 00:00:02,0 days 00:00:03,happy,\ntalk.wav,2.0,NaT,sad,\n"
+    )
+    clips = read_clips(tmp_path / "a.csv")
+    assert [(u.emotion, u.speaker) for u, _ in clips] == [
+        ("neutral", "anna"),
+        ("happy", "new"),
+        ("sad", "new"),
+    ]
+    for (_, samples), pitch in zip(clips, (300, 900, 900), strict=True):
+        assert 0.9 * RATE < len(samples) <= RATE
+        assert np.abs(np.fft.rfft(samples / 32768)).argmax() * RATE / len(samples) == pytest.approx(
+            pitch, abs=2
+        )
+    for row, message in (
+        ("talk.wav,0,1,,anna", "line 2: found no emotion"),
+        ("talk.wav,4,5,sad,anna", r"found a clip from 4\.0 to 5\.0 s, expected a part of 3\.00 s"),
+        ("talk.wav,one,5,sad,anna", "found time 'one', expected seconds"),
+        ("talk.wav,1.1,1.9,sad,anna", "found only silence"),
+    ):
+        (tmp_path / "b.csv").write_text(head + row + "\n")
+        with pytest.raises(FormatError, match=message):
+            read_clips(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_text(head)
+    with pytest.raises(FormatError, match="found no rows"):
+        read_clips(tmp_path / "c.csv")
+    with pytest.raises(FormatError, match="cannot read the table"):
+        read_clips(tmp_path / "none.csv")
+
+
+def test_an_emotion_that_was_never_learnt_is_refused(start, table, tmp_path):
+    (table.parent / "odd.csv").write_text("path,emotion\nangry0.wav,jealous\n")
+    with pytest.raises(OptionError, match="found emotions jealous, expected those that the tagger learnt"):
+        adapted(start, table.parent / "odd.csv", tmp_path)

@@ -1,0 +1,185 @@
+"""Distillation: the student comes to say what its teachers say, on audio without labels too."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tones import PITCH, RATE, SHORT, TINY_COMPACT, losses, make_corpora, run, tone
+
+from sed.emotion.onnx import OnnxTagger
+from sed.errors import AudioError, OptionError
+from sed.training.augment import Augmentation
+from sed.training.clips import Batch
+from sed.training.export import export_onnx
+from sed.training.folder import load_tagger
+from sed.training.teachers import Distillation, Ensemble, open_teacher
+from sed.training.unlabelled import WithUnlabelled, audio_files, random_stretch
+
+OPTIONS = {
+    **SHORT,
+    "encoder_weights": "",
+    "trained_labels": "[neutral, happy, angry, sad]",
+    "tagger": TINY_COMPACT,
+}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return make_corpora(tmp_path_factory.mktemp("distill-corpora"))
+
+
+@pytest.fixture(scope="module")
+def teacher(corpora, tmp_path_factory):
+    """A trained tagger's folder."""
+    longer = {"steps": 60, "epochs": 2, "epoch_steps": 30}
+    return run("compact", tmp_path_factory.mktemp("teacher"), corpora=corpora, **{**OPTIONS, **longer})
+
+
+class Fixed:
+    """A teacher that always says the same."""
+
+    frame_rate, window = 50, 80_000
+
+    def __init__(self, labels, shares):
+        self.labels, self.shares = tuple(labels), np.array(shares, np.float32)
+
+    def posteriors(self, waves):
+        return np.broadcast_to(self.shares, (len(waves), -(-waves.shape[1] // 320), len(self.shares)))
+
+
+class Student:
+    labels = ("neutral", "happy", "angry", "sad", "bored")
+
+
+def test_an_ensemble_is_the_mean_over_common_labels():
+    one, two = Fixed(["happy", "sad", "calm"], [0.3, 0.3, 0.4]), Fixed(["sad", "happy"], [0.9, 0.1])
+    both = Ensemble([one, two])
+    assert both.labels == ("happy", "sad")
+    assert both.posteriors(np.zeros((2, 700)))[1, 2].tolist() == pytest.approx([0.3, 0.7])
+    assert Ensemble([one, two], [3, 1]).posteriors(np.zeros((1, 1)))[0, 0].tolist() == pytest.approx(
+        [0.4, 0.6]
+    )
+    for taggers, weights, message in (
+        ([], [], "no teachers"),
+        ([one, two], [1], "expected 2 numbers"),
+        ([one, Fixed(["bored", "calm"], [0.5, 0.5])], [], "at least two in common"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            Ensemble(taggers, weights)
+
+
+def test_only_common_labels_are_compared_and_padding_is_not():
+    objective = Distillation(1.0, [Fixed(["sad", "calm", "neutral"], [0.2, 0.5, 0.3])], temperature=1.0)
+    objective.build(Student(), [])
+    waves = np.zeros((2, 3200), np.float32)
+    batch = Batch(waves, np.full((2, 10), -1), waves, [[], []], np.array([3200, 1600]))
+    logits = torch.zeros(2, 10, 5, requires_grad=True)
+    objective(torch.zeros(2, 10, 3), logits, batch, 0.0).backward()
+    assert not logits.grad[:, :, [1, 2, 4]].any() and not logits.grad[1, 5:].any()
+    assert logits.grad[0, 0, [0, 3]].tolist() == pytest.approx([-0.1 / 15, 0.1 / 15]), "0.6 against 0.4"
+
+
+def test_teachers_hear_what_the_option_says():
+    class Loudness(Fixed):
+        def posteriors(self, waves):
+            self.heard = waves
+            return super().posteriors(waves)
+
+    for hears, expected in (("clean", 0.0), ("same", 1.0)):
+        teacher = Loudness(["sad", "happy"], [0.5, 0.5])
+        objective = Distillation(1.0, [teacher], hears=hears)
+        objective.build(Student(), [])
+        noisy, clean = np.ones((1, 640), np.float32), np.zeros((1, 640), np.float32)
+        objective.taught(Batch(noisy, np.zeros((1, 2), int), clean, [[]]))
+        assert teacher.heard.mean() == expected
+    with pytest.raises(OptionError, match="hears 'all'"):
+        Distillation(1.0, hears="all")
+
+
+def test_folder_file_and_run_are_the_same_teacher(teacher, tmp_path):
+    model, description = load_tagger(teacher)
+    export_onnx(model, tmp_path / "t.onnx", description["labels"])
+    wave = tone(900, 12_345)[None]
+    said = [open_teacher(p).posteriors(wave) for p in (teacher, teacher.parent, str(tmp_path / "t.onnx"))]
+    assert np.array_equal(said[0], said[1]) and said[2] == pytest.approx(said[0], abs=1e-4)
+    assert isinstance(open_teacher("bundled"), OnnxTagger)
+
+
+def agreement(folder, teacher, files):
+    """Share of frames in which student and teacher decide alike, and their mean absolute difference."""
+    student, master = open_teacher(folder), open_teacher(teacher)
+    pairs = [(student.posteriors(w[None])[0], master.posteriors(w[None])[0]) for w in files]
+    alike = np.mean([np.mean(a.argmax(1) == b.argmax(1)) for a, b in pairs])
+    return alike, float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
+
+
+def test_the_student_learns_from_teachers_alone_and_from_audio_without_labels(corpora, teacher, tmp_path):
+    """Labels weigh nothing, and the corpora are one wrong word: all that is right comes from the teacher."""
+    lies = make_corpora(tmp_path / "lies", corpora=("one",))
+    text = (lies / "manifest.csv").read_text()
+    swapped = text.replace(",happy,", ",x,").replace(",sad,", ",happy,").replace(",x,", ",sad,")
+    (lies / "manifest.csv").write_text(swapped)
+    audio = tmp_path / "audio" / "deep"
+    audio.mkdir(parents=True)
+    for number, pitch in enumerate(PITCH.values()):
+        soundfile.write(audio / f"{number}.wav", tone(pitch, 3 * RATE, seed=number), RATE)
+    longer = {**OPTIONS, "steps": 60, "epochs": 1, "epoch_steps": 60}
+    told = {"teachers": f"[{teacher}]", "unlabelled": f"[{tmp_path / 'audio'}]", "hard_weight": 0.0}
+    folder = run("distill", tmp_path / "run", corpora=lies, **longer, **told)
+    waves = [tone(pitch, seed=99) for pitch in PITCH.values()]
+    alike, difference = agreement(folder, teacher, waves)
+    model, _ = load_tagger(folder)
+    decided = [int(model(torch.from_numpy(w)[None])[0].mean(0).argmax()) for w in waves]
+    assert decided == [0, 1, 2, 3], "labels said otherwise, the teacher knew"
+    assert alike > 0.9 and difference < 0.15
+    assert "teachers" in (tmp_path / "run" / "hyperparams.yaml").read_text()
+
+
+def test_an_ensemble_of_kinds_teaches_and_resumes_to_the_bit(corpora, teacher, tmp_path):
+    model, description = load_tagger(teacher)
+    export_onnx(model, tmp_path / "t.onnx", description["labels"])
+    told = {"teachers": f"[{teacher}, {tmp_path / 't.onnx'}]", "teacher_weights": "[2, 1]"}
+    short = {**OPTIONS, "steps": 6, "epoch_steps": 3}
+    whole = run("distill", tmp_path / "whole", corpora=corpora, **short, **told)
+    for epochs in (1, 2):
+        parts = run("distill", tmp_path / "parts", corpora=corpora, **{**short, "epochs": epochs}, **told)
+    assert (whole / "tagger.safetensors").read_bytes() == (parts / "tagger.safetensors").read_bytes()
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def test_unlabelled_clips_follow_the_labelled_ones(tmp_path):
+    for name, rate in (("a.flac", 16_000), ("b.wav", 44_100)):
+        soundfile.write(tmp_path / name, 0.2 * np.sin(np.arange(2 * rate) * 2 * np.pi * 500 / rate), rate)
+    (tmp_path / "notes.txt").write_text("no audio")
+    soundfile.write(tmp_path / "short.wav", np.full(100, 0.5), 16_000)
+    assert [p.name for p in audio_files([tmp_path])] == ["a.flac", "b.wav", "short.wav"]
+
+    class Labelled:
+        def batch(self, number):
+            waves = np.full((3, 6400), number, np.float32)
+            return Batch(waves, np.zeros((3, 20), np.int64), waves, [[], [], []])
+
+    none = Augmentation(
+        speed=0, reverberation=0, noise=0, equaliser=0, telephone=0, clipping=0, gain_range=(0, 0)
+    )
+    mixed = WithUnlabelled(Labelled(), [tmp_path / "a.flac", tmp_path / "b.wav"], 0.5, none, 0)
+    one, again, other = mixed.batch(4), mixed.batch(4), mixed.batch(5)
+    assert one.waves.shape == (6, 6400) and one.targets.shape == (6, 20) and len(one.events) == 6
+    assert (one.waves[:3] == 4).all() and (one.targets[3:] == -1).all()
+    assert np.array_equal(one.waves, again.waves) and not np.array_equal(one.waves[3:], other.waves[3:])
+    for wave in one.waves[3:]:
+        assert np.abs(np.fft.rfft(wave)).argmax() * 16_000 / 6400 == pytest.approx(500, abs=3), "at any rate"
+    short = random_stretch(np.random.default_rng(0), tmp_path / "short.wav", 300)
+    assert short[:100] == pytest.approx(0.5, abs=1e-4) and not short[100:].any()
+
+
+def test_errors_say_what_is_wrong_with_unlabelled_audio(tmp_path):
+    with pytest.raises(AudioError, match="expected a file or a folder"):
+        audio_files([tmp_path / "none"])
+    with pytest.raises(AudioError, match="found no audio in"):
+        audio_files([tmp_path])
+    (tmp_path / "bad.wav").write_text("no audio")
+    with pytest.raises(AudioError, match=r"cannot read .*bad\.wav"):
+        random_stretch(np.random.default_rng(0), tmp_path / "bad.wav", 10)
+    with pytest.raises(OptionError, match=r"share of unlabelled clips of 1\.0"):
+        WithUnlabelled(None, [tmp_path], 1.0, Augmentation(), 0)

@@ -1,0 +1,162 @@
+"""The floors (log-mel, linear probe) and the leave-one-corpus-out driver, on tones."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from tones import LABELS, SHORT, make_corpora, run
+
+from sed.emotion import load_tagger as open_tagger
+from sed.errors import ModelError, OptionError
+from sed.grid import frame_count
+from sed.training.export import export_onnx, largest_difference
+from sed.training.folder import load_tagger, save_tagger
+from sed.training.leave_one_out import recall_interval, table
+from sed.training.logmel import LogMelTagger
+from sed.training.model import CompactTagger
+
+FOUR = {"trained_labels": "[neutral, happy, angry, sad]"}
+LOGMEL = "{head_width: 16, dilations: [1], spec_augment: 0}"
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return make_corpora(tmp_path_factory.mktemp("floor-corpora"))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """The encoder of a tiny compact tagger, as a file."""
+    from safetensors.torch import save_file
+
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("floor-encoder") / "encoder.safetensors"
+    model = CompactTagger(LABELS, layers=2, width=16, heads=2, feedforward=32, positions=300)
+    wanted = ("conv1.", "conv2.", "embed_positions.", "layers.")
+    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k.startswith(wanted)}, path)
+    return path
+
+
+def test_the_probe_learns_a_linear_layer_on_states_that_stay(corpora, encoder, tmp_path):
+    tiny = "{width: 16, heads: 2, feedforward: 32, positions: 300}"
+    options = {**SHORT, **FOUR, "tagger": tiny, "layers": 2, "epochs": 1, "head_rate": 0.05}
+    model, _ = load_tagger(run("probe", tmp_path, corpora=corpora, encoder_weights=encoder, **options))
+    start = CompactTagger(LABELS, layers=2, width=16, heads=2, feedforward=32, positions=300)
+    start.load_encoder(encoder)
+    for name, value in start.state_dict().items():
+        if name.startswith(("conv", "embed", "layers.")):
+            assert torch.equal(model.state_dict()[name], value), name
+    heads = {name.split(".")[0] for name in model.state_dict()} - {
+        "conv1",
+        "conv2",
+        "embed_positions",
+        "layers",
+    }
+    assert heads == {"layer_weights", "norm", "classify"}
+    # Linear: from the normalised states to the logits there is one matrix.
+    seen = []
+    model.classify.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        logits = model(torch.randn(1, 6400))
+        assert torch.equal(logits, seen[0] @ model.classify.weight.T + model.classify.bias)
+    with pytest.raises(OptionError, match="linear head with dilations"):
+        CompactTagger(LABELS, head_width=0)
+
+
+def test_the_log_mel_floor_trains_saves_and_exports(corpora, tmp_path):
+    options = {**SHORT, **FOUR, "tagger": LOGMEL, "epochs": 1}
+    folder = run("logmel", tmp_path / "run", corpora=corpora, **options)
+    model, description = load_tagger(folder)
+    assert description["kind"] == "logmel" and isinstance(model, LogMelTagger)
+    tagger = export_onnx(model, tmp_path / "floor.onnx", LABELS)
+    waves = [np.random.default_rng(0).standard_normal(n).astype(np.float32) for n in (1, 321, 20_000)]
+    assert largest_difference(model, tagger, waves) < 1e-4
+    opened = open_tagger(tmp_path / "run")
+    assert opened.labels == tuple(LABELS)
+    assert opened.posteriors(waves[2][None]) == pytest.approx(tagger.posteriors(waves[2][None]), abs=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 320, 321, 9999])
+def test_log_mel_gives_a_frame_for_every_20_ms_begun(samples, tmp_path):
+    torch.manual_seed(0)
+    model = LogMelTagger(LABELS, head_width=8).eval()
+    waves = torch.randn(2, samples)
+    assert model(waves).shape == (2, frame_count(samples), 4)
+    save_tagger(model, tmp_path, LABELS, {})
+    assert torch.equal(load_tagger(tmp_path)[0](waves), model(waves))
+    with pytest.raises(ModelError, match="no encoder to load"):
+        model.load_encoder("x")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Two corpora that agree, and a third whose tones lie elsewhere: nobody can know it."""
+    folder = make_corpora(tmp_path_factory.mktemp("loco"), ("one", "two"))
+    strange = make_corpora(folder / "strange", ("odd",), shift=2.1)
+    rows = (strange / "manifest.csv").read_text().splitlines()[1:]
+    moved = [row.replace("odd,", "odd,strange/", 1) for row in rows]
+    (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text() + "\n".join(moved) + "\n")
+    return folder
+
+
+def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_path):
+    from tones import ROOT
+
+    options = {**SHORT, **FOUR, "head_rate": 0.02, "epochs": 3, "epoch_steps": 20, "steps": 60}
+    overrides = ", ".join(f"{key}: {value}" for key, value in options.items())
+    arguments = {
+        "corpora": mixed,
+        "base": ROOT / "hparams" / "logmel.yaml",
+        "overrides": f"{{{overrides}, tagger: {LOGMEL}}}",
+        "valid_clips": 8,
+        "draws": 200,
+    }
+    path = run("leave_one_out", tmp_path, **arguments)
+    lines = path.read_text().splitlines()
+    scores = json.loads((tmp_path / "table.json").read_text())
+    assert list(scores) == ["one", "two", "odd"]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["one", "two", "odd", "mean"]
+    for corpus in scores:
+        copy = (tmp_path / corpus / "hyperparams.yaml").read_text()
+        assert re.search(rf"^leave_out:.*\n(\s*\n|#.*\n)*- {corpus}$", copy, re.MULTILINE)
+        assert scores[corpus]["utterances"] == 8, "training and validation speakers of what was left out"
+        low, high = scores[corpus]["interval"]
+        assert low <= scores[corpus]["uar"] <= high
+    assert min(scores["one"]["uar"], scores["two"]["uar"]) > scores["odd"]["uar"]
+    before = {corpus: (tmp_path / corpus / "valid.log").read_text() for corpus in scores}
+    (tmp_path / "odd" / "score.json").unlink()
+    assert run("leave_one_out", tmp_path, **arguments).read_text() == path.read_text()
+    assert {corpus: (tmp_path / corpus / "valid.log").read_text() for corpus in scores} == before, (
+        "nothing ran twice"
+    )
+    with pytest.raises(OptionError, match=r"found \['one', 'two', 'odd'\]"):
+        run("leave_one_out", tmp_path, **arguments, left_out="[three]")
+
+
+def test_what_is_left_out_decides_nothing(mixed, tmp_path):
+    options = {**SHORT, **FOUR, "tagger": LOGMEL, "epochs": 1, "epoch_steps": 1, "corpora": mixed}
+    run("logmel", tmp_path / "watched", **options, leave_out="[odd]")
+    assert "odd" in (tmp_path / "watched" / "valid.log").read_text()
+    run("logmel", tmp_path / "deciding", **options, leave_out="[odd]", keep="uar")
+    assert "odd" not in (tmp_path / "deciding" / "valid.log").read_text()
+
+
+def test_intervals_narrow_with_the_number_of_utterances():
+    few, many = (recall_interval(np.array([[8, 2], [3, 7]]) * k, 2000, 0) for k in (1, 100))
+    assert few[0] < many[0] < 0.75 < many[1] < few[1]
+    deviation = np.sqrt(0.25 * (0.8 * 0.2 + 0.7 * 0.3) / 1000)
+    assert many[1] - many[0] == pytest.approx(2 * 1.96 * deviation, rel=0.1)
+    assert recall_interval(np.array([[4, 0], [0, 0]]), 50, 0) == (1.0, 1.0), "a label that does not occur"
+
+
+def test_a_label_without_utterances_has_a_dash():
+    score = {
+        "uar": 0.5,
+        "interval": (0.25, 0.75),
+        "utterances": 3,
+        "recall": {"sad": None},
+        "pattern_error": None,
+    }
+    assert "| - | - |" in table({"x": score}) and "| x | 3 | 50.0 | 25.0-75.0 |" in table({"x": score})

@@ -1,0 +1,56 @@
+"""Two processes started by torchrun train one model: the one that a single process trains on the same batches."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from tones import ROOT, SHORT, TINY_COMPACT, losses, make_corpora, run
+
+from sed.training.folder import load_tagger
+
+OPTIONS = {
+    **SHORT,
+    "encoder_weights": "",
+    "trained_labels": "[neutral, happy, angry, sad]",
+    "tagger": TINY_COMPACT,
+    "dimensions": 0.5,
+    "speaker_adversary": 0.1,
+    "steps": 6,
+    "epochs": 2,
+    "epoch_steps": 3,
+    "clips": "{length: [1.5, 1.5], batch_seconds: 6.0}",
+}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    columns = {"arousal": lambda e: {"angry": 1.0, "sad": -1.0}.get(e, 0.0)}
+    return make_corpora(tmp_path_factory.mktemp("ddp-corpora"), columns=columns)
+
+
+def launch(corpora, output, **changes):
+    """Two processes, as torchrun starts them."""
+    options = {**OPTIONS, "corpora": corpora, "output_folder": output, **changes}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "sed.cli.train", str(ROOT / "hparams" / "compact.yaml")]
+    for key, value in {**options, "distributed_backend": "gloo", "device": "cpu"}.items():
+        command += [f"--{key}", str(value)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return load_tagger(output / "tagger")[0].state_dict()
+
+
+def test_two_processes_stopped_and_resumed_are_one_that_accumulates_over_twice_the_batches(corpora, tmp_path):
+    for epochs in (1, 2):
+        two = launch(corpora, tmp_path / "two", epochs=epochs)
+    alone = {**OPTIONS, "corpora": corpora}
+    same = run("compact", tmp_path / "one", **{**alone, "epoch_steps": 6, "grad_accumulation_factor": 2})
+    half = run("compact", tmp_path / "half", **alone)  # one process on half of the batches is another model
+    one, other = (load_tagger(folder)[0].state_dict() for folder in (same, half))
+    assert len(losses(tmp_path / "two")) == 2, "one log, not two"
+    for name, value in one.items():
+        assert torch.allclose(two[name], value, atol=2e-4), name
+    assert any(not torch.allclose(other[name], value, atol=2e-3) for name, value in one.items())

@@ -1,0 +1,197 @@
+"""The paper's recipe on a tiny random WavLM: it learns, resumes, freezes what it says, and ignores padding."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from tiny_encoders import transformers_model
+from tones import LABELS, log, losses, make_corpora, run
+
+from sed.cli import run as run_command_line
+from sed.errors import OptionError
+from sed.training.clips import ClipOptions, ClipSampler
+from sed.training.folder import load_tagger
+from sed.training.recipes import run_recipe
+
+OPTIONS = {
+    "epoch_steps": 20,
+    "valid_clips": 8,
+    "head_rate": 0.02,
+    "encoder_rate": 0.002,
+    "clips": "{length: [1.0, 3.0]}",
+}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return make_corpora(tmp_path_factory.mktemp("wavlm-corpora"))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A folder as transformers writes it."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("wavlm-tiny")
+    transformers_model("wavlm-large").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(corpora, encoder, tmp_path_factory):
+    output = tmp_path_factory.mktemp("wavlm-whole")
+    return output, run("wavlm_large", output, corpora=corpora, encoder=encoder, epochs=3, **OPTIONS)
+
+
+def test_it_learns_and_keeps_the_best_epoch(whole):
+    output, folder = whole
+    found = losses(output)
+    assert len(found) == 3 and found[-1] < 0.8 * found[0]
+    errors = [float(line.split("patterns")[1]) for line in log(output)]
+    model, description = load_tagger(folder)
+    assert description["kind"] == "encoder" and description["labels"] == LABELS
+    assert not model.training and min(errors) < 60
+    text = (output / "hyperparams.yaml").read_text()
+    assert "epoch_steps: 20" in text and "Generated" in text
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, whole, tmp_path):
+    for epochs in (1, 3):
+        folder = run("wavlm_large", tmp_path, corpora=corpora, encoder=encoder, epochs=epochs, **OPTIONS)
+    resumed, expected = load_tagger(folder)[0].state_dict(), load_tagger(whole[1])[0].state_dict()
+    assert log(tmp_path) == log(whole[0])
+    for name, value in expected.items():
+        assert torch.equal(resumed[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("options", "moves", "stays"),
+    [
+        ({}, ("layers.0.", "layers.1.", "classify"), ("feature_extractor",)),
+        ({"frozen_layers": 1}, ("layers.1.", "classify"), ("layers.0.", "feature_extractor")),
+        (
+            {"frozen_layers": -1, "layer_states": "sum"},
+            ("layer_weights", "classify"),
+            ("layers.0.", "layers.1."),
+        ),
+        ({"lora_rank": 2}, ("q_proj.weight", "classify"), ("k_proj.weight", "feature_extractor")),
+    ],
+)
+def test_what_learns_is_an_option(corpora, encoder, tmp_path, options, moves, stays):
+    folder = run(
+        "wavlm_large", tmp_path, corpora=corpora, encoder=encoder, **{**OPTIONS, "epoch_steps": 2}, epochs=1,
+        **options,
+    )  # fmt: skip
+    model, _ = load_tagger(folder)
+    torch.manual_seed(0)
+    before = type(model)(LABELS, encoder, **{k: v for k, v in model.settings.items() if k != "encoder"})
+    before.load_encoder(encoder)
+    old = before.state_dict()
+    changed = {n for n, v in model.state_dict().items() if not torch.equal(v, old[n])}
+    for part in moves:
+        assert any(part in name for name in changed), part
+    for part in stays:
+        assert any(part in name for name in old) and not any(part in name for name in changed), part
+    assert not any("lora" in name for name in old), "low-rank changes are merged into what is written"
+
+
+def speech(lengths):
+    from pathlib import Path
+
+    from sed.training.corpora import Utterance
+
+    rows = []
+    for number, (label, seconds) in enumerate(lengths):
+        utterance = Utterance("c", Path(), "s", label, "train")
+        rows.append((utterance, np.full(int(16_000 * seconds), 1000 * (number + 1), np.int16)))
+    return rows
+
+
+def test_whole_clips_are_padded_and_padding_has_no_target_and_no_say(encoder):
+    from sed.training.augment import Augmentation
+    from sed.training.encoder import EncoderTagger
+
+    none = Augmentation(
+        speed=0, reverberation=0, noise=0, equaliser=0, telephone=0, clipping=0, gain_range=(0, 0)
+    )
+    options = ClipOptions(
+        length=(1, 15), batch_clips=4, whole=True, pattern_share=1.0, gap=(0, 0), level_spread=0
+    )
+    rows = speech([("neutral", 0.8), ("happy", 1.5), ("sad", 0.7)])
+    sampler = ClipSampler(rows, LABELS, LABELS, options, none)
+    batch = next(b for b in map(sampler.batch, range(20)) if len(set(b.lengths)) > 1)
+    for wave, targets, length in zip(batch.waves, batch.targets, batch.lengths, strict=True):
+        frames = -(-length // 320)
+        assert (targets[:frames] >= 0).all() and (targets[frames:] == -1).all()
+        assert not wave[length:].any() and np.mean(wave[:length] != 0) > 0.99, "but for fades at joints"
+    torch.manual_seed(0)
+    tagger = EncoderTagger(LABELS, encoder, norm="clip", layers="last").eval()
+    waves = torch.from_numpy(batch.waves + 0.01 * np.random.default_rng(0).standard_normal(batch.waves.shape))
+    waves = waves.float()
+    row = int(batch.lengths.argmin())
+    frames = -(-int(batch.lengths[row]) // 320)
+    waves[row, batch.lengths[row] :] = 0
+    with torch.no_grad():
+        together = tagger(waves, torch.from_numpy(batch.lengths))[row, :frames]
+        alone = tagger(waves[row : row + 1, : batch.lengths[row]])[0]
+    assert torch.allclose(together, alone, atol=1e-4)
+
+
+def test_patterns_are_the_papers_four_in_like_shares():
+    options = ClipOptions(
+        length=(1, 15), batch_clips=200, whole=True, pattern_share=1.0, neutral_weight=0.0, gap=(0, 0)
+    )
+    rows = speech([(label, 0.5) for label in LABELS])
+    counts = {}
+    for events in ClipSampler(rows, LABELS, LABELS, options).batch(0).events:
+        name = "".join("n" if event.label == "neutral" else "e" for event in events)
+        counts[name] = counts.get(name, 0) + 1
+    assert set(counts) == {"ne", "en", "nen", "e"} and min(counts.values()) > 30
+
+
+def test_newbob_lowers_all_rates_and_survives_a_resume(corpora, encoder, tmp_path):
+    output = tmp_path / "run"
+    # No rate at all: nothing improves, so each epoch after the first must lower the factor.
+    still = {**OPTIONS, "epoch_steps": 1, "head_rate": 0.0, "encoder_rate": 0.0}
+    for epochs in (2, 4):
+        run("wavlm_large", output, corpora=corpora, encoder=encoder, epochs=epochs, **still)
+    saved = sorted((output / "save").glob("CKPT*/annealing.ckpt"), key=lambda p: p.stat().st_mtime)
+    values = torch.load(saved[-1], weights_only=False)
+    assert values["hyperparam_value"] == pytest.approx(0.9**3) and len(values["metric_values"]) == 4
+    optimizer = torch.load(saved[-1].with_name("optimizer.ckpt"), weights_only=False)
+    assert {group["lr"] for group in optimizer["param_groups"]} == {0.0}
+
+
+def test_a_tagger_that_cannot_be_told_of_padding_refuses_it(corpora, tmp_path):
+    from tones import SHORT, TINY_COMPACT
+
+    with pytest.raises(OptionError, match="whole: False"):
+        run(
+            "compact",
+            tmp_path,
+            corpora=corpora,
+            encoder_weights="",
+            trained_labels="[neutral, happy, angry, sad]",
+            tagger=TINY_COMPACT,
+            **{**SHORT, "clips": "{length: [1.0, 2.0], whole: True, batch_clips: 2}"},
+        )
+
+
+def test_hyperparameters_beside_the_results_run_again(whole, tmp_path):
+    text = (whole[0] / "hyperparams.yaml").read_text()
+    (tmp_path / "copy.yaml").write_text(text.replace(str(whole[0]), str(tmp_path / "again")))
+    again = run_recipe(tmp_path / "copy.yaml")
+    first, second = (json.loads((f / "tagger.json").read_text()) for f in (whole[1], again))
+    assert first == second and log(tmp_path / "again") == log(whole[0])
+
+
+def test_sed_run_takes_the_run_and_its_tagger_as_they_are(whole, data, tmp_path):
+    outputs = []
+    for number, folder in enumerate(whole):
+        target = tmp_path / f"{number}.json"
+        arguments = [str(data / "emodb_15_happy_1.flac"), "--tagger", str(folder), "-o", str(target)]
+        result = CliRunner().invoke(run_command_line.main, arguments)
+        assert result.exit_code == 0, result.output
+        outputs.append(target.read_text())
+    assert outputs[0] == outputs[1] and any(label in outputs[0] for label in LABELS)
