@@ -67,7 +67,7 @@ async def stream(
         from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
     except ImportError as error:
         raise MissingDependencyError(
-            "the client needs the package websockets: pip install 'sed[serve]'"
+            "the client needs the package websockets: in sed's folder, pip install '.[serve]'"
         ) from error
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:

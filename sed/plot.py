@@ -44,7 +44,9 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
     except ImportError as error:
-        raise MissingDependencyError("a plot needs matplotlib: pip install 'sed[score]'") from error
+        raise MissingDependencyError(
+            "a plot needs matplotlib: in sed's folder, pip install '.[score]'"
+        ) from error
 
     end = max(*(end for d in (reference, hypothesis) for end in (d.duration, Spans.of(d).end)), 1e-3)
     mine, theirs = _lanes(reference), _lanes(hypothesis)

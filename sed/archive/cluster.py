@@ -70,7 +70,9 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingDependencyError("a cluster needs Ray: pip install 'sed[cluster]'") from None
+        raise MissingDependencyError(
+            "a cluster needs Ray: in sed's folder, pip install '.[cluster]'"
+        ) from None
     if ray.is_initialized():
         raise WorkerError("Ray is in use by this process already, expected to connect to it here")
     host, _, port = address.rpartition("://")[2].rpartition(":")

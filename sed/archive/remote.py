@@ -170,14 +170,16 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        raise MissingDependencyError(f"{url}: needs fsspec: pip install 'sed[cloud]'") from None
+        raise MissingDependencyError(
+            f"{url}: needs fsspec: in sed's folder, pip install '.[cloud]'"
+        ) from None
     if "::" in url:
         raise OptionError(f"{url}: found several protocols, expected one")
     protocol = _protocol(url)
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        hint = ": pip install 'sed[cloud]'" if protocol in ("s3", "s3a") else ""
+        hint = ": in sed's folder, pip install '.[cloud]'" if protocol in ("s3", "s3a") else ""
         raise MissingDependencyError(f"{url}: {_line(error).partition(': ')[2].rstrip('.')}{hint}") from None
     except ValueError:
         raise OptionError(f"{url}: found protocol {protocol}, expected one that fsspec knows") from None

@@ -30,7 +30,7 @@ def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperatu
         raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"an export needs {error.name}: pip install 'sed[wavlm,export]'"
+            f"an export needs {error.name}: in sed's folder, pip install '.[wavlm,export]'"
         ) from error
 
 

@@ -96,7 +96,9 @@ def _need_packages() -> None:
         "multipart": "python-multipart",
     }
     if missing := [package for module, package in needed.items() if find_spec(module) is None]:
-        raise MissingDependencyError(f"the server needs {', '.join(missing)}: pip install 'sed[serve]'")
+        raise MissingDependencyError(
+            f"the server needs {', '.join(missing)}: in sed's folder, pip install '.[serve]'"
+        )
 
 
 def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:

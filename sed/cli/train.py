@@ -24,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"sed-train: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        print(f"sed-train: training needs {error.name}: pip install 'sed[wavlm]'", file=sys.stderr)
+        print(
+            f"sed-train: training needs {error.name}: in sed's folder, pip install '.[wavlm]'",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

@@ -73,5 +73,5 @@ def _need_torch(folder: Path) -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f"the tagger in {folder} needs torch and transformers ({error}): pip install 'sed[wavlm]'"
+            f"the tagger in {folder} needs torch and transformers ({error}): in sed's folder, pip install '.[wavlm]'"
         ) from error

@@ -45,7 +45,7 @@ def fetch(name: str, alternatives: Sequence[Sequence[str]], optional: Sequence[s
         from huggingface_hub.constants import HF_HUB_OFFLINE
     except ImportError as error:
         raise MissingDependencyError(
-            f"the tagger {name!r} is fetched by huggingface_hub ({error}): pip install 'sed[wavlm]'"
+            f"the tagger {name!r} is fetched by huggingface_hub ({error}): in sed's folder, pip install '.[wavlm]'"
         ) from error
     for files in alternatives:
         places = [cached(name, file) for file in files]

@@ -30,7 +30,9 @@ def _arrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingDependencyError("parquet needs pyarrow: pip install 'sed[table]'") from None
+        raise MissingDependencyError(
+            "parquet needs pyarrow: in sed's folder, pip install '.[table]'"
+        ) from None
     return pyarrow
 
 

@@ -89,7 +89,7 @@ def load_sounddevice() -> Any:
             import sounddevice
     except ImportError as error:
         raise MissingDependencyError(
-            "a microphone needs the package sounddevice: pip install 'sed[live]'"
+            "a microphone needs the package sounddevice: in sed's folder, pip install '.[live]'"
         ) from error
     except OSError as error:
         raise MissingDependencyError(

@@ -169,7 +169,7 @@ def _pyannote_der(
         from pyannote.metrics.diarization import DiarizationErrorRate
     except ImportError as error:
         raise MissingDependencyError(
-            "engine='pyannote' needs pyannote.metrics: pip install 'sed[score]'"
+            "engine='pyannote' needs pyannote.metrics: in sed's folder, pip install '.[score]'"
         ) from error
 
     def annotation(rows: Iterable[tuple[str, Track]]) -> Annotation:

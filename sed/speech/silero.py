@@ -27,7 +27,9 @@ def silero_model() -> Path:
         if (file := folder / "silero_vad.onnx").is_file():
             return file
     found = f"silero-vad without data/silero_vad.onnx in {folders[0].parent}" if folders else "no silero-vad"
-    raise MissingDependencyError(f"the silero detector found {found}: pip install 'sed[silero]'")
+    raise MissingDependencyError(
+        f"the silero detector found {found}: in sed's folder, pip install '.[silero]'"
+    )
 
 
 class SileroDetector:

@@ -120,7 +120,7 @@ def _pyroomacoustics() -> Any:
         import pyroomacoustics
     except ImportError:
         raise MissingDependencyError(
-            "simulated rooms take the package pyroomacoustics: pip install 'sed[train]' (or no rooms)"
+            "simulated rooms take the package pyroomacoustics: in sed's folder, pip install '.[train]' (or no rooms)"
         ) from None
     return pyroomacoustics
 

@@ -158,4 +158,7 @@ def test_without_ray(make_clips, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     clips = make_clips(tmp_path / "calls", 1)
     told = CliRunner().invoke(main, [str(clips), "--ray", "auto"])
-    assert told.exit_code == 2 and told.stderr == "sed-run: a cluster needs Ray: pip install 'sed[cluster]'\n"
+    assert (
+        told.exit_code == 2
+        and told.stderr == "sed-run: a cluster needs Ray: in sed's folder, pip install '.[cluster]'\n"
+    )

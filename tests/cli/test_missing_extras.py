@@ -6,13 +6,28 @@ import sys
 import pytest
 
 COMMANDS = [
-    ("train", ["x.yaml"], ["speechbrain"], "sed-train: training needs speechbrain: pip install 'sed[wavlm]'"),
-    ("export", ["x", "y.onnx"], ["torch"], "Error: an export needs torch: pip install 'sed[wavlm,export]'"),
+    (
+        "train",
+        ["x.yaml"],
+        ["speechbrain"],
+        "sed-train: training needs speechbrain: in sed's folder, pip install '.[wavlm]'",
+    ),
+    (
+        "export",
+        ["x", "y.onnx"],
+        ["torch"],
+        "Error: an export needs torch: in sed's folder, pip install '.[wavlm,export]'",
+    ),
     ("live", ["--list-devices"], ["sounddevice"], "a microphone needs the package sounddevice"),
     ("serve", ["--port", "0"], ["uvicorn"], "the server needs uvicorn"),
-    ("run", ["{a}", "--diarizer", "pyannote"], ["pyannote.audio"], "pip install 'sed[pyannote]'"),
-    ("run", ["{a}", "--vad", "silero"], ["silero_vad"], "pip install 'sed[silero]'"),
-    ("score", ["{r}", "{r}", "--plot", "x.png"], ["matplotlib"], "pip install 'sed[score]'"),
+    (
+        "run",
+        ["{a}", "--diarizer", "pyannote"],
+        ["pyannote.audio"],
+        "in sed's folder, pip install '.[pyannote]'",
+    ),
+    ("run", ["{a}", "--vad", "silero"], ["silero_vad"], "in sed's folder, pip install '.[silero]'"),
+    ("score", ["{r}", "{r}", "--plot", "x.png"], ["matplotlib"], "in sed's folder, pip install '.[score]'"),
 ]
 
 
