@@ -83,7 +83,7 @@ def packet_loss(
     """`share` of the 20 ms packets are silence, in bursts of `burst` on average (Gilbert's model).
 
     >>> lost = packet_loss(np.random.default_rng(0), np.ones(320_000, np.float32))
-    >>> 0.06 < (lost == 0).mean() < 0.14
+    >>> bool(0.06 < (lost == 0).mean() < 0.14)
     True
     """
     packets = -(-len(wave) // HOP)
