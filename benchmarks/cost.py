@@ -1,30 +1,31 @@
-"""What `sed-run` costs: time and memory of the whole command, start-up, and where the time goes.
+"""What `sed-run` costs: time and memory of the whole command by length, threads and files, and where the time goes.
 
-    python benchmarks/cost.py --shared ../shared                  10 minutes and 2 hours, 1 and 2 threads
-    python benchmarks/cost.py --shared ../shared --minutes 10     the short one only
+    python benchmarks/cost.py --shared ../shared                  1 min to 10 h, 1 and 2 threads
+    python benchmarks/cost.py --shared ../shared --quick          to 1 h
+    python benchmarks/cost.py --shared ../shared --minutes 10     that length only
 
-The conversations are simulated (four speakers, rooms, noise), written as 16 kHz WAV to a temporary folder.
-Each run is a process of its own: real-time factor is its wall time over the recording's duration, memory the
-peak resident set that the kernel reports for it. Writes results/cost.md and .json.
+The conversations are simulated (four speakers, rooms, noise), repeated where a recording is longer than they are, and
+written as 16 kHz WAV to a temporary folder, from which `sed-run` reads them block by block. Each run is a process of
+its own: real-time factor is its wall time over the recording's duration, memory the peak resident set that the kernel
+reports for it. Writes results/cost.{md,json,png}.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plots
 import soundfile
+from processes import run
 from report import commit, machine, save, table
+from stages import stage_table, stages
 
 from sed.grid import SAMPLE_RATE
 from sed.training.conversation_sets import load_speakers
@@ -36,50 +37,33 @@ SPEAKERS = (
     "nemo/nemo_WR0",
     "ravdess/ravdess_22",
 )  # nothing is learnt or chosen here
-CHUNK = 300.0  # seconds simulated at once: bounds the memory of this script
+LENGTHS, QUICK = (1, 10, 60, 600), (1, 10, 60)
+PROFILED = 10  # minutes of the recording whose stages are timed
+FILES = (1, 4, 16)
+CHUNK, CHUNKS = 300.0, 4  # seconds of one conversation, and how many different ones there are
 BIN = Path(sys.executable).parent
+GOAL = "One hour of conversation in under 90 s with two threads, peak under 700 MB."
 
 
-def make_recording(path: Path, minutes: float, corpora: Path) -> float:
-    """Write a conversation of `minutes` to `path`, 16-bit WAV; returns its exact duration in seconds."""
+def conversations(corpora: Path) -> list[np.ndarray]:
+    """`CHUNKS` conversations of the same four people, ``(n,)`` float32."""
     people = load_speakers(corpora, SPEAKERS)
+    options = ConversationOptions(duration=CHUNK)
+    return [simulate_conversation(people, seed, options)[0] for seed in range(CHUNKS)]
+
+
+def make_recording(path: Path, minutes: float, material: list[np.ndarray]) -> float:
+    """Write `minutes` of `material`, over and over, to `path`, 16-bit WAV; returns its exact duration in seconds."""
     left = round(minutes * 60 * SAMPLE_RATE)
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
-        for seed in range(10_000):
-            options = ConversationOptions(duration=min(CHUNK, left / SAMPLE_RATE))
-            samples, _ = simulate_conversation(people, seed, options)
-            file.write(samples[:left])
-            left -= len(samples)
-            if left <= 0:
-                break
+        while left > 0:
+            for samples in material:
+                file.write(samples[: max(0, left)])
+                left -= len(samples)
     return soundfile.info(path).frames / SAMPLE_RATE
 
 
-# A child's peak begins at that of the process which started it (Linux keeps it across exec), so a small process
-# of its own starts and measures the command, not this one with its models and arrays.
-MEASURE = """
-import json, os, sys, time
-started = time.perf_counter()
-devnull = os.open(os.devnull, os.O_WRONLY)
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, devnull, 1)])
-_, status, usage = os.wait4(child, 0)
-wall = time.perf_counter() - started
-print(json.dumps([os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
-"""
-
-
-def run(command: Sequence[str | Path]) -> dict[str, float]:
-    """Wall and processor seconds, and peak resident MB, of one process; raises where it fails."""
-    words = [str(part) for part in command]
-    measured = subprocess.run([sys.executable, "-SEc", MEASURE, *words], stdout=subprocess.PIPE, check=True)
-    code, wall, cpu, peak = json.loads(measured.stdout)
-    if code:
-        raise SystemExit(f"{' '.join(words)}: exit status {code}")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes; the kernels disagree
-    return {"wall": wall, "cpu": cpu, "peak_mb": peak * unit / 1e6}
-
-
-def start_up(times: int = 9) -> dict[str, float]:
+def start_up(times: int = 5) -> dict[str, float]:
     """Median wall seconds of `sed-run --help`, ``import sed`` beyond a bare Python, and bare Python."""
     commands: dict[str, list[str | Path]] = {
         "sed-run --help": [BIN / "sed-run", "--help"],
@@ -94,48 +78,33 @@ def start_up(times: int = 9) -> dict[str, float]:
     }
 
 
-def stages(path: Path, threads: int = 1) -> dict[str, float]:
-    """Processor seconds of each stage over the recording at `path`, one after the other in this process."""
-    from sed.audio import open_audio
-    from sed.emotion import load_tagger
-    from sed.emotion.windows import PosteriorStream
-    from sed.formats import write
-    from sed.joining import join
-    from sed.result import Diarization
-    from sed.speakers import make_diarizer
+def lengths(folder: Path, material: list[np.ndarray], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each length and number of threads."""
+    rows = []
+    path = folder / "conversation.wav"
+    for minutes in arguments.minutes:
+        duration = make_recording(path, minutes, material)
+        for threads in arguments.threads if minutes <= max(QUICK) else arguments.threads[-1:]:
+            command = [BIN / "sed-run", path, "-o", "rttm", "--threads", str(threads), "--quiet"]
+            rows.append({"duration": duration, "threads": threads, **run(command)})
+            print(rows[-1], file=sys.stderr, flush=True)
+    path.unlink(missing_ok=True)
+    return rows
 
-    found: dict[str, float] = {}
 
-    def timed(name: str, started: float) -> None:
-        found[name] = time.process_time() - started
-
-    started = time.process_time()
-    tagger, diarizer = load_tagger(threads=threads), make_diarizer(threads=threads)
-    session, stream = diarizer.begin(), PosteriorStream(tagger)
-    timed("loading the models", started)
-    started = time.process_time()
-    with open_audio(path) as audio:
-        blocks = list(audio)
-    timed("reading audio", started)
-    started = time.process_time()
-    for block in blocks:
-        session.push(block)
-    timed("speech and speaker embeddings", started)
-    started = time.process_time()
-    turns = session.close()
-    timed("clustering and turns", started)
-    started = time.process_time()
-    posteriors = np.concatenate([*(stream.push(block) for block in blocks), stream.close()])
-    timed("emotion", started)
-    started = time.process_time()
-    duration = sum(map(len, blocks)) / SAMPLE_RATE
-    segments = join(turns, posteriors, tagger.labels, duration)
-    timed("decoding", started)
-    started = time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        write(Diarization("x", duration, segments, tagger.labels, posteriors), Path(folder) / "x.json")
-    timed("writing json", started)
-    return found
+def files(folder: Path, material: list[np.ndarray]) -> list[dict[str, Any]]:
+    """A row for each number of files of one minute that one command takes, on one thread."""
+    rows = []
+    paths = [folder / f"call{number:02d}.wav" for number in range(max(FILES))]
+    for number, path in enumerate(paths):
+        start = number * 60 * SAMPLE_RATE
+        minute = np.take(np.concatenate(material), np.arange(start, start + 60 * SAMPLE_RATE), mode="wrap")
+        soundfile.write(path, minute, SAMPLE_RATE, subtype="PCM_16")
+    for count in FILES:
+        command = [BIN / "sed-run", *paths[:count], "-o", "rttm", "-d", folder / f"out{count}", "--quiet"]
+        rows.append({"files": count, **run(command)})
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
 
 
 def report(found: dict[str, Any]) -> str:
@@ -151,63 +120,85 @@ def report(found: dict[str, Any]) -> str:
         ]
         for row in found["runs"]
     ]
-    whole, seconds = found["stages_duration"], sum(found["stages"].values())
-    return "\n".join(
-        [
-            "# Cost",
-            "",
-            f"`python benchmarks/cost.py`, commit {found['commit']}. {found['machine']}. Load average at the "
-            f"start {found['load']:.1f}.",
-            "",
-            "The whole command, `sed-run conversation.wav -o rttm --threads N`, as a process of its own:",
-            "",
-            table(
-                ["recording", "threads", "wall s", "of real time", "processor of real time", "peak MB"], rows
-            ),
-            "",
-            f"Start-up, median of nine, seconds of wall time (`import sed` alone: {found['import']:.3f}):",
-            "",
-            table(["command", "s"], [[name, f"{value:.3f}"] for name, value in found["start_up"].items()]),
-            "",
-            f"Where the time goes, {whole / 60:.0f} min on one thread, one stage after the other, in "
-            "processor seconds:",
-            "",
-            table(
-                ["stage", "s", "of real time", "share"],
-                [
-                    [name, f"{value:.2f}", f"{value / whole:.4f}", f"{100 * value / seconds:.0f} %"]
-                    for name, value in found["stages"].items()
-                ],
-            ),
+    many = [
+        [r["files"], f"{r['wall']:.1f}", f"{r['wall'] / r['files']:.2f}", f"{r['cpu'] / r['files']:.2f}"]
+        + [f"{r['peak_mb']:.0f}"]
+        for r in found["files"]
+    ]
+    sections = [
+        "# Cost",
+        f"`python benchmarks/cost.py`, commit {found['commit']}. {found['machine']}. Load average at the start "
+        f"{found['load'][0]:.1f}, at the end {found['load'][1]:.1f}: wall times are those of a machine with that much "
+        "else to do.",
+        f"![Time and memory by length, and stages](cost.png)\n\nGoal: {GOAL}",
+        "The whole command, `sed-run conversation.wav -o rttm --threads N`, as a process of its own:",
+        table(["recording", "threads", "wall s", "of real time", "processor of real time", "peak MB"], rows),
+    ]
+    if many:
+        sections += [
+            "One command for several files of one minute each, one thread (the models are loaded once):",
+            table(["files", "wall s", "wall s a file", "processor s a file", "peak MB"], many),
         ]
-    )
+    sections += [
+        f"Start-up, median of five, seconds of wall time (`import sed` alone: {found['import']:.3f}):",
+        table(["command", "s"], [[name, f"{value:.3f}"] for name, value in found["start_up"].items()]),
+        f"Where the time goes, {found['profiled'] / 60:.0f} min on one thread, in processor seconds:",
+        stage_table(found["stages"], found["profiled"]),
+    ]
+    return "\n\n".join(sections)
+
+
+def picture(found: dict[str, Any]) -> None:
+    """Time and memory by length, and the stages, into results/cost.png."""
+    figure, (left, middle, right) = plots.panels(3, (14, 4.4), (1, 1, 1.3))
+    time: dict[str, list[tuple[float, float]]] = {}
+    memory: dict[str, list[tuple[float, float]]] = {}
+    for row in found["runs"]:
+        name = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
+        time.setdefault(name, []).append((row["duration"] / 60, 3600 * row["wall"] / row["duration"]))
+        memory.setdefault(name, []).append((row["duration"] / 60, row["peak_mb"]))
+    plots.lines(left, time, "length of the recording (min)", "wall s for an hour of audio", "Time")
+    plots.lines(middle, memory, "length of the recording (min)", "peak resident memory (MB)", "Memory")
+    shares = {name: value for name, value in found["stages"].items() if value > 0}
+    places = range(len(shares))
+    values = [3600 * value / found["profiled"] for value in shares.values()]
+    right.barh(places, values, color=plots.COLOURS[0])
+    right.set_yticks(places, shares)
+    right.invert_yaxis()
+    right.tick_params(axis="y", length=0)
+    for place, value in zip(places, values, strict=True):
+        right.annotate(f" {value:.1f}", (value, place), va="center", fontsize=8)
+    right.set_xlabel("processor s for an hour of audio")
+    right.set_title("Where the time goes, one thread", fontsize=10, loc="left")
+    plots.store(figure, "cost")
 
 
 def main() -> None:
     """Run everything, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--minutes", type=float, nargs="+", default=[10, 120])
+    parser.add_argument("--minutes", type=float, nargs="+", default=LENGTHS)
+    parser.add_argument("--quick", action="store_true", help=f"lengths of {QUICK} min only")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--name", default="cost", help="of the result files")
+    parser.add_argument("--no-files", action="store_true", help="leave out the runs over several files")
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"machine": machine(), "commit": commit(), "load": os.getloadavg()[0], "runs": []}
+    if arguments.quick:
+        arguments.minutes = QUICK
+    found: dict[str, Any] = {"machine": machine(), "commit": commit(), "load": [os.getloadavg()[0]]}
     found["start_up"] = start_up()
     found["import"] = found["start_up"]["python -c 'import sed'"] - found["start_up"]["python -c pass"]
-    with tempfile.TemporaryDirectory() as folder:
-        for minutes in arguments.minutes:
-            path = Path(folder) / "conversation.wav"
-            duration = make_recording(path, minutes, arguments.shared / "corpora")
-            if "stages" not in found:
-                found["stages"], found["stages_duration"] = stages(path), duration
-            for threads in arguments.threads:
-                command = [BIN / "sed-run", path, "-o", "rttm", "--threads", str(threads), "--quiet"]
-                row = {"duration": duration, "threads": threads, **run(command)}
-                found["runs"].append(row)
-                print(row, file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        material = conversations(arguments.shared / "corpora")
+        make_recording(folder / "profiled.wav", min(PROFILED, max(arguments.minutes)), material)
+        found["stages"], found["profiled"] = stages(folder / "profiled.wav")
+        found["runs"] = lengths(folder, material, arguments)
+        found["files"] = [] if arguments.no_files else files(folder, material)
+    found["load"].append(os.getloadavg()[0])
+    picture(found)
     text = report(found)
     print(text)
-    save(arguments.name, text, found)
+    save("cost", text, found)
 
 
 if __name__ == "__main__":

@@ -95,15 +95,23 @@ def _segments(decided: np.ndarray, samples: int, labels: Sequence[str]) -> list[
     ]
 
 
+def clip_errors(
+    decided: np.ndarray, wave: np.ndarray, events: Sequence[Event], labels: Sequence[str]
+) -> tuple[float, float]:
+    """Seconds of error of the label numbers `decided` ``(frames,)`` of a clip, and seconds of the clip."""
+    reference = [
+        Segment(samples_to_seconds(e.start), samples_to_seconds(e.end), None, e.label) for e in events
+    ]
+    hypothesis = _segments(decided, len(wave), labels)
+    found = eder(reference, hypothesis, duration=samples_to_seconds(len(wave)))
+    return found.rate * found.total, found.total
+
+
 def patterns(tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]]) -> dict[str, Any]:
     """EDER with the argmax, with the shipped decoder, and of calling everything neutral."""
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     frames = []
     for wave, events in clips:
-        reference = [
-            Segment(samples_to_seconds(e.start), samples_to_seconds(e.end), None, e.label) for e in events
-        ]
-        duration = samples_to_seconds(len(wave))
         posteriors = posteriors_of(tagger, wave)
         truth = frame_labels(events, len(wave), tagger.labels)
         decisions = {
@@ -113,9 +121,7 @@ def patterns(tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]]
         }
         frames.append((int(np.sum(decisions["argmax"] == truth)), len(truth)))
         for name, decided in decisions.items():
-            hypothesis = _segments(decided, len(wave), tagger.labels)
-            rate = eder(reference, hypothesis, duration=duration)
-            errors[name].append((rate.rate * rate.total, rate.total))
+            errors[name].append(clip_errors(decided, wave, events, tagger.labels))
     found: dict[str, Any] = {
         "clips": len(clips),
         "frames": sum(a for a, _ in frames) / sum(b for _, b in frames),

@@ -5,8 +5,8 @@
     remote    everything that fsspec does (``s3://`` and the like), and nothing else imports it
     work      one recording with one set of models: the same code whoever runs it
     dispatch  which recording is next; bounds how many are under way
-    local, processes, cluster   who works: this process, processes of this machine, actors of a Ray cluster
-    journal   what is done, in the output folder, so that a run that was killed goes on
+    processes, cluster   who works if not this process: processes of this machine, actors of a Ray cluster
+    journal   what is done, in the output folder, so that a run that was killed goes on; `ledger` keeps its lines
     summary   hours, speed, failures with their reasons
     run       all of it together
 

@@ -111,6 +111,8 @@ class Journal:
     def is_done(self, recording: Input) -> bool:
         """Whether every wanted format of a recording is there, made from the source as it is now."""
         entry = self._done.get(recording.stem)
+        if self._outputs.paths:  # files elsewhere, of which nothing is noted
+            return False
         if entry is None or recording.path == "-" or entry.source != _absolute(recording.path):
             return False
         if recording.version is not None and entry.changed != recording.version:

@@ -36,16 +36,19 @@ class Outputs:
     """What to write: `kinds` are format names, `paths` pairs of a path and its format.
 
     With a `directory` (a path or URL) every kind becomes a file there, named after the recording; without one the
-    single kind goes to standard output.
+    single kind goes to standard output. `lines`: JSON lines go there, whatever else is written.
     """
 
     kinds: tuple[str, ...]
     paths: tuple[tuple[Path, str], ...]
     directory: str | None
+    lines: bool = False
 
     @classmethod
-    def parse(cls, specs: Sequence[str], directory: str | None, recordings: int) -> Outputs:
-        """From the values of ``-o`` (each may be a list with commas) and ``-d``.
+    def parse(
+        cls, specs: Sequence[str], directory: str | None, recordings: int, lines: bool = False
+    ) -> Outputs:
+        """From the values of ``-o`` (each may be a list with commas), ``-d`` and ``--json-lines``.
 
         Raises `OptionError` where they contradict one another or name no known format, and
         `MissingDependencyError` where a format or the folder's protocol is not installed.
@@ -64,11 +67,12 @@ class Outputs:
                     raise OptionError(str(error)) from None
             else:
                 raise OptionError(f"output {item!r}: expected a path or one of {', '.join(formats.names())}")
-        if not kinds and not paths:
+        if not kinds and not paths and not (lines and directory is None):
             kinds = ["rttm"]
         for kind in [*kinds, *(kind for _, kind in paths)]:
             formats.check(kind)
-        plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), remote.local(directory) if directory else None)
+        folder = remote.local(directory) if directory else None
+        plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), folder, lines)
         plan._check(recordings)
         return plan
 
@@ -77,8 +81,8 @@ class Outputs:
             raise OptionError(
                 f"output {self.paths[0][0]} for {recordings} recordings: expected formats and a folder (-d)"
             )
-        if self.directory is None and len(self.kinds) > 1:
-            raise OptionError(f"{len(self.kinds)} formats on standard output: expected one, or a folder (-d)")
+        if self.directory is None and (several := len(self.kinds) + self.lines) > 1:
+            raise OptionError(f"{several} formats on standard output: expected one, or a folder (-d)")
         if self.directory is None and recordings > 1 and self.kinds and self.kinds[0] not in STREAMABLE:
             raise OptionError(
                 f"{recordings} recordings as {self.kinds[0]} on standard output: "
@@ -94,7 +98,7 @@ class Outputs:
     @property
     def to_stdout(self) -> bool:
         """Whether results go to standard output."""
-        return self.directory is None and bool(self.kinds)
+        return self.lines or (self.directory is None and bool(self.kinds))
 
     @property
     def is_remote(self) -> bool:
@@ -111,6 +115,8 @@ class Outputs:
         for kind, name in zip(self.kinds, self.names(source), strict=True):
             target = None if self.directory is None else remote.join(self.directory, name)
             products.append(Product(kind, target, formats.dumps(result, kind)))
+        if self.lines:
+            products.append(Product("jsonl", None, formats.dumps(result, "jsonl")))
         return products
 
     def deliver(self, products: Iterable[Product], stdout: IO[str] | None = None) -> list[Product]:

@@ -141,7 +141,7 @@ class _Process:
             self.process.join()
         self.pipe.close()
         code = self.process.exitcode or 0
-        if code == -signal.SIGKILL:
+        if code == -9:  # SIGKILL, which not every system has by name
             return "killed, as the system does when memory runs out"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 

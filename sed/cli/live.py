@@ -66,7 +66,7 @@ def main(list_devices: bool, **options: Any) -> None:
     """
     from sed.live.devices import quiet_libraries
 
-    with quiet_libraries() if options["file"] is None else nullcontext():
+    with quiet_libraries():
         status = _guarded(list_devices, options)
     sys.exit(status)
 

@@ -104,8 +104,10 @@ def main(
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-run: %(message)s")
     try:
         recordings = find_inputs(inputs, list_file)
-        plan = Outputs.parse([*outputs, *(["jsonl"] if json_lines else [])], directory, len(recordings))
+        plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
         turns = _reference_turns(speech, recordings)
+        if speech and any(settings[name] for name in ("speakers", "min_speakers", "max_speakers")):
+            raise OptionError("--speech with a number of speakers: expected one of them, the turns name everybody")
         if fresh and directory is None:
             raise OptionError("--fresh without a folder: expected -d")
         from sed.archive.journal import Journal, fingerprint

@@ -6,7 +6,6 @@ news). `Files` writes every wanted format at the end, each at once or not at all
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -129,7 +128,7 @@ class Files:
         )
         for kind in {kind for _, kind in self.paths} | ({self.kind} if self.kind else set()):
             try:
-                formats.write(trial, io.StringIO(), kind)
+                formats.dumps(trial, kind)
             except SedError as error:
                 raise OptionError(str(error)) from error
         for path, _ in self.paths:

@@ -162,14 +162,16 @@ class LocalStatistics(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, F, width)`` to the same shape."""
-        y = self.norm(x).transpose(1, 2)
+        y = self.norm(x)
+        sums = functional.pad(torch.cat([y, y * y], 2).cumsum(1), (0, 0, 1, 0))  # much faster than pooling
+        frames = x.shape[1]
+        place = torch.arange(frames, device=x.device)
         parts = []
         for reach in self.reaches:
-            mean, power = (
-                functional.avg_pool1d(z, 2 * reach + 1, 1, reach, count_include_pad=False) for z in (y, y * y)
-            )
+            first, end = (place - reach).clamp(min=0), (place + reach + 1).clamp(max=frames)
+            mean, power = ((sums[:, end] - sums[:, first]) / (end - first)[:, None]).chunk(2, 2)
             parts += [mean, torch.sqrt((power - mean * mean).clamp(min=1e-5))]
-        return x + self.dropout(functional.gelu(self.mix(torch.cat(parts, 1).transpose(1, 2))))
+        return x + self.dropout(functional.gelu(self.mix(torch.cat(parts, 2))))
 
 
 class CompactTagger(nn.Module):

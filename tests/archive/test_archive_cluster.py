@@ -66,7 +66,7 @@ def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command,
     _, told = run.communicate(timeout=150)
     assert run.returncode == 0, told
     assert "lost with its worker" in told
-    assert "sed-run: 40 recordings: 40 done; 0.0111 h of audio in " in told
+    assert "sed-run: 40 recordings: 40 done; 40.0 s of audio in " in told
     s3.invalidate_cache()
     s3.get(f"{BUCKET}/out", str(tmp_path / "out"), recursive=True)
     found = {n: data for n, data in contents(tmp_path / "out").items() if not n.startswith(".sed-journal/")}

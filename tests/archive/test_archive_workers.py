@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import time
@@ -45,7 +46,7 @@ def test_same_bytes_and_order_with_two_workers(make_clips, data, sed_run, tmp_pa
     assert one.stdout == two.stdout
     uris = [json.loads(line)["uri"] for line in two.stdout.splitlines()]
     assert uris == ["ami_trn00", *(f"c{n:03d}" for n in range(12))]
-    assert two.stderr.startswith("sed-run: 13 recordings: 13 done; 0.0117 h of audio in 0:")
+    assert two.stderr.startswith("sed-run: 13 recordings: 13 done; 42.0 s of audio in 0:")
     assert len(two.stderr.splitlines()) == 1  # no bar in a pipe
     into = [sed_run(clips, "-o", "rttm,json", "-d", tmp_path / n, "--workers", n) for n in ("1", "2")]
     assert [told.returncode for told in into] == [0, 0]
@@ -179,6 +180,27 @@ def test_killed_and_resumed_every_file_once(make_clips, command, sed_run, tmp_pa
     assert third.returncode == 0 and "0 done, 40 done before" in third.stderr
     other = sed_run(*arguments, "--decoder", "argmax")
     assert other.returncode == 2 and "decoder: viterbi, now argmax" in other.stderr
+
+
+def test_a_terminal_gets_one_bar_with_the_time_left(make_clips, command, tmp_path):
+    clips = make_clips(tmp_path / "clips", 6)
+    (clips / "bad.wav").write_text("no sound")
+    ours, theirs = os.openpty()
+    arguments = (clips, *QUICKLY, "-d", tmp_path / "out", "--workers", "2")
+    run = subprocess.Popen(command(*arguments), stderr=theirs, env={**os.environ, "COLUMNS": "200"})
+    os.close(theirs)
+    shown = b""
+    try:
+        while data := os.read(ours, 65536):
+            shown += data
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    os.close(ours)
+    assert run.wait() == 1
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())  # without colours
+    assert re.search(r"[1-7]/7 .* \d+% (\d:\d\d:\d\d|-:--:--)", text)
+    assert "sed-run: 7 recordings: 6 done, 1 failed;" in text
+    assert text.count(f"sed-run: {clips}/bad.wav: found text, expected audio") == 1
 
 
 def test_ctrl_c_ends_in_good_order(make_clips, command, sed_run, tmp_path):

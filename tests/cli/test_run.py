@@ -80,7 +80,7 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     bad, none, summary, *reasons = told.stderr.splitlines()
     assert bad == f"sed-run: {tmp_path}/bad.wav: found text, expected audio"
     assert none == f"sed-run: {tmp_path}/none.wav: no such file"
-    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 0.0007 h of audio in 0:0")
+    assert summary.startswith("sed-run: 3 recordings: 1 done, 2 failed; 2.6 s of audio in 0:0")
     assert sorted(reasons) == [
         f"  1 x found text, expected audio: {tmp_path}/bad.wav",
         f"  1 x no such file: {tmp_path}/none.wav",
@@ -239,3 +239,15 @@ def test_a_bar_on_a_terminal_only():
         bar.finished(Report(1, 10.0))
         assert task.completed == 2.0
     assert "sed-run: a message" in out.getvalue()
+
+
+def test_json_lines_beside_a_folder(run, angry, tmp_path):
+    told = run(angry, "--json-lines", "-o", "csv", "-d", tmp_path / "out")
+    assert [json.loads(line)["uri"] for line in told.stdout.splitlines()] == [angry.stem]
+    assert [p.name for p in (tmp_path / "out").glob(f"{angry.stem}.*")] == [f"{angry.stem}.csv"]
+    assert "2 formats on standard output" in run(angry, "--json-lines", "-o", "rttm").stderr
+
+
+def test_given_turns_and_a_number_of_speakers_exclude_each_other(run, data):
+    told = run(data / "ami_dev00.flac", "--speech", data / "ami_dev00.rttm", "--speakers", "2")
+    assert told.exit_code == 2 and "--speech with a number of speakers" in told.stderr

@@ -111,7 +111,7 @@ def test_the_microphone_gives_what_the_file_path_gives(browser, server, spoken, 
     browser.wait("document.querySelector('#rows tr:not(.provisional)')", 60)  # decided while still listening
     keep(browser, f"live-{latency}")
     browser.click("#listen")
-    browser.wait("sed.state() === 'idle'", 90)
+    browser.wait("sed.state() === 'idle'", 180)
     keep(browser, f"stopped-{latency}")
 
     heard, found = audio(browser), exported(browser)

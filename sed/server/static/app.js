@@ -75,10 +75,11 @@ function render() {
   const speakers = segments.speakers();
   const live = state === "live" || state === "finishing";
   timeline.show(all, speakers, { duration, live });
-  table.show(all, timeline.selected?.id, timeline.follow);
+  const listed = table.show(all, timeline.selected?.id, timeline.follow);
   moment.setSpeakers(live ? segments.speaking(duration) : null);
   const people = `${speakers.length} speaker${speakers.length === 1 ? "" : "s"}`;
-  $("count").textContent = all.length ? `${all.length} · ${people}` : "";
+  const some = listed < all.length ? ` · ${listed} of them listed` : "";
+  $("count").textContent = all.length ? `${all.length} · ${people}${some}` : "";
   $("clock").textContent = clock(duration);
   $("rttm").disabled = $("json").disabled = !all.some((segment) => segment.final);
   $("wav").disabled = !recording.length;

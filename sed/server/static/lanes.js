@@ -5,6 +5,7 @@ import { clock } from "./segments.js";
 const LANE = 46; // pixels
 const BAR = 30;
 const AXIS = 26;
+const THIN = 4; // width below which a segment has neither edge nor round corners
 const NARROW = 500; // width below which the speakers' names get less room
 const TICKS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]; // seconds
 
@@ -102,6 +103,11 @@ export class Lanes {
     const width = Math.max(2, x(segment.end) - left - 1);
     const y = lane * LANE + (LANE - BAR) / 2;
     const { colour: fill, ink } = this._palette.emotions[segment.emotion] ?? this._palette.other;
+    if (width < THIN && segment.final && segment.id !== view.selected) {
+      c.fillStyle = fill; // thousands of them are seen at once
+      c.fillRect(left, y, width, BAR);
+      return;
+    }
     c.beginPath();
     c.roundRect(left, y, width, BAR, Math.min(6, width / 2));
     if (segment.final) {
@@ -125,7 +131,8 @@ export class Lanes {
       c.stroke();
     }
     const word = Math.max(left, this._gutter) + 7; // it stays in sight while its segment scrolls out
-    if (segment.emotion && c.measureText(segment.emotion).width <= left + width - word - 5) {
+    const room = left + width - word - 5;
+    if (segment.emotion && room > BAR / 2 && c.measureText(segment.emotion).width <= room) {
       c.fillStyle = segment.final ? ink : colour("--text");
       c.fillText(segment.emotion, word, y + BAR / 2 + 0.5);
     }

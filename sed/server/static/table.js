@@ -2,6 +2,8 @@
 
 import { clock } from "./segments.js";
 
+const MOST = 500; // rows; a browser takes long to lay out the thousands of a day
+
 export class Table {
   /** `rows` is the tbody; `onPlay(segment)` is called by a row's button. */
   constructor(rows, palette, onPlay) {
@@ -9,11 +11,15 @@ export class Table {
     this._box = rows.closest(".tablebox");
     this._palette = palette;
     this._onPlay = onPlay;
-    this._shown = new Map(); // id -> {row, text, segment}
+    this._shown = new Map(); // id -> {row, segment}
   }
 
-  /** Show these segments (ordered); rows that did not change stay untouched. `follow`: the latest stay in sight. */
-  show(segments, selected, follow) {
+  /**
+   * Show these segments (ordered), or a stretch of them: around the one that is selected, or the latest if they are
+   * followed, or the first. Rows that did not change stay untouched. Returns how many are shown.
+   */
+  show(all, selected, follow) {
+    const segments = stretch(all, selected, follow);
     const atEnd = follow && this._box.scrollTop + this._box.clientHeight > this._box.scrollHeight - 40;
     const ids = new Set(segments.map((segment) => segment.id));
     for (const [id, { row }] of this._shown) {
@@ -23,10 +29,9 @@ export class Table {
     }
     let before = null;
     for (const segment of segments) {
-      const text = JSON.stringify(segment);
       let entry = this._shown.get(segment.id);
       if (!entry) this._shown.set(segment.id, (entry = { row: this._makeRow(segment.id) }));
-      if (entry.text !== text) Object.assign(entry, { text, segment }) && this._fill(entry.row, segment);
+      if (entry.segment !== segment) this._fill((entry.segment = segment), entry.row); // news come as new objects
       const place = before ? before.nextSibling : this._rows.firstChild;
       if (place !== entry.row) this._rows.insertBefore(entry.row, place);
       entry.row.classList.toggle("selected", segment.id === selected);
@@ -35,6 +40,7 @@ export class Table {
     if (atEnd) this._box.scrollTop = this._box.scrollHeight;
     if (selected !== this._selected && this._shown.has(selected)) this._reveal(this._shown.get(selected).row);
     this._selected = selected;
+    return segments.length;
   }
 
   /** Scroll the list, not the page, until `row` is seen below the head. */
@@ -53,8 +59,7 @@ export class Table {
     return row;
   }
 
-  _fill(row, segment) {
-    const { start, end, speaker, emotion, confidence, final } = segment;
+  _fill({ start, end, speaker, emotion, confidence, final }, row) {
     const [play, time, who, what, sure] = row.cells;
     const name = `${speaker ?? "someone"}, ${emotion ?? "unknown"}, at ${clock(start, 1)}`;
     play.firstChild.setAttribute("aria-label", `Play ${name}`);
@@ -70,6 +75,13 @@ export class Table {
       what.append(note);
     }
   }
+}
+
+function stretch(segments, selected, follow) {
+  const place = segments.findIndex((segment) => segment.id === selected);
+  const wanted = place >= 0 ? place - MOST / 2 : follow ? segments.length : 0;
+  const first = Math.max(0, Math.min(wanted, segments.length - MOST));
+  return segments.slice(first, first + MOST);
 }
 
 /** A small square in the emotion's colour. */

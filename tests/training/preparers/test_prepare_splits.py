@@ -1,7 +1,7 @@
 """Properties of drawn splits: every speaker on one side, the same for the same seed, whatever the order."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sed.errors import OptionError
@@ -15,6 +15,7 @@ SPEAKERS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(SPEAKERS, st.integers(0, 9), st.randoms())
 def test_order_does_not_matter_and_everybody_has_a_split(speakers, seed, random):
     shuffled = list(speakers.items())
@@ -24,6 +25,7 @@ def test_order_does_not_matter_and_everybody_has_a_split(speakers, seed, random)
     assert set(drawn) == set(speakers) and set(drawn.values()) <= {"train", "valid", "test"}
 
 
+@settings(deadline=None)
 @given(SPEAKERS, st.integers(0, 9), st.floats(0, 0.45), st.floats(0, 0.45))
 def test_shares_are_kept_to_a_speaker(speakers, seed, valid, test):
     drawn = list(draw_splits(speakers, seed, valid=valid, test=test).values())
@@ -33,6 +35,7 @@ def test_shares_are_kept_to_a_speaker(speakers, seed, valid, test):
     assert "train" in drawn
 
 
+@settings(deadline=None)
 @given(st.integers(2, 30), st.integers(0, 99))
 def test_both_genders_are_held_out_where_two_are(pairs, seed):
     speakers = {f"{gender}{n}": gender for n in range(pairs) for gender in "FM"}
@@ -66,6 +69,7 @@ def test_shares_that_leave_nobody_are_refused(shares):
         draw_splits({"a": "F"}, valid=shares[0], test=shares[1])
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefg"), st.integers(0, 99)), min_size=1, max_size=30, unique=True),
     st.integers(0, 5),
