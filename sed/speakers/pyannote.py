@@ -48,7 +48,8 @@ def import_pyannote() -> None:
             import pyannote.audio  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f"diarizer 'pyannote' needs pyannote.audio, which does not import ({error}): in sed's folder, pip install '.[pyannote]'"
+            f"diarizer 'pyannote' needs pyannote.audio, which does not import ({error}):"
+            " in sed's folder, pip install '.[pyannote]'"
         ) from error
 
 

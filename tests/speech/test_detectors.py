@@ -95,7 +95,9 @@ def test_missing_webrtcvad_is_said_loudly(monkeypatch):
 
 def test_missing_silero_is_said_loudly(monkeypatch):
     monkeypatch.setattr("sed.speech.silero.find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"no silero-vad: pip install 'sed\[silero\]'"):
+    with pytest.raises(
+        MissingDependencyError, match=r"no silero-vad: in sed's folder, pip install '.\[silero\]'"
+    ):
         SileroDetector()
 
 
