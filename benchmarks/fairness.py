@@ -23,6 +23,7 @@ from sed.result import Diarization
 from sed.training.clips import Speech, pattern_clips
 from sed.training.corpora import to_float
 
+UNKNOWN = "gender not given"
 GROUP_CLIPS = 25  # clips of each corpus and gender
 Pairs = list[tuple[float, float]]  # seconds of error, and of what there was to get right, one a recording
 
@@ -31,7 +32,9 @@ def people(manifest: Path) -> dict[str, tuple[str, str, str]]:
     """Corpus, language and gender of each speaker."""
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {f"{r['corpus']}/{r['speaker']}": (r["corpus"], r["language"], r["gender"]) for r in rows}
+    return {
+        f"{r['corpus']}/{r['speaker']}": (r["corpus"], r["language"], r["gender"] or UNKNOWN) for r in rows
+    }
 
 
 def groups(who: dict[str, tuple[str, str, str]], speakers: set[str]) -> dict[str, set[str]]:
@@ -39,8 +42,9 @@ def groups(who: dict[str, tuple[str, str, str]], speakers: set[str]) -> dict[str
     found: dict[str, set[str]] = defaultdict(set)
     for speaker in sorted(speakers):
         corpus, language, gender = who[speaker]
-        for name in (f"{corpus} ({language}), {gender}", f"{corpus} ({language})", f"all, {gender}", "all"):
+        for name in (f"{corpus} ({language})", f"{corpus} ({language}), {gender}", "all", f"all, {gender}"):
             found[name].add(speaker)
+    found.pop(f"all, {UNKNOWN}", None)
     return dict(sorted(found.items(), key=lambda item: (item[0].startswith("all"), item[0])))
 
 

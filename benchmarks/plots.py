@@ -129,4 +129,6 @@ def rows(
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(unit)
     axis.set_title(title, fontsize=10, loc="left")
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(
+        frameon=False, fontsize=8, ncols=len(series), loc="lower right", bbox_to_anchor=(1, 1), borderpad=0
+    )
