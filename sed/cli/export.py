@@ -41,8 +41,9 @@ def export(
     tagger's own."""
     import numpy as np
 
+    from sed.training.calibration import Calibration, fit_calibration
     from sed.training.corpora import load_speech, read_manifest, to_float
-    from sed.training.export import export_onnx, fit_temperature, largest_difference, sha256
+    from sed.training.export import export_onnx, largest_difference, sha256
     from sed.training.folder import CARD, WEIGHTS, load_tagger
 
     if not (folder / CARD).is_file() and (folder / "tagger" / CARD).is_file():
@@ -51,17 +52,18 @@ def export(
     labels = description["labels"]
     rng = np.random.default_rng(0)
     waves = [rng.standard_normal(samples).astype(np.float32) * 0.1 for samples in (1, 4321, 80_000)]
+    calibration = Calibration() if temperature is None else Calibration(temperature)
     if corpora is not None:
         speech = load_speech(read_manifest(corpora, ["valid"], labels))
         if temperature is None:
-            temperature = fit_temperature(model, speech, labels)
+            calibration = fit_calibration(model, speech, labels)
         waves = [to_float(samples) for _, samples in speech[:: max(1, len(speech) // 12)]]
     card = {**description["card"], "source_sha256": sha256(folder / WEIGHTS)}
-    tagger = export_onnx(model, target, labels, card, 1.0 if temperature is None else temperature, int8)
+    tagger = export_onnx(model, target, labels, card, calibration, int8)
     difference = largest_difference(model, tagger, waves)
     return [
         f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}",
-        f"temperature {tagger.card['temperature']}",
+        f"temperature {calibration.temperature}, offsets {' '.join(map(str, calibration.offsets)) or 'none'}",
         f"largest difference of a posterior from the original: {difference:.2g} ({len(waves)} pieces)",
         f"SHA-256 {sha256(target)}",
     ]

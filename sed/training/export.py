@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,28 @@ from torch import Tensor, nn
 
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
 from sed.grid import FRAME_RATE, HOP
-from sed.training.clips import Speech
-from sed.training.corpora import to_float
+from sed.training.calibration import Calibration
 from sed.training.model import CompactTagger
 
 OPSET = 20  # the first with Gelu as one operator
 
 
 class PosteriorTagger(nn.Module):
-    """`model` with only `labels` competing, and logits divided by `temperature`: waves to posteriors."""
+    """`model` with only `labels` competing, and its logits calibrated: waves to posteriors."""
 
-    def __init__(self, model: CompactTagger, labels: Sequence[str], temperature: float = 1.0) -> None:
+    def __init__(
+        self, model: CompactTagger, labels: Sequence[str], calibration: Calibration | None = None
+    ) -> None:
         super().__init__()
+        calibration = calibration or Calibration()
         self.model = copy.deepcopy(model).eval()
         rows = [model.labels.index(label) for label in labels]
         classify = nn.Linear(model.classify.in_features, len(labels))
         with torch.no_grad():
-            classify.weight.copy_(model.classify.weight[rows] / temperature)
-            classify.bias.copy_(model.classify.bias[rows] / temperature)
+            classify.weight.copy_(model.classify.weight[rows] / calibration.temperature)
+            classify.bias.copy_(model.classify.bias[rows] / calibration.temperature)
+            if calibration.offsets:
+                classify.bias.add_(torch.tensor(calibration.offsets))
         self.model.classify = classify
 
     def forward(self, waves: Tensor) -> Tensor:
@@ -46,37 +51,12 @@ class PosteriorTagger(nn.Module):
         return torch.softmax(self.model(waves), dim=2)
 
 
-def fit_temperature(model: CompactTagger, speech: Speech, labels: Sequence[str], most: int = 400) -> float:
-    """The temperature at which the frame posteriors of `speech` fit best (Guo et al. 2017), 0.25 to 4.
-
-    `speech` must be of speakers that the model was not trained on. At most `most` utterances, evenly spaced,
-    each weighing the same.
-    """
-    columns = [model.labels.index(label) for label in labels]
-    kept = [item for item in speech if item[0].emotion in labels]
-    kept = [
-        kept[n] for n in np.unique(np.linspace(0, len(kept) - 1, min(most, len(kept))).round().astype(int))
-    ]
-    outputs = []
-    with torch.inference_mode():
-        for utterance, samples in kept:
-            logits = model.eval()(torch.from_numpy(to_float(samples))[None])[0][:, columns].double()
-            outputs.append((logits, list(labels).index(utterance.emotion)))
-
-    def loss(temperature: float) -> float:
-        each = [-torch.log_softmax(logits / temperature, 1)[:, true].mean() for logits, true in outputs]
-        return float(torch.stack(each).mean())
-
-    candidates = np.geomspace(0.25, 4, 81)
-    return float(candidates[int(np.argmin([loss(t) for t in candidates]))])
-
-
 def export_onnx(
     model: CompactTagger,
     path: str | Path,
     labels: Sequence[str],
     card: Mapping[str, Any] | None = None,
-    temperature: float = 1.0,
+    calibration: Calibration | None = None,
     int8: bool = False,
 ) -> OnnxTagger:
     """Write `model` as ONNX to `path`, whole or not at all, and open it.
@@ -93,7 +73,7 @@ def export_onnx(
         # Nothing special about these lengths: the exporter may not fix what an example happens to be.
         example = torch.zeros(2, 7 * HOP + 17)
         torch.onnx.export(
-            PosteriorTagger(model, labels, temperature).eval(),
+            PosteriorTagger(model, labels, calibration).eval(),
             (example,),
             str(part),
             input_names=["waves"],
@@ -113,7 +93,7 @@ def export_onnx(
             "labels": list(labels),
             "frame_rate": FRAME_RATE,
             "longest": model.settings["positions"] * HOP,
-            "temperature": round(temperature, 4),
+            **asdict(calibration or Calibration()),
             "weights": "int8" if int8 else "float32",
         }
         del graph.metadata_props[:]
@@ -147,7 +127,8 @@ def _quantise(source: Path) -> Path:
 
 def largest_difference(model: CompactTagger, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
     """Largest difference of a posterior between the exported file and `model`, over `waves` ``(T,)``."""
-    original = PosteriorTagger(model, tagger.labels, tagger.card["temperature"]).eval()
+    calibration = Calibration(tagger.card["temperature"], tuple(tagger.card["offsets"]))
+    original = PosteriorTagger(model, tagger.labels, calibration).eval()
     worst = 0.0
     for wave in waves:
         with torch.inference_mode():

@@ -13,7 +13,9 @@ from sed.cli import train as train_command
 from sed.emotion.onnx import OnnxTagger
 from sed.errors import OptionError
 from sed.grid import frame_count
-from sed.training.export import PosteriorTagger, export_onnx, fit_temperature, largest_difference
+from sed.training.calibration import Calibration, fit_calibration
+from sed.training.corpora import Utterance
+from sed.training.export import PosteriorTagger, export_onnx, largest_difference
 from sed.training.folder import load_tagger
 from sed.training.model import CompactTagger
 from sed.training.recipes import run_command
@@ -138,36 +140,50 @@ def test_only_the_labels_in_use_compete_and_temperature_softens():
     with torch.no_grad():
         logits = model(wave)
         for labels, columns in ((["a", "c"], [0, 2]), (["c", "a"], [2, 0])):
-            expected = torch.softmax(logits[..., columns] / 2, -1)
-            assert PosteriorTagger(model, labels, 2.0)(wave).numpy() == pytest.approx(
-                expected.numpy(), abs=1e-6
-            )
+            expected = torch.softmax(logits[..., columns] / 2 + torch.tensor([0.3, -0.3]), -1)
+            found = PosteriorTagger(model, labels, Calibration(2.0, (0.3, -0.3)))(wave)
+            assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-6)
+
+
+class Drawn(torch.nn.Module):
+    """Says what its input says: the sample at the start of a frame is the logit of ``a``."""
+
+    labels = ("a", "b")
+
+    def __init__(self, scale=1.0, lean=0.0):
+        super().__init__()
+        self.scale, self.lean = scale, lean
+
+    def forward(self, waves):
+        odds = waves[:, ::320]
+        return torch.stack([self.scale * odds + self.lean, torch.zeros_like(odds)], 2)
+
+
+def drawn_speech(share_of_a=1.0):
+    """Utterances of one frame whose labels are drawn as their logits say; `share_of_a` of those of ``a``."""
+    rng = np.random.default_rng(0)
+    odds = rng.uniform(-1, 1, 800)
+    names = np.where(rng.random(800) < 1 / (1 + np.exp(-odds)), "a", "b")
+    kept = (names == "b") | (rng.random(800) < share_of_a)
+    return [
+        (Utterance("c", Path(), "s", str(name), "valid"), np.full(320, value * 32768 * 0.999, np.int16))
+        for value, name in zip(odds[kept], names[kept], strict=True)
+    ]
 
 
 def test_temperature_of_an_overconfident_model_is_found():
-    """Logits are 4 times what the truth warrants, so the temperature is 4 times smaller with them as is."""
-    from sed.training.corpora import Utterance
-
-    class Drawn(torch.nn.Module):
-        labels = ("a", "b")
-
-        def __init__(self, scale):
-            super().__init__()
-            self.scale = scale
-
-        def forward(self, waves):
-            odds = waves[:, ::320]
-            return torch.stack([self.scale * odds, torch.zeros_like(odds)], 2)
-
-    rng = np.random.default_rng(0)
-    odds = rng.uniform(-1, 1, 400)
-    names = np.where(rng.random(400) < 1 / (1 + np.exp(-odds)), "a", "b")
-    speech = [
-        (Utterance("c", Path(), "s", str(name), "valid"), np.full(320, value * 32768 * 0.999, np.int16))
-        for value, name in zip(odds, names, strict=True)
-    ]
-    one, three = (fit_temperature(Drawn(scale), speech, ["a", "b"]) for scale in (1.0, 3.0))
+    """Logits three times as large ask for a temperature three times as high."""
+    speech = drawn_speech()
+    one, three = (fit_calibration(Drawn(scale), speech, ["a", "b"]).temperature for scale in (1.0, 3.0))
     assert three / one == pytest.approx(3, rel=0.1) and 0.6 < one < 1.7
+
+
+def test_a_leaning_is_taken_back_however_rare_its_label():
+    """A model that leans to ``b`` gets an offset against it; that there is little of ``a`` does not matter."""
+    for share in (1.0, 0.25):
+        fitted = fit_calibration(Drawn(lean=-1.0), drawn_speech(share), ["a", "b"])
+        assert sum(fitted.offsets) == pytest.approx(0, abs=1e-3)
+        assert 0.3 < fitted.offsets[0] - fitted.offsets[1] < 1.2
 
 
 def test_errors_of_the_commands(tmp_path, capsys):
