@@ -36,13 +36,13 @@ class DecoderOptions:
     """
 
     method: str = "viterbi"
-    switch_cost: float = 24.0
-    minimum_duration: float = 0.3
+    switch_cost: float = 32.0
+    minimum_duration: float = 0.6
     turn_discount: float = 0.5
     memory: float = 20.0
-    overlap_weight: float = 0.25
-    median_window: float = 3.0
-    tv_weight: float = 5.0
+    overlap_weight: float = 0.0
+    median_window: float = 2.0
+    tv_weight: float = 10.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
