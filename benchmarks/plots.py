@@ -129,6 +129,5 @@ def rows(
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(unit)
     axis.set_title(title, fontsize=10, loc="left")
-    axis.legend(
-        frameon=False, fontsize=8, ncols=len(series), loc="lower right", bbox_to_anchor=(1, 1), borderpad=0
-    )
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.1)}  # beside the title there is no room
+    axis.legend(frameon=False, fontsize=8, ncols=len(series), borderpad=0, **below)

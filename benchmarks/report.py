@@ -47,9 +47,15 @@ def percent(value: float, interval: Sequence[float] | None = None) -> str:
 
     >>> percent(0.1234, (0.1, 0.15))
     '12.3 (10.0-15.0)'
+    >>> percent(0.1234, (float("nan"), float("nan")))  # of one recording: it has no interval
+    '12.3'
     """
     text = f"{100 * value:.1f}"
-    return text if interval is None else f"{text} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+    return (
+        text
+        if interval is None or interval[0] != interval[0]
+        else f"{text} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+    )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
