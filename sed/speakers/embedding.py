@@ -27,6 +27,9 @@ MEL_BANDS = 80
 SMALLEST_ENERGY = float(np.finfo(np.float32).eps)  # Kaldi's floor under the logarithm
 
 _FFT = 512
+# Feature frames in one product with the mel filters. OpenBLAS gives larger ones (above 2 ** 18 multiplications) to
+# several threads, which spin while they wait: half of a run's processor time, for nothing.
+_ROWS = 12
 _PREEMPHASIS = 0.97
 _LOWEST_HERTZ = 20.0
 
@@ -67,7 +70,8 @@ def filter_bank(samples: np.ndarray) -> np.ndarray:
     emphasised[:, 0] = (1 - _PREEMPHASIS) * frames[:, 0]
     spectrum = np.fft.rfft(emphasised * window, _FFT)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
-    return np.log(np.maximum(power @ filters, SMALLEST_ENERGY))
+    parts = [power[row : row + _ROWS] @ filters for row in range(0, len(power), _ROWS)]
+    return np.log(np.maximum(np.concatenate(parts), SMALLEST_ENERGY))
 
 
 class FeatureStream:
