@@ -15,9 +15,10 @@ import numpy as np
 
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count, samples_to_seconds
+from sed.inference import MODELS, new_session
 
 CARD_PROPERTY = "sed"
-BUNDLED = Path(__file__).resolve().parent.parent / "models" / "emotion-compact.onnx"
+BUNDLED = MODELS / "emotion-compact.onnx"
 
 
 class OnnxTagger:
@@ -35,22 +36,13 @@ class OnnxTagger:
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
-        import onnxruntime
-
         self.path = Path(path)
         if threads < 1:
             raise OptionError(f"a tagger with {threads} threads: expected at least 1")
         if not self.path.is_file():
             raise ModelError(f"no emotion model at {self.path}: expected an ONNX file")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = new_session(self.path, threads)
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
             raise ModelError(f"{self.path} is not a model that onnxruntime can read: {error}") from error
         self.card = _read_card(self.path, self._session)

@@ -17,7 +17,7 @@ import numpy as np
 
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, SAMPLE_RATE
-from sed.speech.inference import open_model
+from sed.inference import open_model
 
 FEATURE_RATE = 100  # feature frames a second
 FEATURE_HOP = SAMPLE_RATE // FEATURE_RATE  # samples from one feature frame to the next: 160

@@ -19,7 +19,7 @@ import numpy as np
 
 from sed.errors import ModelError, OptionError
 from sed.grid import HOP, SAMPLE_RATE, frame_count, seconds_to_samples
-from sed.speech.inference import open_model
+from sed.inference import open_model
 
 WINDOW = 10 * SAMPLE_RATE  # samples that the network hears at once
 WINDOW_FRAMES = WINDOW // HOP  # 20 ms frames in a window: 500

@@ -13,7 +13,7 @@ import numpy as np
 
 from sed.errors import MissingDependencyError, OptionError
 from sed.grid import HOP, SAMPLE_RATE
-from sed.speech.inference import open_model
+from sed.inference import open_model
 
 _WINDOW = 512  # samples that each step of the network hears
 _CONTEXT = 64  # samples before them that it hears again

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sed.errors import ModelError
+from sed.inference import MODELS
 from sed.speakers.embedding import FEATURE_HOP, FEATURE_WINDOW, FeatureStream, SpeakerEmbedding, filter_bank
-from sed.speech.inference import MODELS
 
 
 def test_features_are_kaldis(data):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sed.errors import ModelError, OptionError
 from sed.grid import HOP, frame_count
-from sed.speech.inference import MODELS, open_model
+from sed.inference import MODELS, open_model
 from sed.speech.segmentation import (
     MODEL_FIELD,
     MODEL_STEP,

@@ -13,7 +13,7 @@ from sed.errors import ModelError, OptionError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+MODELS = Path(__file__).resolve().parent / "models"
 
 
 def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> InferenceSession:
@@ -35,15 +35,8 @@ def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> Infere
         file = MODELS / file
     if not file.is_file():
         raise ModelError(f"{path}: no such file, expected an ONNX model")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = new_session(file, threads)
     except Exception as error:  # onnxruntime raises half a dozen unrelated types of its own
         raise ModelError(
             f"{file}: not an ONNX model that onnxruntime can load ({type(error).__name__})"
@@ -51,3 +44,15 @@ def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> Infere
     if (found := len(session.get_inputs())) != inputs:
         raise ModelError(f"{file}: takes {found} inputs, expected {inputs}")
     return session
+
+
+def new_session(file: Path, threads: int) -> InferenceSession:
+    """A session of `threads` threads on `file`, as onnxruntime opens it or fails to."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
