@@ -164,7 +164,7 @@ class LogMel:
     def __init__(self) -> None:
         import torch
 
-        from sed.training.model import LogMel as Whispers
+        from sed.training.spectrum import LogMel as Whispers
 
         torch.set_num_threads(1)
         self._mel = Whispers(bands=40)

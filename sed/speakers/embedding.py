@@ -35,8 +35,8 @@ _LOWEST_HERTZ = 20.0
 
 
 @cache
-def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """The window ``(400,)`` and the mel filters ``(257, 80)``."""
+def kaldi_tables() -> tuple[np.ndarray, np.ndarray, float]:
+    """The window ``(400,)``, the mel filters ``(257, 80)`` and the pre-emphasis of `filter_bank`."""
     angle = 2 * np.pi * np.arange(FEATURE_WINDOW) / (FEATURE_WINDOW - 1)
     povey = (0.5 - 0.5 * np.cos(angle)) ** 0.85
 
@@ -48,7 +48,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     filters = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clip(0)
     filters[-1] = 0  # Kaldi's filters leave out the Nyquist bin
-    return povey.astype(np.float32), filters.astype(np.float32)
+    return povey.astype(np.float32), filters.astype(np.float32), _PREEMPHASIS
 
 
 def filter_bank(samples: np.ndarray) -> np.ndarray:
@@ -62,12 +62,12 @@ def filter_bank(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples, np.float32)
     if len(samples) < FEATURE_WINDOW:
         return np.zeros((0, MEL_BANDS), np.float32)
-    window, filters = _tables()
+    window, filters, preemphasis = kaldi_tables()
     frames = np.lib.stride_tricks.sliding_window_view(samples, FEATURE_WINDOW)[::FEATURE_HOP]
     frames = frames - frames.mean(1, keepdims=True)
     emphasised = np.empty_like(frames)
-    emphasised[:, 1:] = frames[:, 1:] - _PREEMPHASIS * frames[:, :-1]
-    emphasised[:, 0] = (1 - _PREEMPHASIS) * frames[:, 0]
+    emphasised[:, 1:] = frames[:, 1:] - preemphasis * frames[:, :-1]
+    emphasised[:, 0] = (1 - preemphasis) * frames[:, 0]
     spectrum = np.fft.rfft(emphasised * window, _FFT)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
     parts = [power[row : row + _ROWS] @ filters for row in range(0, len(power), _ROWS)]

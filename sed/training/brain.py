@@ -204,7 +204,7 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     model = h["tagger"]
     labels, main = list(model.labels), list(h["labels"])
     left_out = h.get("leave_out") or ()
-    speech = load_speech(read_manifest(manifest, ["train"], labels, left_out))
+    speech = load_speech(read_manifest(manifest, h.get("splits") or ["train"], labels, left_out))
     # What was left out may be watched, but must not decide anything.
     deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
     valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
@@ -218,6 +218,8 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         )
     if h.get("encoder_weights"):
         model.load_encoder(h["encoder_weights"])
+    if h.get("voice_weights"):
+        model.load_voice(h["voice_weights"])
     return fit(
         h,
         model,

@@ -19,7 +19,7 @@ from sed.errors import ModelError, OptionError
 from sed.grid import HOP
 from sed.training import lora
 from sed.training.backbones import make_backbone
-from sed.training.model import ContextBlock
+from sed.training.head import ContextBlock
 from sed.training.weights import match_weights, read_weights
 
 INPUTS = ("raw", "centred", "normalised", "standardised")

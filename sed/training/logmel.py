@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sed.errors import ModelError
-from sed.training.model import ContextBlock, LocalStatistics, LogMel, hide_stretches
+from sed.training.head import Head
+from sed.training.spectrum import LogMel, hide_stretches
 
 
 class LogMelTagger(nn.Module):
@@ -40,14 +40,8 @@ class LogMelTagger(nn.Module):
         self.labels = tuple(labels)
         self.spec_augment = spec_augment
         self.log_mel = LogMel(bands)
-        self.norm = nn.LayerNorm(2 * bands)
-        self.reduce = nn.Linear(2 * bands, head_width)
-        self.statistics = LocalStatistics(head_width, reaches, head_dropout) if reaches else nn.Identity()
-        self.context = nn.ModuleList(
-            ContextBlock(head_width, dilation, head_dropout) for dilation in dilations
-        )
-        self.head_dropout = nn.Dropout(head_dropout)
-        self.classify = nn.Linear(head_width, len(labels))
+        self.head = Head(2 * bands, head_width, dilations, reaches, head_dropout)
+        self.classify = nn.Linear(self.head.width, len(labels))
 
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
@@ -55,10 +49,7 @@ class LogMelTagger(nn.Module):
         if self.training and self.spec_augment:
             mel = hide_stretches(mel, self.spec_augment)
         frames = mel.transpose(1, 2).unflatten(1, (-1, 2)).flatten(2)
-        y = self.statistics(functional.gelu(self.reduce(self.head_dropout(self.norm(frames)))))
-        for block in self.context:
-            y = block(y)
-        return self.classify(self.head_dropout(y))
+        return self.classify(self.head(frames))
 
     def load_encoder(self, path: str) -> None:
         """There is no encoder: `ModelError`."""

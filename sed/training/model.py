@@ -1,84 +1,25 @@
 """The compact emotion tagger in torch: raw 16 kHz waves in, logits of every emotion for each 20 ms frame out.
 
 Whisper's log-mel (80 bands, 25 ms windows every 10 ms), its convolutional stem, positions and first encoder
-layers (Radford et al. 2022), a learned sum over the layers, and a head: statistics over stretches of time, then
-dilated temporal convolutions. The log-mel is computed by a convolution with the windowed Fourier basis, so an
-exported graph takes raw waves. Each item of a batch is computed on its own: nothing is normalised across the
-batch.
+layers (Radford et al. 2022), a learned sum over the layers, and a head (`sed.training.head`). Beside it, if asked
+for, a second branch that hears how the voice sounds (`sed.training.voice`), with a head of its own. Each item of a
+batch is computed on its own: nothing is normalised across the batch.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.errors import ModelError, OptionError
-from sed.grid import HOP, SAMPLE_RATE
-
-FOURIER = 400  # samples of an analysis window: 25 ms
-MEL_HOP = 160  # samples between windows: 10 ms
-BINS = FOURIER // 2 + 1
-_FLOOR = 1e-10  # of the mel energies; digital silence is all floor
-
-assert MEL_HOP * 2 == HOP
-
-
-def mel_filters(bands: int = 80) -> np.ndarray:
-    """Slaney's mel filters with equal areas, ``(bands, 201)`` float32: the ones Whisper was trained on.
-
-    Linear below 1 kHz (3 mels per 200 Hz), logarithmic above (27 mels for a factor of 6.4).
-    """
-    knee, step = 15.0, math.log(6.4) / 27
-
-    def to_hertz(mel: np.ndarray) -> np.ndarray:
-        return np.where(mel < knee, mel * 200 / 3, 1000 * np.exp(step * (np.maximum(mel, knee) - knee)))
-
-    top = knee + math.log(SAMPLE_RATE / 2 / 1000) / step
-    corners = to_hertz(np.linspace(0, top, bands + 2))
-    bins = np.arange(BINS) * SAMPLE_RATE / FOURIER
-    rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
-    falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]
-    filters = np.maximum(0, np.minimum(rising, falling))
-    return (filters * (2 / (corners[2:] - corners[:-2]))[:, None]).astype(np.float32)
-
-
-class LogMel(nn.Module):
-    """Whisper's log-mel features: ``(B, T)`` waves to ``(B, bands, 2 * ceil(T / 320))``.
-
-    The window of frame ``t`` is centred on sample ``160 * t``; outside the piece the sound is zero. Values
-    are relative to the loudest point of each item and reach 2 (8 decades) below it.
-    """
-
-    basis: Tensor
-    filters: Tensor
-
-    def __init__(self, bands: int = 80) -> None:
-        super().__init__()
-        time = np.arange(FOURIER)
-        window = 0.5 - 0.5 * np.cos(2 * np.pi * time / FOURIER)
-        angle = 2 * np.pi * np.outer(np.arange(BINS), time) / FOURIER
-        basis = np.concatenate([np.cos(angle), np.sin(angle)]) * window
-        self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(mel_filters(bands)), persistent=False)
-
-    def forward(self, waves: Tensor) -> Tensor:
-        """Log-mel of `waves`."""
-        # A hop more than needed, then cut: the whole graph is then free of data-dependent branches.
-        padded = functional.pad(waves, (FOURIER // 2, FOURIER // 2 + HOP))
-        spectrum = functional.conv1d(padded[:, None], self.basis, stride=MEL_HOP)
-        power = spectrum[:, :BINS] ** 2 + spectrum[:, BINS:] ** 2
-        mel = torch.matmul(self.filters, power)
-        frames = (waves.shape[1] + HOP - 1) // HOP
-        logs = torch.log10(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
-        loudest = logs.amax(dim=(1, 2), keepdim=True)
-        return (torch.maximum(logs, loudest - 8.0) + 4.0) / 4.0
+from sed.training.head import Head
+from sed.training.spectrum import KaldiMel, LogMel, hide_stretches
+from sed.training.voice import WIDTH, VoiceEncoder
 
 
 class EncoderLayer(nn.Module):
@@ -114,74 +55,43 @@ class EncoderLayer(nn.Module):
         return x + self.dropout(self.fc2(y))
 
 
-class ContextBlock(nn.Module):
-    """A residual block that looks 4 * `dilation` frames to either side, each channel on its own in time."""
+class VoiceBranch(nn.Module):
+    """`VoiceEncoder` and a `Head`: raw waves in, features out."""
 
-    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+    def __init__(
+        self, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float, learns: bool
+    ) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.spread = nn.Conv1d(width, width, 9, padding=4 * dilation, dilation=dilation, groups=width)
-        self.mix = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.mel = KaldiMel()
+        self.encoder = VoiceEncoder(learns=learns)
+        self.head = Head(WIDTH, head_width, dilations, reaches, dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, F, width)`` to the same shape."""
-        y = self.spread(self.norm(x).transpose(1, 2)).transpose(1, 2)
-        return x + self.dropout(self.mix(functional.gelu(y)))
+    def forward(self, waves: Tensor, stretches: int = 0) -> Tensor:
+        """``(B, T)`` waves to ``(B, ceil(T / 320), width)``; `stretches` are for `hide_stretches`."""
+        return self.head(self.encoder(hide_stretches(self.mel(waves), stretches)))
 
 
-def hide_stretches(mel: Tensor, stretches: int) -> Tensor:
-    """SpecAugment (Park et al. 2019): so many stretches of up to 12 bands and of up to 300 ms of ``(B, bands,
-    frames)`` log-mel are set to each item's mean."""
-    batch, bands, frames = mel.shape
-    mean = mel.mean(dim=(1, 2), keepdim=True)
-    hidden = torch.zeros(batch, bands, frames, dtype=torch.bool, device=mel.device)
-    for size, widest, axis in ((bands, 12, 1), (frames, 30, 2)):
-        place = torch.arange(size, device=mel.device)
-        for _ in range(stretches):
-            width = torch.rand(batch, 1, device=mel.device) * min(widest, size // 4)
-            start = torch.rand(batch, 1, device=mel.device) * (size - width)
-            stretch = (place >= start) & (place < start + width)
-            hidden = hidden | stretch.unsqueeze(3 - axis)
-    return torch.where(hidden, mean, mel)
-
-
-class LocalStatistics(nn.Module):
-    """Adds what the sound around a frame is like: mean and deviation over each of several stretches.
-
-    `reaches` are frames to either side. Over a whole utterance, mean and deviation of the encoder's features tell
-    emotions of unheard voices apart better than single frames do; a stretch keeps that and follows changes.
-    """
-
-    def __init__(self, width: int, reaches: Sequence[int], dropout: float) -> None:
-        super().__init__()
-        self.reaches = list(reaches)
-        self.norm = nn.LayerNorm(width)
-        self.mix = nn.Linear(2 * width * len(self.reaches), width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, F, width)`` to the same shape."""
-        y = self.norm(x)
-        sums = functional.pad(torch.cat([y, y * y], 2).cumsum(1), (0, 0, 1, 0))  # much faster than pooling
-        frames = x.shape[1]
-        place = torch.arange(frames, device=x.device)
-        parts = []
-        for reach in self.reaches:
-            first, end = (place - reach).clamp(min=0), (place + reach + 1).clamp(max=frames)
-            mean, power = ((sums[:, end] - sums[:, first]) / (end - first)[:, None]).chunk(2, 2)
-            parts += [mean, torch.sqrt((power - mean * mean).clamp(min=1e-5))]
-        return x + self.dropout(functional.gelu(self.mix(torch.cat(parts, 2))))
+def drop_branches(branches: Sequence[Tensor], share: float) -> list[Tensor]:
+    """In `share` of the items all but one of `branches` ``(B, F, *)`` are zero, and that one counts for all."""
+    batch, count = branches[0].shape[0], len(branches)
+    alone = torch.rand(batch, device=branches[0].device) < share
+    chosen = torch.randint(count, (batch,), device=branches[0].device)
+    kept = []
+    for number, branch in enumerate(branches):
+        factor = torch.where(alone, count * (chosen == number), 1)
+        kept.append(branch * factor.to(branch.dtype)[:, None, None])
+    return kept
 
 
 class CompactTagger(nn.Module):
     """The compact tagger; see the module's text for its parts.
 
-    `labels` are all emotions that it learns, `positions` is the longest piece in frames (1500 is 30 s), `reaches`
-    the stretches of `LocalStatistics` (empty: none). The defaults fit Whisper base. The stem learns only with
-    `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them.
-    `spec_augment` is for `hide_stretches` while training. With a `head_width` of 0, and neither `dilations` nor
-    `reaches`, the head is linear.
+    `labels` are all emotions that it learns, `positions` is the longest piece in frames (1500 is 30 s), `head_width`,
+    `dilations` and `reaches` are those of `sed.training.head.Head`. The defaults fit Whisper base. The stem learns
+    only with `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them. With
+    `voice` there is the second branch, whose encoder learns only with `train_voice`; in training a clip is judged
+    by one branch alone in `branch_dropout` of all cases, so that neither leans on the other. `spec_augment` is for
+    `hide_stretches` while training.
     """
 
     def __init__(
@@ -196,11 +106,14 @@ class CompactTagger(nn.Module):
         head_width: int = 192,
         dilations: Sequence[int] = (1, 3, 9),
         reaches: Sequence[int] = (),
+        voice: bool = False,
         dropout: float = 0.1,
         head_dropout: float = 0.2,
         spec_augment: int = 2,
         train_stem: bool = False,
         frozen_layers: int = 0,
+        train_voice: bool = False,
+        branch_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -213,27 +126,20 @@ class CompactTagger(nn.Module):
             "head_width": head_width,
             "dilations": list(dilations),
             "reaches": list(reaches),
+            "voice": voice,
         }
         self.labels = tuple(labels)
-        self.spec_augment = spec_augment
+        self.spec_augment, self.branch_dropout = spec_augment, branch_dropout
         self.log_mel = LogMel(bands)
         self.conv1 = nn.Conv1d(bands, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.embed_positions = nn.Embedding(positions, width)
         self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward, dropout) for _ in range(layers))
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1))
-        self.norm = nn.LayerNorm(width)
-        if not head_width and (len(dilations) or len(reaches)):
-            raise OptionError(
-                f"a linear head with dilations {list(dilations)} and reaches {list(reaches)}: expected none"
-            )
-        self.reduce = nn.Linear(width, head_width) if head_width else nn.Identity()
-        self.statistics = LocalStatistics(head_width, reaches, head_dropout) if reaches else nn.Identity()
-        self.context = nn.ModuleList(
-            ContextBlock(head_width, dilation, head_dropout) for dilation in dilations
-        )
-        self.head_dropout = nn.Dropout(head_dropout)
-        self.classify = nn.Linear(head_width or width, len(labels))
+        self.head = Head(width, head_width, dilations, reaches, head_dropout)
+        self.voice = VoiceBranch(head_width, dilations, reaches, head_dropout, train_voice) if voice else None
+        branches = [self.head] if self.voice is None else [self.head, self.voice.head]
+        self.classify = nn.Linear(sum(branch.width for branch in branches), len(labels))
         stem = (self.conv1, self.conv2, self.embed_positions)
         for parameter in (p for module in stem for p in module.parameters()):
             parameter.requires_grad_(train_stem)
@@ -242,9 +148,17 @@ class CompactTagger(nn.Module):
 
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
-        mel = self.log_mel(waves)
-        if self.training and self.spec_augment:
-            mel = hide_stretches(mel, self.spec_augment)
+        stretches = self.spec_augment if self.training else 0
+        features = self.head(self._words(waves, stretches))
+        if self.voice is not None:
+            branches = [features, self.voice(waves, stretches)]
+            if self.training and self.branch_dropout:
+                branches = drop_branches(branches, self.branch_dropout)
+            features = torch.cat(branches, 2)
+        return self.classify(features)
+
+    def _words(self, waves: Tensor, stretches: int) -> Tensor:
+        mel = hide_stretches(self.log_mel(waves), stretches)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
@@ -252,13 +166,7 @@ class CompactTagger(nn.Module):
         for layer, weight in zip(self.layers, weights[1:], strict=True):
             x = layer(x)
             total = total + weight * x
-        y = self.head_dropout(self.norm(total))
-        if not self.settings["head_width"]:
-            return self.classify(y)
-        y = self.statistics(functional.gelu(self.reduce(y)))
-        for block in self.context:
-            y = block(y)
-        return self.classify(self.head_dropout(y))
+        return total
 
     def load_encoder(self, path: str | Path) -> None:
         """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.
@@ -281,6 +189,15 @@ class CompactTagger(nn.Module):
             own[name] = found[: len(value)].float()
         self.load_state_dict(own, strict=False)
 
+    def load_voice(self, path: str | Path) -> None:
+        """Take the second branch's encoder from CAM++'s ONNX file: see `VoiceEncoder.load`.
+
+        Raises `ModelError` where the file does not fit, `OptionError` where there is no second branch.
+        """
+        if self.voice is None:
+            raise OptionError(f"a tagger without voice: expected no voice_weights, found {path}")
+        self.voice.encoder.load(path)
+
     def groups(self, encoder_rate: float, head_rate: float, layer_decay: float) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
 
@@ -296,6 +213,10 @@ class CompactTagger(nn.Module):
         ]
         if stem := [p for p in stem if p.requires_grad]:
             groups.append({"params": stem, "lr": encoder_rate * layer_decay ** len(self.layers)})
+        if self.voice is not None and (
+            voice := [p for p in self.voice.encoder.parameters() if p.requires_grad]
+        ):
+            groups.append({"params": voice, "lr": encoder_rate})
         taken = {id(p) for group in groups for p in group["params"]}
         head = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
         return [*groups, {"params": head, "lr": head_rate}]

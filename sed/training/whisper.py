@@ -13,7 +13,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from sed.errors import ModelError
 from sed.grid import HOP
 from sed.training.backbones import Hear, frame_counts
-from sed.training.model import LogMel
+from sed.training.spectrum import LogMel
 
 
 class WhisperBackbone(nn.Module):

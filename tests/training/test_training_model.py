@@ -7,8 +7,9 @@ from sed.grid import HOP, frame_count
 from sed.training.evaluation import evaluate_posteriors, unweighted_recall
 from sed.training.folder import CARD, WEIGHTS, load_tagger, save_tagger
 from sed.training.losses import run_means, tagger_loss
-from sed.training.model import BINS, FOURIER, CompactTagger, LogMel, hide_stretches, mel_filters
+from sed.training.model import CompactTagger
 from sed.training.schedule import learning_rate_factor
+from sed.training.spectrum import BINS, FOURIER, LogMel, hide_stretches, mel_filters
 
 LABELS = ["neutral", "happy", "sad", "bored"]
 TINY = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 400}

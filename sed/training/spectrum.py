@@ -1,0 +1,140 @@
+"""What the networks hear, computed inside them: log-mel of raw waves as Whisper and as CAM++ were trained on.
+
+Both are convolutions with a windowed Fourier basis, so an exported graph takes raw waves. Each item of a batch is
+computed on its own, and how loud it is makes no difference.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sed.grid import HOP, SAMPLE_RATE
+from sed.speakers.embedding import kaldi_tables
+
+FOURIER = 400  # samples of an analysis window: 25 ms
+MEL_HOP = 160  # samples between windows: 10 ms
+BINS = FOURIER // 2 + 1
+_FLOOR = 1e-10  # of the mel energies; digital silence is all floor
+_QUIETEST = 20.0  # below the loudest point (natural logarithm), about what Kaldi's features keep
+_PAUSE = 10.0  # a frame so far below the loudest is none of speech (mean of its bands)
+
+assert MEL_HOP * 2 == HOP
+
+
+def mel_filters(bands: int = 80) -> np.ndarray:
+    """Slaney's mel filters with equal areas, ``(bands, 201)`` float32: the ones Whisper was trained on.
+
+    Linear below 1 kHz (3 mels per 200 Hz), logarithmic above (27 mels for a factor of 6.4).
+    """
+    knee, step = 15.0, math.log(6.4) / 27
+
+    def to_hertz(mel: np.ndarray) -> np.ndarray:
+        return np.where(mel < knee, mel * 200 / 3, 1000 * np.exp(step * (np.maximum(mel, knee) - knee)))
+
+    top = knee + math.log(SAMPLE_RATE / 2 / 1000) / step
+    corners = to_hertz(np.linspace(0, top, bands + 2))
+    bins = np.arange(BINS) * SAMPLE_RATE / FOURIER
+    rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
+    falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]
+    filters = np.maximum(0, np.minimum(rising, falling))
+    return (filters * (2 / (corners[2:] - corners[:-2]))[:, None]).astype(np.float32)
+
+
+class LogMel(nn.Module):
+    """Whisper's log-mel features: ``(B, T)`` waves to ``(B, bands, 2 * ceil(T / 320))``.
+
+    The window of frame ``t`` is centred on sample ``160 * t``; outside the piece the sound is zero. Values
+    are relative to the loudest point of each item and reach 2 (8 decades) below it.
+    """
+
+    basis: Tensor
+    filters: Tensor
+
+    def __init__(self, bands: int = 80) -> None:
+        super().__init__()
+        time = np.arange(FOURIER)
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * time / FOURIER)
+        angle = 2 * np.pi * np.outer(np.arange(BINS), time) / FOURIER
+        basis = np.concatenate([np.cos(angle), np.sin(angle)]) * window
+        self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(mel_filters(bands)), persistent=False)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Log-mel of `waves`, in float32 even where training runs in mixed precision: a loud band would drown
+        the others in a sum of 8 bits."""
+        if torch.is_autocast_enabled(waves.device.type):
+            with torch.autocast(waves.device.type, enabled=False):
+                return self(waves.float())
+        # A hop more than needed, then cut: the whole graph is then free of data-dependent branches.
+        padded = functional.pad(waves, (FOURIER // 2, FOURIER // 2 + HOP))
+        spectrum = functional.conv1d(padded[:, None], self.basis, stride=MEL_HOP)
+        power = spectrum[:, :BINS] ** 2 + spectrum[:, BINS:] ** 2
+        mel = torch.matmul(self.filters, power)
+        frames = (waves.shape[1] + HOP - 1) // HOP
+        logs = torch.log10(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
+        loudest = logs.amax(dim=(1, 2), keepdim=True)
+        return (torch.maximum(logs, loudest - 8.0) + 4.0) / 4.0
+
+
+class KaldiMel(nn.Module):
+    """Kaldi's log-mel features as CAM++ takes them: ``(B, T)`` waves to ``(B, 80, 2 * ceil(T / 320))``.
+
+    As `sed.speakers.embedding.filter_bank`, with three differences. The window of frame ``t`` is centred on sample
+    ``160 * t``, so frames are those of `LogMel`; outside the piece the sound is zero. What is more than 20 (87 dB)
+    below the loudest point of an item counts as that. And the mean that is taken off is that of the frames with
+    sound: silence around speech would shift it.
+    """
+
+    basis: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        window, filters, preemphasis = kaldi_tables()
+        size = 2 * (len(filters) - 1)
+        # Offset, pre-emphasis and window are linear, too: one basis does all four steps.
+        steps = np.eye(FOURIER) - 1 / FOURIER
+        steps = np.concatenate([(1 - preemphasis) * steps[:1], steps[1:] - preemphasis * steps[:-1]])
+        angle = 2 * np.pi * np.outer(np.arange(len(filters)), np.arange(FOURIER)) / size
+        basis = (np.concatenate([np.cos(angle), np.sin(angle)]) * window) @ steps
+        self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters.T.copy()), persistent=False)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Features of `waves`, in float32 as those of `LogMel`."""
+        if torch.is_autocast_enabled(waves.device.type):
+            with torch.autocast(waves.device.type, enabled=False):
+                return self(waves.float())
+        padded = functional.pad(waves, (FOURIER // 2, FOURIER // 2 + HOP))
+        spectrum = functional.conv1d(padded[:, None], self.basis, stride=MEL_HOP)
+        bins = self.filters.shape[1]
+        mel = torch.matmul(self.filters, spectrum[:, :bins] ** 2 + spectrum[:, bins:] ** 2)
+        frames = (waves.shape[1] + HOP - 1) // HOP
+        logs = torch.log(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
+        logs = torch.maximum(logs, logs.amax(dim=(1, 2), keepdim=True) - _QUIETEST)
+        level = logs.mean(1, keepdim=True)
+        sounds = (level > level.amax(2, keepdim=True) - _PAUSE).to(logs.dtype)
+        return logs - (logs * sounds).sum(2, keepdim=True) / sounds.sum(2, keepdim=True)
+
+
+def hide_stretches(mel: Tensor, stretches: int) -> Tensor:
+    """SpecAugment (Park et al. 2019): so many stretches of up to 12 bands and of up to 300 ms of ``(B, bands,
+    frames)`` log-mel are set to each item's mean; 0 changes nothing."""
+    if not stretches:
+        return mel
+    batch, bands, frames = mel.shape
+    mean = mel.mean(dim=(1, 2), keepdim=True)
+    hidden = torch.zeros(batch, bands, frames, dtype=torch.bool, device=mel.device)
+    for size, widest, axis in ((bands, 12, 1), (frames, 30, 2)):
+        place = torch.arange(size, device=mel.device)
+        for _ in range(stretches):
+            width = torch.rand(batch, 1, device=mel.device) * min(widest, size // 4)
+            start = torch.rand(batch, 1, device=mel.device) * (size - width)
+            stretch = (place >= start) & (place < start + width)
+            hidden = hidden | stretch.unsqueeze(3 - axis)
+    return torch.where(hidden, mean, mel)

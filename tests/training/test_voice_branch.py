@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+
+from sed.errors import ModelError, OptionError
+from sed.grid import HOP, frame_count
+from sed.speakers.embedding import filter_bank
+from sed.training.losses import tagger_loss
+from sed.training.model import CompactTagger, drop_branches
+from sed.training.spectrum import KaldiMel, hide_stretches
+from sed.training.voice import WIDTH, VoiceEncoder
+
+LABELS = ["neutral", "happy", "sad"]
+TINY = {"layers": 1, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 400}
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """A second whose level moves up and down, so that no two frames are alike."""
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal(16_000) * (0.05 + 0.04 * np.sin(np.arange(16_000) / 900))).astype(np.float32)
+
+
+def features(wave):
+    return KaldiMel()(torch.from_numpy(wave)[None])[0].numpy().T
+
+
+def test_features_are_those_of_the_speaker_network(noise):
+    expected = filter_bank(np.concatenate([np.zeros(200, np.float32), noise]))
+    found = features(noise)
+    assert found.shape == (2 * frame_count(len(noise)), 80)
+    inner = slice(3, len(expected) - 3)  # at the ends silence falls into the windows
+    apart = found[inner] - expected[inner]
+    apart = np.abs(apart - np.median(apart, 0))
+    assert np.quantile(apart, 0.98) < 2e-3, "bands with hardly any energy have rounding errors"
+
+
+def test_mean_is_that_of_sound_not_of_silence(noise):
+    padded = np.concatenate([noise, np.zeros(32_000, np.float32)])
+    inner = slice(3, 90)
+    assert features(padded)[inner] == pytest.approx(features(noise)[inner], abs=0.1)
+    plain = filter_bank(padded)
+    assert np.abs(plain.mean(0) - filter_bank(noise).mean(0)).min() > 1, "a plain mean would be shifted"
+
+
+def test_level_makes_no_difference(noise):
+    assert features(noise * 30) == pytest.approx(features(noise), abs=1e-3)
+    for level in (0, 1e-20, 1e4):
+        assert np.isfinite(features(noise * np.float32(level))).all()
+
+
+def test_encoder_is_the_published_one(shared):
+    import onnx
+    import onnxruntime
+
+    path = shared / "models" / "campplus-zh-en.onnx"
+    graph = onnx.load(path)
+    name = "/xvector/transit2/linear/Conv_output_0"
+    graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    encoder = VoiceEncoder().eval()
+    encoder.load(path)
+    for frames in (60, 260, 500):  # less than a segment of the context masks, and more than two
+        mel = np.random.default_rng(frames).standard_normal((1, frames, 80)).astype(np.float32)
+        expected = session.run([name], {session.get_inputs()[0].name: mel})[0]
+        found = encoder(torch.from_numpy(mel).transpose(1, 2)).transpose(1, 2).numpy()
+        assert found.shape == (1, WIDTH, frames // 2)
+        assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_only_the_published_file_fits(tmp_path, shared):
+    with pytest.raises(ModelError, match="cannot read speaker weights"):
+        VoiceEncoder().load(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match=r"found nothing for .*, expected CAM"):
+        VoiceEncoder().load(shared / "models" / "segmentation-3.0.onnx")
+    with pytest.raises(OptionError, match="without voice"):
+        CompactTagger(LABELS, **TINY).load_voice("x.onnx")
+
+
+@pytest.mark.parametrize("samples", [1, 321, 40_000])
+def test_a_frame_for_every_20_ms_begun(samples):
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **TINY, voice=True).eval()
+    assert tagger(torch.randn(2, samples)).shape == (2, frame_count(samples), len(LABELS))
+
+
+def test_items_of_a_batch_do_not_touch_each_other():
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **TINY, voice=True).eval()
+    wave, loud = torch.randn(1, 9000), torch.randn(1, 9000) * 50
+    assert torch.allclose(tagger(torch.cat([wave, loud]))[:1], tagger(wave), atol=1e-4)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_voice_learns_only_when_asked(learns):
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **TINY, voice=True, train_voice=learns)
+    before = {name: value.clone() for name, value in tagger.state_dict().items()}
+    optimiser = torch.optim.SGD(tagger.groups(0.1, 0.1, 1.0))
+    tagger_loss(tagger(torch.randn(1, 30 * HOP)), torch.zeros(1, 30, dtype=torch.long), 0, 0.5).backward()
+    optimiser.step()
+    moved = {name for name, value in tagger.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("voice.head.") for name in moved)
+    assert any(name.startswith("voice.encoder.") for name in moved) == learns
+
+
+def test_alone_a_branch_counts_for_all():
+    torch.manual_seed(0)
+    words, voice = drop_branches([torch.ones(4000, 2, 3), torch.ones(4000, 2, 5)], 0.5)
+    states = torch.stack([words[:, 0, 0], voice[:, 0, 0]], 1)
+    assert {tuple(state) for state in states.tolist()} == {(1.0, 1.0), (2.0, 0.0), (0.0, 2.0)}
+    assert (states == 1).all(1).float().mean() == pytest.approx(0.5, abs=0.03)
+    assert states.sum() == 8000 and words.std(dim=(1, 2)).max() == 0
+    assert all(bool((branch == 1).all()) for branch in drop_branches([words * 0 + 1, voice * 0 + 1], 0.0))
+
+
+def test_branches_are_dropped_only_while_training():
+    torch.manual_seed(0)
+    tagger = CompactTagger(
+        LABELS, **TINY, voice=True, dropout=0, head_dropout=0, spec_augment=0, branch_dropout=1.0
+    )
+    wave = torch.randn(4, 9000)
+    with torch.no_grad():
+        assert not torch.equal(tagger(wave), tagger.eval()(wave))
+        assert torch.equal(tagger(wave), tagger(wave))
+
+
+def test_no_stretches_hide_nothing():
+    mel = torch.randn(2, 80, 50)
+    assert hide_stretches(mel, 0) is mel
+
+
+def test_mixed_precision_hears_in_full():
+    tagger = CompactTagger(LABELS, **TINY, voice=True).eval()
+    wave = torch.randn(1, 9000) * 0.1
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(tagger.log_mel(wave), CompactTagger(LABELS, **TINY).log_mel(wave.clone()))
+        mel = tagger.voice.mel(wave)
+    assert mel.dtype == torch.float32 and torch.equal(mel, KaldiMel()(wave))
