@@ -39,25 +39,24 @@ def export(
 ) -> list[str]:
     """Write `target` from the tagger in `folder`; returns what to tell. `folder` may be the run's or the
     tagger's own."""
-    import numpy as np
-
+    from sed.emotion.neural import longest_piece
     from sed.training.calibration import Calibration, fit_calibration
     from sed.training.corpora import load_speech, read_manifest, to_float
-    from sed.training.export import export_onnx, largest_difference, sha256
+    from sed.training.export import export_onnx, largest_difference, sha256, trial_waves
     from sed.training.folder import CARD, WEIGHTS, load_tagger
 
     if not (folder / CARD).is_file() and (folder / "tagger" / CARD).is_file():
         folder = folder / "tagger"
     model, description = load_tagger(folder)
     labels = description["labels"]
-    rng = np.random.default_rng(0)
-    waves = [rng.standard_normal(samples).astype(np.float32) * 0.1 for samples in (1, 4321, 80_000)]
+    longest = longest_piece(model)
+    waves = trial_waves(longest)
     calibration = Calibration() if temperature is None else Calibration(temperature)
     if corpora is not None:
         speech = load_speech(read_manifest(corpora, ["valid"], labels))
         if temperature is None:
             calibration = fit_calibration(model, speech, labels)
-        waves = [to_float(samples) for _, samples in speech[:: max(1, len(speech) // 12)]]
+        waves = [to_float(samples)[:longest] for _, samples in speech[:: max(1, len(speech) // 12)]]
     card = {**description["card"], "source_sha256": sha256(folder / WEIGHTS)}
     tagger = export_onnx(model, target, labels, card, calibration, int8)
     difference = largest_difference(model, tagger, waves)

@@ -116,7 +116,7 @@ class TorchTagger:
 
 def longest_piece(model: Any) -> int | None:
     """The most samples that `model` takes at once; None where there is no bound."""
-    positions = model.settings.get("positions")
+    positions = getattr(model, "settings", {}).get("positions")
     return positions * HOP if positions else getattr(model, "longest", None)
 
 

@@ -49,8 +49,8 @@ class OnnxTagger:
         self.labels: tuple[str, ...] = tuple(self.card["labels"])
         self.frame_rate: int = self.card["frame_rate"]
         self.window: int = self.card["window"]
-        self.longest: int = self.card.get("longest", self.window)
-        """The longest piece that the model takes at once, samples."""
+        self.longest: int | None = self.card.get("longest", self.window)
+        """The longest piece that the model takes at once, samples; None where there is no bound."""
 
     @classmethod
     def bundled(cls, threads: int = 1) -> OnnxTagger:
@@ -65,7 +65,7 @@ class OnnxTagger:
         waves = np.ascontiguousarray(waves, np.float32)
         if waves.ndim != 2 or waves.shape[1] == 0:
             raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
-        if waves.shape[1] > self.longest:
+        if self.longest and waves.shape[1] > self.longest:
             raise OptionError(
                 f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
                 f" {samples_to_seconds(self.longest)} s; give longer audio in windows"
@@ -101,5 +101,10 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
         raise ModelError(
             f"{path}: found {rate!r} frames a second and a window of {window!r} samples, expected"
             f" {FRAME_RATE} frames and a positive multiple of {HOP} samples at {SAMPLE_RATE} Hz"
+        )
+    longest = card.get("longest", window)
+    if longest is not None and not (isinstance(longest, int) and longest >= window):
+        raise ModelError(
+            f"{path}: found {longest!r} samples as the longest piece, expected at least the window's {window}"
         )
     return card

@@ -49,7 +49,11 @@ class GatedAttention(WavLMAttention):
         return self.out_proj(mixed.transpose(1, 2).flatten(2)), None, position_bias
 
     def _bias(self, frames: int) -> Tensor:
-        """``(1, heads, F, F)``: it depends on the distance alone, so 2 F - 1 look-ups do."""
-        distance = torch.arange(1 - frames, frames, device=self.rel_attn_embed.weight.device)
+        """``(1, heads, F, F)``: it depends on the distance alone, so 2 F - 1 buckets do.
+
+        Taken by index and not by `Tensor.unfold`, whose size would be a constant of an exported graph.
+        """
+        place = torch.arange(frames, device=self.rel_attn_embed.weight.device)
+        distance = torch.arange(1 - frames, frames, device=place.device)
         values = self.rel_attn_embed(self._relative_positions_bucket(distance)).T
-        return values.unfold(1, frames, 1).flip(1)[None]
+        return values[:, place - place[:, None] + (frames - 1)][None]

@@ -122,7 +122,7 @@ class ConvBackbone(nn.Module):
         """`states` ``(B, made, width)`` with the last one that an item really has repeated up to `frames`."""
         if self.pad_tail:
             return states
-        last = torch.full((len(states),), states.shape[1], device=states.device)
+        last = torch.full((states.shape[0],), states.shape[1], device=states.device)
         if lengths is not None:
             last = torch.minimum(last, self.made(lengths))
         place = torch.minimum(torch.arange(frames, device=states.device), last[:, None] - 1)
@@ -134,8 +134,8 @@ class ConvBackbone(nn.Module):
         if self.pad_tail:
             before = spare // 2
             waves = functional.pad(waves, (before, frames * HOP + spare - before - waves.shape[1]))
-        elif waves.shape[1] < self.field:
-            waves = functional.pad(waves, (0, self.field - waves.shape[1]))
+        else:  # without a branch, or an exported graph would know one side of it only
+            waves = functional.pad(waves, (0, torch.sym_max(self.field - waves.shape[1], 0)))
         if lengths is None or not self._alone or int(lengths.min()) == int(lengths.max()):
             return self._convolve(waves)
         ends = frame_counts(lengths) * HOP + spare if self.pad_tail else lengths.clamp(min=self.field)

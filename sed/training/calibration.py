@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sed.training.corpora import to_float
+from sed.training.evaluation import utterance_logits
 
 if TYPE_CHECKING:
     from sed.training.clips import Speech
@@ -41,7 +42,7 @@ def fit_calibration(model: Any, speech: Speech, labels: Sequence[str]) -> Calibr
     logits, truth, weights = [], [], []
     with torch.inference_mode():
         for utterance, samples in kept:
-            found = model.eval()(torch.from_numpy(to_float(samples))[None])[0][:, columns].double()
+            found = utterance_logits(model.eval(), to_float(samples))[:, columns].double().cpu()
             logits.append(found)
             truth += [list(labels).index(utterance.emotion)] * len(found)
             share = 1 / (len(found) * groups[utterance.corpus, utterance.emotion] * len(groups))

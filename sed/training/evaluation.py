@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sed.training.clips import Speech
 from sed.training.corpora import to_float
 from sed.training.patterns import Event, frame_labels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def unweighted_recall(confusion: np.ndarray) -> float:
@@ -86,6 +89,17 @@ def evaluate_posteriors(
     return Report(confusions, wrong / total if total else float("nan"), float(np.mean(losses)))
 
 
+def utterance_logits(model: Any, wave: np.ndarray) -> Tensor:
+    """``(F, labels)`` of a torch tagger for a ``(T,)`` wave, which it hears in pieces where it is too long for it."""
+    import torch
+
+    from sed.emotion.neural import longest_piece
+
+    device = next((parameter.device for parameter in model.parameters()), None)
+    pieces = torch.from_numpy(wave)[None].to(device).split(longest_piece(model) or max(len(wave), 1), 1)
+    return torch.cat([model(piece)[0] for piece in pieces])
+
+
 def evaluate(
     model: Any,
     speech: Speech,
@@ -97,12 +111,10 @@ def evaluate(
     import torch
 
     columns = [model.labels.index(label) for label in labels]
-    device = next(model.parameters()).device
 
     def posteriors(wave: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            logits = model(torch.from_numpy(wave)[None].to(device))[0][:, columns]
-            return torch.softmax(logits, 1).cpu().numpy()
+            return torch.softmax(utterance_logits(model, wave)[:, columns], 1).cpu().numpy()
 
     was_training = model.training
     model.eval()

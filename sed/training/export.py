@@ -1,7 +1,7 @@
 """From a trained tagger to one ONNX file: posteriors of the labels in use, calibrated, with a card inside.
 
-Comes in: a `sed.training.model.CompactTagger`. Goes out: an ONNX file for `sed.emotion.onnx.OnnxTagger`, in
-fp32, or with int8 weights in the matrix products (most of the file).
+Comes in: a tagger of any kind in `sed.training.folder.KINDS`. Goes out: an ONNX file for
+`sed.emotion.onnx.OnnxTagger`, in fp32, or with int8 weights in the matrix products (most of the file).
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,23 +23,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sed.emotion.neural import longest_piece
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
+from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
 from sed.training.calibration import Calibration
-from sed.training.model import CompactTagger
 
 OPSET = 20  # the first with Gelu as one operator
+WINDOW = 5 * FRAME_RATE * HOP  # samples, where the card names none
+TOLERANCE = 1e-3  # of a float32 posterior; beyond it the graph does something else (seen: 2e-6 at most)
+_MOST_BYTES = 2**31 - 2**20  # what protobuf takes, less room for the graph
 
 
 class PosteriorTagger(nn.Module):
-    """`model` with only `labels` competing, and its logits calibrated: waves to posteriors."""
+    """A copy of `model` with only `labels` competing, and its logits calibrated: waves to posteriors."""
 
-    def __init__(
-        self, model: CompactTagger, labels: Sequence[str], calibration: Calibration | None = None
-    ) -> None:
+    def __init__(self, model: Any, labels: Sequence[str], calibration: Calibration | None = None) -> None:
         super().__init__()
         calibration = calibration or Calibration()
         self.model = copy.deepcopy(model).eval()
+        if hasattr(self.model, "merge"):
+            self.model.merge()  # low-rank matrices into the weights
         rows = [model.labels.index(label) for label in labels]
         classify = nn.Linear(model.classify.in_features, len(labels))
         with torch.no_grad():
@@ -52,7 +59,7 @@ class PosteriorTagger(nn.Module):
 
 
 def export_onnx(
-    model: CompactTagger,
+    model: Any,
     path: str | Path,
     labels: Sequence[str],
     card: Mapping[str, Any] | None = None,
@@ -62,46 +69,120 @@ def export_onnx(
     """Write `model` as ONNX to `path`, whole or not at all, and open it.
 
     `labels` compete, in that order; `card` adds to the card inside the file (name, licence, window in
-    samples, ...). With `int8` the weights of the matrix products have 8 bits.
+    samples, ...). With `int8` the weights of the matrix products have 8 bits. Raises `ModelError` where the
+    model cannot be written as one ONNX file that takes audio of any length and says the same.
     """
-    import onnx
-
-    path = Path(path)
+    path, longest = Path(path), longest_piece(model)
+    full = {
+        "window": min(WINDOW, longest or WINDOW),
+        **(card or {}),
+        "labels": list(labels),
+        "frame_rate": FRAME_RATE,
+        "longest": longest,
+        **asdict(calibration or Calibration()),
+        "weights": "float32",
+    }
+    if longest and full["window"] > longest:
+        raise ModelError(
+            f"found a window of {full['window']} samples, expected at most the model's {longest}"
+        )
+    original = PosteriorTagger(model, labels, calibration).eval()
+    program = _convert(original)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         part = Path(folder) / "model.onnx"
-        # Nothing special about these lengths: the exporter may not fix what an example happens to be.
-        example = torch.zeros(2, 7 * HOP + 17)
-        torch.onnx.export(
-            PosteriorTagger(model, labels, calibration).eval(),
-            (example,),
-            str(part),
-            input_names=["waves"],
-            output_names=["posteriors"],
-            dynamic_shapes={"waves": {0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")}},
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        program.save(str(part), external_data=False)
+        del program
+        _write_card(part, full)
+        _compare(original, OnnxTagger(part), longest)
         if int8:
             part = _quantise(part)
-        graph = onnx.load(part)
-        full = {
-            "window": 5 * FRAME_RATE * HOP,
-            **(card or {}),
-            "labels": list(labels),
-            "frame_rate": FRAME_RATE,
-            "longest": model.settings["positions"] * HOP,
-            **asdict(calibration or Calibration()),
-            "weights": "int8" if int8 else "float32",
-        }
-        del graph.metadata_props[:]
-        onnx.helper.set_model_props(graph, {CARD_PROPERTY: json.dumps(full)})
-        graph.doc_string = ""
-        onnx.save(graph, part)
+            _write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
+
+
+def _convert(model: PosteriorTagger) -> Any:
+    """The model as torch's exporter writes it, for any batch and length; `ModelError` where it cannot."""
+    import onnxscript  # noqa: F401  # the exporter would miss it later, and in its own words
+
+    size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    if size > _MOST_BYTES:
+        raise ModelError(
+            f"found {size / 1e9:.1f} GB of weights, expected at most {_MOST_BYTES / 1e9:.1f}: one ONNX file"
+            " holds no more"
+        )
+    # Nothing special about these lengths: the exporter may not fix what an example happens to be.
+    example = torch.zeros(2, 7 * HOP + 17)
+    try:
+        with _quiet(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            # The fused attention lays out its result in memory in another way than what the exporter puts in
+            # its place, and views of it are then refused.
+            program: Any = torch.onnx.export(
+                model,
+                (example,),
+                input_names=["waves"],
+                output_names=["posteriors"],
+                dynamic_shapes={"waves": {0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")}},
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        cause = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ModelError(f"torch's exporter cannot write this tagger as ONNX: {cause}") from error
+    sizes = [str(size) for size in program.model.graph.inputs[0].shape]
+    if any(size.isdigit() for size in sizes):
+        raise ModelError(
+            f"found a graph for waves of {' x '.join(sizes)} only, expected one for any batch and length"
+        )
+    return program
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says about itself: torchvision that is not there, its own old calls."""
+    log = logging.getLogger("torch.onnx._internal.exporter")
+    before = log.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(before)
+
+
+def _write_card(path: Path, card: Mapping[str, Any]) -> None:
+    import onnx
+
+    graph = onnx.load(path)
+    del graph.metadata_props[:]
+    onnx.helper.set_model_props(graph, {CARD_PROPERTY: json.dumps(card)})
+    graph.doc_string = ""
+    onnx.save(graph, path)
+
+
+def _compare(original: PosteriorTagger, tagger: OnnxTagger, longest: int | None) -> None:
+    """`ModelError` where the file says something else than the model, on noise of some lengths."""
+    try:
+        difference = _difference(original, tagger, trial_waves(longest))
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ModelError(f"the exported graph does not run: {error}") from error
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"found posteriors of the exported graph that differ by {difference:.2g} from the model's, expected"
+            f" at most {TOLERANCE}"
+        )
+
+
+def trial_waves(longest: int | None) -> list[np.ndarray]:
+    """Noise ``(T,)`` of several lengths up to `longest` samples, from a seed."""
+    rng = np.random.default_rng(0)
+    return [
+        rng.standard_normal(min(samples, longest or samples)).astype(np.float32) * 0.1
+        for samples in (1, 4321, 80_000)
+    ]
 
 
 def _quantise(source: Path) -> Path:
@@ -125,10 +206,13 @@ def _quantise(source: Path) -> Path:
     return target
 
 
-def largest_difference(model: CompactTagger, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
+def largest_difference(model: Any, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
     """Largest difference of a posterior between the exported file and `model`, over `waves` ``(T,)``."""
     calibration = Calibration(tagger.card["temperature"], tuple(tagger.card["offsets"]))
-    original = PosteriorTagger(model, tagger.labels, calibration).eval()
+    return _difference(PosteriorTagger(model, tagger.labels, calibration).eval(), tagger, waves)
+
+
+def _difference(original: PosteriorTagger, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
     worst = 0.0
     for wave in waves:
         with torch.inference_mode():

@@ -53,6 +53,21 @@ def test_frames_and_sums(tagger, samples):
     assert posteriors.sum(axis=2) == pytest.approx(1, abs=1e-5) and (posteriors >= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("card", "longest"), [({}, 16_000), ({"longest": 40_000}, 40_000), ({"longest": None}, None)]
+)
+def test_the_longest_piece_is_what_the_card_says(tmp_path, card, longest):
+    assert OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, **card})).longest == longest
+
+
+@pytest.mark.parametrize("longest", [15_999, "40000", 0])
+def test_a_longest_piece_that_cannot_be(tmp_path, longest):
+    with pytest.raises(
+        ModelError, match=rf"found {longest!r} samples as the longest piece, expected at least"
+    ):
+        OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, "longest": longest}))
+
+
 def test_silence_and_extremes_stay_finite(tagger):
     waves = np.stack([np.zeros(5000), np.ones(5000), np.full(5000, 1e-20), np.resize([1.0, -1.0], 5000)])
     assert np.isfinite(tagger.posteriors(waves.astype(np.float32))).all()

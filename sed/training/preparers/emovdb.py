@@ -1,5 +1,7 @@
 """EmoV-DB: ``bea_Amused/amused_1-15_0001.wav`` (as on OpenSLR) or ``bea/Amused/...`` (the sorted edition).
 
+OpenSLR has an archive for each speaker and emotion, ``bea_Amused.tar.gz`` and so on; a folder that holds them will
+do. Their files have no folder inside, and speakers share names: to unpack them in one place would lose some.
 The file's first word is the emotion, its last number the sentence of CMU ARCTIC. The corpus doesn't bring the
 sentences; where ``cmuarctic.data`` lies in the tree, the texts come from it.
 """

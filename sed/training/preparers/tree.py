@@ -1,4 +1,4 @@
-"""A corpus as published, a folder or an archive (ZIP, TAR), as one tree of named files.
+"""A corpus as published, a folder, an archive (ZIP, TAR) or a folder of archives, as one tree of named files.
 
 Names are relative, with forward slashes; hidden files and what macOS leaves in archives are not there. Text is
 read in place. Audio of a folder stays where it is; of an archive only what is asked for is unpacked, into a folder
@@ -21,6 +21,7 @@ from sed.training.preparers.fresh import Fresh
 
 AUDIO = frozenset(".wav .flac .ogg .opus .mp3 .m4a .mp4 .aac .aif .aiff .au .sph".split())
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z", ".rar")
+OPENED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
 _BLOCK = 1 << 20
 
 
@@ -55,7 +56,7 @@ class Tree:
 
     @property
     def packed(self) -> list[str]:
-        """Archives inside, which are not looked into."""
+        """Archives inside; those of an archive are not looked into."""
         return [name for name in self.names if name.lower().endswith(PACKED)]
 
     def text(self, name: str, fallback: str = "cp1252") -> str:
@@ -193,11 +194,46 @@ class ArchiveTree(Tree):
         return paths
 
 
+class ArchivesTree(FolderTree):
+    """A folder of archives, as EmoV-DB comes: each is a folder of its own name without suffix, beside loose files."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._archives: dict[str, ArchiveTree] = {}
+        self._inside: dict[str, tuple[str, str]] = {}  # name: the archive's folder, name in the archive
+        for archive in [name for name in self.names if name.lower().endswith(OPENED)]:
+            prefix = re.sub(r"(\.tar)?\.\w+$", "", archive, flags=re.IGNORECASE)
+            self._archives[prefix] = ArchiveTree(root / archive)
+            self._inside |= {f"{prefix}/{name}": (prefix, name) for name in self._archives[prefix].names}
+        self.names = sorted({*self.names, *self._inside})
+
+    def _read(self, name: str) -> bytes:
+        if name not in self._inside:
+            return super()._read(name)
+        prefix, inner = self._inside[name]
+        return self._archives[prefix]._read(inner)
+
+    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+        """Where the files are; those of the archives are unpacked first, each archive's into its own folder."""
+        names = list(names)
+        paths = super().fetch([name for name in names if name not in self._inside], folder, fresh)
+        for prefix, archive in self._archives.items():
+            wanted = [self._inside[name][1] for name in names if self._inside.get(name, ("",))[0] == prefix]
+            for inner, path in archive.fetch(wanted, folder / prefix, fresh).items():
+                paths[f"{prefix}/{inner}"] = path
+        return paths
+
+
 def open_tree(source: str | Path) -> Tree:
-    """The tree behind a folder, an archive, or a table (.csv, .tsv). Raises `FormatError` where there is none."""
+    """The tree behind a folder, an archive, or a table (.csv, .tsv). Raises `FormatError` where there is none.
+
+    The archives in a folder are looked into where no audio lies beside them.
+    """
     path = Path(source)
     if path.is_dir():
-        return FolderTree(path)
+        tree = FolderTree(path)
+        opened = [name for name in tree.names if name.lower().endswith(OPENED)]
+        return ArchivesTree(path) if opened and not tree.audio else tree
     if not path.is_file():
         raise FormatError(f"{path}: no such file or folder, expected a corpus as published")
     if path.suffix.lower() in (".csv", ".tsv"):

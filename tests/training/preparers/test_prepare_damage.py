@@ -219,11 +219,11 @@ def test_the_wrong_place_is_refused_with_a_hint(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(FormatError, match="found a file of another kind"):
         prepare(PREPARERS["esd"], tmp_path / "notes.txt", tmp_path / "m.json")
-    publish({"MELD.Raw/train.tar.gz": b"\x1f\x8b"}, tmp_path / "packed")
+    packed = publish({"MELD.Raw/train.tar.gz": b"\x1f\x8b"}, tmp_path / "packed", "zip")
     with pytest.raises(
         FormatError, match=r"found nothing of .* MELD.Raw/train.tar.gz is packed inside, so unpack"
     ):
-        prepare(PREPARERS["ravdess"], tmp_path / "packed", tmp_path / "m.json")
+        prepare(PREPARERS["ravdess"], packed, tmp_path / "m.json")
 
 
 def test_damaged_and_hostile_archives_are_refused(tmp_path):
