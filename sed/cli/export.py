@@ -21,10 +21,24 @@ from sed.errors import SedError
 @click.option(
     "--temperature", type=click.FloatRange(0.05, 20), help="Divide logits by this instead of calibrating."
 )
-def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperature: float | None) -> None:
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="An exported tagger whose calibration to take: of the same recipe, learnt from fewer speakers.",
+)
+def main(
+    folder: Path,
+    target: Path,
+    int8: bool,
+    corpora: Path | None,
+    temperature: float | None,
+    calibration: Path | None,
+) -> None:
     """Entry point."""
+    if temperature is not None and calibration is not None:
+        raise click.UsageError("found --temperature and --calibration, expected one of them")
     try:
-        for line in export(folder, target, int8, corpora, temperature):
+        for line in export(folder, target, int8, corpora, temperature, calibration):
             click.echo(line)
     except SedError as error:
         raise click.ClickException(str(error)) from error
@@ -35,12 +49,17 @@ def main(folder: Path, target: Path, int8: bool, corpora: Path | None, temperatu
 
 
 def export(
-    folder: Path, target: Path, int8: bool, corpora: Path | None, temperature: float | None
+    folder: Path,
+    target: Path,
+    int8: bool,
+    corpora: Path | None,
+    temperature: float | None,
+    like: Path | None = None,
 ) -> list[str]:
     """Write `target` from the tagger in `folder`; returns what to tell. `folder` may be the run's or the
-    tagger's own."""
+    tagger's own; the calibration is that of `like`, a temperature, or fitted on the split `valid` of `corpora`."""
     from sed.emotion.neural import longest_piece
-    from sed.training.calibration import Calibration, fit_calibration
+    from sed.training.calibration import Calibration, calibration_of, fit_calibration
     from sed.training.corpora import load_speech, read_manifest, to_float
     from sed.training.export import export_onnx, largest_difference, sha256, trial_waves
     from sed.training.folder import CARD, WEIGHTS, load_tagger
@@ -52,13 +71,15 @@ def export(
     longest = longest_piece(model)
     waves = trial_waves(longest)
     calibration = Calibration() if temperature is None else Calibration(temperature)
+    if like is not None:
+        calibration = calibration_of(like, labels)
     if corpora is not None:
         speech = load_speech(read_manifest(corpora, ["valid"], labels))
-        if temperature is None:
+        if temperature is None and like is None:
             calibration = fit_calibration(model, speech, labels)
         waves = [to_float(samples)[:longest] for _, samples in speech[:: max(1, len(speech) // 12)]]
     card = {**description["card"], "source_sha256": sha256(folder / WEIGHTS)}
-    tagger = export_onnx(model, target, labels, card, calibration, int8)
+    tagger = export_onnx(model, target, labels, card, calibration, int8, waves if corpora else ())
     difference = largest_difference(model, tagger, waves)
     return [
         f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}",

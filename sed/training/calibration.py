@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sed.emotion.onnx import OnnxTagger
+from sed.errors import ModelError
 from sed.training.corpora import to_float
 from sed.training.evaluation import utterance_logits
 
@@ -27,6 +30,15 @@ class Calibration:
 
     temperature: float = 1.0
     offsets: tuple[float, ...] = ()
+
+
+def calibration_of(path: Path, labels: Sequence[str]) -> Calibration:
+    """That of an exported tagger. Raises `ModelError` where the file is none, or one of other labels than `labels`."""
+    tagger = OnnxTagger(path)
+    if list(tagger.labels) != list(labels):
+        raise ModelError(f"{path}: found labels {' '.join(tagger.labels)}, expected {' '.join(labels)}")
+    card = tagger.card
+    return Calibration(float(card.get("temperature", 1.0)), tuple(map(float, card.get("offsets", ()))))
 
 
 def fit_calibration(model: Any, speech: Speech, labels: Sequence[str]) -> Calibration:

@@ -28,6 +28,7 @@ from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
 from sed.training.calibration import Calibration
+from sed.training.quantise import quantise
 
 OPSET = 20  # the first with Gelu as one operator
 WINDOW = 5 * FRAME_RATE * HOP  # samples, where the card names none
@@ -65,12 +66,14 @@ def export_onnx(
     card: Mapping[str, Any] | None = None,
     calibration: Calibration | None = None,
     int8: bool = False,
+    pieces: Sequence[np.ndarray] = (),
 ) -> OnnxTagger:
     """Write `model` as ONNX to `path`, whole or not at all, and open it.
 
     `labels` compete, in that order; `card` adds to the card inside the file (name, licence, window in
-    samples, ...). With `int8` the weights of the matrix products have 8 bits. Raises `ModelError` where the
-    model cannot be written as one ONNX file that takes audio of any length and says the same.
+    samples, ...). With `int8` the weights of the matrix products have 8 bits, and, where `pieces` of audio ``(T,)``
+    show how large values are, those of two-dimensional convolutions. Raises `ModelError` where the model cannot be
+    written as one ONNX file that takes audio of any length and says the same.
     """
     path, longest = Path(path), longest_piece(model)
     full = {
@@ -96,7 +99,8 @@ def export_onnx(
         _write_card(part, full)
         _compare(original, OnnxTagger(part), longest)
         if int8:
-            part = _quantise(part)
+            source, part = part, part.with_name("int8.onnx")
+            quantise(source, part, pieces)
             _write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
@@ -183,27 +187,6 @@ def trial_waves(longest: int | None) -> list[np.ndarray]:
         rng.standard_normal(min(samples, longest or samples)).astype(np.float32) * 0.1
         for samples in (1, 4321, 80_000)
     ]
-
-
-def _quantise(source: Path) -> Path:
-    """int8 weights in every matrix product with constant weights; returns the new file.
-
-    Per channel, and 7 bits of the 8: sums of full products overflow on CPUs without VNNI (measured without:
-    posteriors off by 0.16; with: 0.04).
-    """
-    from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
-
-    prepared, target = source.with_name("prepared.onnx"), source.with_name("int8.onnx")
-    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    quantize_dynamic(
-        str(prepared),
-        str(target),
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        reduce_range=True,
-    )
-    return target
 
 
 def largest_difference(model: Any, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:

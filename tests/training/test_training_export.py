@@ -1,6 +1,7 @@
 """Every kind of tagger as one ONNX file: it says what the torch model says, at any length, or it is not written."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,7 +14,7 @@ from sed.emotion.onnx import OnnxTagger
 from sed.errors import ModelError
 from sed.grid import frame_count
 from sed.training import export
-from sed.training.calibration import fit_calibration
+from sed.training.calibration import Calibration, calibration_of, fit_calibration
 from sed.training.clips import Utterance
 from sed.training.encoder import EncoderTagger
 from sed.training.evaluation import evaluate
@@ -21,6 +22,7 @@ from sed.training.folder import load_tagger, save_tagger
 from sed.training.logmel import LogMelTagger
 from sed.training.lora import LowRankLinear
 from sed.training.model import CompactTagger
+from sed.training.quantise import convolutions
 
 ENCODERS = {  # each option of the head and the input with some encoder
     "wavlm": {"layers": "last", "norm": "clip", "tail": "repeat", "inputs": "standardised"},
@@ -41,8 +43,9 @@ def make(kind):
     torch.manual_seed(0)
     if kind == "logmel":
         return LogMelTagger(LABELS, positions=100, head_width=8, reaches=(5,)).eval()
-    if kind == "compact":
-        return CompactTagger(LABELS, layers=1, width=16, heads=2, feedforward=32, positions=100).eval()
+    if kind in ("compact", "voice"):
+        shape = {"layers": 1, "width": 16, "heads": 2, "feedforward": 32, "positions": 100}
+        return CompactTagger(LABELS, **shape, voice=kind == "voice").eval()
     model = EncoderTagger(LABELS, CONFIGS[kind], head_width=8, **ENCODERS[kind]).eval()
     for layer in model.modules():
         if isinstance(layer, LowRankLinear):
@@ -60,7 +63,7 @@ def told_difference(output):
     return float(output.split("from the original: ")[1].split()[0])
 
 
-@pytest.mark.parametrize("kind", [*ENCODERS, "logmel", "compact"])
+@pytest.mark.parametrize("kind", [*ENCODERS, "logmel", "compact", "voice"])
 def test_the_file_says_what_the_model_says(kind, tmp_path):
     """At every length, alone and in a batch, with some of the labels in another order, at a temperature."""
     folder, target = tmp_path / "run", tmp_path / "out" / "model.onnx"
@@ -70,7 +73,7 @@ def test_the_file_says_what_the_model_says(kind, tmp_path):
     told = command(folder, target, "--temperature", 0.5)
     assert told_difference(told) < 1e-4
     model, tagger = load_tagger(folder / "tagger")[0], open_tagger(target)
-    longest = {"whisper": 64_000, "logmel": 32_000, "compact": 32_000}.get(kind)
+    longest = {"whisper": 64_000, "logmel": 32_000, "compact": 32_000, "voice": 32_000}.get(kind)
     assert tagger.labels == ("sad", "neutral", "happy") and tagger.card["name"] == "tiny"
     assert (tagger.window, tagger.longest) == (32_000, longest)
     for samples in (*LENGTHS, longest or 90_000):
@@ -94,6 +97,36 @@ def test_an_encoder_calibrated_and_in_8_bits(tmp_path):
     assert tagger.card["weights"] == "int8" and len(tagger.card["offsets"]) == 4
     assert tagger.card["temperature"] != 1 and (tagger.window, tagger.longest) == (80_000, None)
     assert tagger.posteriors(noise(1, 20_001)).shape == (1, 63, 4)
+
+
+def test_convolutions_over_bands_have_8_bits_where_audio_shows_their_range(tmp_path):
+    model = make("voice")
+    full = export.export_onnx(model, tmp_path / "full.onnx", LABELS)
+    kinds = {}
+    for name, pieces in (("blind", ()), ("shown", [noise(8000), noise(20_000)])):
+        tagger = export.export_onnx(model, tmp_path / f"{name}.onnx", LABELS, int8=True, pieces=pieces)
+        graph = onnx.load(tagger.path).graph
+        kinds[name] = sum(node.op_type == "QuantizeLinear" for node in graph.node)
+        wave = noise(1, 20_001)
+        assert tagger.posteriors(wave) == pytest.approx(full.posteriors(wave), abs=0.05)
+    assert kinds["blind"] == 0 and kinds["shown"] >= 10
+    assert len(convolutions(full.path)) == 11, "all but the first, which takes in one channel"
+
+
+def test_calibration_of_another_export(tmp_path):
+    """As for a tagger that learnt from all speakers, and has none left to be calibrated on."""
+    save_tagger(make("compact"), tmp_path / "run", LABELS, {})
+    chosen = Calibration(1.5, (0.25, -0.25, 0.0, 0.0))
+    export.export_onnx(make("compact"), tmp_path / "other.onnx", LABELS, calibration=chosen)
+    said = command(tmp_path / "run", tmp_path / "a.onnx", "--calibration", tmp_path / "other.onnx")
+    assert "temperature 1.5, offsets 0.25 -0.25 0.0 0.0" in said
+    assert OnnxTagger(tmp_path / "a.onnx").card["offsets"] == [0.25, -0.25, 0.0, 0.0]
+    with pytest.raises(ModelError, match=r"found labels .*, expected sad"):
+        calibration_of(tmp_path / "other.onnx", ["sad"])
+    both = ["--temperature", "2", "--calibration", str(tmp_path / "other.onnx")]
+    result = CliRunner().invoke(export_command.main, [str(tmp_path / "run"), str(tmp_path / "b.onnx"), *both])
+    assert result.exit_code == 2 and "expected one of them" in result.output
+    assert not (tmp_path / "b.onnx").exists()
 
 
 class Branching(LogMelTagger):
