@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from sed.emotion.decoding import DecoderOptions
 from sed.joining import join
-from sed.speakers.smoothing import runs
-from sed.speakers.turns import Turns
+from sed.speakers.turns import Turns, runs
 
 LABELS = ("neutral", "angry")
 METHODS = ["viterbi", "argmax", "tv"]
@@ -27,7 +26,7 @@ def turns(**spans):
     for column, (_, intervals) in enumerate(spans.values()):
         for start, end in intervals:
             active[start:end, column] = True
-    return Turns(active, tuple(spans))
+    return Turns.from_active(active, tuple(spans))
 
 
 def told(segments):
@@ -81,7 +80,7 @@ def test_channels_have_posteriors_of_their_own():
 
 
 def test_nobody_speaks():
-    assert join(Turns(np.zeros((10, 0), bool), ()), posteriors((10, 0.5)), LABELS, 0.2) == []
+    assert join(Turns.from_active(np.zeros((10, 0), bool), ()), posteriors((10, 0.5)), LABELS, 0.2) == []
     assert join(turns(a=(10, [])), posteriors((10, 0.5)), LABELS, 0.2) == []
 
 
@@ -97,7 +96,7 @@ def test_segments_tile_exactly_the_speech_of_each_speaker(frames, speakers, seed
     active = np.repeat(rng.random((frames // 9 + 1, speakers)) < 0.5, 9, 0)[:frames]
     names = tuple(f"spk{n:02d}" for n in range(speakers))
     p = rng.dirichlet(np.ones(3), frames).astype(np.float32)
-    found = join(Turns(active, names), p, ("x", "y", "z"), frames / 50, DecoderOptions(method))
+    found = join(Turns.from_active(active, names), p, ("x", "y", "z"), frames / 50, DecoderOptions(method))
     covered = np.zeros((frames, speakers), int)
     for s in found:
         covered[round(s.start * 50) : round(s.end * 50), names.index(s.speaker)] += 1

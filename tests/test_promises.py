@@ -81,7 +81,7 @@ class Nobody:
         self.samples += len(samples)
 
     def close(self):
-        return Turns(np.zeros((frame_count(self.samples), 0), bool), ())
+        return Turns.from_active(np.zeros((frame_count(self.samples), 0), bool), ())
 
 
 @pytest.mark.parametrize("minutes", [10, 200])
@@ -139,7 +139,7 @@ class Drifting(Nobody):
         return np.broadcast_to(np.stack([1 - sad, sad], 1), (len(waves), frames, 2))
 
     def close(self):
-        return Turns(np.ones((frame_count(self.samples), 1), bool), ("spk00",))
+        return Turns.from_active(np.ones((frame_count(self.samples), 1), bool), ("spk00",))
 
 
 @pytest.mark.parametrize("samples", [16_000, 16_001, 16_319, 31_999, 100])
