@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sed.emotion.decoding import DecoderOptions
 from sed.joining import join
+from sed.rows import Rows
 from sed.speakers.turns import Turns, runs
 
 LABELS = ("neutral", "angry")
@@ -102,6 +103,25 @@ def test_segments_tile_exactly_the_speech_of_each_speaker(frames, speakers, seed
         covered[round(s.start * 50) : round(s.end * 50), names.index(s.speaker)] += 1
     assert np.array_equal(covered, active.astype(int))
     assert found == sorted(found)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(METHODS), st.integers(1, 200))
+def test_rows_on_disk_give_the_segments_of_an_array(seed, method, block):
+    rng = np.random.default_rng(seed)
+    active = np.repeat(rng.random((40, 2)) < 0.5, 9, 0)
+    p = rng.dirichlet(np.ones(2), 360).astype(np.float32)
+    rows = Rows(2, on_disk=True, block=8 * block)
+    rows.append(p)
+    who, options = (
+        Turns.from_active(active, ("a", "b")),
+        DecoderOptions(method, memory=0.5, overlap_weight=0.3),
+    )
+    expected = join(who, p, LABELS, 7.2, options)
+    assert join(who, rows, LABELS, 7.2, options) == expected
+    assert join(who, [rows, rows], LABELS, 7.2, options) == join(who, [p, p], LABELS, 7.2, options)
+    found = join(who, rows, LABELS, 7.2, options)
+    assert [s.probabilities for s in found] == [s.probabilities for s in expected]
 
 
 @given(st.lists(st.booleans(), max_size=30))

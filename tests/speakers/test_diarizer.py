@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -121,6 +123,12 @@ def test_memory_does_not_grow_with_the_recording():
     assert len(session._features._chunks) <= 80, "features of old windows are kept"
     kept = sum(len(s.bits) + s.vector.nbytes for s in session.stretches)
     assert kept / 300 < 1_000, "bytes a second"
+    beside = sum(
+        sys.getsizeof(part) for s in session.stretches for part in (s, s.bits, s.vector, s.start, s.end)
+    )
+    beside -= sum(s.vector.nbytes for s in session.stretches)
+    assert beside / len(session.stretches) < 350, "bytes a stretch beside its voice"
+    assert not any(hasattr(s, "__dict__") for s in session.stretches)
     spoken = 5 * sum(end - start for _, start, end in TURNS)
     assert embedding.seconds < spoken, "speech is embedded more than once"
 
