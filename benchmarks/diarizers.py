@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sed.grid import FRAME_RATE, SAMPLE_RATE, frames_to_seconds
-from sed.speakers.smoothing import runs
 from sed.speakers.turns import Turns
 
 Turn = tuple[float, float, str]
@@ -44,8 +43,8 @@ def turns_to_list(turns: Turns) -> list[Turn]:
     """`Turns` as (start, end, name) in seconds."""
     return [
         (frames_to_seconds(start), frames_to_seconds(end), name)
-        for name, column in zip(turns.names, turns.active.T, strict=True)
-        for start, end in runs(column).tolist()
+        for name, own in zip(turns.names, turns.spans, strict=True)
+        for start, end in own.tolist()
     ]
 
 
@@ -138,7 +137,7 @@ class Resemblyzer:
             ).fit_predict(vectors)
         nearest = np.abs(np.arange(len(speech))[:, None] - centres[None]).argmin(1)
         active = speech[:, None] & (people[nearest][:, None] == np.unique(people)[None])
-        return turns_to_list(Turns(active, tuple(f"spk{n:02d}" for n in range(active.shape[1]))))
+        return turns_to_list(Turns.from_active(active, tuple(f"spk{n:02d}" for n in range(active.shape[1]))))
 
     def __call__(self, samples: np.ndarray) -> list[Turn]:
         """The turns of a recording."""

@@ -81,7 +81,7 @@ def patterns(tagger, corpora: Path, count: int) -> list[Item]:
         samples, events = transition_pattern(rng, ready["neutral"], ready[emotion], emotion)
         segments = [Segment(e.start / SAMPLE_RATE, e.end / SAMPLE_RATE, name, e.label) for e in events]
         reference = Diarization(f"pattern{number}", samples_to_seconds(len(samples)), segments)
-        everywhere = Turns(np.ones((frame_count(len(samples)), 1), bool), (name,))
+        everywhere = Turns.from_active(np.ones((frame_count(len(samples)), 1), bool), (name,))
         items.append(Item(posteriors_of(tagger, samples), everywhere, reference))
     return items
 

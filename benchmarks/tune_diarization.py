@@ -16,8 +16,7 @@ from diarizers import Place, Resemblyzer, Turn, turns_to_list
 from sed.grid import FRAME_RATE, SAMPLE_RATE
 from sed.speakers import SegmentationDiarizer
 from sed.speakers.clustering import ClusteringOptions
-from sed.speakers.diarizer import DiarizationOptions, name_stretches
-from sed.speakers.smoothing import turns_of
+from sed.speakers.diarizer import DiarizationOptions, name_stretches, turns_of_people
 
 
 def tuning_set(shared: Path) -> list[Recording]:
@@ -41,11 +40,8 @@ def tune(shared: Path, _: Path | None) -> None:
                 found = []
                 for turns, stretches in heard:
                     people = name_stretches(stretches, options)
-                    active = np.zeros((len(turns.active), int(people.max(initial=-1)) + 1), bool)
-                    for stretch, person in zip(stretches, people, strict=True):
-                        if person >= 0:
-                            active[stretch.start : stretch.end, person] |= stretch.active
-                    named = turns_of(active, *(round(s * FRAME_RATE) for s in (plain.fill, plain.shortest)))
+                    lengths = (round(s * FRAME_RATE) for s in (plain.fill, plain.shortest))
+                    named = turns_of_people(stretches, people, turns.frames, *lengths)
                     found.append(turns_to_list(named))
                 report(options, recordings, found)
 

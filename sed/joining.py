@@ -7,45 +7,79 @@ pauses, changes prefer the start of a turn, and people who speak at once keep em
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-from sed.emotion.decoding import DecoderOptions, decode
+from sed.emotion.decoding import DecoderOptions, Sliced, decode
 from sed.grid import frames_to_seconds, seconds_to_frames
 from sed.result import Segment
-from sed.speakers.smoothing import runs
 from sed.speakers.turns import Turns
 
 
 def join(
     turns: Turns,
-    posteriors: np.ndarray | Sequence[np.ndarray],
+    posteriors: Sliced | Sequence[Sliced],
     labels: Sequence[str],
     duration: float,
     options: DecoderOptions | None = None,
 ) -> list[Segment]:
     """Segments of every speaker, in order.
 
-    `posteriors` is ``(frames, labels)`` on the grid of `turns`, or one such array a speaker (channels that
-    were recorded apart). No segment ends after `duration` seconds.
+    `posteriors` is ``(frames, labels)`` on the grid of `turns`, an array or `sed.rows.Rows`, or a list with one a
+    speaker (channels that were recorded apart). No segment ends after `duration` seconds.
 
-    >>> turns = Turns(np.ones((100, 1), bool), ("spk00",))
+    >>> turns = Turns.from_active(np.ones((100, 1), bool), ("spk00",))
     >>> p = np.full((100, 2), [0.9, 0.1], np.float32); p[50:] = [0.2, 0.8]
     >>> for s in join(turns, p, ("neutral", "angry"), 2.0): print(s)
     Segment(start=0.0, end=1.0, speaker='spk00', emotion='neutral', confidence=0.9)
     Segment(start=1.0, end=2.0, speaker='spk00', emotion='angry', confidence=0.8)
     """
     options = options or DecoderOptions()
-    several = turns.active.sum(1) > 1
-    segments = []
-    for number, name in enumerate(turns.names):
-        own = posteriors if isinstance(posteriors, np.ndarray) else posteriors[number]
-        apart = not isinstance(posteriors, np.ndarray)
-        weights = np.where(several & (not apart), options.overlap_weight, 1.0)
-        for stretch in _stretches(runs(turns.active[:, number]), options.memory):
-            segments += _decode_stretch(stretch, own, weights, name, labels, duration, options)
+    segments: list[Segment] = []
+    apart = isinstance(posteriors, list | tuple)
+    overlapped = None if apart else turns.overlapped
+    for number, (name, spans) in enumerate(zip(turns.names, turns.spans, strict=True)):
+        own: Sliced = posteriors[number] if apart else posteriors  # type: ignore[index, assignment]
+        for stretch in _stretches(spans, options.memory):
+            segments += _decode_stretch(stretch, own, overlapped, name, labels, duration, options)
     return sorted(segments)
+
+
+class _Strung:
+    """The rows that lie in `spans` ``(n, 2)``, strung together, read piece by piece."""
+
+    def __init__(self, rows: Sliced, spans: np.ndarray) -> None:
+        self._rows = rows
+        self._spans = spans
+        self._ends = np.cumsum(spans[:, 1] - spans[:, 0])  # of each span, in what is strung together
+        self.shape = (int(self._ends[-1]), *rows.shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(len(self))
+        first, last = np.searchsorted(self._ends, [start, stop - 1], "right").tolist()
+        parts = []
+        for (begin, end), until in zip(
+            self._spans[first : last + 1], self._ends[first : last + 1], strict=True
+        ):
+            shift = int(end - until)  # from here to there
+            parts.append(self._rows[max(int(begin), start + shift) : min(int(end), stop + shift)])
+        return np.concatenate(parts)
+
+
+class _Weights(_Strung):
+    """The weight of each frame in `spans`: 1, or `weight` where several people speak."""
+
+    def __init__(self, overlapped: np.ndarray, spans: np.ndarray, weight: float) -> None:
+        super().__init__(overlapped, spans)
+        self._weight = weight
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return np.where(super().__getitem__(rows), self._weight, 1.0)
 
 
 def _stretches(turns: np.ndarray, memory: float) -> list[np.ndarray]:
@@ -58,21 +92,24 @@ def _stretches(turns: np.ndarray, memory: float) -> list[np.ndarray]:
 
 def _decode_stretch(
     turns: np.ndarray,
-    posteriors: np.ndarray,
-    weights: np.ndarray,
+    posteriors: Sliced,
+    overlapped: np.ndarray | None,
     speaker: str,
     labels: Sequence[str],
     duration: float,
     options: DecoderOptions,
 ) -> list[Segment]:
-    frames = np.concatenate([np.arange(start, end) for start, end in turns])
-    turn_starts = np.cumsum(turns[:, 1] - turns[:, 0])[:-1]
-    emotions = decode(posteriors[frames], options, turn_starts, weights[frames])
-    changes = np.flatnonzero((np.diff(emotions) != 0) | (np.diff(frames) != 1)) + 1
-    return [
-        summarise(posteriors[part[0] : part[-1] + 1], int(part[0]), speaker, labels, emotion, duration)
-        for part, emotion in zip(np.split(frames, changes), emotions[np.r_[0, changes]], strict=True)
-    ]
+    starts = np.concatenate([[0], np.cumsum(turns[:, 1] - turns[:, 0])])
+    weights = None if overlapped is None else _Weights(overlapped, turns, options.overlap_weight)
+    emotions = decode(_Strung(posteriors, turns), options, starts[1:-1], weights)
+    segments = []
+    for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):
+        own = emotions[at : at + end - start]
+        edges = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), end - start]
+        for first, last in itertools.pairwise(edges):
+            part = posteriors[start + first : start + last]
+            segments.append(summarise(part, start + first, speaker, labels, int(own[first]), duration))
+    return segments
 
 
 def summarise(

@@ -1,8 +1,8 @@
 """The offline path, top to bottom: audio -> speech and speakers, emotion -> decoding -> `Diarization`.
 
-One pass over the audio in blocks. What is kept grows by a few bytes a frame (posteriors, speaker activity),
-not by the audio. Speech and emotion are independent of each other, so with two threads or more they run side
-by side, each at its own pace (`sed.lanes`); the result is the same.
+One pass over the audio in blocks. What is kept are the posteriors (16 bytes a frame, on disk where nobody wants them
+back) and about a kilobyte for each stretch of speech, not the audio. Speech and emotion are independent of each other,
+so with two threads or more they run side by side, each at its own pace (`sed.lanes`); the result is the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from sed.grid import samples_to_seconds
 from sed.joining import join
 from sed.lanes import Lanes
 from sed.result import Diarization
+from sed.rows import Rows
 from sed.speakers import make_diarizer
+from sed.speakers.smoothing import united
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
 
 if TYPE_CHECKING:
@@ -112,13 +114,15 @@ class EmotionDiarizer:
         uri: str | None = None,
         turns: SpeakerDiarizer | None = None,
         progress: Callable[[float, float | None], None] | None = None,
+        posteriors: bool = True,
     ) -> Diarization:
         """Diarize one recording.
 
         `source` is a path, a binary file object, ``"-"`` (standard input) or ``(array, sample_rate)``, as
         `sed.audio.open_audio` takes it. `uri` names the result (default: the file's stem). `turns` replaces
         the diarizer for this recording (`sed.speakers.ReferenceTurns`). `progress` is called after each
-        block with the seconds done and the recording's duration (None where unknown).
+        block with the seconds done and the recording's duration (None where unknown). Without `posteriors` those
+        of the result are None; of a long recording they then wait in a temporary file, and not in memory.
 
         Raises `AudioError` where the audio cannot be used.
         """
@@ -127,10 +131,10 @@ class EmotionDiarizer:
         with open_audio(source, channels=self.channels) as audio:
             name = uri or audio.uri
             if self.latency is not None:
-                return self.stream(self.latency, turns).follow(audio, name, progress)
+                return self.stream(self.latency, turns).follow(audio, name, progress, posteriors)
             several = self.channels == "split"
             columns = audio.channels if several else 1
-            stages = [_Stages(self.tagger, turns or self.diarizer) for _ in range(columns)]
+            stages = [_Stages(self.tagger, turns or self.diarizer, posteriors) for _ in range(columns)]
             samples, reported = 0, 0
             ends: list[int] = []  # of the blocks
             with Lanes(self.threads) as lanes:
@@ -143,20 +147,25 @@ class EmotionDiarizer:
                     reported = _report(progress, ends, reported, lanes.finished, audio.duration)
                 lanes.finish()
                 _report(progress, ends, reported, lanes.finished, audio.duration)
-        return self._finish(stages, name, samples)
+        return self._finish(stages, name, samples, posteriors)
 
-    def _finish(self, stages: Sequence[_Stages], uri: str, samples: int) -> Diarization:
+    def _finish(self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool) -> Diarization:
         found = [stage.close() for stage in stages]
         duration = samples_to_seconds(samples)
         if self.channels != "split":
-            turns, posteriors = found[0]
-            segments = join(turns, posteriors, self.labels, duration, self.decoder)
-            return Diarization(uri, duration, segments, self.labels, posteriors)
-        own = [p for _, p in found]
-        active = np.stack([t.active.any(1) for t, _ in found], 1)
+            turns, rows = found[0]
+            segments = join(turns, rows, self.labels, duration, self.decoder)
+            return Diarization(uri, duration, segments, self.labels, rows.take_all() if posteriors else None)
+        spans = tuple(united(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found)
         names = tuple(f"channel{n + 1}" for n in range(len(found)))
-        segments = join(Turns(active, names), own, self.labels, duration, self.decoder)
-        return Diarization(uri, duration, segments, self.labels, _mean_over_speakers(own, active))
+        several = Turns(spans, names, found[0][0].frames)
+        segments = join(several, [rows for _, rows in found], self.labels, duration, self.decoder)
+        mean = (
+            _mean_over_speakers([rows.take_all() for _, rows in found], several.active)
+            if posteriors
+            else None
+        )
+        return Diarization(uri, duration, segments, self.labels, mean)
 
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) bounds the wait for a final label.
@@ -172,10 +181,10 @@ class EmotionDiarizer:
 class _Stages:
     """Speakers and emotion of one channel."""
 
-    def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer) -> None:
+    def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
         self._emotion = PosteriorStream(tagger)
         self._speakers: SpeakerSession = diarizer.begin()
-        self._posteriors: list[np.ndarray] = [np.zeros((0, len(tagger.labels)), np.float32)]
+        self._posteriors = Rows(len(tagger.labels), on_disk=not in_memory)
 
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
         """The two jobs to do for a block; they may run side by side."""
@@ -184,9 +193,12 @@ class _Stages:
             lambda: self._posteriors.append(self._emotion.push(samples)),
         ]
 
-    def close(self) -> tuple[Turns, np.ndarray]:
+    def close(self) -> tuple[Turns, Rows]:
+        """What was found; nothing can be pushed any more."""
         self._posteriors.append(self._emotion.close())
-        return self._speakers.close(), np.concatenate(self._posteriors)
+        turns = self._speakers.close()
+        del self._emotion, self._speakers  # voices, audio: not needed while emotions are decoded
+        return turns, self._posteriors
 
 
 def _report(

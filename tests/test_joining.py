@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from sed.emotion.decoding import DecoderOptions
 from sed.joining import join
-from sed.speakers.smoothing import runs
-from sed.speakers.turns import Turns
+from sed.rows import Rows
+from sed.speakers.turns import Turns, runs
 
 LABELS = ("neutral", "angry")
 METHODS = ["viterbi", "argmax", "tv"]
@@ -27,7 +27,7 @@ def turns(**spans):
     for column, (_, intervals) in enumerate(spans.values()):
         for start, end in intervals:
             active[start:end, column] = True
-    return Turns(active, tuple(spans))
+    return Turns.from_active(active, tuple(spans))
 
 
 def told(segments):
@@ -81,7 +81,7 @@ def test_channels_have_posteriors_of_their_own():
 
 
 def test_nobody_speaks():
-    assert join(Turns(np.zeros((10, 0), bool), ()), posteriors((10, 0.5)), LABELS, 0.2) == []
+    assert join(Turns.from_active(np.zeros((10, 0), bool), ()), posteriors((10, 0.5)), LABELS, 0.2) == []
     assert join(turns(a=(10, [])), posteriors((10, 0.5)), LABELS, 0.2) == []
 
 
@@ -97,12 +97,31 @@ def test_segments_tile_exactly_the_speech_of_each_speaker(frames, speakers, seed
     active = np.repeat(rng.random((frames // 9 + 1, speakers)) < 0.5, 9, 0)[:frames]
     names = tuple(f"spk{n:02d}" for n in range(speakers))
     p = rng.dirichlet(np.ones(3), frames).astype(np.float32)
-    found = join(Turns(active, names), p, ("x", "y", "z"), frames / 50, DecoderOptions(method))
+    found = join(Turns.from_active(active, names), p, ("x", "y", "z"), frames / 50, DecoderOptions(method))
     covered = np.zeros((frames, speakers), int)
     for s in found:
         covered[round(s.start * 50) : round(s.end * 50), names.index(s.speaker)] += 1
     assert np.array_equal(covered, active.astype(int))
     assert found == sorted(found)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(METHODS), st.integers(1, 200))
+def test_rows_on_disk_give_the_segments_of_an_array(seed, method, block):
+    rng = np.random.default_rng(seed)
+    active = np.repeat(rng.random((40, 2)) < 0.5, 9, 0)
+    p = rng.dirichlet(np.ones(2), 360).astype(np.float32)
+    rows = Rows(2, on_disk=True, block=8 * block)
+    rows.append(p)
+    who, options = (
+        Turns.from_active(active, ("a", "b")),
+        DecoderOptions(method, memory=0.5, overlap_weight=0.3),
+    )
+    expected = join(who, p, LABELS, 7.2, options)
+    assert join(who, rows, LABELS, 7.2, options) == expected
+    assert join(who, [rows, rows], LABELS, 7.2, options) == join(who, [p, p], LABELS, 7.2, options)
+    found = join(who, rows, LABELS, 7.2, options)
+    assert [s.probabilities for s in found] == [s.probabilities for s in expected]
 
 
 @given(st.lists(st.booleans(), max_size=30))

@@ -81,23 +81,32 @@ class Nobody:
         self.samples += len(samples)
 
     def close(self):
-        return Turns(np.zeros((frame_count(self.samples), 0), bool), ())
+        return Turns.from_active(np.zeros((frame_count(self.samples), 0), bool), ())
 
 
-@pytest.mark.parametrize("minutes", [10, 200])
-def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, minutes):
+@pytest.mark.parametrize(("minutes", "posteriors"), [(10, True), (200, True), (200, False)])
+def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, minutes, posteriors):
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 8000, 1, subtype="PCM_U8") as file:
         for _ in range(minutes):
             file.write(np.zeros(480_000, np.int16))
     diarizer = EmotionDiarizer(tagger=Nobody(), diarizer=Nobody())
     tracemalloc.start()
-    result = diarizer(path)
+    result = diarizer(path, posteriors=posteriors)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     frames = minutes * 60 * 50
-    assert result.posteriors.shape == (frames, 2)
-    assert peak < 12e6 + 40 * frames
+    assert (result.posteriors is not None) == posteriors
+    assert peak < 12e6 + (20 if posteriors else 3) * frames
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": "split"}, {"latency": 1.0}], ids=str)
+def test_segments_are_the_same_without_posteriors(data, options):
+    diarizer = EmotionDiarizer(**options)
+    found, bare = (diarizer(data / "emodb_15_sad_1.flac", posteriors=wanted) for wanted in (True, False))
+    assert found.posteriors.shape == (frame_count(round(found.duration * 16_000)), 4)
+    assert bare.posteriors is None and bare.segments == found.segments and len(bare) > 0
+    assert [s.probabilities for s in bare] == [s.probabilities for s in found]
 
 
 def test_one_object_serves_many_recordings_and_says_the_same(data):
@@ -139,7 +148,7 @@ class Drifting(Nobody):
         return np.broadcast_to(np.stack([1 - sad, sad], 1), (len(waves), frames, 2))
 
     def close(self):
-        return Turns(np.ones((frame_count(self.samples), 1), bool), ("spk00",))
+        return Turns.from_active(np.ones((frame_count(self.samples), 1), bool), ("spk00",))
 
 
 @pytest.mark.parametrize("samples", [16_000, 16_001, 16_319, 31_999, 100])

@@ -21,6 +21,7 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _WEB = ("http", "https")
 # Where a file appears at once when it is complete, and folders need not be made (or would be buckets).
 _WHOLE = frozenset("s3 s3a gs gcs az abfs abfss oss memory".split())
+_EXTRA = frozenset("s3 s3a gs gcs".split())  # what the extra `cloud` brings
 BLOCK = 4 << 20  # bytes fetched at once: what reading holds in memory
 
 
@@ -179,7 +180,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        hint = ": in sed's folder, pip install '.[cloud]'" if protocol in ("s3", "s3a") else ""
+        hint = ": in sed's folder, pip install '.[cloud]'" if protocol in _EXTRA else ""
         raise MissingDependencyError(f"{url}: {_line(error).partition(': ')[2].rstrip('.')}{hint}") from None
     except ValueError:
         raise OptionError(f"{url}: found protocol {protocol}, expected one that fsspec knows") from None

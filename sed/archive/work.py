@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sed.archive import remote
@@ -81,9 +81,14 @@ class Worker:
         try:
             turns = None if job.turns is None else ReferenceTurns(job.turns)
             with _source(recording) as source:
-                result = self._diarizer(source, uri=recording.uri, turns=turns, progress=progress)
-            kept = result if self._order.posteriors else replace(result, posteriors=None)
-            products = self._order.outputs.render(kept, recording)
+                result = self._diarizer(
+                    source,
+                    uri=recording.uri,
+                    turns=turns,
+                    progress=progress,
+                    posteriors=self._order.posteriors,
+                )
+            products = self._order.outputs.render(result, recording)
             if not self._order.bring:
                 products = self._order.outputs.deliver(products)
         except Exception as error:

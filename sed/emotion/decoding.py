@@ -7,8 +7,9 @@ label numbers. All decoders stand behind `decode`; their knobs are in `DecoderOp
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,7 +17,22 @@ from sed.errors import OptionError
 from sed.grid import seconds_to_frames
 
 FLOOR = 1e-5  # a posterior below this counts as this: one frame cannot forbid a label
-_AT_ONCE = 4096  # frames whose medians are taken together: bounds the memory
+_AT_ONCE = 4096  # frames that are looked at together: bounds the memory
+
+
+class Sliced(Protocol):
+    """Rows that are read piece by piece: an array, or what holds a long recording's elsewhere."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Any:
+        """The rows from `start` to `stop` as an array."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,15 +78,16 @@ class DecoderOptions:
 
 
 def decode(
-    posteriors: np.ndarray,
+    posteriors: Sliced,
     options: DecoderOptions | None = None,
     turn_starts: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
+    weights: Sliced | None = None,
 ) -> np.ndarray:
-    """Label numbers ``(frames,)`` for `posteriors` ``(frames, labels)``.
+    """Label numbers ``(frames,)`` int16 for `posteriors` ``(frames, labels)``.
 
     `turn_starts` are the frames at which a new turn begins (viterbi makes a change cheaper there); `weights`
-    ``(frames,)`` from 0 to 1 says how much each frame counts (viterbi).
+    ``(frames,)`` from 0 to 1 says how much each frame counts (viterbi). Argmax and viterbi read both piece by piece
+    and keep a few bytes a frame.
 
     >>> p = np.full((100, 2), [0.9, 0.1]); p[40:45] = [0.2, 0.8]; p[70:] = [0.1, 0.9]
     >>> [int(decode(p, DecoderOptions(method)).sum()) for method in ("argmax", "viterbi")]
@@ -78,25 +95,33 @@ def decode(
     """
     options = options or DecoderOptions()
     if len(posteriors) == 0:
-        return np.zeros(0, np.intp)
+        return np.zeros(0, np.int16)
     starts = np.zeros(0, np.intp) if turn_starts is None else np.asarray(turn_starts, np.intp)
-    return METHODS[options.method](np.asarray(posteriors, np.float64), options, starts, weights)
+    return METHODS[options.method](posteriors, options, starts, weights).astype(np.int16, copy=False)
 
 
-def _argmax(posteriors: np.ndarray, *_: object) -> np.ndarray:
-    return posteriors.argmax(1)
+def _pieces(rows: Sliced) -> Iterator[np.ndarray]:
+    """Some rows after the other, as float64."""
+    for start in range(0, len(rows), _AT_ONCE):
+        yield np.asarray(rows[start : start + _AT_ONCE], np.float64)
 
 
-def _median(posteriors: np.ndarray, options: DecoderOptions, *_: object) -> np.ndarray:
+def _argmax(posteriors: Sliced, *_: object) -> np.ndarray:
+    return np.concatenate([piece.argmax(1).astype(np.int16) for piece in _pieces(posteriors)])
+
+
+def _median(posteriors: Sliced, options: DecoderOptions, *_: object) -> np.ndarray:
     half = seconds_to_frames(options.median_window) // 2
-    padded = np.pad(posteriors, ((half, half), (0, 0)), mode="edge")
+    whole = np.asarray(posteriors[0 : len(posteriors)], np.float64)
+    padded = np.pad(whole, ((half, half), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
     medians = [np.median(windows[i : i + _AT_ONCE], axis=-1) for i in range(0, len(windows), _AT_ONCE)]
     return np.concatenate(medians).argmax(1)
 
 
-def _total_variation(posteriors: np.ndarray, options: DecoderOptions, *_: object) -> np.ndarray:
-    smooth = [total_variation(column, options.tv_weight) for column in posteriors.T]
+def _total_variation(posteriors: Sliced, options: DecoderOptions, *_: object) -> np.ndarray:
+    whole = np.asarray(posteriors[0 : len(posteriors)], np.float64)
+    smooth = [total_variation(column, options.tv_weight) for column in whole.T]
     return np.stack(smooth, 1).argmax(1)
 
 
@@ -161,7 +186,7 @@ def _rebuild(knot: tuple[int, float], tube: list[float], end: int, convex: bool)
 
 
 def _viterbi(
-    posteriors: np.ndarray, options: DecoderOptions, turn_starts: np.ndarray, weights: np.ndarray | None
+    posteriors: Sliced, options: DecoderOptions, turn_starts: np.ndarray, weights: Sliced | None
 ) -> np.ndarray:
     """The best labelling under a price for each change and a minimum duration of every emotion.
 
@@ -169,45 +194,64 @@ def _viterbi(
     once; the score of such a jump comes from cumulative sums, so the cost is that of a plain Viterbi. A turn
     shorter than the minimum may have an emotion of its own, and no change so late in a turn that it would
     have to borrow its duration from the next one is made.
+
+    Scores are kept of the latest frames only, and of every frame no more than where its best paths come from.
     """
-    evidence = np.log(np.maximum(posteriors, FLOOR))
-    if weights is not None:
-        evidence = evidence * np.asarray(weights, np.float64)[:, None]
-    frames, labels = evidence.shape
-    edges = np.unique(np.concatenate([[0], turn_starts, [frames]]))
+    frames, labels = posteriors.shape
+    edges = np.unique(np.concatenate([[0], turn_starts, [frames]])).tolist()
     shortest = max(1, seconds_to_frames(options.minimum_duration))
-    price = np.full(frames + 1, float(options.switch_cost))
-    price[edges[1:-1]] = options.switch_cost * options.turn_discount
-    turn_end = np.repeat(edges[1:], np.diff(edges)).tolist()
-    jumps_to: dict[int, list[int]] = {}  # where a jump from the start of a short turn leads: to its end
-    for start, end in itertools.pairwise(edges.tolist()):
-        if end - start < shortest:
-            jumps_to.setdefault(end, []).append(start)
-    total = np.concatenate([np.zeros((1, labels)), np.cumsum(evidence, 0)])
+    full, cheap = float(options.switch_cost), options.switch_cost * options.turn_discount
+    # Length of the jump that led to each label at each instant, or 0: stayed; and the best label there.
+    came = np.zeros((frames + 1, labels), np.min_scalar_type(shortest))
+    who = np.zeros(frames + 1, np.int16)
 
-    # best[t]: score of the best labelling of frames [0, t) by its last label, which has lasted long enough.
-    best = np.full((frames + 1, labels), -np.inf)
-    came = np.zeros((frames + 1, labels), np.intp)  # length of the jump that led here, or 0: stayed
-    top, who = np.full(frames + 1, -np.inf), np.zeros(frames + 1, np.intp)  # over labels, of best
-    top[0] = price[0] = 0.0  # to begin with any emotion is free
-    first = min(shortest, int(edges[1]))
-    for t in range(first, frames + 1):
-        best[t] = best[t - 1] + evidence[t - 1] if t > first else -np.inf
-        starts = jumps_to.get(t, [])
-        if t >= shortest and turn_end[t - shortest] >= t:
-            starts = [*starts, t - shortest]
-        for s in starts:
-            jump = top[s] - price[s] + total[t] - total[s]
-            better = jump > best[t]
-            best[t][better] = jump[better]
-            came[t][better] = t - s
-        who[t] = best[t].argmax()
-        top[t] = best[t][who[t]]
+    best = np.full(labels, -np.inf)  # score of the best labelling so far by its last label, which has lasted
+    total = np.zeros((1, labels))  # the evidence before each of the latest instants, summed
+    top = [0.0]  # the best score of all labels at each of them; to begin with any emotion is free
+    before, begin, turn = 0, 0, 1  # number of the earliest of them; of the present turn's start; of its end
+    t = 0
+    for piece in _evidence(posteriors, weights):
+        total = np.concatenate([total, np.cumsum(np.concatenate([total[-1:], piece]), 0)[1:]])
+        for evidence in piece:
+            t += 1
+            best = best + evidence
+            end = edges[turn]
+            length = shortest if t - shortest >= begin else t - begin if t == end else 0
+            if length:
+                s = t - length
+                price = full if s > begin else cheap if s else 0.0
+                jump = top[s - before] - price + total[t - before] - total[s - before]
+                better = jump > best
+                if better.any():
+                    came[t, better] = length
+                    best = np.where(better, jump, best)
+            label = int(best.argmax())
+            who[t] = label
+            top.append(float(best[label]))
+            if t == end and t < frames:
+                begin, turn = end, turn + 1
+        total, top = total[-shortest - 1 :], top[-shortest - 1 :]
+        before = t + 1 - len(top)
+    return _best_path(came, who)
 
-    out = np.empty(frames, np.intp)
-    t, label = frames, int(who[frames])
+
+def _evidence(posteriors: Sliced, weights: Sliced | None) -> Iterator[np.ndarray]:
+    """The logarithms of some frames' posteriors after the other, weighted."""
+    for number, piece in enumerate(_pieces(posteriors)):
+        evidence = np.log(np.maximum(piece, FLOOR))
+        if weights is not None:
+            start = number * _AT_ONCE
+            evidence *= np.asarray(weights[start : start + len(piece)], np.float64)[:, None]
+        yield evidence
+
+
+def _best_path(came: np.ndarray, who: np.ndarray) -> np.ndarray:
+    """The labels of all frames, from the last one back."""
+    t = len(came) - 1
+    out = np.empty(t, np.int16)
+    label = int(who[t])
     while t > 0:
-        if length := int(came[t][label]):
+        if length := int(came[t, label]):
             out[t - length : t] = label
             t -= length
             label = int(who[t])

@@ -109,9 +109,10 @@ def agglomerate(voices: Voices, apart_costs: float = 0.2) -> Merges:
     seconds = voices.seconds.astype(np.float64).copy()
     sums = voices.sums.astype(np.float64)
     alike = sums @ sums.T
-    alike /= np.maximum(seconds[:, None] * seconds[None], 1e-9)
     apart = voices.apart.copy()
-    alike -= apart_costs * apart
+    for i in range(n):  # row by row: no second array of this size
+        alike[i] /= np.maximum(seconds[i] * seconds, 1e-9)
+        alike[i] -= apart_costs * apart[i]
     np.fill_diagonal(alike, -np.inf)
     alive = np.ones(n, bool)
     best = alike.argmax(1) if n else np.zeros(0, np.int64)
@@ -174,11 +175,12 @@ class ClusteringOptions:
         return max(self.smallest, min(self.smallest_share * seconds, self.smallest_limit))
 
 
+_AT_ONCE = 1024  # embeddings compared with the people together: bounds the memory
 _FAN_IN = 4  # portions whose clusters are clustered together; each gives at most a quarter of a portion
 
 
 def find_people(
-    vectors: np.ndarray,
+    vectors: Sequence[np.ndarray] | np.ndarray,
     seconds: np.ndarray,
     pairs: np.ndarray,
     options: ClusteringOptions,
@@ -187,8 +189,8 @@ def find_people(
 ) -> np.ndarray:
     """The centroid of each person, ``(people, dimension)`` unit vectors.
 
-    `vectors` ``(n, dimension)`` are unit embeddings in order of time, `seconds` ``(n,)`` how much speech each
-    rests on, `pairs` ``(m, 2)`` which sound at once. The number of people follows from the likeness of the
+    `vectors` are `n` unit embeddings ``(dimension,)`` in order of time, a list or an array, `seconds` ``(n,)`` how much
+    speech each rests on, `pairs` ``(m, 2)`` which sound at once. The number of people follows from the likeness of the
     voices, within `at_least` and `at_most`; where there are fewer voices than `at_least`, there are as many
     people as voices.
 
@@ -200,15 +202,18 @@ def find_people(
     (3, 2)
     """
     if len(vectors) == 0:
-        return np.zeros((0, vectors.shape[1]), np.float32)
-    level = []
+        return np.zeros((0, *np.shape(vectors)[1:]), np.float32)
+    level: list[Voices] = []
+    several = len(vectors) > options.portion
     for start in range(0, len(vectors), options.portion):
         part = slice(start, start + options.portion)
         inside = pairs[(pairs >= start).all(1) & (pairs < start + options.portion).all(1)] - start
-        level.append(Voices.from_embeddings(vectors[part], seconds[part], inside))
+        voices = Voices.from_embeddings(np.asarray(vectors[part]), seconds[part], inside)
+        level.append(_reduce(voices, options) if several else voices)
     while len(level) > 1:
-        smaller = [_reduce(voices, options) for voices in level]
-        level = [Voices.concatenate(smaller[i : i + _FAN_IN]) for i in range(0, len(smaller), _FAN_IN)]
+        level = [Voices.concatenate(level[i : i + _FAN_IN]) for i in range(0, len(level), _FAN_IN)]
+        if len(level) > 1:
+            level = [_reduce(voices, options) for voices in level]
     voices = level[0]
     merges = agglomerate(voices, options.apart)
     smallest = options.smallest_of(float(voices.seconds.sum()))
@@ -247,18 +252,26 @@ def _cut(voices: Voices, merges: Merges, natural: int, smallest: float, at_least
     return natural
 
 
-def assign(vectors: np.ndarray, pairs: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+def likeness_of(vectors: Sequence[np.ndarray] | np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """The cosine of each of `n` unit `vectors`, a list or an array, with each of `centroids`, ``(n, people)``."""
+    parts = [np.asarray(vectors[i : i + _AT_ONCE]) @ centroids.T for i in range(0, len(vectors), _AT_ONCE)]
+    return np.concatenate(parts) if parts else np.zeros((0, len(centroids)), np.float32)
+
+
+def assign(
+    vectors: Sequence[np.ndarray] | np.ndarray, pairs: np.ndarray, centroids: np.ndarray
+) -> np.ndarray:
     """The person ``(n,)`` whom each embedding belongs to: the likeliest, but two people for two voices that
     sound at once, where there are two.
 
-    `vectors` ``(n, dimension)`` and `centroids` ``(people, dimension)`` are unit vectors; `pairs` ``(m, 2)`` are
-    the numbers of those that sound at once.
+    `vectors`, a list or an array of `n`, and `centroids` ``(people, dimension)`` are unit vectors; `pairs` ``(m, 2)``
+    are the numbers of those that sound at once.
 
     >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.8, 0.6]])
     >>> assign(vectors, np.array([[0, 1]]), np.eye(2)).tolist()
     [0, 1, 0]
     """
-    likeness = vectors @ centroids.T
+    likeness = likeness_of(vectors, centroids)
     people = likeness.argmax(1)
     if len(centroids) < 2:
         return people

@@ -8,12 +8,14 @@ falls into stretches at his pauses; every stretch gets an embedding of its clean
 clustered into people, and each stretch goes to one of them. Stretches, not local speakers, because over 10 s the
 network takes two people for one more often than one would like, and rarely without a pause in between.
 
-What is kept of the recording are the stretches: about a kilobyte for each.
+What is kept of the recording are the stretches: about a kilobyte for each, 1.6 MB for an hour of conversation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from sed.grid import FRAME_RATE, HOP, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, assign, find_people
 from sed.speakers.embedding import FEATURES_PER_FRAME, FeatureStream, SpeakerEmbedding
-from sed.speakers.smoothing import turns_of
+from sed.speakers.smoothing import in_order
 from sed.speakers.stretches import Stretch, StretchOptions, frames_to_embed, pairs_at_once, stretches_of
 from sed.speakers.turns import Turns
 from sed.speech.segmentation import WINDOW_FRAMES, Segmentation, SegmentationStream
@@ -125,6 +127,7 @@ class SegmentationSession:
         tile = slice(edge if number else 0, len(active) if last else WINDOW_FRAMES - edge)
         features: np.ndarray | None = None
         for column in range(active.shape[1]):
+            voice = (number, column)
             for first, end in stretches_of(active[:, column], tile, self._options.stretches):
                 frames, seconds = frames_to_embed(active, column, first, end, tile, self._options.stretches)
                 vector = None
@@ -134,11 +137,8 @@ class SegmentationSession:
                         features = features.reshape(len(active), FEATURES_PER_FRAME, -1)
                     vector = self._embedding(features[frames].reshape(-1, features.shape[2]))
                 low, high = max(first, tile.start), min(end, tile.stop)
-                voice = (number, column)
                 self.stretches.append(
-                    Stretch(
-                        start + low, start + high, active[low:high, column].copy(), voice, vector, seconds
-                    )
+                    Stretch.of(start + low, active[low:high, column], voice, vector, seconds)
                 )
 
     def close(self) -> Turns:
@@ -149,11 +149,19 @@ class SegmentationSession:
         self._take(None)
         options = self._options
         people = name_stretches(self.stretches, options.clustering, *self._bounds)
-        active = np.zeros((frame_count(self._samples), int(people.max(initial=-1)) + 1), bool)
-        for stretch, person in zip(self.stretches, people, strict=True):
-            if person >= 0:
-                active[stretch.start : stretch.end, person] |= stretch.active
-        return turns_of(active, seconds_to_frames(options.fill), seconds_to_frames(options.shortest))
+        fill, shortest = seconds_to_frames(options.fill), seconds_to_frames(options.shortest)
+        return turns_of_people(self.stretches, people, frame_count(self._samples), fill, shortest)
+
+
+def turns_of_people(
+    stretches: Sequence[Stretch], people: np.ndarray, frames: int, fill: int, shortest: int
+) -> Turns:
+    """The turns of the person to whom each of `stretches` belongs (-1: nobody); lengths in frames."""
+    spans: list[list[np.ndarray]] = [[] for _ in range(int(people.max(initial=-1)) + 1)]
+    for stretch, person in zip(stretches, people.tolist(), strict=True):
+        if person >= 0:
+            spans[person].append(stretch.spans)
+    return in_order((np.concatenate(own) for own in spans if own), frames, fill, shortest)
 
 
 def name_stretches(
@@ -168,7 +176,7 @@ def name_stretches(
     known = np.array([n for n in order if stretches[n].vector is not None], np.int64)
     if not len(known):
         return people
-    vectors = np.stack([stretches[n].vector for n in known])  # type: ignore[misc]
+    vectors = [stretches[n].vector for n in known]
     seconds = np.array([stretches[n].seconds for n in known])
     pairs = pairs_at_once([stretches[n] for n in known])
     telling = seconds > 0
@@ -176,7 +184,8 @@ def name_stretches(
         telling[:], seconds[:] = True, 1 / FRAME_RATE
     place = np.where(telling, np.cumsum(telling) - 1, -1)[pairs]  # among the telling ones
     place = place[(place >= 0).all(1)]
-    centroids = find_people(vectors[telling], seconds[telling], place, options, at_least, at_most)
+    choosing = list(compress(vectors, telling))
+    centroids = find_people(choosing, seconds[telling], place, options, at_least, at_most)
     people[known] = assign(vectors, pairs, centroids)
     by_voice: dict[tuple[int, int], list[int]] = {}
     for n in known.tolist():

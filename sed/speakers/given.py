@@ -9,8 +9,8 @@ import numpy as np
 
 from sed.grid import frame_count, seconds_to_frames
 from sed.result import Diarization
-from sed.speakers.smoothing import smooth, speaker_names, turns_of
-from sed.speakers.turns import Turns
+from sed.speakers.smoothing import in_order, speaker_names, united
+from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector, SpeechSession
 
 
@@ -50,14 +50,13 @@ class ReferenceSession:
     def close(self) -> Turns:
         """The given turns, cut off at the end of what was pushed."""
         frames = frame_count(self._samples)
-        columns: dict[str, np.ndarray] = {}
+        spans: dict[str, list[tuple[int, int]]] = {}
         for segment in self._annotation:
             start, end = seconds_to_frames(segment.start), seconds_to_frames(segment.end)
             if start < frames and end > start:
                 name = segment.speaker or speaker_names(1)[0]
-                columns.setdefault(name, np.zeros(frames, bool))[start:end] = True
-        active = np.stack(list(columns.values()), 1) if columns else np.zeros((frames, 0), bool)
-        return Turns(active, tuple(columns))
+                spans.setdefault(name, []).append((start, min(end, frames)))
+        return Turns(tuple(united(np.array(own)) for own in spans.values()), tuple(spans), frames)
 
 
 class OneSpeaker:
@@ -87,13 +86,14 @@ class OneSpeakerSession:
 
     def __init__(self, speech: SpeechSession, fill: int, shortest: int) -> None:
         self._speech, self._fill, self._shortest = speech, fill, shortest
-        self._found: list[np.ndarray] = []
+        self._found = bytearray()  # one a frame
 
     def push(self, samples: np.ndarray) -> None:
         """Take the next ``(n,)`` float32 samples at 16 kHz."""
-        self._found.append(self._speech.push(samples))
+        self._found += self._speech.push(samples).tobytes()
 
     def close(self) -> Turns:
         """The turns of everything pushed."""
-        speech = np.concatenate([*self._found, self._speech.close()])
-        return turns_of(smooth(speech, self._fill, self._shortest)[:, None])
+        self._found += self._speech.close().tobytes()
+        speech = np.frombuffer(self._found, bool)
+        return in_order([runs(speech)], len(speech), self._fill, self._shortest)

@@ -22,7 +22,7 @@ from sed.errors import MissingDependencyError, ModelError
 from sed.grid import SAMPLE_RATE, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.embedding import FEATURE_HOP, SpeakerEmbedding, filter_bank
-from sed.speakers.smoothing import turns_of
+from sed.speakers.smoothing import in_order
 from sed.speakers.turns import Turns
 from sed.speech.segmentation import LOCAL_SPEAKERS, WINDOW, Segmentation
 
@@ -112,18 +112,19 @@ class PyannoteSession:
         self._blocks = []
         frames = frame_count(len(samples))
         if not len(samples):
-            return turns_of(np.zeros((0, 0), bool))
+            return in_order([], 0)
         file = {"uri": "recording", "waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about short recordings; the bounds are documented as wishes
             output = self._diarizer.pipeline(file, **self._diarizer.bounds)
         annotation = getattr(output, "speaker_diarization", output)
         names = annotation.labels()
-        active = np.zeros((frames, len(names)), bool)
+        spans: list[list[tuple[int, int]]] = [[] for _ in names]
         for interval, _, name in annotation.itertracks(yield_label=True):
             start, end = seconds_to_frames(max(0.0, interval.start)), seconds_to_frames(interval.end)
-            active[start:end, names.index(name)] = True
-        return turns_of(active)
+            if start < min(end, frames):
+                spans[names.index(name)].append((start, min(end, frames)))
+        return in_order((np.array(own).reshape(-1, 2) for own in spans), frames)
 
 
 def is_pipeline(path: Path) -> bool:

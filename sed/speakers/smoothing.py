@@ -1,26 +1,34 @@
 """Speaker activity tidied up: short pauses bridged, short turns dropped, speakers in order of appearance.
 
-In and out: bool activity ``(frames, speakers)`` on the 20 ms grid; lengths are in frames.
+In and out: turns as ``(n, 2)`` spans of frames, or bool activity ``(frames, speakers)``, on the 20 ms grid; lengths are
+in frames.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable
 
 import numpy as np
 
-from sed.speakers.turns import Turns
+from sed.speakers.turns import Turns, runs
 
 
-def runs(mask: np.ndarray) -> np.ndarray:
-    """Start and end (exclusive) of every stretch of true values in ``(n,)``, as ``(stretches, 2)``.
+def united(spans: np.ndarray, fill: int = 0, shortest: int = 0) -> np.ndarray:
+    """Spans ``(n, 2)``, which may overlap and stand in any order, as ascending ones with pauses between them.
 
-    >>> runs(np.array([True, False, True, True])).tolist()
-    [[0, 1], [2, 4]]
+    Pauses of at most `fill` frames are bridged, then what is shorter than `shortest` frames is dropped.
+
+    >>> united(np.array([[6, 9], [0, 2], [1, 4], [11, 12]]), fill=1, shortest=2).tolist()
+    [[0, 4], [6, 9]]
     """
-    padded = np.zeros(len(mask) + 2, np.int8)
-    padded[1:-1] = mask
-    return np.flatnonzero(np.diff(padded)).reshape(-1, 2)
+    if not len(spans):
+        return spans
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    until = np.maximum.accumulate(spans[:, 1])
+    pauses = spans[1:, 0] - until[:-1] > fill
+    first, last = np.append(True, pauses), np.append(pauses, True)
+    joined = np.stack([spans[first, 0], until[last]], 1)
+    return joined[joined[:, 1] - joined[:, 0] >= shortest]
 
 
 def smooth(mask: np.ndarray, fill: int, shortest: int) -> np.ndarray:
@@ -29,14 +37,9 @@ def smooth(mask: np.ndarray, fill: int, shortest: int) -> np.ndarray:
     >>> smooth(np.array([1, 0, 1, 0, 0, 1], bool), fill=1, shortest=2).astype(int).tolist()
     [1, 1, 1, 0, 0, 0]
     """
-    out = np.array(mask, bool)
-    found = runs(out)
-    for (_, end), (start, _) in pairwise(found):
-        if start - end <= fill:
-            out[end:start] = True
-    for start, end in runs(out):
-        if end - start < shortest:
-            out[start:end] = False
+    out = np.zeros(len(mask), bool)
+    for start, end in united(runs(mask), fill, shortest):
+        out[start:end] = True
     return out
 
 
@@ -49,17 +52,22 @@ def speaker_names(count: int) -> tuple[str, ...]:
     return tuple(f"spk{number:02d}" for number in range(count))
 
 
-def turns_of(active: np.ndarray, fill: int = 0, shortest: int = 0) -> Turns:
-    """`Turns` with smoothed columns in order of first appearance; speakers who never speak are left out.
+def in_order(spans: Iterable[np.ndarray], frames: int, fill: int = 0, shortest: int = 0) -> Turns:
+    """`Turns` from each speaker's spans, `united`, in order of first appearance; who never speaks is left out.
 
-    `active` is ``(frames, speakers)`` bool.
+    >>> turns = in_order([np.array([[3, 5]]), np.array([[0, 1], [8, 9]])], 10, fill=2)
+    >>> turns.names, [own.tolist() for own in turns.spans]
+    (('spk00', 'spk01'), [[[0, 1], [8, 9]], [[3, 5]]])
+    """
+    found = [own for own in (united(one, fill, shortest) for one in spans) if len(own)]
+    found.sort(key=lambda own: int(own[0, 0]))
+    return Turns(tuple(found), speaker_names(len(found)), frames)
+
+
+def turns_of(active: np.ndarray, fill: int = 0, shortest: int = 0) -> Turns:
+    """`in_order` of a mask ``(frames, speakers)`` bool.
 
     >>> turns_of(np.array([[0, 0, 1], [1, 0, 1]], bool)).active.astype(int).tolist()
     [[1, 0], [1, 1]]
     """
-    smoothed = [smooth(column, fill, shortest) for column in active.T]
-    smoothed = [column for column in smoothed if column.any()]
-    smoothed.sort(key=lambda column: int(column.argmax()))
-    frames = len(active)
-    joined = np.stack(smoothed, 1) if smoothed else np.zeros((frames, 0), bool)
-    return Turns(joined, speaker_names(joined.shape[1]))
+    return in_order((runs(column) for column in active.T), len(active), fill, shortest)

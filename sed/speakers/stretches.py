@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sed.grid import FRAME_RATE, seconds_to_frames
-from sed.speakers.smoothing import runs
+from sed.speakers.turns import runs
 
 AT_ONCE_FRAMES = 25  # frames of both speaking that make two people of two stretches
 AT_ONCE_SHARE = 0.6  # and the part of the shorter one that they must be
@@ -38,21 +38,42 @@ class StretchOptions:
     clean_at_least: float = 0.8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Stretch:
     """Speech of one local speaker without a long pause, within one tile.
 
-    `start` and `end` are frames of the recording, `active` ``(end - start,)`` bool tells pauses from speech,
+    `start` and `end` are frames of the recording, `bits` tell pauses from speech (`active`, eight frames a byte),
     `voice` is the window and column of the local speaker. `vector` is the unit embedding or None, `seconds` the
     clean speech that it rests on (0: too little, so it only gets assigned).
     """
 
     start: int
     end: int
-    active: np.ndarray
+    bits: bytes
     voice: tuple[int, int]
     vector: np.ndarray | None
     seconds: float
+
+    @classmethod
+    def of(
+        cls, start: int, active: np.ndarray, voice: tuple[int, int], vector: np.ndarray | None, seconds: float
+    ) -> Stretch:
+        """From frame `start` on, with speech where `active` ``(frames,)`` is true.
+
+        >>> Stretch.of(7, np.array([True, False, True]), (0, 0), None, 0.0).spans.tolist()
+        [[7, 8], [9, 10]]
+        """
+        return cls(start, start + len(active), np.packbits(active).tobytes(), voice, vector, seconds)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Where there is speech, ``(end - start,)`` bool."""
+        return np.unpackbits(np.frombuffer(self.bits, np.uint8), count=self.end - self.start).view(bool)
+
+    @property
+    def spans(self) -> np.ndarray:
+        """Start and end of the speech in frames of the recording, ``(n, 2)``."""
+        return runs(self.active) + self.start
 
 
 def stretches_of(active: np.ndarray, tile: slice, options: StretchOptions) -> list[tuple[int, int]]:
@@ -116,7 +137,7 @@ def pairs_at_once(stretches: Sequence[Stretch]) -> np.ndarray:
 
     That is half a second or more in which both speak, and most of the shorter of the two.
 
-    >>> long, short = (Stretch(0, n, np.ones(n, bool), (0, n), None, 0.0) for n in (100, 30))
+    >>> long, short = (Stretch.of(0, np.ones(n, bool), (0, n), None, 0.0) for n in (100, 30))
     >>> pairs_at_once([long, short]).tolist()
     [[0, 1]]
     """
@@ -127,11 +148,9 @@ def pairs_at_once(stretches: Sequence[Stretch]) -> np.ndarray:
             start, end = max(one.start, two.start), min(one.end, two.end)
             if end - start < AT_ONCE_FRAMES:
                 continue
-            both = (
-                one.active[start - one.start : end - one.start]
-                & two.active[start - two.start : end - two.start]
-            )
-            shorter = min(one.active.sum(), two.active.sum())
+            first, second = one.active, two.active
+            both = first[start - one.start : end - one.start] & second[start - two.start : end - two.start]
+            shorter = min(first.sum(), second.sum())
             if both.sum() >= max(AT_ONCE_FRAMES, AT_ONCE_SHARE * shorter):
                 found.append((earlier, later))
     return np.array(found, np.int64).reshape(-1, 2)

@@ -14,10 +14,10 @@ import numpy as np
 
 from sed.grid import FRAME_RATE, SAMPLE_RATE, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
-from sed.speakers.clustering import ClusteringOptions, find_people
+from sed.speakers.clustering import ClusteringOptions, find_people, likeness_of
 from sed.speakers.embedding import FEATURES_PER_FRAME, FeatureStream, SpeakerEmbedding
-from sed.speakers.smoothing import smooth, turns_of
-from sed.speakers.turns import Turns
+from sed.speakers.smoothing import in_order, smooth
+from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector
 
 
@@ -81,7 +81,7 @@ class VoiceActivitySession:
         self._embedding, self._options, self._bounds = diarizer.embedding, diarizer.options, diarizer.bounds
         self._speech = diarizer.speech.begin()
         self._features = FeatureStream()
-        self._found = [np.zeros(0, bool)]  # speech of all frames
+        self._found = bytearray()  # speech of all frames, one byte each
         self._recent = np.zeros(0, bool)  # speech from the start of the next window on
         self._step = seconds_to_frames(self._options.step)
         self._next = 0  # number of the next window
@@ -97,7 +97,7 @@ class VoiceActivitySession:
             self._take(self._speech.push(piece))
 
     def _take(self, speech: np.ndarray, last: bool = False) -> None:
-        self._found.append(speech)
+        self._found += speech.tobytes()
         self._recent = np.append(self._recent, speech)
         length = 2 * self._step
         ahead = 0 if last else FRAME_RATE  # features are there up to a second after speech is known
@@ -122,22 +122,27 @@ class VoiceActivitySession:
         self._features.close()
         self._take(self._speech.close(), last=True)
         options = self._options
-        speech = np.concatenate(self._found)
+        speech = np.frombuffer(self._found, bool)
         speech = smooth(speech, seconds_to_frames(options.fill), seconds_to_frames(options.shortest))
         people = self._people(-(-len(speech) // self._step))
-        who = np.repeat(people, self._step)[: len(speech)]
-        count = int(people.max(initial=-1)) + 1
-        return turns_of(speech[:, None] & (who[:, None] == np.arange(count)[None]))
+        spans = (
+            runs(speech & np.repeat(people == person, self._step)[: len(speech)])
+            for person in range(int(people.max(initial=-1)) + 1)
+        )
+        return in_order(spans, len(speech))
 
     def _people(self, steps: int) -> np.ndarray:
         """The person of each step ``(steps,)``: by its own and the previous window, or else the nearest."""
         if not self._vectors:
             return np.zeros(steps, np.int64)
-        vectors, seconds = np.stack(self._vectors), np.array(self._seconds)
-        numbers, no_pairs = np.array(self._numbers), np.zeros((0, 2), np.int64)
-        centroids = find_people(vectors, seconds, no_pairs, self._options.clustering, *self._bounds)
+        seconds, numbers, no_pairs = (
+            np.array(self._seconds),
+            np.array(self._numbers),
+            np.zeros((0, 2), np.int64),
+        )
+        centroids = find_people(self._vectors, seconds, no_pairs, self._options.clustering, *self._bounds)
         likeness = np.zeros((steps + 1, len(centroids)))
-        likeness[numbers] = (vectors @ centroids.T) * seconds[:, None]
+        likeness[numbers] = likeness_of(self._vectors, centroids) * seconds[:, None]
         likeness[1:] += likeness[:-1].copy()
         known = np.zeros(steps + 1, bool)
         known[numbers] = known[numbers + 1] = True

@@ -16,6 +16,7 @@ import numpy as np
 from sed.errors import AudioError, OptionError, SedError
 from sed.grid import HOP, frame_at, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
+from sed.rows import Rows
 from sed.speakers.online import begin_online
 from sed.streaming.decoding import OnlineDecoder
 from sed.streaming.events import Event
@@ -111,26 +112,29 @@ class StreamingDiarizer:
         audio: Any,
         uri: str,
         progress: Callable[[float, float | None], None] | None = None,
+        posteriors: bool = True,
     ) -> Diarization:
         """Stream a whole recording; returns the final segments and posteriors as one result.
 
         `audio` yields blocks ``(n,)`` and has a `duration` in seconds or None (`sed.audio.open_audio`);
-        `progress` is called after each block with the seconds done and that duration.
+        `progress` is called after each block with the seconds done and that duration. Without `posteriors` those
+        of the result are None.
         """
         segments: list[Segment] = []
-        posteriors = [np.zeros((0, len(self.labels)), np.float32)]
+        rows = Rows(len(self.labels)) if posteriors else None
 
         def keep(steps: Iterable[tuple[list[Event], np.ndarray]]) -> None:
             for events, decided in steps:
                 segments.extend(event.segment for event in events if event.final and event.segment)
-                posteriors.append(decided)
+                if rows is not None:
+                    rows.append(decided)
 
         for block in audio:
             keep(self._take(block))
             if progress:
                 progress(self.time, audio.duration)
         keep(self._end())
-        return Diarization(uri, self.time, segments, self.labels, np.concatenate(posteriors))
+        return Diarization(uri, self.time, segments, self.labels, None if rows is None else rows.take_all())
 
     def _take(self, samples: np.ndarray) -> list[tuple[list[Event], np.ndarray]]:
         """The steps that the next samples complete: the events of each, and the posteriors it made final."""

@@ -1,6 +1,7 @@
 """What the tests of archives share: short recordings, `sed-run` as a program, an S3 server on this machine."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -65,3 +66,24 @@ def s3():
         yield s3fs.S3FileSystem()
         s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def gs():
+    """A Google Cloud Storage on 127.0.0.1, for this process and its children; gives the file system."""
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        patch.setenv("NO_GCE_CHECK", "true")
+        # Read on import: else gcsfs asks a second service of Google's about each bucket, which is not here.
+        patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        gcsfs = pytest.importorskip("gcsfs")
+        server = emulator.create_server("127.0.0.1", port, in_memory=True)
+        server.start()
+        gcsfs.GCSFileSystem.clear_instance_cache()
+        yield gcsfs.GCSFileSystem(project="test", token="anon")
+        gcsfs.GCSFileSystem.clear_instance_cache()
+        server.stop()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 
 import pytest
 import soundfile
@@ -152,8 +153,12 @@ def test_protocols_that_are_not_there():
         remote.check("foo://x")
     with pytest.raises(OptionError, match="found several protocols"):
         remote.check("zip://a.wav::s3://x/y.zip")
-    with pytest.raises(MissingDependencyError, match="gcsfs"):
-        remote.check("gs://x/")
+    with pytest.raises(MissingDependencyError, match=r"oss://x/: Install ossfs .*to access"):
+        remote.check("oss://x/")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "gcsfs", None)
+        with pytest.raises(MissingDependencyError, match=r"gs://x/: .*gcsfs.*, pip install '.\[cloud\]'$"):
+            remote.check("gs://x/")
     with pytest.raises(OptionError, match="expected a path, a format, or a URL as the folder"):
         Outputs.parse(["s3://x/a.rttm"], None, 1)
 

@@ -1,6 +1,7 @@
 """Decoders against constructed truth, brute force, and a general-purpose optimiser."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -130,3 +131,49 @@ def test_every_decoder_takes_any_length(method, frames):
 def test_nonsense_is_refused(bad, text):
     with pytest.raises(OptionError, match=text):
         DecoderOptions(**bad)
+
+
+class Drawn:
+    """Posteriors of a long stretch that are made when they are read, and weigh nothing."""
+
+    def __init__(self, frames, labels):
+        self.shape = frames, labels
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        start, stop, _ = rows.indices(self.shape[0])
+        angles = np.arange(start, stop)[:, None] / 150 + np.arange(self.shape[1])
+        p = 1 + 0.9 * np.sin(angles) + 0.05 * np.sin(37 * angles)
+        return (p / p.sum(1, keepdims=True)).astype(np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 40))
+def test_viterbi_and_argmax_do_not_see_the_pieces(frames, seed, shortest, at_once):
+    rng = np.random.default_rng(seed)
+    posteriors = rng.dirichlet(np.ones(3), frames).astype(np.float32)
+    starts = np.flatnonzero(rng.random(frames) < 0.1)
+    weights = rng.random(frames)
+    options = DecoderOptions(switch_cost=1, minimum_duration=shortest / 50)
+    whole = decode(posteriors, options, starts, weights)
+    plain = decode(posteriors, DecoderOptions("argmax"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sed.emotion.decoding._AT_ONCE", at_once)
+        np.testing.assert_array_equal(decode(posteriors, options, starts, weights), whole)
+        np.testing.assert_array_equal(decode(posteriors, DecoderOptions("argmax")), plain)
+    np.testing.assert_array_equal(plain, posteriors.argmax(1))
+
+
+@pytest.mark.parametrize("method", ["viterbi", "argmax"])
+def test_a_long_stretch_takes_a_few_bytes_a_frame(method):
+    """Ten hours in which one person speaks are one stretch of 1.8 million frames."""
+    frames = 40_000
+    options = DecoderOptions(method, switch_cost=4)
+    tracemalloc.start()
+    found = decode(Drawn(frames, 4), options, weights=np.ones(frames, np.float16))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(np.flatnonzero(np.diff(found))) > 50
+    assert peak < 1.5e6 + 10 * frames

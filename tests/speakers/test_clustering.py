@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -119,6 +120,20 @@ def test_ten_hours_take_seconds():
     assert len(found) == 12
     assert same_partition(assign(vectors, NONE, found), who)
     assert time.process_time() - started < 30
+
+
+def test_memory_is_that_of_a_portion():
+    peaks = []
+    for each in (60, 300):
+        vectors, who = crowd(5, each, noise=0.04)
+        voices, seconds = list(vectors), np.full(len(who), 2.0)  # one by one, as they are kept
+        tracemalloc.start()
+        people = find_people(voices, seconds, NONE, ClusteringOptions(portion=150))
+        assign(voices, NONE, people)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 1e6, "less than four arrays of likenesses"
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_nobody_is_nobody():

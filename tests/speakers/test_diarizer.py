@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -119,8 +121,14 @@ def test_memory_does_not_grow_with_the_recording():
         session.push(minute)
     assert len(session._stream._audio) <= 30 * 16_000
     assert len(session._features._chunks) <= 80, "features of old windows are kept"
-    kept = sum(s.active.nbytes + s.vector.nbytes for s in session.stretches)
+    kept = sum(len(s.bits) + s.vector.nbytes for s in session.stretches)
     assert kept / 300 < 1_000, "bytes a second"
+    beside = sum(
+        sys.getsizeof(part) for s in session.stretches for part in (s, s.bits, s.vector, s.start, s.end)
+    )
+    beside -= sum(s.vector.nbytes for s in session.stretches)
+    assert beside / len(session.stretches) < 350, "bytes a stretch beside its voice"
+    assert not any(hasattr(s, "__dict__") for s in session.stretches)
     spoken = 5 * sum(end - start for _, start, end in TURNS)
     assert embedding.seconds < spoken, "speech is embedded more than once"
 
@@ -202,7 +210,7 @@ def test_clean_speech_is_embedded_first():
 
 def stretch(start, length, vector=None, seconds=0.0, voice=(0, 0)):
     vector = None if vector is None else np.array(vector, np.float32)
-    return Stretch(start, start + length, np.ones(length, bool), voice, vector, seconds)
+    return Stretch.of(start, np.ones(length, bool), voice, vector, seconds)
 
 
 def test_pairs_must_overlap_for_long_and_for_the_most_part():

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sed.speakers.smoothing import runs, smooth, speaker_names, turns_of
+from sed.speakers.smoothing import smooth, speaker_names, turns_of, united
+from sed.speakers.turns import Turns, runs
 
 masks = st.lists(st.booleans(), max_size=60).map(lambda values: np.array(values, bool))
 
@@ -30,6 +31,24 @@ def test_no_short_pause_and_no_short_turn_is_left(mask, fill, shortest):
     stretches = runs(bridged)
     assert (stretches[1:, 0] - stretches[:-1, 1] > fill).all()
     assert (bridged >= mask).all() and (found <= bridged).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), max_size=8), st.integers(0, 4))
+def test_united_spans_are_the_runs_of_their_mask(found, fill):
+    spans = np.array([(start, start + length) for start, length in found], int).reshape(-1, 2)
+    mask = np.zeros(60, bool)
+    for start, end in spans:
+        mask[start:end] = True
+    np.testing.assert_array_equal(united(spans), runs(mask))
+    np.testing.assert_array_equal(united(spans, fill, 3), runs(smooth(mask, fill, 3)))
+
+
+@given(st.lists(masks.map(lambda m: np.resize(m, 20) if len(m) else np.zeros(20, bool)), max_size=4))
+def test_turns_are_their_mask(columns):
+    active = np.stack(columns, 1) if columns else np.zeros((20, 0), bool)
+    turns = Turns.from_active(active, speaker_names(len(columns)))
+    np.testing.assert_array_equal(turns.active, active)
+    np.testing.assert_array_equal(turns.overlapped, active.sum(1) > 1)
 
 
 def test_speakers_are_named_by_first_appearance_and_the_silent_left_out():

@@ -1,0 +1,81 @@
+"""Rows that grow: what was put in comes out, wherever it is kept, and on disk takes no memory."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sed.rows import Rows
+
+SIZES = st.lists(st.integers(0, 23), max_size=8)
+
+
+def filled(sizes, on_disk, block=80):
+    """Rows of two columns, five a block, in pieces of `sizes`, and what they should hold."""
+    rows, parts = Rows(2, on_disk, block), [np.zeros((0, 2), np.float32)]
+    for number, size in enumerate(sizes):
+        parts.append(np.arange(2 * size, dtype=np.float32).reshape(size, 2) + 100 * number)
+        rows.append(parts[-1])
+        parts[-1] = parts[-1].copy()
+    return rows, np.concatenate(parts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.booleans(), st.data())
+def test_what_was_put_in_comes_out(sizes, on_disk, data):
+    rows, expected = filled(sizes, on_disk)
+    assert rows.shape == expected.shape and len(rows) == len(expected)
+    start = data.draw(st.integers(0, len(expected)))
+    stop = data.draw(st.integers(0, len(expected) + 3))
+    np.testing.assert_array_equal(rows[start:stop], expected[start:stop])
+    assert rows[start:stop].dtype == np.float32
+    more = np.full((7, 2), 9.0, np.float32)
+    rows.append(more)  # reading does not end writing
+    np.testing.assert_array_equal(rows.take_all(), np.concatenate([expected, more]))
+    assert len(rows) == 0
+
+
+def test_the_caller_may_reuse_his_array():
+    rows, piece = Rows(2), np.ones((3, 2), np.float32)
+    rows.append(piece)
+    piece[:] = 5
+    assert rows.take_all().tolist() == [[1.0, 1.0]] * 3
+
+
+def test_on_disk_one_block_stays_in_memory():
+    assert filled([1000], on_disk=True)[0].kept == 80
+    assert filled([1000], on_disk=False)[0].kept == 2 * 4 * 1000 + 80
+
+
+@pytest.mark.parametrize("stored", [0, 1, 3])
+def test_where_there_is_no_room_they_stay_in_memory(stored, monkeypatch, caplog):
+    """The disk is full from the start, or after some blocks: nothing is lost, and the log says so once."""
+    real = tempfile.TemporaryFile
+
+    class Full:
+        def __init__(self, **options):
+            self._file, self._left = real(**options), stored
+
+        def write(self, data):
+            if not self._left:
+                self._file.write(bytes(data)[:33])  # some of it still went in
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self._left -= 1
+            return self._file.write(data)
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    rows, expected = filled([3, 60, 4], on_disk=True)
+    np.testing.assert_array_equal(rows[0:67], expected)
+    np.testing.assert_array_equal(rows[4:21], expected[4:21])
+    assert [r.getMessage() for r in caplog.records] == [
+        "no temporary file (No space left on device): posteriors stay in memory"
+    ]
+    np.testing.assert_array_equal(rows.take_all(), expected)
