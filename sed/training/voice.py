@@ -93,6 +93,18 @@ class _DenseLayer(nn.Module):
         return torch.cat([x, local * (spread @ mask)], 2)
 
 
+class _Block(nn.ModuleList):
+    """Dense layers, one after the other."""
+
+    def __init__(self, width: int, layers: int, dilation: int) -> None:
+        super().__init__(_DenseLayer(width + n * _GROWTH, dilation) for n in range(layers))
+
+    def forward(self, x: Tensor, pool: Tensor, spread: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x, pool, spread)
+        return x
+
+
 class VoiceEncoder(nn.Module):
     """CAM++ up to its second transition. It does not learn unless `learns`."""
 
@@ -106,9 +118,7 @@ class VoiceEncoder(nn.Module):
         self.tdnn = nn.Conv1d(_CHANNELS * bands // 8, width, 5, 2, 2)
         self.blocks, self.scales, self.transits = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for layers, dilation in _BLOCKS:
-            self.blocks.append(
-                nn.ModuleList(_DenseLayer(width + n * _GROWTH, dilation) for n in range(layers))
-            )
+            self.blocks.append(_Block(width, layers, dilation))
             width += layers * _GROWTH
             self.scales.append(_Scale(width))
             self.transits.append(nn.Linear(width, width // 2, bias=False))
@@ -126,9 +136,7 @@ class VoiceEncoder(nn.Module):
             x = functional.relu(self.tdnn(x)).transpose(1, 2)
             pool, spread = _surroundings(x)
             for block, scale, transit in zip(self.blocks, self.scales, self.transits, strict=True):
-                for layer in block:
-                    x = layer(x, pool, spread)
-                x = transit(scale(x))
+                x = transit(scale(block(x, pool, spread)))
             return x
 
     def load(self, path: str | Path) -> None:

@@ -157,6 +157,8 @@ def test_protocols_that_are_not_there():
         remote.check("oss://x/")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "gcsfs", None)
+        known = sys.modules["fsspec.registry"]._registry  # once another test has used it
+        patch.delitem(known, "gs", raising=False)
         with pytest.raises(MissingDependencyError, match=r"gs://x/: .*gcsfs.*, pip install '.\[cloud\]'$"):
             remote.check("gs://x/")
     with pytest.raises(OptionError, match="expected a path, a format, or a URL as the folder"):
