@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from sed.speakers.embedding import filter_bank
+from sed.training.quantise import quantise_convolutions
 
 MODELS = Path(__file__).resolve().parent.parent / "sed" / "models"
 CLIP = 300  # feature frames of a calibration clip: 3 s
@@ -55,15 +56,6 @@ def make_segmentation(source: Path, target: Path) -> None:
 def make_embedding(source: Path, target: Path, clips: list[np.ndarray]) -> None:
     """Simplify CAM++ and quantise its convolutions, calibrated on `clips`, ``(1, 300, 80)`` each."""
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    class Clips(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rest = iter(clips)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            clip = next(self._rest, None)
-            return None if clip is None else {"f": clip}
 
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
@@ -75,18 +67,8 @@ def make_embedding(source: Path, target: Path, clips: list[np.ndarray]) -> None:
         onnx.save(model, plain)
         kept = ("cam_layer/linear1", "cam_layer/linear2", "/head/conv1/", "/dense/")
         names = [node.name for node in model.graph.node if node.op_type == "Conv"]
-        quantize_static(
-            plain,
-            target,
-            Clips(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=True,
-            op_types_to_quantize=["Conv"],
-            nodes_to_exclude=[name for name in names if any(part in name for part in kept)],
-        )
+        wanted = [name for name in names if not any(part in name for part in kept)]
+        quantise_convolutions(plain, target, wanted, clips, feed="f")
 
 
 def folded(source: Path, folder: Path) -> Any:

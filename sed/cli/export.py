@@ -70,16 +70,17 @@ def export(
     labels = description["labels"]
     longest = longest_piece(model)
     waves = trial_waves(longest)
-    calibration = Calibration() if temperature is None else Calibration(temperature)
+    speech = None if corpora is None else load_speech(read_manifest(corpora, ["valid"], labels))
     if like is not None:
         calibration = calibration_of(like, labels)
-    if corpora is not None:
-        speech = load_speech(read_manifest(corpora, ["valid"], labels))
-        if temperature is None and like is None:
-            calibration = fit_calibration(model, speech, labels)
+    elif temperature is not None:
+        calibration = Calibration(temperature)
+    else:
+        calibration = Calibration() if speech is None else fit_calibration(model, speech, labels)
+    if speech is not None:
         waves = [to_float(samples)[:longest] for _, samples in speech[:: max(1, len(speech) // 12)]]
     card = {**description["card"], "source_sha256": sha256(folder / WEIGHTS)}
-    tagger = export_onnx(model, target, labels, card, calibration, int8, waves if corpora else ())
+    tagger = export_onnx(model, target, labels, card, calibration, int8, waves if speech else ())
     difference = largest_difference(model, tagger, waves)
     return [
         f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}",

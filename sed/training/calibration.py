@@ -8,7 +8,7 @@ of all) is taken back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,11 @@ def calibration_of(path: Path, labels: Sequence[str]) -> Calibration:
     tagger = OnnxTagger(path)
     if list(tagger.labels) != list(labels):
         raise ModelError(f"{path}: found labels {' '.join(tagger.labels)}, expected {' '.join(labels)}")
-    card = tagger.card
+    return calibration_in(tagger.card)
+
+
+def calibration_in(card: Mapping[str, Any]) -> Calibration:
+    """What an exported tagger's card says of its calibration."""
     return Calibration(float(card.get("temperature", 1.0)), tuple(map(float, card.get("offsets", ()))))
 
 

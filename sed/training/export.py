@@ -27,7 +27,7 @@ from sed.emotion.neural import longest_piece
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
-from sed.training.calibration import Calibration
+from sed.training.calibration import Calibration, calibration_in
 from sed.training.quantise import quantise
 
 OPSET = 20  # the first with Gelu as one operator
@@ -191,8 +191,8 @@ def trial_waves(longest: int | None) -> list[np.ndarray]:
 
 def largest_difference(model: Any, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
     """Largest difference of a posterior between the exported file and `model`, over `waves` ``(T,)``."""
-    calibration = Calibration(tagger.card["temperature"], tuple(tagger.card["offsets"]))
-    return _difference(PosteriorTagger(model, tagger.labels, calibration).eval(), tagger, waves)
+    original = PosteriorTagger(model, tagger.labels, calibration_in(tagger.card)).eval()
+    return _difference(original, tagger, waves)
 
 
 def _difference(original: PosteriorTagger, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:

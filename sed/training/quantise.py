@@ -25,7 +25,9 @@ def quantise(source: Path, target: Path, pieces: Sequence[np.ndarray] = ()) -> N
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     if len(pieces) and (names := convolutions(prepared)):
         static = target.with_name(f"{target.stem}-static.onnx")
-        _quantise_convolutions(prepared, static, names, pieces)
+        quantise_convolutions(
+            prepared, static, names, [np.asarray(piece, np.float32)[None] for piece in pieces]
+        )
         prepared = static
     quantize_dynamic(
         str(prepared),
@@ -47,23 +49,27 @@ def convolutions(path: Path) -> list[str]:
     return [name for name, shape in found if len(shape) == 4 and shape[1] > 1]
 
 
-def _quantise_convolutions(
-    source: Path, target: Path, names: Sequence[str], pieces: Sequence[np.ndarray]
+def quantise_convolutions(
+    source: Path, target: Path, names: Sequence[str], clips: Sequence[np.ndarray], feed: str = "waves"
 ) -> None:
+    """Write the model in `source` to `target` with int8 values and weights in its convolutions `names`.
+
+    `clips` are what its input `feed` takes, and show how large the values get.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Pieces(CalibrationDataReader):
+    class Clips(CalibrationDataReader):
         def __init__(self) -> None:
-            self._rest = iter(pieces)
+            self._rest = iter(clips)
 
         def get_next(self) -> dict[str, Any] | None:
-            piece = next(self._rest, None)
-            return None if piece is None else {"waves": np.asarray(piece, np.float32)[None]}
+            clip = next(self._rest, None)
+            return None if clip is None else {feed: clip}
 
     quantize_static(
         str(source),
         str(target),
-        Pieces(),
+        Clips(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,

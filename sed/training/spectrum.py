@@ -45,27 +45,20 @@ def mel_filters(bands: int = 80) -> np.ndarray:
     return (filters * (2 / (corners[2:] - corners[:-2]))[:, None]).astype(np.float32)
 
 
-class LogMel(nn.Module):
-    """Whisper's log-mel features: ``(B, T)`` waves to ``(B, bands, 2 * ceil(T / 320))``.
-
-    The window of frame ``t`` is centred on sample ``160 * t``; outside the piece the sound is zero. Values
-    are relative to the loudest point of each item and reach 2 (8 decades) below it.
-    """
+class _Mel(nn.Module):
+    """Mel energies of waves by `basis` ``(2 * bins, 400)``, its cosines before its sines, and `filters` ``(bands,
+    bins)``: the window of frame ``t`` is centred on sample ``160 * t``; outside the piece the sound is zero."""
 
     basis: Tensor
     filters: Tensor
 
-    def __init__(self, bands: int = 80) -> None:
+    def __init__(self, basis: np.ndarray, filters: np.ndarray) -> None:
         super().__init__()
-        time = np.arange(FOURIER)
-        window = 0.5 - 0.5 * np.cos(2 * np.pi * time / FOURIER)
-        angle = 2 * np.pi * np.outer(np.arange(BINS), time) / FOURIER
-        basis = np.concatenate([np.cos(angle), np.sin(angle)]) * window
         self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(mel_filters(bands)), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Log-mel of `waves`, in float32 even where training runs in mixed precision: a loud band would drown
+        """Features of `waves`, in float32 even where training runs in mixed precision: a loud band would drown
         the others in a sum of 8 bits."""
         if torch.is_autocast_enabled(waves.device.type):
             with torch.autocast(waves.device.type, enabled=False):
@@ -73,49 +66,56 @@ class LogMel(nn.Module):
         # A hop more than needed, then cut: the whole graph is then free of data-dependent branches.
         padded = functional.pad(waves, (FOURIER // 2, FOURIER // 2 + HOP))
         spectrum = functional.conv1d(padded[:, None], self.basis, stride=MEL_HOP)
-        power = spectrum[:, :BINS] ** 2 + spectrum[:, BINS:] ** 2
-        mel = torch.matmul(self.filters, power)
+        bins = self.filters.shape[1]
+        mel = torch.matmul(self.filters, spectrum[:, :bins] ** 2 + spectrum[:, bins:] ** 2)
         frames = (waves.shape[1] + HOP - 1) // HOP
-        logs = torch.log10(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
+        return self._features(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
+
+    def _features(self, energies: Tensor) -> Tensor:
+        """What the network hears of mel energies ``(B, bands, 2 * frames)``."""
+        raise NotImplementedError
+
+
+def _waves_of(bins: int, size: int) -> np.ndarray:
+    """Cosines, then sines, of the first `bins` of a Fourier transform of `size` samples, ``(2 * bins, 400)``."""
+    angle = 2 * np.pi * np.outer(np.arange(bins), np.arange(FOURIER)) / size
+    return np.concatenate([np.cos(angle), np.sin(angle)])
+
+
+class LogMel(_Mel):
+    """Whisper's log-mel features: ``(B, T)`` waves to ``(B, bands, 2 * ceil(T / 320))``.
+
+    Values are relative to the loudest point of each item and reach 2 (8 decades) below it.
+    """
+
+    def __init__(self, bands: int = 80) -> None:
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FOURIER) / FOURIER)
+        super().__init__(_waves_of(BINS, FOURIER) * window, mel_filters(bands))
+
+    def _features(self, energies: Tensor) -> Tensor:
+        logs = torch.log10(energies)
         loudest = logs.amax(dim=(1, 2), keepdim=True)
         return (torch.maximum(logs, loudest - 8.0) + 4.0) / 4.0
 
 
-class KaldiMel(nn.Module):
+class KaldiMel(_Mel):
     """Kaldi's log-mel features as CAM++ takes them: ``(B, T)`` waves to ``(B, 80, 2 * ceil(T / 320))``.
 
-    As `sed.speakers.embedding.filter_bank`, with three differences. The window of frame ``t`` is centred on sample
-    ``160 * t``, so frames are those of `LogMel`; outside the piece the sound is zero. What is more than 20 (87 dB)
-    below the loudest point of an item counts as that. And the mean that is taken off is that of the frames with
-    sound: silence around speech would shift it.
+    As `sed.speakers.embedding.filter_bank`, with three differences. Frames are those of `LogMel`. What is more than 20
+    (87 dB) below the loudest point of an item counts as that. And the mean that is taken off is that of the frames
+    with sound: silence around speech would shift it.
     """
 
-    basis: Tensor
-    filters: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
         window, filters, preemphasis = kaldi_tables()
-        size = 2 * (len(filters) - 1)
+        bins = len(filters)
         # Offset, pre-emphasis and window are linear, too: one basis does all four steps.
         steps = np.eye(FOURIER) - 1 / FOURIER
         steps = np.concatenate([(1 - preemphasis) * steps[:1], steps[1:] - preemphasis * steps[:-1]])
-        angle = 2 * np.pi * np.outer(np.arange(len(filters)), np.arange(FOURIER)) / size
-        basis = (np.concatenate([np.cos(angle), np.sin(angle)]) * window) @ steps
-        self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(filters.T.copy()), persistent=False)
+        super().__init__((_waves_of(bins, 2 * (bins - 1)) * window) @ steps, filters.T.copy())
 
-    def forward(self, waves: Tensor) -> Tensor:
-        """Features of `waves`, in float32 as those of `LogMel`."""
-        if torch.is_autocast_enabled(waves.device.type):
-            with torch.autocast(waves.device.type, enabled=False):
-                return self(waves.float())
-        padded = functional.pad(waves, (FOURIER // 2, FOURIER // 2 + HOP))
-        spectrum = functional.conv1d(padded[:, None], self.basis, stride=MEL_HOP)
-        bins = self.filters.shape[1]
-        mel = torch.matmul(self.filters, spectrum[:, :bins] ** 2 + spectrum[:, bins:] ** 2)
-        frames = (waves.shape[1] + HOP - 1) // HOP
-        logs = torch.log(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
+    def _features(self, energies: Tensor) -> Tensor:
+        logs = torch.log(energies)
         logs = torch.maximum(logs, logs.amax(dim=(1, 2), keepdim=True) - _QUIETEST)
         level = logs.mean(1, keepdim=True)
         sounds = (level > level.amax(2, keepdim=True) - _PAUSE).to(logs.dtype)
