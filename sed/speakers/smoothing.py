@@ -62,12 +62,3 @@ def in_order(spans: Iterable[np.ndarray], frames: int, fill: int = 0, shortest: 
     found = [own for own in (united(one, fill, shortest) for one in spans) if len(own)]
     found.sort(key=lambda own: int(own[0, 0]))
     return Turns(tuple(found), speaker_names(len(found)), frames)
-
-
-def turns_of(active: np.ndarray, fill: int = 0, shortest: int = 0) -> Turns:
-    """`in_order` of a mask ``(frames, speakers)`` bool.
-
-    >>> turns_of(np.array([[0, 0, 1], [1, 0, 1]], bool)).active.astype(int).tolist()
-    [[1, 0], [1, 1]]
-    """
-    return in_order((runs(column) for column in active.T), len(active), fill, shortest)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sed.speakers.smoothing import smooth, speaker_names, turns_of, united
+from sed.speakers.smoothing import in_order, smooth, speaker_names, united
 from sed.speakers.turns import Turns, runs
 
 masks = st.lists(st.booleans(), max_size=60).map(lambda values: np.array(values, bool))
@@ -54,11 +54,11 @@ def test_turns_are_their_mask(columns):
 def test_speakers_are_named_by_first_appearance_and_the_silent_left_out():
     active = np.zeros((10, 4), bool)
     active[5:, 0] = active[2:4, 1] = active[8:, 3] = True
-    turns = turns_of(active)
+    turns = in_order(map(runs, active.T), len(active))
     assert turns.names == speaker_names(3) == ("spk00", "spk01", "spk02")
     np.testing.assert_array_equal(turns.active.argmax(0), [2, 5, 8])
 
 
 def test_nothing_gives_nothing():
-    turns = turns_of(np.zeros((7, 0), bool))
+    turns = in_order([], 7)
     assert turns.active.shape == (7, 0) and turns.names == ()
