@@ -39,9 +39,10 @@ class TaggerBrain(sb.Brain):
 
     Needs in `hparams`: seed, steps, warmup_steps, decay_steps, encoder_rate, head_rate, layer_decay,
     weight_decay, label_smoothing, run_weight, ema_decay, clip_norm; may have betas, hard_weight (of the loss
-    of the frame labels), annealing (a scheduler such as NewBob, whose value multiplies all rates) with
-    annealing_score, and keep: ``last``, or the score whose best checkpoint is kept. `validate` is called
-    after each epoch with the averaged tagger and returns a `Report`.
+    of the frame labels), each_branch (each branch of the tagger learns to judge alone, as `alone` of
+    `CompactTagger` tells them apart: learnt together, one leans on the other), annealing (a scheduler such as
+    NewBob, whose value multiplies all rates) with annealing_score, and keep: ``last``, or the score whose best
+    checkpoint is kept. `validate` is called after each epoch with the averaged tagger and returns a `Report`.
 
     Several processes read different batches, and their gradients are averaged: ``N`` processes do what one
     does with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
@@ -64,7 +65,7 @@ class TaggerBrain(sb.Brain):
             self.objectives = objectives.to(self.device)
             self.modules["objectives"] = self.objectives
             self.objectives_ema = copy.deepcopy(self.objectives).eval().requires_grad_(False)
-            self.tap = FeatureTap(self._tagger)
+        self.tap = FeatureTap(self._tagger)
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables({"tagger": self.modules["tagger"], "ema": self.ema})
             if self.objectives is not None:
@@ -105,15 +106,16 @@ class TaggerBrain(sb.Brain):
         return self.modules["tagger"](waves, torch.from_numpy(batch.lengths).to(self.device))
 
     def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
-        """The loss of `tagger_loss`, and of the objectives."""
+        """The loss of `tagger_loss`, of each branch if so asked, and of the objectives."""
         h = self.hparams
         hard = batch.targets if self.objectives is None else self.objectives.hard_targets(batch)
         targets = torch.from_numpy(hard).to(self.device)
-        loss = tagger_loss(predictions, targets, h.label_smoothing, h.run_weight)
-        loss = getattr(h, "hard_weight", 1.0) * loss
+        features = self.tap.take()
+        said = self._tagger.alone(features) if getattr(h, "each_branch", False) else [predictions]
+        losses = [tagger_loss(logits, targets, h.label_smoothing, h.run_weight) for logits in said]
+        loss = getattr(h, "hard_weight", 1.0) * torch.stack(losses).sum()
         if self.objectives is None:
             return loss
-        features = self.tap.take()
         if missing := predictions.shape[1] - features.shape[1]:  # encoders may end a frame early
             features = torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1)
         return loss + self.modules["objectives"](features, predictions, batch, self.optimizer_step / h.steps)

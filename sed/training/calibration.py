@@ -8,17 +8,20 @@ of all) is taken back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sed.emotion.onnx import OnnxTagger
 from sed.errors import ModelError
 from sed.training.corpora import to_float
-from sed.training.evaluation import utterance_logits
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sed.training.clips import Speech
 
 PULL = 0.05  # of the offsets towards 0, on their mean square: some corpora have one or two speakers here
@@ -43,6 +46,34 @@ def calibration_of(path: Path, labels: Sequence[str]) -> Calibration:
 def calibration_in(card: Mapping[str, Any]) -> Calibration:
     """What an exported tagger's card says of its calibration."""
     return Calibration(float(card.get("temperature", 1.0)), tuple(map(float, card.get("offsets", ()))))
+
+
+def utterance_logits(model: Any, wave: np.ndarray) -> Tensor:
+    """``(F, labels)`` of a torch tagger for a ``(T,)`` wave, which it hears in pieces where it is too long for it."""
+    import torch
+
+    from sed.emotion.neural import longest_piece
+
+    device = next((parameter.device for parameter in model.parameters()), None)
+    pieces = torch.from_numpy(wave)[None].to(device).split(longest_piece(model) or max(len(wave), 1), 1)
+    return torch.cat([model(piece)[0] for piece in pieces])
+
+
+def calibrated(
+    model: Any, labels: Sequence[str], calibration: Calibration
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A torch tagger as a function from a ``(T,)`` wave to calibrated posteriors ``(F, labels)`` of `labels` alone."""
+    import torch
+
+    columns = [model.labels.index(label) for label in labels]
+    offsets = torch.tensor(calibration.offsets or [0.0] * len(labels))
+
+    def posteriors(wave: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            logits = utterance_logits(model, wave)[:, columns].cpu()
+            return torch.softmax(logits / calibration.temperature + offsets, 1).numpy()
+
+    return posteriors
 
 
 def fit_calibration(model: Any, speech: Speech, labels: Sequence[str]) -> Calibration:

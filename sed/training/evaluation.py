@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sed.training.calibration import Calibration, calibrated
 from sed.training.clips import Speech
 from sed.training.corpora import to_float
 from sed.training.patterns import Event, frame_labels
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def unweighted_recall(confusion: np.ndarray) -> float:
@@ -89,17 +87,6 @@ def evaluate_posteriors(
     return Report(confusions, wrong / total if total else float("nan"), float(np.mean(losses)))
 
 
-def utterance_logits(model: Any, wave: np.ndarray) -> Tensor:
-    """``(F, labels)`` of a torch tagger for a ``(T,)`` wave, which it hears in pieces where it is too long for it."""
-    import torch
-
-    from sed.emotion.neural import longest_piece
-
-    device = next((parameter.device for parameter in model.parameters()), None)
-    pieces = torch.from_numpy(wave)[None].to(device).split(longest_piece(model) or max(len(wave), 1), 1)
-    return torch.cat([model(piece)[0] for piece in pieces])
-
-
 def evaluate(
     model: Any,
     speech: Speech,
@@ -108,16 +95,7 @@ def evaluate(
     most: int | None = None,
 ) -> Report:
     """Evaluate a torch tagger; of the emotions that it learnt only `labels` compete."""
-    import torch
-
-    columns = [model.labels.index(label) for label in labels]
-
-    def posteriors(wave: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return torch.softmax(utterance_logits(model, wave)[:, columns], 1).cpu().numpy()
-
     was_training = model.training
-    model.eval()
-    report = evaluate_posteriors(posteriors, speech, clips, labels, most)
+    report = evaluate_posteriors(calibrated(model.eval(), labels, Calibration()), speech, clips, labels, most)
     model.train(was_training)
     return report

@@ -72,7 +72,8 @@ def export_onnx(
 
     `labels` compete, in that order; `card` adds to the card inside the file (name, licence, window in
     samples, ...). With `int8` the weights of the matrix products have 8 bits, and, where `pieces` of audio ``(T,)``
-    show how large values are, those of two-dimensional convolutions. Raises `ModelError` where the model cannot be
+    show how large values are, those of convolutions
+    over bands and frames, and a `CompactTagger`'s over frames. Raises `ModelError` where the model cannot be
     written as one ONNX file that takes audio of any length and says the same.
     """
     path, longest = Path(path), longest_piece(model)
@@ -100,7 +101,7 @@ def export_onnx(
         _compare(original, OnnxTagger(part), longest)
         if int8:
             source, part = part, part.with_name("int8.onnx")
-            quantise(source, part, pieces)
+            quantise(source, part, pieces, getattr(model, "int8_stem", False))
             _write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)

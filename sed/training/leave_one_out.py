@@ -10,15 +10,17 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sed.errors import OptionError
+from sed.training.calibration import Calibration, calibrated, fit_calibration
 from sed.training.clips import pattern_clips
 from sed.training.corpora import load_speech, read_manifest
-from sed.training.evaluation import evaluate, unweighted_recall
+from sed.training.evaluation import evaluate_posteriors, unweighted_recall
 from sed.training.folder import load_tagger
 from sed.training.recipes import run_recipe
 
@@ -44,6 +46,7 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
     """Run `base` once for each corpus; returns the table, ``table.md`` in the output folder.
 
     Needs in `hparams`: base (the recipe), output_folder, corpora, left_out (names; none: all corpora),
+    calibrate (on the `valid` speakers of the corpora that were heard, as ``sed-export --corpora`` does),
     overrides (changes to the recipe, a mapping), splits (of the corpus left out, for scoring), valid_clips,
     draws (of the bootstrap), seed. Raises `OptionError` where a corpus is unknown or is the only one.
     """
@@ -88,7 +91,11 @@ def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> di
         clips = pattern_clips(speech, labels, h["valid_clips"], h["seed"])
     except OptionError:  # nobody in this corpus is heard both neutral and otherwise
         clips = []
-    report = evaluate(model, speech, clips, labels)
+    calibration = Calibration()
+    if h["calibrate"]:
+        heard = load_speech(read_manifest(manifest, ["valid"], labels, [corpus]))
+        calibration = fit_calibration(model, heard, labels)
+    report = evaluate_posteriors(calibrated(model, labels, calibration), speech, clips, labels)
     confusion = report.confusions[corpus]
     recall = [float(row[n] / row.sum()) if row.sum() else None for n, row in enumerate(confusion)]
     return {
@@ -97,6 +104,7 @@ def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> di
         "utterances": int(confusion.sum()),
         "recall": dict(zip(labels, recall, strict=True)),
         "confusion": confusion.tolist(),
+        "calibration": asdict(calibration),
         "pattern_error": report.pattern_error if clips else None,
     }
 

@@ -55,6 +55,17 @@ class EncoderLayer(nn.Module):
         return x + self.dropout(self.fc2(y))
 
 
+def _halved(x: Tensor) -> Tensor:
+    """The mean of every two frames: ``(B, F, C)`` to ``(B, ceil(F / 2), C)``; an odd last frame stays."""
+    half = (x.shape[1] + 1) // 2
+    return torch.cat([x, x[:, -1:]], 1)[:, : 2 * half].unflatten(1, (half, 2)).mean(2)
+
+
+def _doubled(x: Tensor, frames: int) -> Tensor:
+    """Every frame twice, `frames` of them: ``(B, ceil(F / 2), C)`` to ``(B, F, C)``."""
+    return x[:, :, None].expand(-1, -1, 2, -1).flatten(1, 2)[:, :frames]
+
+
 class VoiceBranch(nn.Module):
     """`VoiceEncoder` and a `Head`: raw waves in, features out."""
 
@@ -71,28 +82,19 @@ class VoiceBranch(nn.Module):
         return self.head(self.encoder(hide_stretches(self.mel(waves), stretches)))
 
 
-def drop_branches(branches: Sequence[Tensor], share: float) -> list[Tensor]:
-    """In `share` of the items all but one of `branches` ``(B, F, *)`` are zero, and that one counts for all."""
-    batch, count = branches[0].shape[0], len(branches)
-    alone = torch.rand(batch, device=branches[0].device) < share
-    chosen = torch.randint(count, (batch,), device=branches[0].device)
-    kept = []
-    for number, branch in enumerate(branches):
-        factor = torch.where(alone, count * (chosen == number), 1)
-        kept.append(branch * factor.to(branch.dtype)[:, None, None])
-    return kept
-
-
 class CompactTagger(nn.Module):
     """The compact tagger; see the module's text for its parts.
 
     `labels` are all emotions that it learns, `positions` is the longest piece in frames (1500 is 30 s), `head_width`,
     `dilations` and `reaches` are those of `sed.training.head.Head`. The defaults fit Whisper base. The stem learns
-    only with `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them. With
-    `voice` there is the second branch, whose encoder learns only with `train_voice`; in training a clip is judged
-    by one branch alone in `branch_dropout` of all cases, so that neither leans on the other. `spec_augment` is for
+    only with `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them. Behind
+    the first `halve_after` layers two frames become one, which halves the work of those that follow; 0 is never.
+    With `voice` there is the second branch, whose encoder learns only with `train_voice`. `spec_augment` is for
     `hide_stretches` while training.
     """
+
+    int8_stem = True
+    """Whether 8 bits are enough for the convolutions over frames: measured for Whisper's and CAM++'s."""
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class CompactTagger(nn.Module):
         head_width: int = 192,
         dilations: Sequence[int] = (1, 3, 9),
         reaches: Sequence[int] = (),
+        halve_after: int = 0,
         voice: bool = False,
         dropout: float = 0.1,
         head_dropout: float = 0.2,
@@ -113,7 +116,6 @@ class CompactTagger(nn.Module):
         train_stem: bool = False,
         frozen_layers: int = 0,
         train_voice: bool = False,
-        branch_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -126,10 +128,11 @@ class CompactTagger(nn.Module):
             "head_width": head_width,
             "dilations": list(dilations),
             "reaches": list(reaches),
+            "halve_after": halve_after,
             "voice": voice,
         }
         self.labels = tuple(labels)
-        self.spec_augment, self.branch_dropout = spec_augment, branch_dropout
+        self.spec_augment, self.halve_after = spec_augment, halve_after
         self.log_mel = LogMel(bands)
         self.conv1 = nn.Conv1d(bands, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
@@ -151,22 +154,32 @@ class CompactTagger(nn.Module):
         stretches = self.spec_augment if self.training else 0
         features = self.head(self._words(waves, stretches))
         if self.voice is not None:
-            branches = [features, self.voice(waves, stretches)]
-            if self.training and self.branch_dropout:
-                branches = drop_branches(branches, self.branch_dropout)
-            features = torch.cat(branches, 2)
+            features = torch.cat([features, self.voice(waves, stretches)], 2)
         return self.classify(features)
+
+    def alone(self, features: Tensor) -> list[Tensor]:
+        """What each branch says alone, ``(B, F, labels)`` logits, from the features that go into `classify`.
+
+        That is its part of the logits, as many times as there are branches: they say together what they say in the
+        mean.
+        """
+        widths = [self.head.width] if self.voice is None else [self.head.width, self.voice.head.width]
+        parts = zip(features.split(widths, 2), self.classify.weight.split(widths, 1), strict=True)
+        return [functional.linear(part, weight * len(widths), self.classify.bias) for part, weight in parts]
 
     def _words(self, waves: Tensor, stretches: int) -> Tensor:
         mel = hide_stretches(self.log_mel(waves), stretches)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
-        total = weights[0] * x
-        for layer, weight in zip(self.layers, weights[1:], strict=True):
+        total, frames = weights[0] * x, x.shape[1]
+        fine: Tensor | None = None  # what was summed before frames became fewer
+        for depth, (layer, weight) in enumerate(zip(self.layers, weights[1:], strict=True)):
+            if depth and depth == self.halve_after:
+                x, fine, total = _halved(x), total, torch.zeros(())
             x = layer(x)
             total = total + weight * x
-        return total
+        return total if fine is None else fine + _doubled(total, frames)
 
     def load_encoder(self, path: str | Path) -> None:
         """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.

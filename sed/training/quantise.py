@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 
 
-def quantise(source: Path, target: Path, pieces: Sequence[np.ndarray] = ()) -> None:
+def quantise(source: Path, target: Path, pieces: Sequence[np.ndarray] = (), over_time: bool = False) -> None:
     """Write the tagger in `source` to `target` with int8 weights in its matrix products.
 
-    `pieces` of audio ``(T,)``, if any, show how large the values in its two-dimensional convolutions are, which then
-    become int8, too; what they take in and give out is scaled by what was seen. Intermediate files go beside `target`.
+    `pieces` of audio ``(T,)``, if any, show how large the values in its convolutions over bands and frames are (with
+    `over_time` in those over frames, too), which then become int8 as well; what they take in and give out is scaled by
+    what was seen. Intermediate files go beside `target`.
     """
     from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 
     prepared = target.with_name(f"{target.stem}-prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    if len(pieces) and (names := convolutions(prepared)):
+    if len(pieces) and (names := convolutions(prepared, over_time)):
         static = target.with_name(f"{target.stem}-static.onnx")
         quantise_convolutions(
             prepared, static, names, [np.asarray(piece, np.float32)[None] for piece in pieces]
@@ -39,14 +40,16 @@ def quantise(source: Path, target: Path, pieces: Sequence[np.ndarray] = ()) -> N
     )
 
 
-def convolutions(path: Path) -> list[str]:
-    """Names of the convolutions over bands and frames that have more than one channel to take in."""
+def convolutions(path: Path, over_time: bool = False) -> list[str]:
+    """Names of the convolutions over bands and frames that have more than one channel to take in; with `over_time`
+    also of those over frames alone."""
     import onnx
 
+    kept = (3, 4) if over_time else (4,)
     graph = onnx.load(path, load_external_data=False).graph
     shapes = {tensor.name: tensor.dims for tensor in graph.initializer}
     found = [(node.name, shapes.get(node.input[1], ())) for node in graph.node if node.op_type == "Conv"]
-    return [name for name, shape in found if len(shape) == 4 and shape[1] > 1]
+    return [name for name, shape in found if len(shape) in kept and shape[1] > 1]
 
 
 def quantise_convolutions(

@@ -122,6 +122,8 @@ def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_
         copy = (tmp_path / corpus / "hyperparams.yaml").read_text()
         assert re.search(rf"^leave_out:.*\n(\s*\n|#.*\n)*- {corpus}$", copy, re.MULTILINE)
         assert scores[corpus]["utterances"] == 8, "training and validation speakers of what was left out"
+        calibration = scores[corpus]["calibration"]
+        assert len(calibration["offsets"]) == 4 and calibration["temperature"] != 1
         low, high = scores[corpus]["interval"]
         assert low <= scores[corpus]["uar"] <= high
     assert min(scores["one"]["uar"], scores["two"]["uar"]) > scores["odd"]["uar"]

@@ -13,6 +13,7 @@ from sed.training.folder import load_tagger
 OPTIONS = {
     **SHORT,
     "encoder_weights": "",
+    "voice_weights": "",
     "trained_labels": "[neutral, happy, angry, sad]",
     "tagger": TINY_COMPACT,
     "dimensions": 0.5,

@@ -14,7 +14,7 @@ from sed.emotion.onnx import OnnxTagger
 from sed.errors import ModelError
 from sed.grid import frame_count
 from sed.training import export
-from sed.training.calibration import Calibration, calibration_of, fit_calibration
+from sed.training.calibration import Calibration, calibrated, calibration_of, fit_calibration
 from sed.training.clips import Utterance
 from sed.training.encoder import EncoderTagger
 from sed.training.evaluation import evaluate
@@ -44,8 +44,8 @@ def make(kind):
     if kind == "logmel":
         return LogMelTagger(LABELS, positions=100, head_width=8, reaches=(5,)).eval()
     if kind in ("compact", "voice"):
-        shape = {"layers": 1, "width": 16, "heads": 2, "feedforward": 32, "positions": 100}
-        return CompactTagger(LABELS, **shape, voice=kind == "voice").eval()
+        shape = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "positions": 100}
+        return CompactTagger(LABELS, **shape, halve_after=kind == "voice", voice=kind == "voice").eval()
     model = EncoderTagger(LABELS, CONFIGS[kind], head_width=8, **ENCODERS[kind]).eval()
     for layer in model.modules():
         if isinstance(layer, LowRankLinear):
@@ -99,7 +99,7 @@ def test_an_encoder_calibrated_and_in_8_bits(tmp_path):
     assert tagger.posteriors(noise(1, 20_001)).shape == (1, 63, 4)
 
 
-def test_convolutions_over_bands_have_8_bits_where_audio_shows_their_range(tmp_path):
+def test_convolutions_have_8_bits_where_audio_shows_their_range(tmp_path):
     model = make("voice")
     full = export.export_onnx(model, tmp_path / "full.onnx", LABELS)
     kinds = {}
@@ -111,6 +111,7 @@ def test_convolutions_over_bands_have_8_bits_where_audio_shows_their_range(tmp_p
         assert tagger.posteriors(wave) == pytest.approx(full.posteriors(wave), abs=0.05)
     assert kinds["blind"] == 0 and kinds["shown"] >= 10
     assert len(convolutions(full.path)) == 11, "all but the first, which takes in one channel"
+    assert len(convolutions(full.path, over_time=True)) == 14, "the two of Whisper's stem, one of CAM++"
 
 
 def test_calibration_of_another_export(tmp_path):
@@ -194,5 +195,10 @@ def test_utterances_longer_than_the_model_takes_are_heard_in_pieces(kind):
     speech = [(Utterance("c", None, "s", LABELS[0], "valid"), samples)]
     report = evaluate(model, speech, [], LABELS)
     assert report.confusions["c"][0].tolist() == [int(label == chosen) for label in range(4)]
+    chosen_only = calibrated(model, LABELS, Calibration(2.0, (0.0, 0.0, 0.0, 30.0)))
+    said = chosen_only(samples.astype(np.float32) / 32768)
+    assert said.shape == logits.shape and said.argmax(1).tolist() == [3] * len(logits)
+    shifted = logits / 2 + torch.tensor([0.0, 0.0, 0.0, 30.0])
+    assert said == pytest.approx(torch.softmax(shifted, 1).numpy(), abs=1e-5)
     found = fit_calibration(model, speech, LABELS)
     assert np.argmax(found.offsets) == 0 and sum(found.offsets) == pytest.approx(0, abs=1e-3)

@@ -59,6 +59,25 @@ def test_items_of_a_batch_do_not_touch_each_other(tiny):
     assert torch.allclose(together[:1], tiny(wave), atol=1e-5)
 
 
+@pytest.mark.parametrize("samples", [1, 320, 321, 9600, 9601])
+def test_behind_a_layer_frames_may_be_half_as_many(samples):
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **{**TINY, "layers": 3}, halve_after=1).eval()
+    seen = []
+    for layer in tagger.layers:
+        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    frames = frame_count(samples)
+    assert tagger(torch.randn(2, samples)).shape == (2, frames, len(LABELS))
+    assert [x.shape[1] for x in seen] == [frames, (frames + 1) // 2, (frames + 1) // 2]
+    whole = tagger.layers[0](seen[0])
+    assert torch.allclose(seen[1][:, 0], whole[:, :2].mean(1), atol=1e-6)
+    assert torch.allclose(seen[1][:, -1], whole[:, -2 + frames % 2 :].mean(1), atol=1e-6)
+    plain = CompactTagger(LABELS, **{**TINY, "layers": 3}).eval()
+    plain.load_state_dict(tagger.state_dict())
+    wave = torch.randn(1, 9600)
+    assert not torch.allclose(plain(wave), tagger(wave))
+
+
 def test_encoder_weights_come_from_the_file(tmp_path, tiny):
     from safetensors.torch import save_file
 

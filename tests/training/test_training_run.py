@@ -47,6 +47,7 @@ def train(corpora, output, epochs, **changes):
         "corpora": corpora,
         "output_folder": output,
         "encoder_weights": "",
+        "voice_weights": "",
         "trained_labels": "[neutral, happy, angry, sad]",
         "steps": 60,
         "epochs": epochs,

@@ -6,7 +6,8 @@ from sed.errors import ModelError, OptionError
 from sed.grid import HOP, frame_count
 from sed.speakers.embedding import filter_bank
 from sed.training.losses import tagger_loss
-from sed.training.model import CompactTagger, drop_branches
+from sed.training.model import CompactTagger
+from sed.training.objectives import FeatureTap
 from sed.training.spectrum import KaldiMel, hide_stretches
 from sed.training.voice import WIDTH, VoiceEncoder
 
@@ -108,25 +109,22 @@ def test_voice_learns_only_when_asked(learns):
     assert any(name.startswith("voice.encoder.") for name in moved) == learns
 
 
-def test_alone_a_branch_counts_for_all():
+def test_together_the_branches_say_the_mean_of_what_they_say_alone():
     torch.manual_seed(0)
-    words, voice = drop_branches([torch.ones(4000, 2, 3), torch.ones(4000, 2, 5)], 0.5)
-    states = torch.stack([words[:, 0, 0], voice[:, 0, 0]], 1)
-    assert {tuple(state) for state in states.tolist()} == {(1.0, 1.0), (2.0, 0.0), (0.0, 2.0)}
-    assert (states == 1).all(1).float().mean() == pytest.approx(0.5, abs=0.03)
-    assert states.sum() == 8000 and words.std(dim=(1, 2)).max() == 0
-    assert all(bool((branch == 1).all()) for branch in drop_branches([words * 0 + 1, voice * 0 + 1], 0.0))
-
-
-def test_branches_are_dropped_only_while_training():
-    torch.manual_seed(0)
-    tagger = CompactTagger(
-        LABELS, **TINY, voice=True, dropout=0, head_dropout=0, spec_augment=0, branch_dropout=1.0
+    tagger = CompactTagger(LABELS, **TINY, voice=True).eval()
+    tap = FeatureTap(tagger)
+    together = tagger(torch.randn(2, 9000))
+    features = tap.take()
+    words, voice = tagger.alone(features)
+    assert torch.allclose((words + voice) / 2, together, atol=1e-5) and not torch.allclose(words, voice)
+    without = torch.cat(
+        [features[:, :, : tagger.head.width], torch.randn_like(features[:, :, tagger.head.width :])], 2
     )
-    wave = torch.randn(4, 9000)
-    with torch.no_grad():
-        assert not torch.equal(tagger(wave), tagger.eval()(wave))
-        assert torch.equal(tagger(wave), tagger(wave))
+    assert torch.equal(tagger.alone(without)[0], words), "deaf to the other branch"
+    single = CompactTagger(LABELS, **TINY).eval()
+    tap = FeatureTap(single)
+    said = single(torch.randn(2, 9000))
+    assert torch.equal(single.alone(tap.take())[0], said)
 
 
 def test_no_stretches_hide_nothing():
