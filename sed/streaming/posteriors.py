@@ -16,18 +16,20 @@ from sed.grid import HOP, seconds_to_frames
 # Seconds of the latest audio that the tagger hears at most: with more, EDER was no lower on the simulated
 # conversations of validation speakers (at 1 s 25.6 % with 5 s of audio, 24.3 % with 3 s).
 LONGEST = 3.0
+HEARD = 8  # times that a sample is heard at most: a stream at 0.5 s, in steps of 0.24, costs too much otherwise
 CONTEXT = 1.0  # seconds on either side of a frame after which more context in a window adds no weight
 
 
 class OnlinePosteriors:
     """Runs a tagger over the latest audio at each step.
 
-    `window` is the number of frames that it hears: what the tagger wants or `LONGEST`, and at least `step`.
+    `window` is the number of frames that it hears: what the tagger wants, `LONGEST`, or `HEARD` steps, whichever is
+    least, and at least `step`.
     """
 
     def __init__(self, tagger: Tagger, step: int) -> None:
         self._tagger = tagger
-        self.window = max(min(tagger.window // HOP, seconds_to_frames(LONGEST)), step)
+        self.window = max(min(tagger.window // HOP, seconds_to_frames(LONGEST), HEARD * step), step)
         self._context = seconds_to_frames(CONTEXT)
         self._settled = 0
         self._sum = np.zeros((0, len(tagger.labels)))  # weighted, of the frames from `settled` on
