@@ -51,10 +51,16 @@ def bars(
 def scatter(
     axis: Any, points: Mapping[str, tuple[float, float]], x_unit: str, y_unit: str, title: str
 ) -> None:
-    """One named point a system; x is logarithmic, down and to the left is better."""
+    """One named point a system; x is logarithmic, down and to the left is better. A name goes above its point, or
+    below where another, higher one at its side has that place."""
+    height = float(np.ptp([y for _, y in points.values()])) or 1.0
     for number, (name, (x, y)) in enumerate(points.items()):
+        beside = [
+            v for u, v in points.values() if 0 < abs(np.log10(u / x)) < 0.7 and 0 <= v - y < 0.08 * height
+        ]
         axis.plot(x, y, "o", color=COLOURS[number], markersize=8)
-        axis.annotate(name, (x, y), xytext=(0, 8), textcoords="offset points", fontsize=8, ha="center")
+        place = {"xytext": (0, -8), "va": "top"} if beside else {"xytext": (0, 8)}
+        axis.annotate(name, (x, y), textcoords="offset points", fontsize=8, ha="center", **place)
     axis.set_xscale("log")
     axis.margins(0.3, 0.2)
     axis.set_xlabel(x_unit)
