@@ -16,9 +16,8 @@ from sed.grid import HOP, seconds_to_frames
 # Seconds of the latest audio that the tagger hears at most: with more, EDER was no lower on the simulated
 # conversations of validation speakers (at 1 s 25.6 % with 5 s of audio, 24.3 % with 3 s).
 LONGEST = 3.0
-HEARD = (
-    8  # times that a sample is heard at most: a stream at 0.5 s, in steps of 0.24, costs too much otherwise
-)
+# Times that a sample is heard at most: a stream at 0.5 s, in steps of 0.24 s, would cost too much otherwise.
+HEARD = 8
 CONTEXT = 1.0  # seconds on either side of a frame after which more context in a window adds no weight
 
 

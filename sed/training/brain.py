@@ -256,6 +256,8 @@ def fit(
         raise OptionError(
             f"clips.whole pads clips, which a {type(model).__name__} cannot be told: expected whole: False"
         )
+    if h.get("each_branch") and not hasattr(model, "alone"):
+        raise OptionError(f"a {type(model).__name__} has no branches: expected each_branch: False")
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
 

@@ -73,8 +73,8 @@ def export_onnx(
     `labels` compete, in that order; `card` adds to the card inside the file (name, licence, window in
     samples, ...). With `int8` the weights of the matrix products have 8 bits, and, where `pieces` of audio ``(T,)``
     show how large values are, those of convolutions
-    over bands and frames, and a `CompactTagger`'s over frames. Raises `ModelError` where the model cannot be
-    written as one ONNX file that takes audio of any length and says the same.
+    over bands and frames, and a `CompactTagger`'s over frames. Raises `ModelError` where the model cannot be written
+    as one ONNX file that takes audio of any length and says the same.
     """
     path, longest = Path(path), longest_piece(model)
     full = {

@@ -178,6 +178,17 @@ def test_a_tagger_that_cannot_be_told_of_padding_refuses_it(corpora, tmp_path):
         )
 
 
+def test_a_tagger_without_branches_cannot_teach_each(corpora, tmp_path):
+    from tones import ROOT
+
+    logmel = (ROOT / "hparams" / "logmel.yaml").read_text()
+    (tmp_path / "recipe.yaml").write_text(logmel + "\neach_branch: True\n")
+    with pytest.raises(OptionError, match="LogMelTagger has no branches: expected each_branch: False"):
+        run_recipe(
+            tmp_path / "recipe.yaml", {"corpora": str(corpora), "output_folder": str(tmp_path), **SHORT}
+        )
+
+
 def test_hyperparameters_beside_the_results_run_again(whole, tmp_path):
     text = (whole[0] / "hyperparams.yaml").read_text()
     (tmp_path / "copy.yaml").write_text(text.replace(str(whole[0]), str(tmp_path / "again")))
