@@ -184,9 +184,7 @@ def test_a_tagger_without_branches_cannot_teach_each(corpora, tmp_path):
     logmel = (ROOT / "hparams" / "logmel.yaml").read_text()
     (tmp_path / "recipe.yaml").write_text(logmel + "\neach_branch: True\n")
     with pytest.raises(OptionError, match="LogMelTagger has no branches: expected each_branch: False"):
-        run_recipe(
-            tmp_path / "recipe.yaml", {"corpora": str(corpora), "output_folder": str(tmp_path), **SHORT}
-        )
+        run_recipe(tmp_path / "recipe.yaml", {"corpora": str(corpora), "output_folder": str(tmp_path)})
 
 
 def test_hyperparameters_beside_the_results_run_again(whole, tmp_path):
