@@ -93,9 +93,11 @@ def evaluate(
     clips: Sequence[tuple[np.ndarray, list[Event]]],
     labels: Sequence[str],
     most: int | None = None,
+    calibration: Calibration | None = None,
 ) -> Report:
-    """Evaluate a torch tagger; of the emotions that it learnt only `labels` compete."""
+    """Evaluate a torch tagger, calibrated if asked for; of the emotions that it learnt only `labels` compete."""
     was_training = model.training
-    report = evaluate_posteriors(calibrated(model.eval(), labels, Calibration()), speech, clips, labels, most)
+    posteriors = calibrated(model.eval(), labels, calibration or Calibration())
+    report = evaluate_posteriors(posteriors, speech, clips, labels, most)
     model.train(was_training)
     return report

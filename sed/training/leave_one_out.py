@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from sed.errors import OptionError
-from sed.training.calibration import Calibration, calibrated, fit_calibration
+from sed.training.calibration import Calibration, fit_calibration
 from sed.training.clips import pattern_clips
 from sed.training.corpora import load_speech, read_manifest
-from sed.training.evaluation import evaluate_posteriors, unweighted_recall
+from sed.training.evaluation import evaluate, unweighted_recall
 from sed.training.folder import load_tagger
 from sed.training.recipes import run_recipe
 
@@ -95,7 +95,7 @@ def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> di
     if h["calibrate"]:
         heard = load_speech(read_manifest(manifest, ["valid"], labels, [corpus]))
         calibration = fit_calibration(model, heard, labels)
-    report = evaluate_posteriors(calibrated(model, labels, calibration), speech, clips, labels)
+    report = evaluate(model, speech, clips, labels, calibration=calibration)
     confusion = report.confusions[corpus]
     recall = [float(row[n] / row.sum()) if row.sum() else None for n, row in enumerate(confusion)]
     return {
