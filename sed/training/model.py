@@ -66,35 +66,20 @@ def _doubled(x: Tensor, frames: int) -> Tensor:
     return x[:, :, None].expand(-1, -1, 2, -1).flatten(1, 2)[:, :frames]
 
 
-def _levelled(x: Tensor) -> Tensor:
-    """Each frame with mean 0 and deviation 1 over its channels, so that states of two networks weigh the same."""
-    return functional.layer_norm(x, x.shape[2:])
-
-
 class VoiceBranch(nn.Module):
-    """`VoiceEncoder` and a `Head`, which also hears `borrowed` channels of others: raw waves in, features out."""
+    """`VoiceEncoder` and a `Head`: raw waves in, features out."""
 
     def __init__(
-        self,
-        head_width: int,
-        dilations: Sequence[int],
-        reaches: Sequence[int],
-        dropout: float,
-        learns: bool,
-        borrowed: int = 0,
+        self, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float, learns: bool
     ) -> None:
         super().__init__()
         self.mel = KaldiMel()
         self.encoder = VoiceEncoder(learns=learns)
-        self.head = Head(WIDTH + borrowed, head_width, dilations, reaches, dropout)
+        self.head = Head(WIDTH, head_width, dilations, reaches, dropout)
 
-    def forward(self, waves: Tensor, stretches: int = 0, borrowed: Tensor | None = None) -> Tensor:
-        """``(B, T)`` waves to ``(B, ceil(T / 320), width)``; `stretches` are for `hide_stretches`, `borrowed` is
-        ``(B, ceil(T / 320), channels)``."""
-        states = self.encoder(hide_stretches(self.mel(waves), stretches))
-        if borrowed is not None:
-            states = torch.cat([_levelled(states), _levelled(borrowed)], 2)
-        return self.head(states)
+    def forward(self, waves: Tensor, stretches: int = 0) -> Tensor:
+        """``(B, T)`` waves to ``(B, ceil(T / 320), width)``; `stretches` are for `hide_stretches`."""
+        return self.head(self.encoder(hide_stretches(self.mel(waves), stretches)))
 
 
 class CompactTagger(nn.Module):
@@ -104,11 +89,8 @@ class CompactTagger(nn.Module):
     `dilations` and `reaches` are those of `sed.training.head.Head`. The defaults fit Whisper base. The stem learns
     only with `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them. Behind
     the first `halve_after` layers two frames become one, which halves the work of those that follow; 0 is never.
-    With `voice` there is the second branch, whose encoder learns only with `train_voice`. With `lend_after` it also
-    hears the states behind the first so many layers, which it does not change. They should be frozen: where the
-    first branch changes them, they know the voices it learns from, and the second learns to rely on that.
-    `spec_augment` is for `hide_stretches` while training. Raises `OptionError` where there is no such layer, or no
-    second branch to lend to.
+    With `voice` there is the second branch, whose encoder learns only with `train_voice`. `spec_augment` is for
+    `hide_stretches` while training.
     """
 
     int8_stem = True
@@ -128,7 +110,6 @@ class CompactTagger(nn.Module):
         reaches: Sequence[int] = (),
         halve_after: int = 0,
         voice: bool = False,
-        lend_after: int = 0,
         dropout: float = 0.1,
         head_dropout: float = 0.2,
         spec_augment: int = 2,
@@ -137,10 +118,6 @@ class CompactTagger(nn.Module):
         train_voice: bool = False,
     ) -> None:
         super().__init__()
-        if lend_after and not (voice and 0 < lend_after <= layers):
-            raise OptionError(
-                f"lend_after {lend_after}: expected 0, or a layer of {layers} with voice: True, found voice: {voice}"
-            )
         self.settings: dict[str, Any] = {
             "layers": layers,
             "width": width,
@@ -153,10 +130,9 @@ class CompactTagger(nn.Module):
             "reaches": list(reaches),
             "halve_after": halve_after,
             "voice": voice,
-            "lend_after": lend_after,
         }
         self.labels = tuple(labels)
-        self.spec_augment, self.halve_after, self.lend_after = spec_augment, halve_after, lend_after
+        self.spec_augment, self.halve_after = spec_augment, halve_after
         self.log_mel = LogMel(bands)
         self.conv1 = nn.Conv1d(bands, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
@@ -164,10 +140,7 @@ class CompactTagger(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward, dropout) for _ in range(layers))
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1))
         self.head = Head(width, head_width, dilations, reaches, head_dropout)
-        self.voice = None
-        if voice:
-            borrowed = width if lend_after else 0
-            self.voice = VoiceBranch(head_width, dilations, reaches, head_dropout, train_voice, borrowed)
+        self.voice = VoiceBranch(head_width, dilations, reaches, head_dropout, train_voice) if voice else None
         branches = [self.head] if self.voice is None else [self.head, self.voice.head]
         self.classify = nn.Linear(sum(branch.width for branch in branches), len(labels))
         stem = (self.conv1, self.conv2, self.embed_positions)
@@ -179,10 +152,9 @@ class CompactTagger(nn.Module):
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         stretches = self.spec_augment if self.training else 0
-        words, lent = self._words(waves, stretches)
-        features = self.head(words)
+        features = self.head(self._words(waves, stretches))
         if self.voice is not None:
-            features = torch.cat([features, self.voice(waves, stretches, lent)], 2)
+            features = torch.cat([features, self.voice(waves, stretches)], 2)
         return self.classify(features)
 
     def alone(self, features: Tensor) -> list[Tensor]:
@@ -195,23 +167,19 @@ class CompactTagger(nn.Module):
         parts = zip(features.split(widths, 2), self.classify.weight.split(widths, 1), strict=True)
         return [functional.linear(part, weight * len(widths), self.classify.bias) for part, weight in parts]
 
-    def _words(self, waves: Tensor, stretches: int) -> tuple[Tensor, Tensor | None]:
-        """The sum over the layers, and the states that are lent, both ``(B, F, width)``."""
+    def _words(self, waves: Tensor, stretches: int) -> Tensor:
         mel = hide_stretches(self.log_mel(waves), stretches)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
         total, frames = weights[0] * x, x.shape[1]
         fine: Tensor | None = None  # what was summed before frames became fewer
-        lent: Tensor | None = None
         for depth, (layer, weight) in enumerate(zip(self.layers, weights[1:], strict=True)):
             if depth and depth == self.halve_after:
                 x, fine, total = _halved(x), total, torch.zeros(())
             x = layer(x)
             total = total + weight * x
-            if depth + 1 == self.lend_after:
-                lent = (x if fine is None else _doubled(x, frames)).detach()
-        return total if fine is None else fine + _doubled(total, frames), lent
+        return total if fine is None else fine + _doubled(total, frames)
 
     def load_encoder(self, path: str | Path) -> None:
         """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.

@@ -127,33 +127,6 @@ def test_together_the_branches_say_the_mean_of_what_they_say_alone():
     assert torch.equal(single.alone(tap.take())[0], said)
 
 
-@pytest.mark.parametrize("lend_after", [1, 2])
-def test_states_are_lent_and_not_changed_by_who_borrows_them(lend_after):
-    torch.manual_seed(0)
-    shape = {**TINY, "layers": 2, "halve_after": 1, "voice": True}
-    tagger = CompactTagger(LABELS, **shape, lend_after=lend_after).eval()
-    tap = FeatureTap(tagger)
-    wave = torch.randn(2, 31 * HOP)
-    tagger(wave)
-    voice = tagger.alone(tap.take())[1]
-    voice.sum().backward()
-    grads = [p.grad for p in tagger.layers.parameters()]
-    assert not any(g is not None and g.any() for g in grads), "the borrower teaches nobody"
-    with torch.no_grad():
-        tagger.layers[lend_after - 1].fc2.bias.normal_()
-        tagger(wave)
-    assert not torch.allclose(tagger.alone(tap.take())[1], voice, atol=1e-3)
-    alone = CompactTagger(LABELS, **shape).voice.head.norm.weight
-    assert len(tagger.voice.head.norm.weight) == len(alone) + TINY["width"]
-
-
-def test_what_cannot_be_lent():
-    with pytest.raises(OptionError, match="lend_after 1: expected 0, or a layer of 1 with voice: True"):
-        CompactTagger(LABELS, **TINY, lend_after=1)
-    with pytest.raises(OptionError, match="lend_after 2"):
-        CompactTagger(LABELS, **TINY, voice=True, lend_after=2)
-
-
 def test_no_stretches_hide_nothing():
     mel = torch.randn(2, 80, 50)
     assert hide_stretches(mel, 0) is mel
