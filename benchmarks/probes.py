@@ -152,14 +152,14 @@ TRIALS: dict[str, Network | Linear] = {
     },
     "linear, mean of these five": Linear((W2, W3, W4, V2, V3)),
     "network, Whisper 3, 4": Network((W3, W4)),
-    "CAM++ 2, 3": Network((V2, V3)),
-    "Whisper 2, CAM++ 2": Network((W2, V2)),
-    "Whisper 3, CAM++ 2": Network((W3, V2)),
-    "Whisper 3, 4, CAM++ 2": Network((W3, W4, V2)),
+    "network, CAM++ 2, 3": Network((V2, V3)),
+    "network, Whisper 2, CAM++ 2": Network((W2, V2)),
+    "network, Whisper 3, CAM++ 2": Network((W3, V2)),
+    "network, Whisper 3, 4, CAM++ 2": Network((W3, W4, V2)),
     "the same, labels not smoothed": Network((W3, W4, V2), smoothing=0.0),
     "the same, labels smoothed by 0.4": Network((W3, W4, V2), smoothing=0.4),
     "the same, half of the passes": Network((W3, W4, V2), passes=12),
-    "Whisper 2, 3, 4, CAM++ 2, 3": Network((W2, W3, W4, V2, V3)),
+    "network, Whisper 2, 3, 4, CAM++ 2, 3": Network((W2, W3, W4, V2, V3)),
 }
 
 
