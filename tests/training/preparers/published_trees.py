@@ -224,8 +224,8 @@ EXPECTED = {
         "ema00001": ("kaist_ema", "neutral", "train"),
         "emh00100": ("kaist_emh", "neutral", "test"),
         "nea00101": ("kaist_nea", "happy", "train"),
-        "nem00201": ("kaist_nem", "angry", "valid"),
-        "neo00400": ("kaist_neo", "sad", "test"),
+        "nem00201": ("kaist_nem", "sad", "valid"),
+        "neo00400": ("kaist_neo", "angry", "test"),
     },
     "esd": {
         "0001_000001": ("esd_0001", "neutral", None),
