@@ -119,19 +119,29 @@ def truth_of(speech: Speech, labels: Sequence[str]) -> tuple[np.ndarray, np.ndar
     """Label numbers, corpora and training weights of utterances."""
     true = np.array([list(labels).index(utterance.emotion) for utterance, _ in speech])
     corpora = np.array([utterance.corpus for utterance, _ in speech])
+    return true, corpora, cell_weights(true, corpora, CELL_POWER)
+
+
+def cell_weights(true: np.ndarray, corpora: np.ndarray, power: float) -> np.ndarray:
+    """Training weights, 1 in the mean: an utterance of a corpus' emotion that has n of them weighs ``n ** -power``."""
     cells = Counter(zip(corpora, true, strict=True))
-    weights = np.array([cells[cell] ** -CELL_POWER for cell in zip(corpora, true, strict=True)])
-    return true, corpora, weights / weights.mean()
+    weights = np.array([cells[cell] ** -power for cell in zip(corpora, true, strict=True)])
+    return weights / weights.mean()
+
+
+def recalls(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> dict[str, float]:
+    """Unweighted average recall of each corpus."""
+    found = {}
+    for corpus in np.unique(corpora):
+        confusion = np.zeros((labels, labels))
+        np.add.at(confusion, (true[corpora == corpus], told[corpora == corpus]), 1)
+        found[str(corpus)] = unweighted_recall(confusion)
+    return found
 
 
 def mean_recall(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> float:
     """Unweighted average recall, averaged over corpora."""
-    recalls = []
-    for corpus in np.unique(corpora):
-        confusion = np.zeros((labels, labels))
-        np.add.at(confusion, (true[corpora == corpus], told[corpora == corpus]), 1)
-        recalls.append(unweighted_recall(confusion))
-    return float(np.mean(recalls))
+    return float(np.mean(list(recalls(true, told, corpora, labels).values())))
 
 
 class _Classifier:
