@@ -16,8 +16,9 @@ import csv
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sed.errors import FormatError
 from sed.formats.files import load_text, save_bytes, to_bytes
 from sed.formats.json import load, to_text
 from sed.formats.kind import number, short
+from sed.training.corrections import corrected
 from sed.training.ratings import DIMENSIONS, Ratings, read_ratings
 
 logger = logging.getLogger("sed")
@@ -90,6 +92,8 @@ def read_manifest(
 ) -> list[Utterance]:
     """Rows of a manifest in its order, only those of `splits` and `emotions` (empty: all), less the corpora
     in `leave_out`. `path` may be a folder with a manifest, or a sequence of manifests, which are read as one.
+    Labels that the release of a corpus is known to have wrong are put right (`sed.training.corrections`), and counted
+    in a warning.
 
     Raises `FormatError` where a file is missing, lacks a column, has a row without a value, or has nothing that
     was asked for, and where a speaker is in two splits, unless the split is the corpus's own (a warning then).
@@ -98,6 +102,7 @@ def read_manifest(
     found: list[Utterance] = []
     home: dict[str, str] = {}
     shared: dict[str, set[str]] = {}
+    mended: Counter[str] = Counter()
     for manifest in map(find_manifest, paths):
         for where, utterance in _rows(manifest):
             speaker, split = utterance.speaker, utterance.split
@@ -108,14 +113,20 @@ def read_manifest(
                         " expected each speaker in one split"
                     )
                 shared.setdefault(utterance.corpus, set()).add(speaker)
+            emotion = corrected(utterance.corpus, utterance.path.stem, utterance.emotion)
             if (
                 (not splits or split in splits)
-                and (not emotions or utterance.emotion in emotions)
+                and (not emotions or emotion in emotions)
                 and utterance.corpus not in leave_out
             ):
-                found.append(utterance)
+                mended[utterance.corpus] += emotion != utterance.emotion
+                found.append(replace(utterance, emotion=emotion))
     for corpus, speakers in shared.items():
         logger.warning("%s: its own splits share %d speakers; figures on them flatter", corpus, len(speakers))
+    for corpus, count in (+mended).items():
+        logger.warning(
+            "%s: put right %d labels that its release has wrong (see sed.training.corrections)", corpus, count
+        )
     if not found:
         raise FormatError(
             f"{', '.join(map(str, paths))}: no utterance of splits {sorted(splits)} and emotions"

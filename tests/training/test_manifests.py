@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 
 from sed.errors import AudioError, FormatError
 from sed.training.corpora import read_wave
+from sed.training.corrections import corrected, kaist_emotion
 from sed.training.manifests import COLUMNS, Utterance, find_manifest, read_manifest, write_manifest
 from sed.training.ratings import Ratings
 
@@ -141,3 +143,43 @@ def test_parts_of_files_are_read(tmp_path):
     Path(tmp_path / "text.wav").write_text("hello")
     with pytest.raises(AudioError, match="found text, expected audio"):
         read_wave(tmp_path / "text.wav")
+
+
+def test_labels_that_a_release_has_wrong_are_put_right(tmp_path, caplog):
+    """KAIST's README confuses sadness and anger; a manifest that follows it, and one that does not, read alike."""
+    said = {
+        "ema00001": "neutral",
+        "ema00201": "angry",
+        "ema00300": "angry",
+        "ema00301": "sad",
+        "ema00400": "sad",
+    }
+    rows = [
+        utterance(
+            tmp_path, n, corpus="kaist", speaker="kaist/ema", path=tmp_path / f"{stem}.wav", emotion=emotion
+        )
+        for n, (stem, emotion) in enumerate(said.items())
+    ]
+    write_manifest(rows, tmp_path / "m.json")
+    right = read_manifest(tmp_path / "m.json")
+    assert [u.emotion for u in right] == ["neutral", "sad", "sad", "angry", "angry"]
+    assert "kaist: put right 4 labels" in caplog.text
+    assert [u.path.stem for u in read_manifest(tmp_path / "m.json", emotions=["sad"])] == [
+        "ema00201",
+        "ema00300",
+    ]
+    caplog.clear()
+    write_manifest(right, tmp_path / "right.json")
+    assert read_manifest(tmp_path / "right.json") == right
+    assert not caplog.text
+    elsewhere = [replace(u, corpus="c", speaker="c/ema") for u in rows]
+    write_manifest(elsewhere, tmp_path / "c.json")
+    assert [u.emotion for u in read_manifest(tmp_path / "c.json")] == list(said.values())
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("number", [0, 401])
+def test_kaist_has_four_hundred_recordings(number):
+    with pytest.raises(ValueError, match=f"found number {number}, expected one from 1 to 400"):
+        kaist_emotion(number)
+    assert corrected("kaist", f"ema{number:05}", "sad") == "sad"

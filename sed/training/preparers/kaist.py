@@ -1,11 +1,8 @@
 """KAIST and Selvas AI, emotional part: ``plain-to-emotional/ema/wav/ema00001.wav``, ``emotional-to-emotional/nea/...``.
 
-Three letters name the speaker. Of five digits, the hundreds tell the emotion: 1-100 neutral, 101-200 happy, 201-300
-sad, 301-400 angry. The release's own README has the last two the other way round, which is wrong: the sentences of
-201-300 mourn and those of 301-400 scold, voices are darker and lower in the former, and who built on the release at
-KAIST counts as here (hash2430/emotion_tts); ``benchmarks/results/training/leave_one_out.md`` has the evidence. What was
-said is in ``transcript/ema00001.txt`` or else ``script/``. The other parts of the release (Main, Personality, and CSD,
-which is song) have no emotions and are passed over.
+Three letters name the speaker; the five digits tell the emotion, in another order than the release's README has it
+(see `sed.training.corrections`). What was said is in ``transcript/ema00001.txt`` or else ``script/``. The other parts
+of the release (Main, Personality, and CSD, which is song) have no emotions and are passed over.
 """
 
 from __future__ import annotations
@@ -14,11 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from sed.training.corrections import KAIST_NAME, kaist_emotion
 from sed.training.preparers.kind import Entry, Notes, Preparer
 from sed.training.preparers.tree import Tree, stem
 
-_NAME = re.compile(r"(em[a-z]|ne[a-z])(\d{5})", re.IGNORECASE)
-_EMOTIONS = ("neutral", "happy", "sad", "angry")
 _WOMEN = frozenset("ema emb nea neb nec ned nee".split())
 _MEN = frozenset("emf emg emh nek nel nem nen neo".split())
 
@@ -31,7 +27,7 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
             if PurePosixPath(name).parent.name.lower() == folder:
                 texts[stem(name).lower()] = name
     for name in tree.audio:
-        match = _NAME.fullmatch(stem(name))
+        match = KAIST_NAME.fullmatch(stem(name))
         if match is None:
             if re.fullmatch("em[a-z]|ne[a-z]", PurePosixPath(name).parent.parent.name):
                 notes.add("with a name that is not like ema00001", name)
@@ -45,7 +41,7 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
             id=stem(name),
             file=name,
             speaker=speaker,
-            emotion=_EMOTIONS[(number - 1) // 100],
+            emotion=kaist_emotion(number),
             gender="F" if speaker in _WOMEN else "M" if speaker in _MEN else None,
             language="ko",
             text=tree.text(script).strip() or None if script else None,

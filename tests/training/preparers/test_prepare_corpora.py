@@ -255,25 +255,19 @@ def test_shared_manifest_passes_through(shared, tmp_path):
 
 @pytest.mark.parametrize("name", ["ravdess", "emodb", "kaist"])
 def test_real_files_get_what_the_shared_manifest_says(name, shared, tmp_path):
-    """The shared corpora keep the published file names, so the preparers must come to the same labels and splits.
-
-    But for KAIST's anger and sadness, which its README and so that manifest confuse: see the preparer.
-    """
-    meant = {"angry": "sad", "sad": "angry"} if name == "kaist" else {}
+    """The shared corpora keep the published file names, so the preparers must come to the same labels and splits."""
     known = {u.id: u for u in read_manifest(shared / "corpora", leave_out=set(PREPARERS) - {name})}
     _, report = prepared(name, shared / "corpora" / name, tmp_path / "m.json", strict=True)
     assert len(report.utterances) == len(known)
     for row in report.utterances:
         said = known[row.id]
-        assert row.emotion in {said.emotion, meant.get(said.emotion, said.emotion)}
-        assert (row.speaker, row.split, row.language, row.intensity) == (
+        assert (row.speaker, row.emotion, row.split, row.language, row.intensity) == (
             said.speaker,
+            said.emotion,
             said.split,
             said.language,
             said.intensity,
         )
-        if name == "kaist":
-            assert row.emotion == ("neutral", "happy", "sad", "angry")[(int(row.id[-3:]) - 1) // 100]
         assert row.gender == said.gender or said.gender is None
         assert row.duration == pytest.approx(said.duration, abs=1e-3)
 
