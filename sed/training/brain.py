@@ -30,6 +30,7 @@ from sed.training.folder import save_tagger  # noqa: E402
 from sed.training.losses import tagger_loss  # noqa: E402
 from sed.training.objectives import FeatureTap, Objectives  # noqa: E402
 from sed.training.schedule import Batches, NumberedBatches, learning_rate_factor  # noqa: E402
+from sed.training.standardise import standardise  # noqa: E402
 
 _log = logging.getLogger("sed.training")
 
@@ -222,6 +223,8 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         model.load_encoder(h["encoder_weights"])
     if h.get("voice_weights"):
         model.load_voice(h["voice_weights"])
+    if h.get("standardise"):
+        standardise(model, map(sampler.batch, range(h["standardise"])))
     return fit(
         h,
         model,

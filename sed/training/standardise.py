@@ -1,0 +1,60 @@
+"""Heads that begin with states on one scale: a tagger and some batches in, the same tagger with other gains out.
+
+Frozen encoders give states of which a few dimensions are loud and nearly constant, and most of what tells emotions
+apart is quiet. `LayerNorm` keeps that, and a head on it needs many steps until it hears the quiet ones: until then it
+knows its own corpora by the loud ones, and unheard voices not at all. Started from the mean and deviation of each
+dimension over speech (as Salimans & Kingma 2016 start all layers from data) it hears them from the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sed.errors import OptionError
+from sed.training.clips import Batch
+from sed.training.head import Head
+
+_LEAST = 0.02  # deviation of a dimension, as share of that of all: what never moves is not blown up
+
+
+def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
+    """Set the norm of every `Head` in `model` so that each dimension has mean 0 and deviation 1 over `batches`.
+
+    The model is left as it was but for those gains and offsets, and nothing is drawn at random. Raises `OptionError`
+    where there is no `Head`.
+    """
+    heads = [module for module in model.modules() if isinstance(module, Head)]
+    if not heads:
+        raise OptionError(f"a {type(model).__name__} has no head to standardise: expected standardise: 0")
+    sums: dict[Head, Tensor] = {}
+
+    def hear(head: Any, inputs: tuple[Tensor, ...]) -> None:
+        states = nn.functional.layer_norm(inputs[0].detach().float(), head.norm.normalized_shape).flatten(
+            0, 1
+        )
+        ones = torch.ones(len(states), 1, device=states.device)
+        moments = torch.cat([ones.expand_as(states)[None], states[None], states[None] ** 2]).double().sum(1)
+        sums[head] = sums.get(head, 0) + moments
+
+    hooks = [head.register_forward_pre_hook(hear) for head in heads]
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                model(torch.from_numpy(batch.waves).to(next(model.parameters()).device))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    for head, (count, total, squares) in sums.items():
+        mean = total / count
+        deviation = (squares / count - mean * mean).clamp(min=0).sqrt()
+        deviation = deviation.clamp(min=_LEAST * float(deviation.square().mean().sqrt()))
+        with torch.no_grad():
+            head.norm.weight.copy_(1 / deviation)
+            head.norm.bias.copy_(-mean / deviation)
