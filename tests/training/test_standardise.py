@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tones import QUIET, SHORT, TINY_COMPACT, losses, make_corpora, run
 from torch import nn
 
 from sed.errors import OptionError
@@ -12,7 +13,6 @@ from sed.training.clips import Batch
 from sed.training.head import Head
 from sed.training.model import CompactTagger
 from sed.training.standardise import standardise
-from tones import QUIET, SHORT, TINY_COMPACT, losses, make_corpora, run
 
 TINY = {"layers": 1, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 400}
 
