@@ -32,7 +32,8 @@ def kaist_emotion(number: int) -> str:
 def corrected(corpus: str, stem: str, emotion: str) -> str:
     """The emotion of the file `stem`, where a manifest that follows the release of `corpus` says `emotion`.
 
-    Only what the release is known to confuse changes; what is right already stays.
+    Only what the release is known to confuse changes; what is right already stays. Whoever has labelled such files anew
+    gives the corpus another name.
 
     >>> corrected("kaist", "nea00250", "angry"), corrected("kaist", "nea00250", "sad")
     ('sad', 'sad')
