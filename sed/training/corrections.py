@@ -13,7 +13,8 @@ import re
 
 KAIST_NAME = re.compile(r"(em[a-z]|ne[a-z])(\d{5})", re.IGNORECASE)
 _EMOTIONS = ("neutral", "happy", "sad", "angry")
-_CONFUSED = {"sad": "angry", "angry": "sad"}
+# What the README says, and of which hundred: what is right.
+_CONFUSED = {("angry", 2): "sad", ("sad", 3): "angry"}
 
 
 def kaist_emotion(number: int) -> str:
@@ -40,7 +41,5 @@ def corrected(corpus: str, stem: str, emotion: str) -> str:
     >>> corrected("kaist", "nea00250", "happy"), corrected("mine", "nea00250", "angry")
     ('happy', 'angry')
     """
-    name = KAIST_NAME.fullmatch(stem) if corpus == "kaist" and emotion in _CONFUSED else None
-    if name and 1 <= int(name[2]) <= 400 and kaist_emotion(int(name[2])) == _CONFUSED[emotion]:
-        return _CONFUSED[emotion]
-    return emotion
+    name = KAIST_NAME.fullmatch(stem) if corpus == "kaist" else None
+    return _CONFUSED.get((emotion, (int(name[2]) - 1) // 100), emotion) if name else emotion

@@ -119,11 +119,13 @@ def read_manifest(
                 and (not emotions or emotion in emotions)
                 and utterance.corpus not in leave_out
             ):
-                mended[utterance.corpus] += emotion != utterance.emotion
-                found.append(replace(utterance, emotion=emotion))
+                if emotion != utterance.emotion:
+                    mended[utterance.corpus] += 1
+                    utterance = replace(utterance, emotion=emotion)
+                found.append(utterance)
     for corpus, speakers in shared.items():
         logger.warning("%s: its own splits share %d speakers; figures on them flatter", corpus, len(speakers))
-    for corpus, count in (+mended).items():
+    for corpus, count in mended.items():
         logger.warning(
             "%s: put right %d labels that its release has wrong (see sed.training.corrections)", corpus, count
         )

@@ -30,15 +30,11 @@ def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
     heads = [module for module in model.modules() if isinstance(module, Head)]
     if not heads:
         raise OptionError(f"a {type(model).__name__} has no head to standardise: expected standardise: 0")
-    sums: dict[Head, Tensor] = {}
+    heard: dict[Head, list[Tensor]] = {head: [] for head in heads}
 
     def hear(head: Any, inputs: tuple[Tensor, ...]) -> None:
-        states = nn.functional.layer_norm(inputs[0].detach().float(), head.norm.normalized_shape).flatten(
-            0, 1
-        )
-        ones = torch.ones(len(states), 1, device=states.device)
-        moments = torch.cat([ones.expand_as(states)[None], states[None], states[None] ** 2]).double().sum(1)
-        sums[head] = sums.get(head, 0) + moments
+        states = nn.functional.layer_norm(inputs[0].float(), head.norm.normalized_shape)
+        heard[head].append(states.flatten(0, 1).double())
 
     hooks = [head.register_forward_pre_hook(hear) for head in heads]
     training = model.training
@@ -51,9 +47,8 @@ def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    for head, (count, total, squares) in sums.items():
-        mean = total / count
-        deviation = (squares / count - mean * mean).clamp(min=0).sqrt()
+    for head, parts in heard.items():
+        deviation, mean = torch.std_mean(torch.cat(parts), 0, correction=0)
         deviation = deviation.clamp(min=_LEAST * float(deviation.square().mean().sqrt()))
         with torch.no_grad():
             head.norm.weight.copy_(1 / deviation)

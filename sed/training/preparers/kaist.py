@@ -33,7 +33,9 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
                 notes.add("with a name that is not like ema00001", name)
             continue
         speaker, number = match[1].lower(), int(match[2])
-        if not 1 <= number <= 400:
+        try:
+            emotion = kaist_emotion(number)
+        except ValueError:
             notes.add("with a number that is not from 1 to 400", name)
             continue
         script = texts.get(f"{speaker}{match[2]}")
@@ -41,7 +43,7 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
             id=stem(name),
             file=name,
             speaker=speaker,
-            emotion=kaist_emotion(number),
+            emotion=emotion,
             gender="F" if speaker in _WOMEN else "M" if speaker in _MEN else None,
             language="ko",
             text=tree.text(script).strip() or None if script else None,
