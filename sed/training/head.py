@@ -11,6 +11,18 @@ from torch.nn import functional
 from sed.errors import OptionError
 
 
+class Scale(nn.Module):
+    """A gain and an offset for each dimension."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape ``(..., width)`` to the same."""
+        return x * self.weight + self.bias
+
+
 class ContextBlock(nn.Module):
     """A residual block that looks 4 * `dilation` frames to either side, each channel on its own in time."""
 
@@ -59,11 +71,18 @@ class Head(nn.Module):
     """Normalises states, makes them `head_width` wide, adds `LocalStatistics` and then `ContextBlock` s.
 
     `reaches` and `dilations` may be empty; with a `head_width` of 0 nothing but normalisation is left, and both
-    must be: `OptionError` otherwise. `width` is that of what comes out.
+    must be: `OptionError` otherwise. `width` is that of what comes out. With `scale_only` each dimension has a gain and
+    an offset, but frames are not normalised.
     """
 
     def __init__(
-        self, width: int, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float
+        self,
+        width: int,
+        head_width: int,
+        dilations: Sequence[int],
+        reaches: Sequence[int],
+        dropout: float,
+        scale_only: bool = False,
     ) -> None:
         super().__init__()
         if not head_width and (len(dilations) or len(reaches)):
@@ -71,7 +90,7 @@ class Head(nn.Module):
                 f"a linear head with dilations {list(dilations)} and reaches {list(reaches)}: expected none"
             )
         self.width = head_width or width
-        self.norm = nn.LayerNorm(width)
+        self.norm: Scale | nn.LayerNorm = Scale(width) if scale_only else nn.LayerNorm(width)
         self.reduce = nn.Linear(width, head_width) if head_width else None
         self.statistics = LocalStatistics(head_width, reaches, dropout) if reaches else nn.Identity()
         self.context = nn.ModuleList(ContextBlock(head_width, dilation, dropout) for dilation in dilations)

@@ -2,8 +2,8 @@
 
 Whisper's log-mel (80 bands, 25 ms windows every 10 ms), its convolutional stem, positions and first encoder
 layers (Radford et al. 2022), a learned sum over the layers, and a head (`sed.training.head`). Beside it, if asked
-for, a second branch that hears how the voice sounds (`sed.training.voice`), with a head of its own. Each item of a
-batch is computed on its own: nothing is normalised across the batch.
+for, a second branch that hears how the voice sounds (`sed.training.voice`), with a head of its own, and a third, whose
+head hears the states of both. Each item of a batch is computed on its own: nothing is normalised across the batch.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _doubled(x: Tensor, frames: int) -> Tensor:
 
 
 class VoiceBranch(nn.Module):
-    """`VoiceEncoder` and a `Head`: raw waves in, features out."""
+    """`VoiceEncoder` and the `Head` for its states: raw waves in, states out, so that fusion hears them, too."""
 
     def __init__(
         self, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float, learns: bool
@@ -78,8 +78,8 @@ class VoiceBranch(nn.Module):
         self.head = Head(WIDTH, head_width, dilations, reaches, dropout)
 
     def forward(self, waves: Tensor, stretches: int = 0) -> Tensor:
-        """``(B, T)`` waves to ``(B, ceil(T / 320), width)``; `stretches` are for `hide_stretches`."""
-        return self.head(self.encoder(hide_stretches(self.mel(waves), stretches)))
+        """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `stretches` are for `hide_stretches`."""
+        return self.encoder(hide_stretches(self.mel(waves), stretches))
 
 
 class CompactTagger(nn.Module):
@@ -89,8 +89,10 @@ class CompactTagger(nn.Module):
     `dilations` and `reaches` are those of `sed.training.head.Head`. The defaults fit Whisper base. The stem learns
     only with `train_stem`, and the first `frozen_layers` layers do not, which saves the way back through them. Behind
     the first `halve_after` layers two frames become one, which halves the work of those that follow; 0 is never.
-    With `voice` there is the second branch, whose encoder learns only with `train_voice`. `spec_augment` is for
-    `hide_stretches` while training.
+    With `voice` there is the second branch, whose encoder learns only with `train_voice`. `fusion` is how many of the
+    last layers the third hears, side by side with the voice, at the last layer's rate and without dilations; 0: it is
+    not there. `spec_augment` is for `hide_stretches` while training. Raises `OptionError` where a fusion has no voice
+    or reaches down to layers of another rate.
     """
 
     int8_stem = True
@@ -110,6 +112,7 @@ class CompactTagger(nn.Module):
         reaches: Sequence[int] = (),
         halve_after: int = 0,
         voice: bool = False,
+        fusion: int = 0,
         dropout: float = 0.1,
         head_dropout: float = 0.2,
         spec_augment: int = 2,
@@ -130,6 +133,7 @@ class CompactTagger(nn.Module):
             "reaches": list(reaches),
             "halve_after": halve_after,
             "voice": voice,
+            "fusion": fusion,
         }
         self.labels = tuple(labels)
         self.spec_augment, self.halve_after = spec_augment, halve_after
@@ -141,21 +145,49 @@ class CompactTagger(nn.Module):
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1))
         self.head = Head(width, head_width, dilations, reaches, head_dropout)
         self.voice = VoiceBranch(head_width, dilations, reaches, head_dropout, train_voice) if voice else None
-        branches = [self.head] if self.voice is None else [self.head, self.voice.head]
-        self.classify = nn.Linear(sum(branch.width for branch in branches), len(labels))
+        self.fusion = self._fusion_head(fusion, width, head_width, reaches, head_dropout) if fusion else None
+        self.classify = nn.Linear(sum(head.width for head in self.heads), len(labels))
         stem = (self.conv1, self.conv2, self.embed_positions)
         for parameter in (p for module in stem for p in module.parameters()):
             parameter.requires_grad_(train_stem)
         for layer in list(self.layers)[:frozen_layers]:
             layer.requires_grad_(False)
 
+    @property
+    def _halves(self) -> bool:
+        return 0 < self.halve_after < len(self.layers)
+
+    def _fusion_head(
+        self, fusion: int, width: int, head_width: int, reaches: Sequence[int], dropout: float
+    ) -> Head:
+        most = len(self.layers) - (self.halve_after if self._halves else 0)
+        if self.voice is None or fusion > most:
+            raise OptionError(
+                f"fusion of {fusion} layers {'with' if self.voice else 'without'} voice: expected at most {most}, those"
+                " of one rate, with voice"
+            )
+        own = [reach // 2 for reach in reaches] if self._halves else reaches
+        return Head(fusion * width + WIDTH, head_width, (), own, dropout, scale_only=True)
+
+    @property
+    def heads(self) -> list[Head]:
+        """That of each branch, in the order of their features."""
+        voice = None if self.voice is None else self.voice.head
+        return [head for head in (self.head, voice, self.fusion) if head is not None]
+
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         stretches = self.spec_augment if self.training else 0
-        features = self.head(self._words(waves, stretches))
+        total, layers = self._words(waves, stretches)
+        features = [self.head(total)]
         if self.voice is not None:
-            features = torch.cat([features, self.voice(waves, stretches)], 2)
-        return self.classify(features)
+            voice = self.voice(waves, stretches)
+            features.append(self.voice.head(voice))
+            if self.fusion is not None:
+                states = [*layers[-self.settings["fusion"] :], _halved(voice) if self._halves else voice]
+                fused = self.fusion(torch.cat(states, 2))
+                features.append(_doubled(fused, total.shape[1]) if self._halves else fused)
+        return self.classify(torch.cat(features, 2))
 
     def alone(self, features: Tensor) -> list[Tensor]:
         """What each branch says alone, ``(B, F, labels)`` logits, from the features that go into `classify`.
@@ -163,23 +195,26 @@ class CompactTagger(nn.Module):
         That is its part of the logits, as many times as there are branches: they say together what they say in the
         mean.
         """
-        widths = [self.head.width] if self.voice is None else [self.head.width, self.voice.head.width]
+        widths = [head.width for head in self.heads]
         parts = zip(features.split(widths, 2), self.classify.weight.split(widths, 1), strict=True)
         return [functional.linear(part, weight * len(widths), self.classify.bias) for part, weight in parts]
 
-    def _words(self, waves: Tensor, stretches: int) -> Tensor:
+    def _words(self, waves: Tensor, stretches: int) -> tuple[Tensor, list[Tensor]]:
+        """The learned sum over the layers, and what each layer gives, halved frames or not."""
         mel = hide_stretches(self.log_mel(waves), stretches)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
         total, frames = weights[0] * x, x.shape[1]
         fine: Tensor | None = None  # what was summed before frames became fewer
+        states = []
         for depth, (layer, weight) in enumerate(zip(self.layers, weights[1:], strict=True)):
             if depth and depth == self.halve_after:
                 x, fine, total = _halved(x), total, torch.zeros(())
             x = layer(x)
+            states.append(x)
             total = total + weight * x
-        return total if fine is None else fine + _doubled(total, frames)
+        return (total if fine is None else fine + _doubled(total, frames)), states
 
     def load_encoder(self, path: str | Path) -> None:
         """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.

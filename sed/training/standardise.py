@@ -22,7 +22,8 @@ _LEAST = 0.02  # deviation of a dimension, as share of that of all: what never m
 
 
 def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
-    """Set the norm of every `Head` in `model` so that each dimension has mean 0 and deviation 1 over `batches`.
+    """Set the gains and offsets of every `Head` in `model` so that each dimension has mean 0 and deviation 1 over
+    `batches`.
 
     The model is left as it was but for those gains and offsets, and nothing is drawn at random. Raises `OptionError`
     where there is no `Head`.
@@ -33,7 +34,9 @@ def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
     heard: dict[Head, list[Tensor]] = {head: [] for head in heads}
 
     def hear(head: Any, inputs: tuple[Tensor, ...]) -> None:
-        states = nn.functional.layer_norm(inputs[0].float(), head.norm.normalized_shape)
+        states = inputs[0].float()
+        if isinstance(head.norm, nn.LayerNorm):
+            states = nn.functional.layer_norm(states, head.norm.normalized_shape)
         heard[head].append(states.flatten(0, 1).double())
 
     hooks = [head.register_forward_pre_hook(hear) for head in heads]

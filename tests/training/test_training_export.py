@@ -45,7 +45,8 @@ def make(kind):
         return LogMelTagger(LABELS, positions=100, head_width=8, reaches=(5,)).eval()
     if kind in ("compact", "voice"):
         shape = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "positions": 100}
-        return CompactTagger(LABELS, **shape, halve_after=kind == "voice", voice=kind == "voice").eval()
+        voice = kind == "voice"
+        return CompactTagger(LABELS, **shape, halve_after=int(voice), voice=voice, fusion=int(voice)).eval()
     model = EncoderTagger(LABELS, CONFIGS[kind], head_width=8, **ENCODERS[kind]).eval()
     for layer in model.modules():
         if isinstance(layer, LowRankLinear):

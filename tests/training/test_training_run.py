@@ -58,7 +58,7 @@ def train(corpora, output, epochs, **changes):
         "encoder_rate": 0.01,
         "valid_clips": 8,
         "tagger": "{layers: 1, width: 16, heads: 2, feedforward: 32, head_width: 16, positions: 300,"
-        " head_dropout: 0.1, spec_augment: 0, train_stem: True}",
+        " head_dropout: 0.1, spec_augment: 0, train_stem: True, fusion: 1}",
         "augmentation": "{reverberation: 0, equaliser: 0, telephone: 0, noise: 0.2, speed: 0.2,"
         " gain_range: [-6, 6]}",
         "clips": "{length: [1.0, 2.0], batch_seconds: 9.0}",

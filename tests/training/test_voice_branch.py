@@ -83,15 +83,17 @@ def test_only_the_published_file_fits(tmp_path, shared):
 
 
 @pytest.mark.parametrize("samples", [1, 321, 40_000])
-def test_a_frame_for_every_20_ms_begun(samples):
+@pytest.mark.parametrize("kind", [{}, {"fusion": 1}, {"fusion": 1, "layers": 2, "halve_after": 1}])
+def test_a_frame_for_every_20_ms_begun(kind, samples):
     torch.manual_seed(0)
-    tagger = CompactTagger(LABELS, **TINY, voice=True).eval()
+    tagger = CompactTagger(LABELS, **{**TINY, **kind}, voice=True).eval()
     assert tagger(torch.randn(2, samples)).shape == (2, frame_count(samples), len(LABELS))
 
 
-def test_items_of_a_batch_do_not_touch_each_other():
+@pytest.mark.parametrize("fusion", [0, 1])
+def test_items_of_a_batch_do_not_touch_each_other(fusion):
     torch.manual_seed(0)
-    tagger = CompactTagger(LABELS, **TINY, voice=True).eval()
+    tagger = CompactTagger(LABELS, **TINY, voice=True, fusion=fusion).eval()
     wave, loud = torch.randn(1, 9000), torch.randn(1, 9000) * 50
     assert torch.allclose(tagger(torch.cat([wave, loud]))[:1], tagger(wave), atol=1e-4)
 
@@ -125,6 +127,41 @@ def test_together_the_branches_say_the_mean_of_what_they_say_alone():
     tap = FeatureTap(single)
     said = single(torch.randn(2, 9000))
     assert torch.equal(single.alone(tap.take())[0], said)
+
+
+def test_fusion_hears_both_and_judges_alone():
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **{**TINY, "layers": 3}, voice=True, fusion=2).eval()
+    tap, waves, heard = FeatureTap(tagger), torch.randn(2, 9000), []
+    tagger.fusion.register_forward_pre_hook(lambda _, given: heard.append(given[0]))
+    together = tagger(waves)
+    words, voice, fused = tagger.alone(tap.take())
+    assert torch.allclose((words + voice + fused) / 3, together, atol=1e-5)
+    states = []
+    for layer in tagger.layers:
+        layer.register_forward_hook(lambda _, given, made: states.append(made))
+    tagger.voice.register_forward_hook(lambda _, given, made: states.append(made))
+    tagger(waves)
+    assert torch.equal(heard[0], torch.cat(states[1:], 2)), "its last two layers, then the voice"
+
+
+def test_fusion_after_halving_is_at_the_last_layers_rate():
+    wide = {**TINY, "layers": 3, "reaches": [4, 9]}
+    tagger = CompactTagger(LABELS, **wide, voice=True, fusion=2, halve_after=1).eval()
+    assert tagger.fusion.statistics.reaches == [2, 4] and tagger.head.statistics.reaches == [4, 9]
+    heard = []
+    tagger.fusion.register_forward_pre_hook(lambda _, given: heard.append(given[0].shape))
+    assert tagger(torch.randn(1, 41 * HOP)).shape[1] == 41
+    assert heard == [(1, 21, 2 * 16 + WIDTH)]
+
+
+def test_fusion_needs_a_voice_and_layers_of_one_rate():
+    with pytest.raises(
+        OptionError, match="fusion of 1 layers without voice: expected at most 1, those of one"
+    ):
+        CompactTagger(LABELS, **TINY, fusion=1)
+    with pytest.raises(OptionError, match="fusion of 2 layers with voice: expected at most 1"):
+        CompactTagger(LABELS, **{**TINY, "layers": 3}, voice=True, fusion=2, halve_after=2)
 
 
 def test_no_stretches_hide_nothing():
