@@ -28,18 +28,15 @@ def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
     The model is left as it was but for those gains and offsets, and nothing is drawn at random. Raises `OptionError`
     where there is no `Head`.
     """
-    heads = [module for module in model.modules() if isinstance(module, Head)]
-    if not heads:
+    norms = [module.norm for module in model.modules() if isinstance(module, Head)]
+    if not norms:
         raise OptionError(f"a {type(model).__name__} has no head to standardise: expected standardise: 0")
-    heard: dict[Head, list[Tensor]] = {head: [] for head in heads}
+    heard: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
 
-    def hear(head: Any, inputs: tuple[Tensor, ...]) -> None:
-        states = inputs[0].float()
-        if isinstance(head.norm, nn.LayerNorm):
-            states = nn.functional.layer_norm(states, head.norm.normalized_shape)
-        heard[head].append(states.flatten(0, 1).double())
+    def hear(norm: nn.Module, _: Any, states: Tensor) -> None:
+        heard[norm].append(states.flatten(0, 1).double())
 
-    hooks = [head.register_forward_pre_hook(hear) for head in heads]
+    hooks = [norm.register_forward_hook(hear) for norm in norms]
     training = model.training
     model.eval()
     try:
@@ -50,9 +47,9 @@ def standardise(model: nn.Module, batches: Iterable[Batch]) -> None:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    for head, parts in heard.items():
-        deviation, mean = torch.std_mean(torch.cat(parts), 0, correction=0)
+    for norm in norms:
+        deviation, mean = torch.std_mean(torch.cat(heard[norm]), 0, correction=0)
         deviation = deviation.clamp(min=_LEAST * float(deviation.square().mean().sqrt()))
         with torch.no_grad():
-            head.norm.weight.copy_(1 / deviation)
-            head.norm.bias.copy_(-mean / deviation)
+            norm.weight.copy_(norm.weight / deviation)
+            norm.bias.copy_((norm.bias - mean) / deviation)
