@@ -69,6 +69,8 @@ class TorchTagger:
             model, "merge"
         ):  # what training needs and only costs time here: low-rank matrices, weight norm
             model.merge()
+        if hasattr(model, "fold"):
+            model.fold()
         for module in list(model.modules()):
             if parametrize.is_parametrized(module):
                 for name in list(module.parametrizations):
@@ -106,7 +108,12 @@ class TorchTagger:
             if self.precision != "fp32":
                 stack.enter_context(torch.autocast(self.device.type, _TYPES[self.precision]))
             if self.device.type == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(deterministic=True, benchmark=False))
+                exact = (
+                    self.precision == "fp32"
+                )  # convolutions, too, which would else have a mantissa of 10 bits
+                stack.enter_context(
+                    torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=not exact)
+                )
             try:
                 torch.set_num_threads(self._threads)
                 yield

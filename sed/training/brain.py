@@ -22,11 +22,11 @@ import speechbrain as sb  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from sed.errors import OptionError  # noqa: E402
+from sed.errors import ModelError, OptionError  # noqa: E402
 from sed.training.clips import Batch, ClipSampler, Speech, pattern_clips  # noqa: E402
 from sed.training.corpora import load_speech, read_manifest  # noqa: E402
 from sed.training.evaluation import Report, evaluate  # noqa: E402
-from sed.training.folder import save_tagger  # noqa: E402
+from sed.training.folder import load_tagger, save_tagger  # noqa: E402
 from sed.training.losses import tagger_loss  # noqa: E402
 from sed.training.objectives import FeatureTap, Objectives  # noqa: E402
 from sed.training.schedule import Batches, NumberedBatches, learning_rate_factor  # noqa: E402
@@ -219,11 +219,13 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         sampler = WithUnlabelled(
             sampler, h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
         )
-    if h.get("encoder_weights"):
+    if h.get("start"):
+        _start_from(model, h["start"])
+    elif h.get("encoder_weights"):
         model.load_encoder(h["encoder_weights"])
-    if h.get("voice_weights"):
+    if not h.get("start") and h.get("voice_weights"):
         model.load_voice(h["voice_weights"])
-    if h.get("standardise"):
+    if not h.get("start") and h.get("standardise"):
         standardise(model, map(sampler.batch, range(h["standardise"])))
     return fit(
         h,
@@ -233,6 +235,20 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         lambda t: evaluate(t, valid, clips, main, h["valid_utterances"]),
         run_options,
     )
+
+
+def _start_from(model: Any, folder: str | Path) -> None:
+    """Give `model` the weights of the trained tagger in `folder`; `ModelError` where they do not fit."""
+    trained, _ = load_tagger(folder)
+    if type(trained) is not type(model) or trained.labels != model.labels:
+        raise ModelError(
+            f"{folder}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
+            f" {type(model).__name__} of labels {' '.join(model.labels)}"
+        )
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: found a tagger of another shape: {error}") from error
 
 
 def fit(
@@ -287,7 +303,9 @@ def fit(
     if torch.distributed.is_initialized():
         batches.rank, batches.world = torch.distributed.get_rank(), torch.distributed.get_world_size()
     brain.train_set = batches
-    loader = torch.utils.data.DataLoader(batches, batch_size=None, shuffle=False)
+    loader = torch.utils.data.DataLoader(
+        batches, batch_size=None, shuffle=False, num_workers=int(h.get("workers") or 0)
+    )
     brain.fit(h["epoch_counter"], loader, progressbar=False)
     brain.load_best()
     save(brain.ema, brain.objectives and brain.objectives_ema)

@@ -45,11 +45,14 @@ class PosteriorTagger(nn.Module):
         self.model = copy.deepcopy(model).eval()
         if hasattr(self.model, "merge"):
             self.model.merge()  # low-rank matrices into the weights
+        if hasattr(self.model, "fold"):
+            self.model.fold()  # branches that only taught
         rows = [model.labels.index(label) for label in labels]
-        classify = nn.Linear(model.classify.in_features, len(labels))
+        learnt = self.model.classify
+        classify = nn.Linear(learnt.in_features, len(labels))
         with torch.no_grad():
-            classify.weight.copy_(model.classify.weight[rows] / calibration.temperature)
-            classify.bias.copy_(model.classify.bias[rows] / calibration.temperature)
+            classify.weight.copy_(learnt.weight[rows] / calibration.temperature)
+            classify.bias.copy_(learnt.bias[rows] / calibration.temperature)
             if calibration.offsets:
                 classify.bias.add_(torch.tensor(calibration.offsets))
         self.model.classify = classify

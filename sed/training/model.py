@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.errors import ModelError, OptionError
+from sed.grid import HOP
 from sed.training.head import Head
-from sed.training.spectrum import KaldiMel, LogMel, hide_stretches
+from sed.training.spectrum import KaldiMel, LogMel, hide_stretches, mix_styles
 from sed.training.voice import WIDTH, VoiceEncoder
 
 
@@ -75,11 +76,49 @@ class VoiceBranch(nn.Module):
         super().__init__()
         self.mel = KaldiMel()
         self.encoder = VoiceEncoder(learns=learns)
-        self.head = Head(WIDTH, head_width, dilations, reaches, dropout)
+        self.head: Head | None = Head(WIDTH, head_width, dilations, reaches, dropout)
 
-    def forward(self, waves: Tensor, stretches: int = 0) -> Tensor:
-        """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `stretches` are for `hide_stretches`."""
-        return self.encoder(hide_stretches(self.mel(waves), stretches))
+    def forward(self, waves: Tensor, stretches: int = 0, styles: float = 0.0) -> Tensor:
+        """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `stretches` are for `hide_stretches`, `styles` for
+        `mix_styles`."""
+        return self.encoder(hide_stretches(mix_styles(self.mel(waves), styles), stretches))
+
+
+class SharedClassifier(nn.Linear):
+    """A classifier of the features of several branches side by side, of which each counts by its share.
+
+    Shares are relative; where they are alike it is a plain linear layer. A branch without any only teaches the
+    encoder that it hears.
+    """
+
+    def __init__(self, widths: Sequence[int], shares: Sequence[float], labels: int) -> None:
+        super().__init__(sum(widths), labels)
+        if len(shares) != len(widths) or min(shares) < 0 or sum(shares) <= 0:
+            raise OptionError(
+                f"shares {list(shares)}: expected {len(widths)} numbers, none below 0, not all 0"
+            )
+        self.widths = list(widths)
+        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 where they are alike
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, F, all widths)`` to ``(B, F, labels)`` logits."""
+        parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
+        return functional.linear(features, torch.cat([part * share for part, share in parts], 1), self.bias)
+
+    def alone(self, features: Tensor) -> list[Tensor]:
+        """The logits of each branch without the others: by their shares, their mean is what `forward` gives."""
+        parts = zip(features.split(self.widths, 2), self.weight.split(self.widths, 1), strict=True)
+        return [functional.linear(part, weight * len(self.widths), self.bias) for part, weight in parts]
+
+    def folded(self) -> nn.Linear:
+        """The same as a plain linear layer of the branches that have a share."""
+        parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
+        weight = torch.cat([part * share for part, share in parts if share], 1).detach()
+        plain = nn.Linear(weight.shape[1], weight.shape[0])
+        with torch.no_grad():
+            plain.weight.copy_(weight)
+            plain.bias.copy_(self.bias)
+        return plain.to(weight)
 
 
 class CompactTagger(nn.Module):
@@ -91,8 +130,10 @@ class CompactTagger(nn.Module):
     the first `halve_after` layers two frames become one, which halves the work of those that follow; 0 is never.
     With `voice` there is the second branch, whose encoder learns only with `train_voice`. `fusion` is how many of the
     last layers the third hears, side by side with the voice, at the last layer's rate and without dilations; 0: it is
-    not there. `spec_augment` is for `hide_stretches` while training. Raises `OptionError` where a fusion has no voice
-    or reaches down to layers of another rate.
+    not there. `shares` are what the branches (encoder, voice, fusion) count for; empty: all alike. One of share 0 only
+    teaches, and `fold` takes it out. `spec_augment` is for `hide_stretches` and `style_share` for `mix_styles` while
+    training. Raises `OptionError` where a fusion has no voice or reaches down to layers of another rate, or where
+    shares are not one for each branch.
     """
 
     int8_stem = True
@@ -113,9 +154,11 @@ class CompactTagger(nn.Module):
         halve_after: int = 0,
         voice: bool = False,
         fusion: int = 0,
+        shares: Sequence[float] = (),
         dropout: float = 0.1,
         head_dropout: float = 0.2,
         spec_augment: int = 2,
+        style_share: float = 0.0,
         train_stem: bool = False,
         frozen_layers: int = 0,
         train_voice: bool = False,
@@ -134,19 +177,21 @@ class CompactTagger(nn.Module):
             "halve_after": halve_after,
             "voice": voice,
             "fusion": fusion,
+            "shares": list(shares),
         }
         self.labels = tuple(labels)
-        self.spec_augment, self.halve_after = spec_augment, halve_after
+        self.spec_augment, self.style_share, self.halve_after = spec_augment, style_share, halve_after
         self.log_mel = LogMel(bands)
         self.conv1 = nn.Conv1d(bands, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.embed_positions = nn.Embedding(positions, width)
         self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward, dropout) for _ in range(layers))
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1))
-        self.head = Head(width, head_width, dilations, reaches, head_dropout)
+        self.head: Head | None = Head(width, head_width, dilations, reaches, head_dropout)
         self.voice = VoiceBranch(head_width, dilations, reaches, head_dropout, train_voice) if voice else None
         self.fusion = self._fusion_head(fusion, width, head_width, reaches, head_dropout) if fusion else None
-        self.classify = nn.Linear(sum(head.width for head in self.heads), len(labels))
+        widths = [head.width for head in self.heads]
+        self.classify: nn.Linear = SharedClassifier(widths, shares or [1.0] * len(widths), len(labels))
         stem = (self.conv1, self.conv2, self.embed_positions)
         for parameter in (p for module in stem for p in module.parameters()):
             parameter.requires_grad_(train_stem)
@@ -177,31 +222,43 @@ class CompactTagger(nn.Module):
 
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
-        stretches = self.spec_augment if self.training else 0
-        total, layers = self._words(waves, stretches)
-        features = [self.head(total)]
+        changes = (self.spec_augment, self.style_share) if self.training else (0, 0.0)
+        frames = (waves.shape[1] + HOP - 1) // HOP
+        total, layers = self._words(waves, *changes)
+        features = [] if self.head is None else [self.head(total)]
         if self.voice is not None:
-            voice = self.voice(waves, stretches)
-            features.append(self.voice.head(voice))
+            voice = self.voice(waves, *changes)
+            if self.voice.head is not None:
+                features.append(self.voice.head(voice))
             if self.fusion is not None:
                 states = [*layers[-self.settings["fusion"] :], _halved(voice) if self._halves else voice]
                 fused = self.fusion(torch.cat(states, 2))
-                features.append(_doubled(fused, total.shape[1]) if self._halves else fused)
+                features.append(_doubled(fused, frames) if self._halves else fused)
         return self.classify(torch.cat(features, 2))
 
     def alone(self, features: Tensor) -> list[Tensor]:
-        """What each branch says alone, ``(B, F, labels)`` logits, from the features that go into `classify`.
+        """What each branch says alone, ``(B, F, labels)`` logits, from the features that go into `classify`."""
+        assert isinstance(self.classify, SharedClassifier), "a folded tagger is one branch"
+        return self.classify.alone(features)
 
-        That is its part of the logits, as many times as there are branches: they say together what they say in the
-        mean.
-        """
-        widths = [head.width for head in self.heads]
-        parts = zip(features.split(widths, 2), self.classify.weight.split(widths, 1), strict=True)
-        return [functional.linear(part, weight * len(widths), self.classify.bias) for part, weight in parts]
+    def fold(self) -> CompactTagger:
+        """Leave out, in place, what only teaches: heads without a share. It says the same and learns no more."""
+        if isinstance(self.classify, SharedClassifier):
+            kept = [bool(share) for share in self.classify.shares]
+            self.classify = self.classify.folded()
+            if not kept[0]:
+                self.head = None
+            if self.fusion is not None and not kept[2]:
+                self.fusion = None
+            if self.voice is not None and not kept[1]:
+                self.voice.head = None
+                if self.fusion is None:
+                    self.voice = None  # nobody hears it any more
+        return self
 
-    def _words(self, waves: Tensor, stretches: int) -> tuple[Tensor, list[Tensor]]:
+    def _words(self, waves: Tensor, stretches: int, styles: float) -> tuple[Tensor, list[Tensor]]:
         """The learned sum over the layers, and what each layer gives, halved frames or not."""
-        mel = hide_stretches(self.log_mel(waves), stretches)
+        mel = hide_stretches(mix_styles(self.log_mel(waves), styles), stretches)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)

@@ -63,6 +63,12 @@ class _Mel(nn.Module):
         if torch.is_autocast_enabled(waves.device.type):
             with torch.autocast(waves.device.type, enabled=False):
                 return self(waves.float())
+        if waves.is_cuda:  # the tensor cores' short mantissa would drown them, too
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                return self._mel(waves)
+        return self._mel(waves)
+
+    def _mel(self, waves: Tensor) -> Tensor:
         # A hop more than needed, then cut: the whole graph is then free of data-dependent branches.
         padded = functional.pad(waves, (FOURIER // 2, FOURIER // 2 + HOP))
         spectrum = functional.conv1d(padded[:, None], self.basis, stride=MEL_HOP)
@@ -138,3 +144,20 @@ def hide_stretches(mel: Tensor, stretches: int) -> Tensor:
             stretch = (place >= start) & (place < start + width)
             hidden = hidden | stretch.unsqueeze(3 - axis)
     return torch.where(hidden, mean, mel)
+
+
+def mix_styles(mel: Tensor, share: float, alpha: float = 0.4) -> Tensor:
+    """Freq-MixStyle (Kim et al. 2022): a `share` of the items of ``(B, bands, frames)`` log-mel get the mean and
+    deviation of each band partly from another item of the batch, as if heard by another microphone in another
+    room; how much is drawn from a beta distribution (`alpha`, `alpha`). 0 changes nothing."""
+    if not share:
+        return mel
+    batch = len(mel)
+    deviation, mean = torch.std_mean(mel, 2, keepdim=True, correction=0)
+    deviation = deviation + 1e-5
+    other = torch.randperm(batch, device=mel.device)
+    drawn = torch.distributions.Beta(alpha, alpha).sample((batch, 1, 1)).to(mel)
+    kept = torch.where(torch.rand(batch, 1, 1, device=mel.device) < share, drawn, torch.ones_like(drawn))
+    mixed_mean = kept * mean + (1 - kept) * mean[other]
+    mixed_deviation = kept * deviation + (1 - kept) * deviation[other]
+    return (mel - mean) / deviation * mixed_deviation + mixed_mean

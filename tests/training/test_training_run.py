@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sed.cli import export as export_command
 from sed.cli import train as train_command
 from sed.emotion.onnx import OnnxTagger
-from sed.errors import OptionError
+from sed.errors import ModelError, OptionError
 from sed.grid import frame_count
 from sed.training.calibration import Calibration, fit_calibration
 from sed.training.corpora import Utterance
@@ -58,7 +58,7 @@ def train(corpora, output, epochs, **changes):
         "encoder_rate": 0.01,
         "valid_clips": 8,
         "tagger": "{layers: 1, width: 16, heads: 2, feedforward: 32, head_width: 16, positions: 300,"
-        " head_dropout: 0.1, spec_augment: 0, train_stem: True, fusion: 1}",
+        " head_dropout: 0.1, spec_augment: 0, train_stem: True, fusion: 1, style_share: 0.2}",
         "augmentation": "{reverberation: 0, equaliser: 0, telephone: 0, noise: 0.2, speed: 0.2,"
         " gain_range: [-6, 6]}",
         "clips": "{length: [1.0, 2.0], batch_seconds: 9.0}",
@@ -100,6 +100,31 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(corpora, whole, tmp_
     assert losses(tmp_path) == losses(whole[0])
     for name, value in expected.items():
         assert torch.equal(resumed[name], value), name
+
+
+def test_batches_made_ahead_are_the_same(corpora, whole, tmp_path):
+    train(corpora, tmp_path, 1, workers=2)
+    assert losses(tmp_path)[0] == losses(whole[0])[0]
+
+
+def test_it_goes_on_from_a_trained_tagger(corpora, whole, tmp_path):
+    folder = train(corpora, tmp_path, 1, start=whole[1], steps=1, epoch_steps=1, head_rate=0, encoder_rate=0)
+    expected = load_tagger(whole[1])[0].state_dict()
+    for name, value in load_tagger(folder)[0].state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    with pytest.raises(ModelError, match="found a tagger of another shape"):
+        train(corpora, tmp_path / "wider", 1, start=whole[1], tagger="{head_width: 8}")
+    with pytest.raises(
+        ModelError, match=r"of labels neutral happy angry sad, expected .* of labels neutral sad"
+    ):
+        train(
+            corpora,
+            tmp_path / "fewer",
+            1,
+            start=whole[1],
+            trained_labels="[neutral, sad]",
+            labels="[neutral, sad]",
+        )
 
 
 def test_the_seed_matters(corpora, whole, tmp_path):

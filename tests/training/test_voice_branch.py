@@ -5,6 +5,7 @@ import torch
 from sed.errors import ModelError, OptionError
 from sed.grid import HOP, frame_count
 from sed.speakers.embedding import filter_bank
+from sed.training.folder import load_tagger, save_tagger
 from sed.training.losses import tagger_loss
 from sed.training.model import CompactTagger
 from sed.training.objectives import FeatureTap
@@ -143,6 +144,45 @@ def test_fusion_hears_both_and_judges_alone():
     tagger.voice.register_forward_hook(lambda _, given, made: states.append(made))
     tagger(waves)
     assert torch.equal(heard[0], torch.cat(states[1:], 2)), "its last two layers, then the voice"
+
+
+def test_branches_count_by_their_shares_and_those_without_one_are_left_out(tmp_path):
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=[0, 1, 3]).eval()
+    tap, waves = FeatureTap(tagger), torch.randn(2, 9000)
+    together = tagger(waves)
+    _, voice, fused = tagger.alone(tap.take())
+    assert torch.allclose((voice + 3 * fused) / 4, together, atol=1e-5) and not torch.allclose(voice, fused)
+    waves[0, :4000] = 0
+    save_tagger(tagger, tmp_path, LABELS, {})
+    again, description = load_tagger(tmp_path)
+    assert description["settings"]["shares"] == [0, 1, 3] and torch.equal(again(waves), tagger(waves))
+    before = {name.split(".")[0] for name in again.state_dict()}
+    folded = again.fold()
+    assert folded is again and torch.allclose(folded(waves), tagger(waves), atol=1e-5)
+    assert before - {name.split(".")[0] for name in folded.state_dict()} == {"head"}
+    assert folded.classify.in_features == 2 * 8 and folded.fold() is folded
+    deaf = CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=[1, 0, 0]).eval()
+    expected = deaf(waves)
+    assert torch.allclose(deaf.fold()(waves), expected, atol=1e-5)
+    assert deaf.voice is None and deaf.fusion is None, "nobody hears the voice any more"
+
+
+def test_a_branch_without_a_share_still_learns_and_teaches():
+    torch.manual_seed(0)
+    tagger = CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=[0, 1, 1]).train()
+    tap = FeatureTap(tagger)
+    tagger(torch.randn(1, 30 * HOP))
+    words = tagger.alone(tap.take())[0]
+    tagger_loss(words, torch.zeros(1, 30, dtype=torch.long), 0, 0.5).backward()
+    assert tagger.head.reduce.weight.grad.abs().max() > 0
+    assert tagger.layers[-1].fc1.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("shares", [[1, 1], [0, 0, 0], [1, -1, 1]])
+def test_shares_are_one_for_each_branch(shares):
+    with pytest.raises(OptionError, match="expected 3 numbers, none below 0, not all 0"):
+        CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=shares)
 
 
 def test_fusion_after_halving_is_at_the_last_layers_rate():

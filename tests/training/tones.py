@@ -14,7 +14,7 @@ LABELS = list(PITCH)
 
 TINY_COMPACT = (
     "{layers: 1, width: 16, heads: 2, feedforward: 32, head_width: 16, positions: 300, head_dropout: 0.1,"
-    " spec_augment: 0, train_stem: True, frozen_layers: 0, voice: False, fusion: 0}"
+    " spec_augment: 0, train_stem: True, frozen_layers: 0, voice: False, fusion: 0, shares: []}"
 )
 QUIET = (
     "{speed: 0, reverberation: 0, equaliser: 0, telephone: 0, clipping: 0, noise: 0.2, gain_range: [-6, 6]}"
