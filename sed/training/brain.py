@@ -22,11 +22,11 @@ import speechbrain as sb  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from sed.errors import ModelError, OptionError  # noqa: E402
+from sed.errors import OptionError  # noqa: E402
 from sed.training.clips import Batch, ClipSampler, Speech, pattern_clips  # noqa: E402
 from sed.training.corpora import load_speech, read_manifest  # noqa: E402
 from sed.training.evaluation import Report, evaluate  # noqa: E402
-from sed.training.folder import load_tagger, save_tagger  # noqa: E402
+from sed.training.folder import save_tagger, start_from  # noqa: E402
 from sed.training.losses import tagger_loss  # noqa: E402
 from sed.training.objectives import FeatureTap, Objectives  # noqa: E402
 from sed.training.schedule import Batches, NumberedBatches, learning_rate_factor  # noqa: E402
@@ -220,7 +220,7 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
             sampler, h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
         )
     if h.get("start"):
-        _start_from(model, h["start"])
+        start_from(model, h["start"])
     elif h.get("encoder_weights"):
         model.load_encoder(h["encoder_weights"])
     if not h.get("start") and h.get("voice_weights"):
@@ -235,20 +235,6 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         lambda t: evaluate(t, valid, clips, main, h["valid_utterances"]),
         run_options,
     )
-
-
-def _start_from(model: Any, folder: str | Path) -> None:
-    """Give `model` the weights of the trained tagger in `folder`; `ModelError` where they do not fit."""
-    trained, _ = load_tagger(folder)
-    if type(trained) is not type(model) or trained.labels != model.labels:
-        raise ModelError(
-            f"{folder}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
-            f" {type(model).__name__} of labels {' '.join(model.labels)}"
-        )
-    try:
-        model.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
-        raise ModelError(f"{folder}: found a tagger of another shape: {error}") from error
 
 
 def fit(

@@ -82,6 +82,20 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         return model.eval(), description
 
 
+def start_from(model: Any, folder: str | Path) -> None:
+    """Give `model` the weights of the trained tagger in `folder`; `ModelError` where they do not fit."""
+    trained, _ = load_tagger(folder)
+    if type(trained) is not type(model) or trained.labels != model.labels:
+        raise ModelError(
+            f"{folder}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
+            f" {type(model).__name__} of labels {' '.join(model.labels)}"
+        )
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: found a tagger of another shape: {error}") from error
+
+
 def _quickly(kind: str) -> AbstractContextManager[None]:
     """Large models are made without initial values, which the file replaces anyway."""
     if kind != "encoder":

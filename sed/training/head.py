@@ -1,4 +1,4 @@
-"""What comes behind an encoder: states of frames in, features that tell emotions apart out."""
+"""What comes behind an encoder: states of frames in, features that tell emotions apart out, and their logits."""
 
 from __future__ import annotations
 
@@ -105,3 +105,40 @@ class Head(nn.Module):
         for block in self.context:
             y = block(y)
         return self.dropout(y)
+
+
+class SharedClassifier(nn.Linear):
+    """A classifier of the features of several branches side by side, of which each counts by its share.
+
+    Shares are relative; where they are alike it is a plain linear layer. A branch without any only teaches the
+    encoder that it hears.
+    """
+
+    def __init__(self, widths: Sequence[int], shares: Sequence[float], labels: int) -> None:
+        super().__init__(sum(widths), labels)
+        if len(shares) != len(widths) or min(shares) < 0 or sum(shares) <= 0:
+            raise OptionError(
+                f"shares {list(shares)}: expected {len(widths)} numbers, none below 0, not all 0"
+            )
+        self.widths = list(widths)
+        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 where they are alike
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, F, all widths)`` to ``(B, F, labels)`` logits."""
+        parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
+        return functional.linear(features, torch.cat([part * share for part, share in parts], 1), self.bias)
+
+    def alone(self, features: Tensor) -> list[Tensor]:
+        """The logits of each branch without the others: by their shares, their mean is what `forward` gives."""
+        parts = zip(features.split(self.widths, 2), self.weight.split(self.widths, 1), strict=True)
+        return [functional.linear(part, weight * len(self.widths), self.bias) for part, weight in parts]
+
+    def folded(self) -> nn.Linear:
+        """The same as a plain linear layer of the branches that have a share."""
+        parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
+        weight = torch.cat([part * share for part, share in parts if share], 1).detach()
+        plain = nn.Linear(weight.shape[1], weight.shape[0])
+        with torch.no_grad():
+            plain.weight.copy_(weight)
+            plain.bias.copy_(self.bias)
+        return plain.to(weight)
