@@ -1,11 +1,13 @@
 """What the package promises as a whole: no network, no torch, quick to start, bounded memory, the same bytes."""
 
+import hashlib
 import math
 import os
 import subprocess
 import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from sed.errors import OptionError
 from sed.grid import frame_count
 from sed.speakers.turns import Turns
 
+ROOT = Path(__file__).resolve().parents[1]
 DEAF = """
 import socket, sys
 def refuse(*_, **__): raise AssertionError("something asked for the network")
@@ -176,3 +179,13 @@ def test_nonsense_is_refused():
             EmotionDiarizer(channels="split", **counts)
     with pytest.raises(OptionError, match="channels='split' with diarizer 'pyannote'"):
         EmotionDiarizer(channels="split", diarizer="pyannote")
+
+
+@pytest.mark.parametrize(
+    "model", sorted((ROOT / "sed" / "models").glob("*.onnx")), ids=lambda path: path.stem
+)
+def test_every_bundled_model_has_a_card_of_itself(model):
+    card = model.with_suffix(".md").read_text(encoding="utf-8")
+    assert hashlib.sha256(model.read_bytes()).hexdigest() in card
+    assert f"{model.stat().st_size / 1e6:.1f} MB" in card
+    assert "licence" in card and "made by" in card
