@@ -28,7 +28,7 @@ from sed.training.calibration import Calibration, calibrated, fit_calibration
 from sed.training.clips import Speech, pattern_clips
 from sed.training.corpora import load_speech, read_manifest, to_float
 from sed.training.evaluation import evaluate_posteriors
-from sed.training.folder import load_tagger
+from sed.training.folder import load_tagger, tagger_folder
 from sed.training.objectives import FeatureTap
 
 SHARES = ((1, 1, 1), (1, 2, 1), (1, 3, 1), (0, 1, 1), (0, 2, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -76,14 +76,14 @@ def over_telephone(speech: Speech) -> Speech:
 
 def rows(folder: Path, labels: Sequence[str], speech: Speech, heard: Speech, clips: Clips) -> list[list[str]]:
     """The table's rows for the tagger in `folder`; calibrated on `heard` where there is any."""
-    model = Shared(load_tagger(folder / "tagger" if (folder / "tagger").is_dir() else folder)[0]).eval()
+    model = Shared(load_tagger(tagger_folder(folder))[0]).eval()
+    if len(model.tagger.heads) != len(SHARES[0]):
+        raise OptionError(f"{folder}: found {len(model.tagger.heads)} branches, expected {len(SHARES[0])}")
     corpora = sorted({utterance.corpus for utterance, _ in speech})
     narrow = over_telephone(speech)
     conditions = [clips, damaged(clips, TELEPHONE), damaged(clips, MP3)]
     found = []
     for shares in SHARES:
-        if len(shares) != len(model.tagger.heads):
-            raise OptionError(f"{folder}: found {len(model.tagger.heads)} branches, expected {len(shares)}")
         model.shares = shares
         posteriors = calibrated(
             model, labels, fit_calibration(model, heard, labels) if heard else Calibration()

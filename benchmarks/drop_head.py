@@ -13,7 +13,6 @@ needs nothing of this.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
+from sed.emotion.onnx import OnnxTagger
 from sed.training.calibration import Calibration, calibration_in, fit_calibration
 from sed.training.corpora import load_speech, read_manifest
-from sed.training.export import sha256
+from sed.training.export import sha256, write_card
 
 
 class Uncalibrated(nn.Module):
@@ -36,7 +35,7 @@ class Uncalibrated(nn.Module):
     def __init__(self, tagger: OnnxTagger) -> None:
         super().__init__()
         self.tagger, self.labels = tagger, list(tagger.labels)
-        self.settings = {"positions": 500}
+        self.longest = tagger.longest
         self.calibration = calibration_in(tagger.card)
 
     def forward(self, waves: Tensor) -> Tensor:
@@ -98,9 +97,8 @@ def calibrate(model: onnx.ModelProto, old: Calibration, new: Calibration) -> Non
 
 def write(model: onnx.ModelProto, path: Path, card: dict[str, Any]) -> OnnxTagger:
     """`model` with `card` at `path`, opened."""
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {CARD_PROPERTY: json.dumps(card)})
     onnx.save(model, str(path))
+    write_card(path, card)
     return OnnxTagger(path)
 
 

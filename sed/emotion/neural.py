@@ -65,12 +65,7 @@ class TorchTagger:
         self.window = window
         self.batch = 1 if self.device.type == "cpu" else 16
         self._threads = threads
-        if hasattr(
-            model, "merge"
-        ):  # what training needs and only costs time here: low-rank matrices, weight norm
-            model.merge()
-        if hasattr(model, "fold"):
-            model.fold()
+        ready_for_use(model)
         for module in list(model.modules()):
             if parametrize.is_parametrized(module):
                 for name in list(module.parametrizations):
@@ -108,17 +103,23 @@ class TorchTagger:
             if self.precision != "fp32":
                 stack.enter_context(torch.autocast(self.device.type, _TYPES[self.precision]))
             if self.device.type == "cuda":
-                exact = (
-                    self.precision == "fp32"
-                )  # convolutions, too, which would else have a mantissa of 10 bits
+                short = self.precision != "fp32"  # a mantissa of 10 bits in convolutions
                 stack.enter_context(
-                    torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=not exact)
+                    torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=short)
                 )
             try:
                 torch.set_num_threads(self._threads)
                 yield
             finally:
                 torch.set_num_threads(before)
+
+
+def ready_for_use(model: Any) -> None:
+    """Take out of `model`, in place, what training needs and only costs time afterwards: low-rank matrices go into
+    the weights, branches that only teach are left out."""
+    for method in ("merge", "fold"):
+        if hasattr(model, method):
+            getattr(model, method)()
 
 
 def longest_piece(model: Any) -> int | None:

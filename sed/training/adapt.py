@@ -25,7 +25,7 @@ from sed.training.brain import fit
 from sed.training.clip_table import read_clips
 from sed.training.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
-from sed.training.folder import load_tagger
+from sed.training.folder import load_tagger, tagger_folder
 from sed.training.objectives import Objective
 
 _log = logging.getLogger("sed.training")
@@ -111,7 +111,7 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     """
     h = dict(hparams)
     start = Path(h["start"])
-    model, description = load_tagger(start / "tagger" if (start / "tagger").is_dir() else start)
+    model, description = load_tagger(tagger_folder(start))
     if hasattr(model, "merge"):
         model.merge()  # low-rank changes from its own training are part of it now
     speech = read_clips(h["clips_table"])

@@ -221,12 +221,13 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         )
     if h.get("start"):
         start_from(model, h["start"])
-    elif h.get("encoder_weights"):
-        model.load_encoder(h["encoder_weights"])
-    if not h.get("start") and h.get("voice_weights"):
-        model.load_voice(h["voice_weights"])
-    if not h.get("start") and h.get("standardise"):
-        standardise(model, map(sampler.batch, range(h["standardise"])))
+    else:
+        if h.get("encoder_weights"):
+            model.load_encoder(h["encoder_weights"])
+        if h.get("voice_weights"):
+            model.load_voice(h["voice_weights"])
+        if h.get("standardise"):
+            standardise(model, map(sampler.batch, range(h["standardise"])))
     return fit(
         h,
         model,

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sed.emotion.neural import longest_piece
+from sed.emotion.neural import longest_piece, ready_for_use
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
@@ -43,10 +43,7 @@ class PosteriorTagger(nn.Module):
         super().__init__()
         calibration = calibration or Calibration()
         self.model = copy.deepcopy(model).eval()
-        if hasattr(self.model, "merge"):
-            self.model.merge()  # low-rank matrices into the weights
-        if hasattr(self.model, "fold"):
-            self.model.fold()  # branches that only taught
+        ready_for_use(self.model)
         rows = [model.labels.index(label) for label in labels]
         learnt = self.model.classify
         classify = nn.Linear(learnt.in_features, len(labels))
@@ -100,12 +97,12 @@ def export_onnx(
         part = Path(folder) / "model.onnx"
         program.save(str(part), external_data=False)
         del program
-        _write_card(part, full)
+        write_card(part, full)
         _compare(original, OnnxTagger(part), longest)
         if int8:
             source, part = part, part.with_name("int8.onnx")
             quantise(source, part, pieces, getattr(model, "int8_stem", False))
-            _write_card(part, {**full, "weights": "int8"})
+            write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
 
@@ -161,7 +158,8 @@ def _quiet() -> Iterator[None]:
             log.setLevel(before)
 
 
-def _write_card(path: Path, card: Mapping[str, Any]) -> None:
+def write_card(path: Path, card: Mapping[str, Any]) -> None:
+    """Put `card` into the ONNX file at `path`, in the place of the one it has."""
     import onnx
 
     graph = onnx.load(path)

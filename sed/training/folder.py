@@ -82,9 +82,15 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         return model.eval(), description
 
 
+def tagger_folder(path: str | Path) -> Path:
+    """The tagger's own folder, where `path` is that or the run's that holds it."""
+    path = Path(path)
+    return path / "tagger" if (path / "tagger").is_dir() else path
+
+
 def start_from(model: Any, folder: str | Path) -> None:
     """Give `model` the weights of the trained tagger in `folder`; `ModelError` where they do not fit."""
-    trained, _ = load_tagger(folder)
+    trained, _ = load_tagger(tagger_folder(folder))
     if type(trained) is not type(model) or trained.labels != model.labels:
         raise ModelError(
             f"{folder}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"

@@ -125,8 +125,12 @@ class SharedClassifier(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, F, all widths)`` to ``(B, F, labels)`` logits."""
+        return functional.linear(features, torch.cat(self._weights(), 1), self.bias)
+
+    def _weights(self) -> list[Tensor]:
+        """The weights of each branch, by its share."""
         parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
-        return functional.linear(features, torch.cat([part * share for part, share in parts], 1), self.bias)
+        return [part * share for part, share in parts]
 
     def alone(self, features: Tensor) -> list[Tensor]:
         """The logits of each branch without the others: by their shares, their mean is what `forward` gives."""
@@ -135,8 +139,8 @@ class SharedClassifier(nn.Linear):
 
     def folded(self) -> nn.Linear:
         """The same as a plain linear layer of the branches that have a share."""
-        parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
-        weight = torch.cat([part * share for part, share in parts if share], 1).detach()
+        parts = zip(self._weights(), self.shares, strict=True)
+        weight = torch.cat([part for part, share in parts if share], 1).detach()
         plain = nn.Linear(weight.shape[1], weight.shape[0])
         with torch.no_grad():
             plain.weight.copy_(weight)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.errors import ModelError, OptionError
-from sed.grid import HOP
 from sed.training.head import Head, SharedClassifier
 from sed.training.spectrum import KaldiMel, LogMel, hide_stretches, mix_styles
 from sed.training.voice import WIDTH, VoiceEncoder
@@ -186,7 +185,6 @@ class CompactTagger(nn.Module):
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         changes = (self.spec_augment, self.style_share) if self.training else (0, 0.0)
-        frames = (waves.shape[1] + HOP - 1) // HOP
         total, layers = self._words(waves, *changes)
         features = [] if self.head is None else [self.head(total)]
         if self.voice is not None:
@@ -196,7 +194,7 @@ class CompactTagger(nn.Module):
             if self.fusion is not None:
                 states = [*layers[-self.settings["fusion"] :], _halved(voice) if self._halves else voice]
                 fused = self.fusion(torch.cat(states, 2))
-                features.append(_doubled(fused, frames) if self._halves else fused)
+                features.append(_doubled(fused, total.shape[1]) if self._halves else fused)
         return self.classify(torch.cat(features, 2))
 
     def alone(self, features: Tensor) -> list[Tensor]:
