@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sed.training.clips import Speech
 
-PULL = 0.2  # of the offsets towards 0, on their mean square: what valid speakers need is not quite what others do
+PULL = 0.05  # of the offsets towards 0, on their mean square: what valid speakers need is not quite what others do
 
 
 @dataclass(frozen=True)
