@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from sed.training.clips import Speech
 
-PULL = 0.05  # of the offsets towards 0, on their mean square: what valid speakers need is not quite what others do
+PULL = (
+    0.2  # of the offsets towards 0, on their mean square: what some speakers need is not quite what others do
+)
 
 
 @dataclass(frozen=True)
@@ -76,34 +78,46 @@ def calibrated(
     return posteriors
 
 
-def fit_calibration(model: Any, speech: Speech, labels: Sequence[str]) -> Calibration:
-    """The calibration at which the frame posteriors of `speech` fit best: lowest negative log-likelihood.
-
-    Temperature after Guo et al. (2017); it stays within 0.25 and 4. Frames of an utterance share its weight.
-    """
+def fit_calibration(model: Any, speech: Speech, labels: Sequence[str], pull: float = PULL) -> Calibration:
+    """The calibration at which the frame posteriors of `speech` fit best: `fit_logits` of what `model` says."""
     import torch
 
     columns = [model.labels.index(label) for label in labels]
     kept = [item for item in speech if item[0].emotion in labels]
-    groups = Counter((utterance.corpus, utterance.emotion) for utterance, _ in kept)
-    logits, truth, weights = [], [], []
     with torch.inference_mode():
-        for utterance, samples in kept:
-            found = utterance_logits(model.eval(), to_float(samples))[:, columns].double().cpu()
-            logits.append(found)
-            truth += [list(labels).index(utterance.emotion)] * len(found)
-            share = 1 / (len(found) * groups[utterance.corpus, utterance.emotion] * len(groups))
-            weights += [share] * len(found)
-    scores = torch.cat(logits).clone()
-    target, weight = torch.tensor(truth), torch.tensor(weights, dtype=torch.float64)
+        logits = [
+            utterance_logits(model.eval(), to_float(samples))[:, columns].double().cpu()
+            for _, samples in kept
+        ]
+    truth = [list(labels).index(utterance.emotion) for utterance, _ in kept]
+    return fit_logits(logits, truth, [utterance.corpus for utterance, _ in kept], pull)
+
+
+def fit_logits(
+    logits: Sequence[Tensor], truth: Sequence[int], corpora: Sequence[str], pull: float = PULL
+) -> Calibration:
+    """The calibration of lowest negative log-likelihood for utterances ``(F, labels)``, of which each is of one label
+    (`truth`, its number) and one corpus; `pull` keeps offsets near 0.
+
+    Temperature after Guo et al. (2017); it stays within 0.25 and 4. Frames of an utterance share its weight, the
+    utterances of one label in one corpus that of their group, and all groups weigh the same.
+    """
+    import torch
+
+    groups = Counter(zip(corpora, truth, strict=True))
+    scores = torch.cat([item.double() for item in logits])
+    lengths = torch.tensor([len(item) for item in logits])
+    shares = [1 / (groups[group] * len(groups)) for group in zip(corpora, truth, strict=True)]
+    weight = (torch.tensor(shares, dtype=torch.float64) / lengths).repeat_interleave(lengths)
+    target = torch.tensor(list(truth)).repeat_interleave(lengths)
     scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)  # logarithm of the temperature
-    offsets = torch.zeros(len(labels), dtype=torch.float64, requires_grad=True)
+    offsets = torch.zeros(scores.shape[1], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([scale, offsets], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         posteriors = torch.log_softmax(scores / scale.exp() + offsets, 1)
-        value = -(weight * posteriors.gather(1, target[:, None])[:, 0]).sum() + PULL * (offsets**2).mean()
+        value = -(weight * posteriors.gather(1, target[:, None])[:, 0]).sum() + pull * (offsets**2).mean()
         value.backward()
         return value
 
