@@ -56,10 +56,10 @@ AUGMENTATION = Augmentation(
 TRIALS = {
     "recipe": Trial(),
     "main": Trial(clips={"auxiliary_weight": 0.05}),
-    "still": Trial({"dropout": 0.0}),
+    "dropout": Trial({"dropout": 0.1}),  # what the recipe had until it was found to do harm
     "fusion3": Trial({"fusion": 3}),
-    "regular": Trial({"dropout": 0.2, "head_dropout": 0.3}, weight_decay=0.1),
-    "frozen": Trial({"frozen_layers": 4, "dropout": 0.0}),
+    "regular": Trial({"head_dropout": 0.3}, weight_decay=0.1),
+    "frozen": Trial({"frozen_layers": 4}),
     "power": Trial(clips={"corpus_power": 0.6}),
     "speed": Trial(augmentation={"speed": 0.5, "speed_range": (0.9, 1.12)}),
 }
