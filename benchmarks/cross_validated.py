@@ -22,14 +22,12 @@ from sed.training.calibration import Calibration, fit_logits
 from sed.training.evaluation import unweighted_recall
 
 PULLS = (None, 2.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.0)
-Piece = tuple[
-    np.ndarray, np.ndarray
-]  # logits (F, labels) and what is right, the same number in all frames or not
+Clip = tuple[np.ndarray, np.ndarray]  # logits (F, labels), and the number of what is right in each frame
 
 
 def fold(
     found: dict[str, np.ndarray], key: str, shares: np.ndarray
-) -> tuple[list[int], list[np.ndarray], list[Piece]]:
+) -> tuple[list[int], list[np.ndarray], list[Clip]]:
     """Numbers of the utterances, their logits, and the pattern clips of one fold."""
     logits = np.tensordot(found[f"{key} logits"].astype(np.float32), shares, ([1], [0]))
     pieces = np.split(logits, found[f"{key} lengths"].cumsum()[:-1])
@@ -57,7 +55,7 @@ def main() -> None:
     parser.add_argument("--shares", nargs="+", type=float, default=[0, 1, 1], help="of the branches")
     options = parser.parse_args()
     about = [utterance for utterance, _ in load(options.speech)]
-    shares = np.array([0, *options.shares][-len(options.shares) :], np.float32)
+    shares = np.array(options.shares, np.float32)
     names = list(dict.fromkeys(utterance.corpus for utterance in about))
     rows = []
     for path in options.trials:

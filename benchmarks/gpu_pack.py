@@ -50,21 +50,8 @@ def pack_speech(speech: Speech, folder: Path) -> None:
                 )
                 parts += [samples, np.zeros(HOP, np.int16)]
                 position += len(samples) + HOP
-        command = [
-            "ffmpeg",
-            "-v",
-            "error",
-            "-y",
-            "-f",
-            "s16le",
-            "-ar",
-            str(SAMPLE_RATE),
-            "-ac",
-            "1",
-            "-i",
-            "-",
-        ]
-        command += ["-c:a", "libopus", "-b:a", "28k", str(folder / name)]
+        command = f"ffmpeg -v error -y -f s16le -ar {SAMPLE_RATE} -ac 1 -i - -c:a libopus -b:a 28k".split()
+        command.append(str(folder / name))
         subprocess.run(command, input=np.concatenate(parts).tobytes(), check=True)
     (folder / "index.json").write_text(json.dumps(rows), encoding="utf-8")
 

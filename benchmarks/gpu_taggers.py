@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.training.model import CompactTagger
+from sed.training.objectives import FeatureTap
 
 SMOOTHING, RUN_WEIGHT, SHORTEST = 0.2, 0.5, 10
 HEAD_RATE, LAYER_DECAY, AVERAGE = 1e-3, 0.75, 0.99
@@ -44,8 +45,7 @@ class Member:
     def __init__(self, base: CompactTagger, trial: Trial, out: set[int], nobody: int) -> None:
         self.out = np.array([number in out for number in range(nobody + 1)])
         self.model = copy.deepcopy(base)
-        self.features = torch.zeros(0)
-        self.model.classify.register_forward_pre_hook(self._tap)
+        self.tap = FeatureTap(self.model)
         groups = self.model.groups(trial.encoder_rate, HEAD_RATE, LAYER_DECAY)
         self.rates = [group["lr"] for group in groups]
         self.optimiser = torch.optim.AdamW(
@@ -54,8 +54,10 @@ class Member:
         self.weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.mean = [parameter.detach().clone() for parameter in self.weights]
 
-    def _tap(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.features = inputs[0]
+    def said(self, waves: Tensor) -> list[Tensor]:
+        """The logits ``(B, F, labels)`` of each branch."""
+        self.model(waves)
+        return self.model.alone(self.tap.take())
 
     def loss(self, waves: Tensor, targets: np.ndarray, speakers: np.ndarray) -> Tensor:
         """`sed.training.losses.tagger_loss` of each branch, without asking the GPU for anything."""
@@ -68,9 +70,8 @@ class Member:
         runs, known = int(kept.sum()), max(int((targets >= 0).sum()), 1)
         place = put(np.where(kept, np.cumsum(kept) - 1, runs)[run])
         size, name, target = put(count[kept, None].astype(np.float32)), put(label[kept]), put(targets.ravel())
-        self.model(waves)
         total = waves.new_zeros(())
-        for logits in self.model.alone(self.features):
+        for logits in self.said(waves):
             flat = logits.flatten(0, 1).float()
             frames = functional.cross_entropy(
                 flat, target, ignore_index=-1, label_smoothing=SMOOTHING, reduction="sum"

@@ -35,6 +35,7 @@ from sed.training.augment import Augmentation
 from sed.training.clips import ClipOptions, ClipSampler, Speech, pattern_clips
 from sed.training.corpora import Utterance, to_float
 from sed.training.model import CompactTagger
+from sed.training.objectives import event_frames
 from sed.training.patterns import frame_labels
 from sed.training.schedule import learning_rate_factor
 from sed.training.standardise import standardise
@@ -106,10 +107,8 @@ class Numbered(torch.utils.data.Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         batch = self.sampler.batch(number)
         found = np.full(batch.targets.shape, self.nobody, np.int64)
-        for row, events in enumerate(batch.events):
-            for event in events:
-                if event.end > 0:
-                    found[row, max(event.start, 0) // HOP : -(-event.end // HOP)] = self.who[event.source]
+        for row, first, end, source in event_frames(batch):
+            found[row, first:end] = self.who[source]
         return torch.from_numpy(batch.waves), torch.from_numpy(batch.targets), torch.from_numpy(found)
 
 
@@ -210,8 +209,8 @@ def said(
             chosen = numbers[first : first + 32]
             for part in parts:
                 part.forget()
-            member.model(put(np.stack([waves[number] for number in chosen])))
-            logits = torch.stack(member.model.alone(member.features), 2)[:, ::2, :, : len(MAIN)]
+            branches = member.said(put(np.stack([waves[number] for number in chosen])))
+            logits = torch.stack(branches, 2)[:, ::2, :, : len(MAIN)]
             found |= dict(zip(chosen, logits.half().cpu().numpy(), strict=True))
     rows = [found[number] for number in range(len(waves))]
     truth = [

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_taggers import TWO_BRANCHES as TINY
 
 from sed.errors import OptionError
 from sed.training.corpora import Utterance
@@ -15,15 +16,6 @@ from sed.training.patterns import Event
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 LABELS = ["neutral", "happy"]
-TINY = {
-    "layers": 1,
-    "width": 16,
-    "heads": 2,
-    "feedforward": 32,
-    "head_width": 8,
-    "positions": 400,
-    "voice": True,
-}
 
 
 @pytest.fixture

@@ -6,21 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hyperpyyaml import load_hyperpyyaml
+from tiny_taggers import TWO_BRANCHES as TINY
 
+from sed._torchaudio import allow_missing_extension
 from sed.training.corpora import Utterance
 from sed.training.losses import tagger_loss
 from sed.training.model import CompactTagger
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-TINY = {
-    "layers": 1,
-    "width": 16,
-    "heads": 2,
-    "feedforward": 32,
-    "head_width": 8,
-    "positions": 400,
-    "voice": True,
-}
 TARGETS = np.repeat([[0, 1, 2, -1, 3]], 20, 1)
 SPEAKERS = np.repeat([[0, 1, 0, 2, 1]], 20, 1)  # 2 is nobody
 
@@ -54,7 +48,7 @@ def waves():
 def test_the_loss_is_that_of_training(trials, base, waves):
     member = trials.Member(base, trials.Trial(), set(), 2)
     loss = member.loss(waves, TARGETS, SPEAKERS)
-    said = member.model.alone(member.features)
+    said = member.said(waves)
     expected = sum(tagger_loss(logits, torch.from_numpy(TARGETS), 0.2, 0.5) for logits in said)
     assert len(said) == 3
     torch.testing.assert_close(loss, expected)
@@ -115,3 +109,27 @@ def test_folds_hold_every_speaker_once(trials):
     assert all(sum(s[0] == "a" for s in found[f"fold{n}"]) == 2 for n in (1, 2, 3))
     assert found["no_b"] == {f"b{n}" for n in range(7)}
     assert list(trials.folds(speech, 0, [])) == []
+
+
+def test_the_trials_start_from_the_recipe(trials, tmp_path):
+    allow_missing_extension()
+    with open(BENCHMARKS.parent / "hparams" / "compact.yaml", encoding="utf-8") as file:
+        recipe = load_hyperpyyaml(file, {"output_folder": str(tmp_path)})
+    tagger = CompactTagger(trials.LABELS, **trials.SETTINGS)
+    assert tagger.settings == recipe["tagger"].settings and list(tagger.labels) == recipe["trained_labels"]
+    assert repr(tagger) == repr(recipe["tagger"]), "dropout, too"
+    learning = [[p.requires_grad for p in model.parameters()] for model in (tagger, recipe["tagger"])]
+    assert learning[0] == learning[1] and tagger.spec_augment == recipe["tagger"].spec_augment
+    for own, theirs in ((trials.CLIPS, recipe["clips"]), (trials.AUGMENTATION, recipe["augmentation"])):
+        assert {k: _plain(v) for k, v in vars(own).items()} == {k: _plain(v) for k, v in vars(theirs).items()}
+    taggers = sys.modules["gpu_taggers"]
+    names = ("SMOOTHING", "RUN_WEIGHT", "HEAD_RATE", "LAYER_DECAY", "AVERAGE")
+    keys = ("label_smoothing", "run_weight", "head_rate", "layer_decay", "ema_decay")
+    assert [getattr(taggers, name) for name in names] == [recipe[key] for key in keys]
+    plain = trials.Trial()
+    own = [plain.encoder_rate, plain.weight_decay, plain.seed, trials.MAIN]
+    assert own == [recipe[key] for key in ("encoder_rate", "weight_decay", "seed", "labels")]
+
+
+def _plain(value):
+    return list(value) if isinstance(value, list | tuple) else value

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
     from sed.training.clips import Speech
 
-PULL = (
-    0.2  # of the offsets towards 0, on their mean square: what some speakers need is not quite what others do
-)
+PULL = 0.2  # of the offsets towards 0, on their mean square: what some speakers need is not what others do
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,11 @@
+"""Shapes of taggers small enough for a test."""
+
+TWO_BRANCHES = {
+    "layers": 1,
+    "width": 16,
+    "heads": 2,
+    "feedforward": 32,
+    "head_width": 8,
+    "positions": 400,
+    "voice": True,
+}
