@@ -178,14 +178,12 @@ def run(name: str, speech: Speech, options: argparse.Namespace, deadline: float)
     print(f"{name}: done, {time.time() - deadline:+.0f} s", flush=True)
 
 
-@torch.no_grad()
-def said(
-    key: str, member: Member, parts: list[Once], speech: Speech, out: set[str], every: int
-) -> dict[str, np.ndarray]:
-    """Logits ``(frames, branches, labels in use)`` of the utterances (of nEMO `every` so many) and pattern clips of the
-    speakers in `out`, every second frame; what they are, and the truth of the clips."""
-    for part in parts:
-        part.__dict__["said"]["part"].eval()
+def held_waves(
+    speech: Speech, out: set[str], every: int
+) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
+    """What is judged of the speakers in `out`: numbers of utterances (of nEMO `every` so many), their waves and those
+    of 80 pattern clips, all of whole tenths of a second and no longer than a tagger hears at once, and what is right
+    in every second frame of the clips."""
     own = [
         n for n, (utterance, _) in enumerate(speech) if utterance.speaker in out and utterance.emotion in MAIN
     ]
@@ -198,11 +196,28 @@ def said(
             kept.append(n)
     clips = pattern_clips([speech[n] for n in own], MAIN, 80, 3)
     waves = [to_float(speech[n][1]) for n in kept] + [wave for wave, _ in clips]
-    alike: dict[int, list[int]] = defaultdict(list)  # by length: nothing is padded
     for number, wave in enumerate(waves):
         frames = max(min(frame_count(len(wave)), SETTINGS["positions"]) // 5 * 5, 5)
         waves[number] = np.pad(wave, (0, max(0, frames * HOP - len(wave))))[: frames * HOP]
-        alike[frames].append(number)
+    truth = [
+        frame_labels(events, len(wave), MAIN)[: frame_count(len(cut))][::2]
+        for (wave, events), cut in zip(clips, waves[len(kept) :], strict=True)
+    ]
+    return kept, waves, truth
+
+
+@torch.no_grad()
+def said(
+    key: str, member: Member, parts: list[Once], speech: Speech, out: set[str], every: int
+) -> dict[str, np.ndarray]:
+    """Logits ``(frames, branches, labels in use)`` of the utterances (of nEMO `every` so many) and pattern clips of the
+    speakers in `out`, every second frame; what they are, and the truth of the clips."""
+    for part in parts:
+        part.__dict__["said"]["part"].eval()
+    kept, waves, truth = held_waves(speech, out, every)
+    alike: dict[int, list[int]] = defaultdict(list)  # by length: nothing is padded
+    for number, wave in enumerate(waves):
+        alike[len(wave)].append(number)
     found: dict[int, np.ndarray] = {}
     for numbers in alike.values():
         for first in range(0, len(numbers), 32):
@@ -213,10 +228,6 @@ def said(
             logits = torch.stack(branches, 2)[:, ::2, :, : len(MAIN)]
             found |= dict(zip(chosen, logits.half().cpu().numpy(), strict=True))
     rows = [found[number] for number in range(len(waves))]
-    truth = [
-        frame_labels(events, len(wave), MAIN)[::2][: len(row)]
-        for (wave, events), row in zip(clips, rows[len(kept) :], strict=True)
-    ]
     return {
         f"{key} utterances": np.array(kept),
         f"{key} lengths": np.array([len(row) for row in rows]),

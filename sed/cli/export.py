@@ -1,4 +1,7 @@
-"""``sed-export FOLDER model.onnx [--int8]``: a trained tagger as one ONNX file, calibrated and checked."""
+"""``sed-export FOLDER... model.onnx [--int8]``: a trained tagger as one ONNX file, calibrated and checked.
+
+Of several folders (of one recipe, begun with the same weights) the mean of their weights is taken.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from sed.errors import SedError
 
 
 @click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--int8", is_flag=True, help="8 bit weights: a third of the size.")
 @click.option(
@@ -27,7 +30,7 @@ from sed.errors import SedError
     help="An exported tagger whose calibration to take: of the same recipe, learnt from fewer speakers.",
 )
 def main(
-    folder: Path,
+    folders: tuple[Path, ...],
     target: Path,
     int8: bool,
     corpora: Path | None,
@@ -38,7 +41,7 @@ def main(
     if temperature is not None and calibration is not None:
         raise click.UsageError("found --temperature and --calibration, expected one of them")
     try:
-        for line in export(folder, target, int8, corpora, temperature, calibration):
+        for line in export(folders, target, int8, corpora, temperature, calibration):
             click.echo(line)
     except SedError as error:
         raise click.ClickException(str(error)) from error
@@ -49,24 +52,23 @@ def main(
 
 
 def export(
-    folder: Path,
+    folders: tuple[Path, ...],
     target: Path,
     int8: bool,
     corpora: Path | None,
     temperature: float | None,
     like: Path | None = None,
 ) -> list[str]:
-    """Write `target` from the tagger in `folder`; returns what to tell. `folder` may be the run's or the
-    tagger's own; the calibration is that of `like`, a temperature, or fitted on the split `valid` of `corpora`."""
+    """Write `target` from the mean of the taggers in `folders`, the runs' or the taggers' own; returns what to tell.
+    The calibration is that of `like`, a temperature, or fitted on the split `valid` of `corpora`."""
     from sed.emotion.neural import longest_piece
     from sed.training.calibration import Calibration, calibration_of, fit_calibration
     from sed.training.corpora import load_speech, read_manifest, to_float
     from sed.training.export import export_onnx, largest_difference, sha256, trial_waves
-    from sed.training.folder import CARD, WEIGHTS, load_tagger
+    from sed.training.folder import WEIGHTS, tagger_folder
+    from sed.training.soups import load_mean
 
-    if not (folder / CARD).is_file() and (folder / "tagger" / CARD).is_file():
-        folder = folder / "tagger"
-    model, description = load_tagger(folder)
+    model, description = load_mean(folders)
     labels = description["labels"]
     longest = longest_piece(model)
     waves = trial_waves(longest)
@@ -79,7 +81,8 @@ def export(
         calibration = Calibration() if speech is None else fit_calibration(model, speech, labels)
     if speech is not None:
         waves = [to_float(samples)[:longest] for _, samples in speech[:: max(1, len(speech) // 12)]]
-    card = {**description["card"], "source_sha256": sha256(folder / WEIGHTS)}
+    sources = [sha256(tagger_folder(folder) / WEIGHTS) for folder in folders]
+    card = {**description["card"], "source_sha256": sources[0] if len(sources) == 1 else sources}
     tagger = export_onnx(model, target, labels, card, calibration, int8, waves if speech else ())
     difference = largest_difference(model, tagger, waves)
     return [

@@ -26,10 +26,11 @@ from sed.errors import OptionError  # noqa: E402
 from sed.training.clips import Batch, ClipSampler, Speech, pattern_clips  # noqa: E402
 from sed.training.corpora import load_speech, read_manifest  # noqa: E402
 from sed.training.evaluation import Report, evaluate  # noqa: E402
-from sed.training.folder import save_tagger, start_from  # noqa: E402
+from sed.training.folder import save_tagger  # noqa: E402
 from sed.training.losses import tagger_loss  # noqa: E402
 from sed.training.objectives import FeatureTap, Objectives  # noqa: E402
 from sed.training.schedule import Batches, NumberedBatches, learning_rate_factor  # noqa: E402
+from sed.training.soups import start_from  # noqa: E402
 from sed.training.standardise import standardise  # noqa: E402
 
 _log = logging.getLogger("sed.training")

@@ -88,20 +88,6 @@ def tagger_folder(path: str | Path) -> Path:
     return path / "tagger" if (path / "tagger").is_dir() else path
 
 
-def start_from(model: Any, folder: str | Path) -> None:
-    """Give `model` the weights of the trained tagger in `folder`; `ModelError` where they do not fit."""
-    trained, _ = load_tagger(tagger_folder(folder))
-    if type(trained) is not type(model) or trained.labels != model.labels:
-        raise ModelError(
-            f"{folder}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
-            f" {type(model).__name__} of labels {' '.join(model.labels)}"
-        )
-    try:
-        model.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
-        raise ModelError(f"{folder}: found a tagger of another shape: {error}") from error
-
-
 def _quickly(kind: str) -> AbstractContextManager[None]:
     """Large models are made without initial values, which the file replaces anyway."""
     if kind != "encoder":

@@ -1,0 +1,59 @@
+"""The mean of several trained taggers' weights: one tagger that is about as good as all of them asked together.
+
+Fine-tuned from the same weights they lie in one valley, whatever batches they saw, and nothing is higher between them
+(Wortsman et al. 2022, *Model soups*). The mean costs what one costs. Heads drawn from different seeds do not lie in
+one valley: let the runs begin with the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sed.errors import ModelError, OptionError
+from sed.training.folder import load_tagger, tagger_folder
+
+
+def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
+    """As `sed.training.folder.load_tagger`, with the mean of the weights in `folders` (a tagger's own or a run's) and
+    the description of the first. Raises `OptionError` where there are none, `ModelError` where one cannot be read or
+    has another kind, labels or shape than the first.
+
+    ``model, description = load_mean(["results/seed3", "results/seed4"])``
+    """
+    import torch
+
+    if not folders:
+        raise OptionError("no tagger to take the mean of: expected at least one folder")
+    model, description = load_tagger(tagger_folder(folders[0]))
+    mean = {name: value.clone() for name, value in model.state_dict().items()}
+    for number, folder in enumerate(folders[1:], 2):
+        other, found = load_tagger(tagger_folder(folder))
+        for key in ("kind", "labels", "trained_labels", "settings"):
+            if found[key] != description[key]:
+                raise ModelError(
+                    f"{folder}: found {key} {found[key]}, expected those of {folders[0]}, {description[key]}"
+                )
+        for name, value in other.state_dict().items():
+            if torch.is_floating_point(value):
+                mean[name] += (value - mean[name]) / number
+    model.load_state_dict(mean)
+    return model, description
+
+
+def start_from(model: Any, folders: str | Path | Sequence[str | Path]) -> None:
+    """Give `model` the weights of the trained tagger in a folder, or the mean of those in several; `ModelError` where
+    they do not fit."""
+    folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
+    trained, _ = load_mean(folders)
+    where = ", ".join(map(str, folders))
+    if type(trained) is not type(model) or trained.labels != model.labels:
+        raise ModelError(
+            f"{where}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
+            f" {type(model).__name__} of labels {' '.join(model.labels)}"
+        )
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ModelError(f"{where}: found a tagger of another shape: {error}") from error
