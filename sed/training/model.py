@@ -94,8 +94,8 @@ class CompactTagger(nn.Module):
     last layers the third hears, side by side with the voice, at the last layer's rate and without dilations; 0: it is
     not there. `shares` are what the branches (encoder, voice, fusion) count for; empty: all alike. One of share 0 only
     teaches, and `fold` takes it out. `spec_augment` is for `hide_stretches` and `style_share` for `mix_styles` while
-    training, `dropout` for the encoder's layers, also frozen ones: Whisper was trained without, and what tells emotions
-    apart in its states is too quiet to be heard through it. Raises `OptionError` where a fusion has no voice
+    training, `dropout` for the encoder's layers, also frozen ones: Whisper was trained without, and a head on frozen
+    states hardly hears through it what tells emotions apart. Raises `OptionError` where a fusion has no voice
     or reaches down to layers of another rate, or where shares are not one for each branch.
     """
 
