@@ -1,8 +1,9 @@
-"""The mean of several trained taggers' weights: one tagger that is about as good as all of them asked together.
+"""The mean of several trained taggers' weights: one tagger, which costs what one costs.
 
-Fine-tuned from the same weights they lie in one valley, whatever batches they saw, and nothing is higher between them
-(Wortsman et al. 2022, *Model soups*). The mean costs what one costs. Heads drawn from different seeds do not lie in
-one valley: let the runs begin with the same ones.
+Fine-tuned from the same weights, they lie in one valley, whatever batches and augmentation they had (Wortsman et al.
+2022, *Model soups*): here the mean is about as good as the posteriors' mean of two compact taggers, and as each of them
+(`benchmarks/results/training/README.md`). Heads drawn from different seeds do not lie in one valley: let the runs begin
+with the same ones.
 """
 
 from __future__ import annotations
