@@ -53,8 +53,8 @@ def report(found: dict[str, Any]) -> str:
         [
             "# Live",
             f"`python benchmarks/live.py` in {found['took']:.0f} s, commit {found['commit']}. {found['machine']}. "
-            f"Load average at the start {found['load']:.1f}: far above 0, other programs were busy, and whatever is "
-            "measured by the clock is too long.",
+            f"Load average at the start {found['load']:.1f}; where it is well above 0, other programs were busy, "
+            "and whatever is measured by the clock is too long.",
             _steps(found),
             _hour(found["hour"]),
             _clients(found["clients"]),
