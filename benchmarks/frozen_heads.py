@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_taggers import AVERAGE, HEAD_RATE, RUN_WEIGHT, SMOOTHING
+from gpu_taggers import HEAD_RATE, RUN_WEIGHT, SMOOTHING, Learner
 from gpu_trials import LABELS, MAIN, SETTINGS, folds, load
 from torch import Tensor, nn
 
@@ -54,44 +54,33 @@ class Judge(nn.Module):
         return self.classify(self.head(states))
 
 
-class Member:
-    """A judge who may not hear some speakers, by their numbers; `nobody` is that of no speaker."""
+class Member(Learner):
+    """A judge of a trial."""
 
     def __init__(self, trial: Trial, first: list[Batch], out: set[int], nobody: int) -> None:
         torch.manual_seed(3)
-        self.judge = Judge(trial)
-        standardise(self.judge, first)
-        self.out = np.array([number in out for number in range(nobody + 1)])
-        self.weights = list(self.judge.parameters())
-        self.mean = [weight.detach().clone() for weight in self.weights]
-        self.optimiser = torch.optim.AdamW(
-            self.weights, HEAD_RATE, betas=(0.9, 0.98), weight_decay=trial.weight_decay
-        )
+        judge = Judge(trial)
+        standardise(judge, first)
+        groups = [{"params": list(judge.parameters()), "lr": HEAD_RATE}]
+        super().__init__(judge, groups, trial.weight_decay, out, nobody)
 
-    def step(self, states: Tensor, targets: np.ndarray, spoken: np.ndarray, number: int, steps: int) -> float:
+    def learn(
+        self, states: Tensor, targets: np.ndarray, spoken: np.ndarray, number: int, steps: int
+    ) -> float:
         """Learn from a batch; the loss."""
-        known = torch.from_numpy(np.where(self.out[spoken], -1, targets))
         with torch.autocast("cpu", torch.bfloat16):
-            said = self.judge.train()(states)
+            said = self.model.train()(states)
+        known = torch.from_numpy(self.known(targets, spoken))
         loss = tagger_loss(said.float(), known, SMOOTHING, RUN_WEIGHT)
-        loss.backward()
-        for group in self.optimiser.param_groups:
-            group["lr"] = HEAD_RATE * learning_rate_factor(number, steps, min(40, steps // 8), steps // 2)
-        nn.utils.clip_grad_norm_(self.weights, 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        with torch.no_grad():
-            torch._foreach_lerp_(self.mean, self.weights, 1 - min(AVERAGE, (number + 1) / (number + 11)))
+        self.step(loss, number, learning_rate_factor(number, steps, min(40, steps // 8), steps // 2))
         return float(loss.detach())
 
     @torch.inference_mode()
     def said(self, pieces: list[np.ndarray]) -> list[np.ndarray]:
         """Logits ``(F, 1, labels in use)`` for states ``(F, 1536)``, by the mean weights."""
-        for weight, mean in zip(self.weights, self.mean, strict=True):
-            weight.copy_(mean)
-        self.judge.eval()
+        self.average()
         heard = (torch.from_numpy(piece.astype(np.float32))[None] for piece in pieces)
-        return [self.judge(piece)[0, :, None, : len(MAIN)].numpy() for piece in heard]
+        return [self.model(piece)[0, :, None, : len(MAIN)].numpy() for piece in heard]
 
 
 def read(path: Path) -> tuple[Tensor, np.ndarray, np.ndarray]:
@@ -124,7 +113,7 @@ def main() -> None:
         members = {key: Member(TRIALS[name], first, group, len(speakers)) for key, group in out.items()}
         for number in range(options.steps):
             batch = read(paths[number % len(paths)])
-            losses = [member.step(*batch, number, options.steps) for member in members.values()]
+            losses = [member.learn(*batch, number, options.steps) for member in members.values()]
             if (number + 1) % 200 == 0:
                 print(name, number + 1, *(f"{loss:.2f}" for loss in losses), flush=True)
         found: dict[str, Any] = {"steps": options.steps}

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gpu_trials import AUGMENTATION, CLIPS, LABELS, MAIN, SETTINGS, Numbered, folds, held_waves, load
-from safetensors.torch import load_file
+from gpu_trials import AUGMENTATION, CLIPS, LABELS, MAIN, Numbered, folds, held_waves, load, untrained
 from torch import Tensor
 
 from sed.training.clips import ClipSampler
@@ -56,8 +55,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     speech = load(options.speech)
-    model = CompactTagger(LABELS, **SETTINGS)
-    model.load_state_dict({k: v.float() for k, v in load_file(options.weights).items()}, strict=False)
+    model = untrained(options.weights)
     if options.held:
         found: dict[str, np.ndarray] = {}
         for key, out in folds(speech, 3, []).items():

@@ -38,21 +38,51 @@ def put(array: np.ndarray) -> Tensor:
     return tensor.pin_memory().to(DEVICE, non_blocking=True) if DEVICE == "cuda" else tensor
 
 
-class Member:
-    """One tagger of a trial: its weights, their running mean, its optimiser, and the numbers of the speakers that it
-    may not hear; `nobody` is that of no speaker."""
+class Learner:
+    """A model that learns beside others: its weights, their running mean, its optimiser, and which speakers it may not
+    hear, by their numbers; `nobody` is that of no speaker."""
+
+    def __init__(
+        self, model: Any, groups: list[dict[str, Any]], weight_decay: float, out: set[int], nobody: int
+    ) -> None:
+        self.model = model
+        self.out = np.array([number in out for number in range(nobody + 1)])
+        self.rates = [group["lr"] for group in groups]
+        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)
+        self.weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.mean = [parameter.detach().clone() for parameter in self.weights]
+
+    def known(self, targets: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+        """`targets`, none where somebody speaks whom it may not hear."""
+        return np.where(self.out[speakers], -1, targets)
+
+    def step(self, loss: Tensor, number: int, factor: float) -> None:
+        """Step `number` of the optimiser, and of the running mean."""
+        loss.backward()
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0, foreach=True)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            torch._foreach_lerp_(self.mean, self.weights, 1 - min(AVERAGE, (number + 1) / (number + 11)))
+
+    def average(self) -> None:
+        """Take the running mean of the weights, to be listened to."""
+        with torch.no_grad():
+            for weight, mean in zip(self.weights, self.mean, strict=True):
+                weight.copy_(mean)
+        self.model.eval()
+
+
+class Member(Learner):
+    """One tagger of a trial."""
 
     def __init__(self, base: CompactTagger, trial: Trial, out: set[int], nobody: int) -> None:
-        self.out = np.array([number in out for number in range(nobody + 1)])
-        self.model = copy.deepcopy(base)
-        self.tap = FeatureTap(self.model)
-        groups = self.model.groups(trial.encoder_rate, HEAD_RATE, LAYER_DECAY)
-        self.rates = [group["lr"] for group in groups]
-        self.optimiser = torch.optim.AdamW(
-            groups, betas=(0.9, 0.98), weight_decay=trial.weight_decay, fused=True
-        )
-        self.weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.mean = [parameter.detach().clone() for parameter in self.weights]
+        tagger = copy.deepcopy(base)
+        self.tap = FeatureTap(tagger)
+        groups = tagger.groups(trial.encoder_rate, HEAD_RATE, LAYER_DECAY)
+        super().__init__(tagger, groups, trial.weight_decay, out, nobody)
 
     def said(self, waves: Tensor) -> list[Tensor]:
         """The logits ``(B, F, labels)`` of each branch."""
@@ -61,7 +91,7 @@ class Member:
 
     def loss(self, waves: Tensor, targets: np.ndarray, speakers: np.ndarray) -> Tensor:
         """`sed.training.losses.tagger_loss` of each branch, without asking the GPU for anything."""
-        targets = np.where(self.out[speakers], -1, targets)
+        targets = self.known(targets, speakers)
         change = np.ones_like(targets, bool)
         change[:, 1:] = targets[:, 1:] != targets[:, :-1]
         run = change.ravel().cumsum() - 1
@@ -83,24 +113,6 @@ class Member:
                     sums / size, name, label_smoothing=SMOOTHING
                 )
         return total
-
-    def step(self, loss: Tensor, number: int, factor: float) -> None:
-        """Step `number` of the optimiser, and of the running mean."""
-        loss.backward()
-        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
-        torch.nn.utils.clip_grad_norm_(self.weights, 1.0, foreach=True)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            torch._foreach_lerp_(self.mean, self.weights, 1 - min(AVERAGE, (number + 1) / (number + 11)))
-
-    def average(self) -> None:
-        """Take the running mean of the weights, to be listened to."""
-        with torch.no_grad():
-            for weight, mean in zip(self.weights, self.mean, strict=True):
-                weight.copy_(mean)
-        self.model.eval()
 
 
 class Once(nn.Module):

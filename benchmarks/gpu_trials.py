@@ -83,6 +83,14 @@ def load(folder: Path) -> list[tuple[Utterance, np.ndarray]]:
     return speech
 
 
+def untrained(weights: Path, **changes: Any) -> CompactTagger:
+    """What the recipe starts from, with `changes` of its settings and the packed weights."""
+    tagger = CompactTagger(LABELS, **{**SETTINGS, **changes})
+    stored = {key: value.float() for key, value in load_file(weights).items()}
+    tagger.load_state_dict(stored, strict=False)
+    return tagger
+
+
 def folds(speech: Speech, parts: int, left_out: list[str]) -> dict[str, set[str]]:
     """The speakers that each tagger may not hear: those of `valid`, `parts` parts of the others, whole corpora."""
     about = {utterance.speaker: utterance for utterance, _ in speech}
@@ -117,10 +125,7 @@ def run(name: str, speech: Speech, options: argparse.Namespace, deadline: float)
     trial = TRIALS[name]
     torch.manual_seed(trial.seed)
     torch.set_num_threads(1)
-    base = CompactTagger(LABELS, **{**SETTINGS, **trial.tagger})
-    base.load_state_dict(
-        {key: value.float() for key, value in load_file(options.weights).items()}, strict=False
-    )
+    base = untrained(options.weights, **trial.tagger)
     clips, augmentation = replace(CLIPS, **trial.clips), replace(AUGMENTATION, **trial.augmentation)
     sampler = ClipSampler(speech, LABELS, MAIN, clips, augmentation, trial.seed)
     speakers = sorted({utterance.speaker for utterance, _ in speech})

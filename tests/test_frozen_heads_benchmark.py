@@ -24,9 +24,7 @@ def modules(monkeypatch):
     import frozen_heads
     import frozen_states
 
-    yield frozen_states, frozen_heads
-    for name in NAMES:
-        sys.modules.pop(name, None)
+    return frozen_states, frozen_heads
 
 
 def test_states_are_what_the_third_head_makes_its_features_of(modules):
@@ -59,7 +57,7 @@ def test_labels_of_a_speaker_who_is_left_out_teach_nothing(modules, batch):
         for changed in (0, 3):
             member = heads.Member(heads.Trial(dropout=0.0), first, out, 2)
             other = np.where((spoken == 1) & (targets >= 0), changed, targets)
-            member.step(torch.from_numpy(states), other, spoken, 10, 20)
+            member.learn(torch.from_numpy(states), other, spoken, 10, 20)
             said[len(out), changed] = member.said([states[0]])[0]
     np.testing.assert_array_equal(said[1, 0], said[1, 3])
     assert np.abs(said[0, 0] - said[0, 3]).max() > 1e-3
@@ -70,7 +68,7 @@ def test_a_head_learns_what_it_is_told(modules, batch):
     states, targets, spoken = batch
     states[..., :4] += 4 * np.eye(4, dtype=np.float32)[np.maximum(targets, 0)]
     member = heads.Member(heads.Trial(), [Batch(states, targets)], set(), 2)
-    losses = [member.step(torch.from_numpy(states), targets, spoken, n, 60) for n in range(60)]
+    losses = [member.learn(torch.from_numpy(states), targets, spoken, n, 60) for n in range(60)]
     assert losses[-1] < losses[0] - 0.5
     (said,) = member.said([states[0]])
     assert said.shape == (80, 1, 4)

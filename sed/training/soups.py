@@ -28,7 +28,7 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
     if not folders:
         raise OptionError("no tagger to take the mean of: expected at least one folder")
     model, description = load_tagger(tagger_folder(folders[0]))
-    mean = {name: value.clone() for name, value in model.state_dict().items()}
+    mean = model.state_dict()  # the model's own tensors: what is added to them is in the model
     for number, folder in enumerate(folders[1:], 2):
         other, found = load_tagger(tagger_folder(folder))
         for key in ("kind", "labels", "trained_labels", "settings"):
@@ -39,7 +39,6 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
         for name, value in other.state_dict().items():
             if torch.is_floating_point(value):
                 mean[name] += (value - mean[name]) / number
-    model.load_state_dict(mean)
     return model, description
 
 
