@@ -40,7 +40,7 @@ AUGMENTATION = Augmentation(
     clipping=0.05,
 )
 Layers = tuple[tuple[str, int], ...]  # name of the features, number of the layer
-W2, W3, W4 = (("whisper-base", layer) for layer in (2, 3, 4))
+W2, W3, W4, W5, W6 = (("whisper-base", layer) for layer in (2, 3, 4, 5, 6))
 V2, V3 = (("campplus", transition - 1) for transition in (2, 3))
 
 
@@ -144,11 +144,13 @@ TRIALS: dict[str, Network | Linear] = {
             ("Whisper 2", W2),
             ("Whisper 3", W3),
             ("Whisper 4", W4),
+            ("Whisper 5", W5),
+            ("Whisper 6", W6),
             ("CAM++ 2", V2),
             ("CAM++ 3", V3),
         )
     },
-    "linear, mean of these five": Linear((W2, W3, W4, V2, V3)),
+    "linear, mean of Whisper 2, 3, 4, CAM++ 2, 3": Linear((W2, W3, W4, V2, V3)),
     "network, Whisper 3, 4": Network((W3, W4)),
     "network, CAM++ 2, 3": Network((V2, V3)),
     "network, Whisper 2, CAM++ 2": Network((W2, V2)),
@@ -157,7 +159,10 @@ TRIALS: dict[str, Network | Linear] = {
     "the same, labels not smoothed": Network((W3, W4, V2), smoothing=0.0),
     "the same, labels smoothed by 0.4": Network((W3, W4, V2), smoothing=0.4),
     "the same, half of the passes": Network((W3, W4, V2), passes=12),
+    "network, Whisper 3, 4, CAM++ 2, 3": Network((W3, W4, V2, V3)),
     "network, Whisper 2, 3, 4, CAM++ 2, 3": Network((W2, W3, W4, V2, V3)),
+    "network, Whisper 4, 5, 6, CAM++ 2": Network((W4, W5, W6, V2)),
+    "network, Whisper 4, 5, 6, CAM++ 2, 3": Network((W4, W5, W6, V2, V3)),
 }
 
 
