@@ -41,11 +41,11 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
     type=click.Choice(["auto", "speakers", "train", "valid", "test"]),
     help="auto: what --list tells; speakers: drawn by the seed, each on one side; else one for all.",
 )
-@click.option("--seed", default=0, show_default=True, metavar="N", help="Of the draw of speakers.")
 @click.option(
-    "--valid", default=0.1, show_default=True, metavar="P", help="Share of speakers to validate on."
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Of the draw of speakers.  [default: 0]"
 )
-@click.option("--test", default=0.2, show_default=True, metavar="P", help="Share of speakers to test on.")
+@click.option("--valid", type=float, metavar="P", help="Share of speakers to validate on.  [default: 0.1]")
+@click.option("--test", type=float, metavar="P", help="Share of speakers to test on.  [default: 0.2]")
 @click.option("--fold", type=int, metavar="N", help="The session of IEMOCAP that is test.")
 @click.option(
     "--rename", type=Renaming(), help="Call emotions otherwise, such as excited=happy,amused=happy."

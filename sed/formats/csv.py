@@ -10,9 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from sed.errors import FormatError
+from sed.formats.files import load_text
 from sed.formats.kind import UNKNOWN, Format, collect, number, segment_of, stem
 from sed.result import Diarization, Segment
 
@@ -89,6 +93,35 @@ def _parse(text: str, path: Path) -> list[Diarization]:
         }
         rows.setdefault(stem(row["file"]), []).append(segment_of(own, where))
     return collect(rows, labels)
+
+
+def read_rows(path: str | PathLike[str]) -> list[tuple[str, dict[str, str]]]:
+    """The rows of any CSV file with a header, each with its place for messages; cells that a row lacks are empty.
+
+    Raises `FormatError` where the file cannot be read or is no table, and as `check_cells`.
+    """
+    reader = csv.DictReader(io.StringIO(load_text(path)), restval="")
+    rows = []
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            check_cells(row, where)
+            rows.append((where, row))
+    except csv.Error as error:
+        raise FormatError(f"{path}, line {reader.line_num}: not a table ({error})") from None
+    return rows
+
+
+def check_cells(row: Mapping[Any, Any], where: str) -> None:
+    """Raise `FormatError` where a row of `csv.DictReader` has more cells than the header: most likely a text with a
+    comma in it, and then all behind it are in the wrong column."""
+    surplus = row.get(None) or []
+    if any(cell.strip() for cell in surplus):
+        found, expected = len(row) - 1 + len(surplus), len(row) - 1
+        raise FormatError(
+            f"{where}: found {found} cells, expected {expected} as in the header: quote text that has the separator"
+            " in it"
+        )
 
 
 def _is_share(text: str | None) -> bool:

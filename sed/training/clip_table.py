@@ -7,16 +7,18 @@ part of a recording also ``start`` and ``end`` in seconds (or audformat's times,
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from sed.errors import FormatError
+from sed.formats.csv import read_rows, seconds
 from sed.grid import SAMPLE_RATE, seconds_to_samples
 from sed.training.corpora import Utterance, read_wave
 from sed.training.patterns import equalise_loudness, trim_silence
 from sed.training.ratings import read_ratings
+
+_ROUNDING = SAMPLE_RATE // 20  # samples that the end of a clip may lie behind that of its recording
 
 
 def read_clips(table: str | Path) -> list[tuple[Utterance, np.ndarray]]:
@@ -26,29 +28,24 @@ def read_clips(table: str | Path) -> list[tuple[Utterance, np.ndarray]]:
     its recording or holds no speech; `AudioError` where audio cannot be read.
     """
     table = Path(table)
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"cannot read the table of clips {table}: {error}") from error
+    rows = read_rows(table)
     if not rows:
         raise FormatError(
             f"{table}: found no rows, expected a line for each clip below the names of the columns"
         )
     speech = []
-    for number, row in enumerate(rows, 2):
-        where = f"{table}, line {number}"
+    for where, row in rows:
         name, emotion = row.get("path") or row.get("file"), row.get("emotion")
         if not name or not emotion:
             raise FormatError(f"{where}: found no {'emotion' if name else 'path'}, expected path and emotion")
         path = table.parent / name
         wave = read_wave(path)
         start, end = (
-            _seconds(row.get("start"), where, 0.0),
-            _seconds(row.get("end"), where, len(wave) / SAMPLE_RATE),
+            seconds(text, where) if (text := row.get(name)) and text != "NaT" else default
+            for name, default in (("start", 0.0), ("end", len(wave) / SAMPLE_RATE))
         )
         first, last = seconds_to_samples(start), seconds_to_samples(end)
-        if not 0 <= first < last or first >= len(wave):
+        if not 0 <= first < min(last, len(wave)) or last > len(wave) + _ROUNDING:
             raise FormatError(
                 f"{where}: found a clip from {start} to {end} s, expected a part of {len(wave) / SAMPLE_RATE:.2f} s"
             )
@@ -65,17 +62,3 @@ def read_clips(table: str | Path) -> list[tuple[Utterance, np.ndarray]]:
         )
         speech.append((utterance, np.round(clip * 32767).astype(np.int16)))
     return speech
-
-
-def _seconds(text: str | None, where: str, default: float) -> float:
-    """Seconds in a cell: a number, or ``[N days ]HH:MM:SS[.fraction]``; `default` where it is empty."""
-    if not text or text == "NaT":
-        return default
-    days, _, clock = text.rpartition(" days ")
-    try:
-        if ":" not in clock:
-            return float(text)
-        hours, minutes, seconds = clock.split(":")
-        return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError as error:
-        raise FormatError(f"{where}: found time {text!r}, expected seconds") from error

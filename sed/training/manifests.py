@@ -12,7 +12,6 @@ columns of `COLUMNS`, maybe those of `sed.training.ratings`, and paths relative 
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import FormatError
+from sed.formats.csv import read_rows
 from sed.formats.files import load_text, save_bytes, to_bytes
 from sed.formats.json import load, to_text
 from sed.formats.kind import number, short
@@ -142,13 +142,7 @@ def _rows(path: Path) -> Iterable[tuple[str, Utterance]]:
 
 
 def _csv_rows(path: Path) -> Iterable[tuple[str, Utterance]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise FormatError(f"cannot read the manifest {path}: {error.strerror}") from error
-    for count, row in enumerate(rows, 2):
-        where = f"{path}, line {count}"
+    for where, row in read_rows(path):
         if lacking := [name for name in COLUMNS if not row.get(name)]:
             raise FormatError(f"{where}: no {', '.join(lacking)}: expected {', '.join(COLUMNS)}")
         yield (
@@ -242,6 +236,16 @@ def _event(event: Any, where: str) -> tuple[float, float, str]:
     if not isinstance(event, dict) or not isinstance(event.get("emo"), str):
         raise FormatError(f"{where}: found event {short(event)}, expected an object with emo, start and end")
     return number(event.get("start"), where, "start"), number(event.get("end"), where, "end"), event["emo"]
+
+
+def is_prepared(path: str | Path) -> bool:
+    """Whether there is a JSON manifest at `path` that `write_manifest` wrote."""
+    try:
+        rows = load(load_text(path), str(path))
+    except FormatError:
+        return False
+    row = next(iter(rows.values()), None) if isinstance(rows, Mapping) else None
+    return isinstance(row, Mapping) and set(_ROW) | {"split_rule"} <= row.keys()
 
 
 def write_manifest(utterances: Iterable[Utterance], path: str | Path) -> None:

@@ -2,7 +2,8 @@
 
 Read through the package audformat, which knows all that may be in one. Emotions are the columns that are named
 ``emotion`` or have the scheme ``emotion``; what else is known of a file may be in other tables, or in the labels of
-the scheme ``speaker``. A table whose name has a part train, dev or test gives that split.
+the scheme ``speaker``. A table whose name has a part train, dev or test gives that split, also to utterances that
+another table has without one.
 """
 
 from __future__ import annotations
@@ -44,22 +45,25 @@ def read_database(tree: Tree) -> Iterator[tuple[str, dict[str, str]]]:
             f"{tree.title}: found tables {', '.join(database.tables)} without a column emotion, expected one"
         )
     others = {name: _by_file(database, name) for name in _OTHERS}
-    about = (
-        getattr(database.schemes.get("speaker"), "labels", None) if "speaker" in database.schemes else None
-    )
+    about = _labels(database, "speaker")
+    rows: dict[tuple[str, str, str, str], tuple[str, dict[str, str]]] = {}
     for table, series in found:
         words = re.split(r"[^a-z]+", table.lower())
         split = next((_PARTS[word] for word in words if word in _PARTS), "")
         for place, label in series.dropna().items():
             file, start, end = place if isinstance(place, tuple) else (place, None, None)
             row = {name: values[file] for name, values in others.items() if file in values}
-            if isinstance(about, dict) and isinstance(facts := about.get(row.get("speaker")), dict):
+            if isinstance(facts := about.get(row.get("speaker", "")), dict):
                 row |= {k: str(v) for k, v in facts.items() if k in _OTHERS and k not in row}
             row |= {"file": (folder / file).as_posix(), "emotion": str(label), "split": split}
             row["text"] = row.pop("transcription", "")
             row["start"] = "" if start is None else str(start.total_seconds())
             row["end"] = "" if end is None or end != end else str(end.total_seconds())  # NaT is not itself
-            yield f"table {table}", row
+            # One utterance may be in a table of all and in one of its split.
+            same = row["file"], row["start"], row["end"], row["emotion"]
+            if same not in rows or not rows[same][1]["split"]:
+                rows[same] = f"table {table}", row
+    yield from rows.values()
 
 
 def _columns(database: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -69,9 +73,19 @@ def _columns(database: Any, name: str) -> Iterator[tuple[str, Any]]:
                 yield table, database[table][column_id].get()
 
 
+def _labels(database: Any, name: str) -> dict[str, Any]:
+    """What the scheme `name` says of each of its labels; empty where it says nothing."""
+    labels = getattr(database.schemes[name], "labels", None) if name in database.schemes else None
+    return {str(label): facts for label, facts in labels.items()} if isinstance(labels, dict) else {}
+
+
 def _by_file(database: Any, name: str) -> dict[str, str]:
+    """The value of each file; a label that its scheme spells out, such as that of a text, is spelt out."""
     found: dict[str, str] = {}
+    spelt = {label: text for label, text in _labels(database, name).items() if isinstance(text, str)}
     for _, series in _columns(database, name):
         for place, value in series.dropna().items():
-            found.setdefault(place[0] if isinstance(place, tuple) else place, str(value))
+            found.setdefault(
+                place[0] if isinstance(place, tuple) else place, spelt.get(str(value), str(value))
+            )
     return found

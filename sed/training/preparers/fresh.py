@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from sed.errors import FormatError
+
 
 class Fresh:
     """A block in which files are made with `open`; an exception in it removes those that were not there before,
@@ -45,17 +47,24 @@ class Fresh:
                 folder.rmdir()
 
     def folder(self, path: Path) -> None:
-        """Make a folder and those above it."""
+        """Make a folder and those above it; raises `FormatError` where that cannot be."""
         missing = [p for p in (path, *path.parents) if not p.exists()]
         for folder in reversed(missing):
-            folder.mkdir()
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise FormatError(f"{folder}: cannot be made ({error.strerror or error})") from None
             self._folders.append(folder)
 
     @contextlib.contextmanager
     def open(self, path: Path) -> Iterator[IO[bytes]]:
-        """A binary file that gets its name when the block ends well."""
+        """A binary file that gets its name when the block ends well. Raises `FormatError` where it cannot be made."""
         self.folder(path.parent)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            part.touch()
+        except OSError as error:
+            raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None
         try:
             with part.open("wb") as file:
                 yield file

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sed.errors import AudioError, FormatError, OptionError
-from sed.training.manifests import SPLITS, Utterance, write_manifest
+from sed.training.manifests import OFFICIAL, SPLITS, Utterance, is_prepared, write_manifest
 from sed.training.preparers.fresh import Fresh
 from sed.training.preparers.kind import Entry, Notes, Preparer
 from sed.training.preparers.lengths import audio_lengths
@@ -32,7 +32,8 @@ class Options:
 
     split: ``auto`` (what the corpus, the field, or this project's figures hold out, as `Preparer.splits` tells, else
         as ``speakers``), ``speakers`` (drawn by `seed`, each on one side), or one split for all.
-    seed, valid, test: of the draw: its seed, and shares of speakers.
+    seed, valid, test: of the draw: its seed, and shares of speakers. None: 0, 0.1 and 0.2; to name one where no
+        speakers are drawn is an `OptionError`.
     fold: which fold is test, from 1 on, for corpora that have folds; None: the last.
     rename: emotions to call otherwise, such as ``{"excited": "happy"}``.
     languages: only these (as ``en``); empty: all.
@@ -41,9 +42,9 @@ class Options:
     """
 
     split: str = "auto"
-    seed: int = 0
-    valid: float = 0.1
-    test: float = 0.2
+    seed: int | None = None
+    valid: float | None = None
+    test: float | None = None
     fold: int | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     languages: Collection[str] = ()
@@ -80,27 +81,32 @@ def prepare(
     """Read the corpus at `source` and write its manifest to `target`.
 
     Raises `FormatError` where `source` is not that corpus, lacks its label file or has nothing that can be used, and
-    with `Options.strict` where anything is missing; `OptionError` for options that don't fit the corpus;
+    with `Options.strict` where anything is missing; `OptionError` for options that don't fit the corpus, and for a
+    `target` that is there and is no manifest of this function's;
     `MissingDependencyError` where film needs ffmpeg.
     """
     options, target = options or Options(), Path(target)
     _check(preparer, options, target)
     notes = Notes()
-    tree = open_tree(source)
-    entries = _usable(preparer.read(tree, notes), tree, options, notes)
+    unpacked = target.parent / f"{target.stem}_audio"
+    tree = open_tree(source, unpacked)
+    found = list(preparer.read(tree, notes))
+    entries = _usable(found, options, notes)
     if not entries:
-        raise FormatError(_nothing(preparer, tree, notes))
+        raise FormatError(_nothing(preparer, tree, notes, found, options))
     _count(preparer, entries, options, notes)
     with Fresh() as fresh:
         if options.strict:
             _demand(tree, notes)
         fresh.folder(target.parent)
         files = sorted({entry.file for entry in entries})
-        paths = tree.fetch(files, target.parent / f"{target.stem}_audio", fresh)
+        paths = tree.fetch(files, unpacked, fresh)
         lengths = audio_lengths(paths.values())
         entries = [entry for entry in entries if _is_sound(entry, lengths[paths[entry.file]], notes)]
         if not entries:
             raise FormatError(_nothing(preparer, tree, notes))
+        for name in sorted(set(options.rename) - _labels(entries)):
+            notes.say(f"nothing is labelled {name}, which was to be renamed {options.rename[name]}")
         if options.strict:
             _demand(tree, notes)
         splits, rule = _split(preparer, entries, options)
@@ -110,7 +116,11 @@ def prepare(
             assert isinstance(length, float)
             rows.append(_utterance(preparer, entry, split, rule, paths[entry.file], length, options))
         if shared := _shared(rows):
-            notes.say(f"{shared} speakers are in more than one split")
+            what = "speaker is" if shared == 1 else "speakers are"
+            advice = (
+                "" if rule == OFFICIAL else ", which training refuses: --split speakers keeps each in one"
+            )
+            notes.say(f"{shared} {what} in more than one split{advice}")
         write_manifest(rows, target)
     return Report(target, tuple(rows), tuple(notes.sentences()))
 
@@ -121,15 +131,28 @@ def _check(preparer: Preparer, options: Options, target: Path) -> None:
     if options.fold is not None and not 1 <= options.fold <= len(preparer.folds):
         have = f"1 to {len(preparer.folds)}" if preparer.folds else "none: the corpus has no folds"
         raise OptionError(f"fold {options.fold} of {preparer.name}: expected {have}")
+    if options.fold is not None and options.split != "auto":
+        raise OptionError(f"fold {options.fold} with split {options.split}: expected split auto")
+    given = [name for name in ("seed", "valid", "test") if getattr(options, name) is not None]
+    held = bool(preparer.folds or preparer.fixed) and options.split == "auto"
+    if given and (held or options.split in SPLITS):
+        raise OptionError(
+            f"{' and '.join(given)} of {preparer.name} with split {options.split}, where no speakers are drawn:"
+            " expected split speakers"
+        )
+    draw_splits({}, valid=options.valid or 0.0, test=options.test or 0.0)
     if target.suffix.lower() != ".json":
         raise OptionError(f"{target}: expected a manifest with the suffix .json")
+    if target.exists() and not is_prepared(target):
+        raise OptionError(f"{target}: there is something else already, expected a new name")
 
 
-def _usable(found: Iterable[Entry], tree: Tree, options: Options, notes: Notes) -> list[Entry]:
+def _usable(found: Iterable[Entry], options: Options, notes: Notes) -> list[Entry]:
     """The entries of the languages wanted, each id once, in an order that doesn't depend on the file system."""
+    wanted = {language.casefold() for language in options.languages}
     entries: dict[str, Entry] = {}
     for entry in sorted(found, key=lambda entry: (entry.id, entry.file)):
-        if options.languages and entry.language not in options.languages:
+        if options.languages and (entry.language or "").casefold() not in wanted:
             continue
         if entry.id in entries:
             notes.add("whose id is there already, left out", entry.file)
@@ -143,7 +166,8 @@ def _is_sound(entry: Entry, length: float | AudioError, notes: Notes) -> bool:
         notes.add(f"whose audio cannot be read ({length})", entry.file)
         return False
     ends = [entry.stop or entry.start or 0.0, *(end for _, end, _ in entry.events)]
-    if max(ends) > length + 0.05:  # published times are rounded, and films end with the picture
+    # Published times are rounded, and films end with the picture.
+    if max(ends) > length + 0.05 or (entry.start or 0.0) >= length:
         notes.add("that go on past the end of their audio", f"{entry.id} ({max(ends):g} of {length:.3f} s)")
         return False
     return True
@@ -160,7 +184,28 @@ def _count(preparer: Preparer, entries: Sequence[Entry], options: Options, notes
         notes.say(f"found {speakers} speakers, published are {preparer.speakers}")
 
 
-def _nothing(preparer: Preparer, tree: Tree, notes: Notes) -> str:
+def _labels(entries: Iterable[Entry]) -> set[str]:
+    """Every word for an emotion in `entries`."""
+    return {
+        label
+        for entry in entries
+        for label in (entry.emotion, *entry.raters, *(label for _, _, label in entry.events))
+    }
+
+
+def _nothing(
+    preparer: Preparer,
+    tree: Tree,
+    notes: Notes,
+    found: Sequence[Entry] = (),
+    options: Options | None = None,
+) -> str:
+    if found and options and options.languages:
+        languages = ", ".join(sorted({entry.language or "none told" for entry in found}))
+        return (
+            f"{tree.title}: found {len(found)} utterances in languages {languages}, expected some in"
+            f" {', '.join(options.languages)}"
+        )
     text = f"{tree.title}: found nothing of {preparer.title} among {len(tree.names)} files"
     if tree.packed and not tree.audio:
         text += f"; {', '.join(tree.packed[:3])} is packed inside, so unpack it first"
@@ -197,7 +242,11 @@ def _split(preparer: Preparer, entries: Sequence[Entry], options: Options) -> tu
     for entry in entries:
         kinds.setdefault(_group(entry), set()).add(f"{entry.language}/{entry.gender}")
     members = {name: " ".join(sorted(kind)) for name, kind in kinds.items()}
-    drawn = draw_splits(members, options.seed, valid=options.valid, test=options.test)
+    valid, test = (
+        (0.1 if options.valid is None else options.valid),
+        (0.2 if options.test is None else options.test),
+    )
+    drawn = draw_splits(members, options.seed or 0, valid=valid, test=test)
     return [drawn[_group(entry)] for entry in entries], _SPEAKERS
 
 
@@ -216,7 +265,8 @@ def _utterance(
     preparer: Preparer, entry: Entry, split: str, rule: str, path: Path, length: float, options: Options
 ) -> Utterance:
     corpus = options.corpus or entry.corpus or preparer.name
-    speaker = entry.speaker if entry.speaker.startswith(f"{corpus}_") else f"{corpus}_{entry.speaker}"
+    own = "_".join(entry.speaker.split())  # RTTM and many another format have no names with blanks
+    speaker = own if own.startswith(f"{corpus}_") else f"{corpus}_{own}"
 
     def name(label: str) -> str:
         return options.rename.get(label, label)

@@ -88,6 +88,8 @@ def _named(row: dict[str, str], folder: PurePosixPath) -> dict[str, str]:
 def _entry(row: dict[str, str], where: str) -> Entry:
     start = seconds(row["start"], where) if row.get("start") else None
     stop = seconds(row["end"], where) if row.get("end") and row["end"] != "NaT" else None
+    if start is not None and start < 0:
+        raise FormatError(f"{where}: found start {start}, expected 0 or later")
     if stop is not None and stop <= (start or 0):
         raise FormatError(f"{where}: found start {start} and end {stop}, expected an end after the start")
     dimensions = {key: number(row[key], where, key) for key in DIMENSIONS if row.get(key)}
@@ -122,7 +124,11 @@ def _votes(row: dict[str, str], where: str) -> dict[str, float]:
     for key, value in row.items():
         if key.startswith(_VOTES) and value:
             found[key.removeprefix(_VOTES)] = number(value, where, key)
-    return {emotion_word(label) or label: votes for label, votes in found.items() if votes}
+    votes: dict[str, float] = {}
+    for label, count in found.items():  # two labels of a table may be one word here, as joy and happy are
+        word = emotion_word(label) or label.casefold()
+        votes[word] = votes.get(word, 0.0) + count
+    return {label: count for label, count in votes.items() if count}
 
 
 PREPARER = Preparer(

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from sed.errors import FormatError
+from sed.formats.csv import check_cells
 from sed.training.preparers.tree import Tree
 
 
@@ -15,7 +16,8 @@ def read_table(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Each row with the place it has in messages; values without blanks around them, None as empty text.
 
-    Raises `FormatError` where one of `columns` is missing. Case doesn't count in the names of `columns`.
+    Raises `FormatError` where one of `columns` is missing, and where a row has more cells than the header. Case
+    doesn't count in the names of `columns`.
     """
     content = io.StringIO(tree.text(name))
     reader = csv.DictReader(
@@ -30,6 +32,7 @@ def read_table(
                 f"{tree.title}, {name}: no column {', '.join(lacking)}: found {', '.join(fields)}"
             )
         for row in reader:
+            check_cells(row, f"{tree.title}, {name}, line {reader.line_num}")
             values = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
             yield f"{name}, line {reader.line_num}", values
     except csv.Error as error:

@@ -7,10 +7,12 @@ beside the manifest (`Tree.fetch`).
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -23,6 +25,7 @@ AUDIO = frozenset(".wav .flac .ogg .opus .mp3 .m4a .mp4 .aac .aif .aiff .au .sph
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z", ".rar")
 OPENED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
 _BLOCK = 1 << 20
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
 
 def stem(name: str) -> str:
@@ -78,15 +81,18 @@ class Tree:
 
 
 class FolderTree(Tree):
-    """A folder; nothing is copied."""
+    """A folder; nothing is copied. Links to folders are followed, each folder once. `without` is not looked into."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        self.root, self._without = root, without
         super().__init__(str(root), self._walk())
 
     def _walk(self) -> Iterator[str]:
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+        seen = {os.path.realpath(path) for path in (self.root, self._without) if path is not None}
+        for folder, folders, files in os.walk(self.root, followlinks=True):
+            real = {name: os.path.realpath(Path(folder) / name) for name in sorted(folders)}
+            folders[:] = [name for name in real if not name.startswith(".") and real[name] not in seen]
+            seen.update(real[name] for name in folders)
             for name in files:
                 yield (Path(folder) / name).relative_to(self.root).as_posix()
 
@@ -130,7 +136,7 @@ class ArchiveTree(Tree):
     def _guarded(self, work: Callable[[], dict[str, int]]) -> dict[str, int]:
         try:
             return work()
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise FormatError(f"{self.path}: the archive cannot be read ({error})") from None
 
     def _list(self) -> dict[str, int]:
@@ -138,7 +144,9 @@ class ArchiveTree(Tree):
             with zipfile.ZipFile(self.path) as archive:
                 return {item.filename: item.file_size for item in archive.infolist() if not item.is_dir()}
         with tarfile.open(self.path) as tar:
-            return {item.name.removeprefix("./"): item.size for item in tar if item.isfile()}
+            sizes = {item.name.removeprefix("./"): item.size for item in tar if item.isfile()}
+            _read_to_end(tar)
+            return sizes
 
     def _members(self, wanted: frozenset[str]) -> Iterator[tuple[str, IO[bytes]]]:
         if self._is_zip:
@@ -197,8 +205,8 @@ class ArchiveTree(Tree):
 class ArchivesTree(FolderTree):
     """A folder of archives, as EmoV-DB comes: each is a folder of its own name without suffix, beside loose files."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        super().__init__(root, without)
         self._archives: dict[str, ArchiveTree] = {}
         self._inside: dict[str, tuple[str, str]] = {}  # name: the archive's folder, name in the archive
         for archive in [name for name in self.names if name.lower().endswith(OPENED)]:
@@ -224,16 +232,17 @@ class ArchivesTree(FolderTree):
         return paths
 
 
-def open_tree(source: str | Path) -> Tree:
+def open_tree(source: str | Path, without: Path | None = None) -> Tree:
     """The tree behind a folder, an archive, or a table (.csv, .tsv). Raises `FormatError` where there is none.
 
-    The archives in a folder are looked into where no audio lies beside them.
+    The archives in a folder are looked into where no audio lies beside them. The folder `without` is as if it were not
+    there: what an earlier run unpacked is no part of the corpus.
     """
     path = Path(source)
     if path.is_dir():
-        tree = FolderTree(path)
+        tree = FolderTree(path, without)
         opened = [name for name in tree.names if name.lower().endswith(OPENED)]
-        return ArchivesTree(path) if opened and not tree.audio else tree
+        return ArchivesTree(path, without) if opened and not tree.audio else tree
     if not path.is_file():
         raise FormatError(f"{path}: no such file or folder, expected a corpus as published")
     if path.suffix.lower() in (".csv", ".tsv"):
@@ -243,6 +252,18 @@ def open_tree(source: str | Path) -> Tree:
             f"{path}: found a file of another kind, expected a folder, a ZIP or TAR archive, or a CSV file"
         )
     return ArchiveTree(path)
+
+
+def _read_to_end(tar: tarfile.TarFile) -> None:
+    """Raise `tarfile.ReadError` where `tar` does not end as it should; tarfile itself takes a damaged header for the
+    end, and never reads as far as the checksum behind what is compressed."""
+    file = tar.fileobj
+    assert file is not None
+    file.seek(tar.offset)
+    if any(file.read(tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError("a header in it is damaged")
+    while file.read(_BLOCK):
+        pass
 
 
 def _is_visible(name: str) -> bool:

@@ -256,7 +256,7 @@ EXPECTED = {
         "train_dia0_utt0": ("meld_Joey", "happy", "train"),
         "train_dia0_utt1": ("meld_Monica", "angry", "train"),
         "dev_dia0_utt0": ("meld_Joey", "neutral", "valid"),
-        "test_dia0_utt0": ("meld_The Waiter", "sad", "test"),
+        "test_dia0_utt0": ("meld_The_Waiter", "sad", "test"),
     },
     "cremad": {
         "1001_DFA_ANG_XX": ("cremad_1001", "angry", None),
@@ -282,7 +282,7 @@ def _bytes(data):
 
 
 def publish(files, place, form="folder"):
-    """The files as a folder, ``zip`` or ``tar.gz`` at `place`; returns the path to give to a preparer."""
+    """The files as a folder, ``zip``, ``tar``, ``tar.gz`` or ``tar.bz2`` at `place`; returns its path."""
     if form == "folder":
         for name, data in files.items():
             path = place / name
@@ -296,7 +296,7 @@ def publish(files, place, form="folder"):
             for name, data in files.items():
                 target.writestr(name, _bytes(data))
         return archive
-    with tarfile.open(archive, "w:gz") as target:
+    with tarfile.open(archive, "w:" + form.removeprefix("tar").removeprefix(".")) as target:
         for name, data in files.items():
             item = tarfile.TarInfo(f"./{name}")
             item.size = len(_bytes(data))

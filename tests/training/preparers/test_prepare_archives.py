@@ -1,6 +1,7 @@
 """Corpora that are published as several archives are read from the folder that holds them."""
 
 import json
+import tarfile
 
 import pytest
 from published_trees import EXPECTED, TREES, publish
@@ -72,3 +73,44 @@ def test_one_damaged_archive_of_many_is_named_and_nothing_is_left(tmp_path):
     with pytest.raises(FormatError, match=r"josh_Sleepy\.tar\.gz: the archive cannot be read"):
         prepare(PREPARERS["emovdb"], place, tmp_path / "out" / "m.json")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("form", "place"), [("tar.gz", -8), ("tar.bz2", -8), ("zip", 2000)])
+def test_an_archive_whose_checksum_is_wrong_is_refused(form, place, tmp_path):
+    """That of a TAR lies behind all that is compressed, where nobody reads who wants its files only."""
+    source = publish(TREES["ravdess"], tmp_path / "p", form)
+    data = bytearray(source.read_bytes())
+    data[place] ^= 0xFF
+    source.write_bytes(data)
+    with pytest.raises(FormatError, match="the archive cannot be read"):
+        prepare(PREPARERS["ravdess"], source, tmp_path / "out" / "m.json")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tar_with_a_damaged_header_is_refused(tmp_path):
+    """Python's tarfile takes such a header for the end of the archive."""
+    source = publish(TREES["ravdess"], tmp_path / "p", "tar")
+    with tarfile.open(source) as tar:
+        header = tar.getmembers()[4].offset
+    data = bytearray(source.read_bytes())
+    data[header : header + 100] = b"x" * 100
+    source.write_bytes(data)
+    with pytest.raises(FormatError, match="a header in it is damaged"):
+        prepare(PREPARERS["ravdess"], source, tmp_path / "m.json")
+
+
+def test_a_manifest_beside_its_archives_can_be_made_again(tmp_path):
+    place = emovdb_as_on_openslr(tmp_path / "p")
+    first, _ = rows("emovdb", place, place / "m.json")
+    assert rows("emovdb", place, place / "m.json")[0] == first and len(first) == len(EXPECTED["emovdb"])
+
+
+def test_folders_behind_links_are_read_once_and_circles_end(tmp_path):
+    publish(TREES["ravdess"], tmp_path / "real")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "p" / "again").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "back").symlink_to(tmp_path / "real")
+    report = prepare(PREPARERS["ravdess"], tmp_path / "p", tmp_path / "m.json")
+    assert {row.id for row in report.utterances} == set(EXPECTED["ravdess"])
+    assert not [text for text in report.problems if "already" in text]

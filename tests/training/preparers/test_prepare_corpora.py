@@ -149,7 +149,7 @@ def test_meld_keeps_its_splits_and_says_that_they_share_speakers(tmp_path, caplo
     rows, report = prepared("meld", publish(TREES["meld"], tmp_path / "p"), tmp_path / "m.json")
     assert rows["train_dia0_utt0"]["split_rule"] == "official"
     assert rows["train_dia0_utt0"]["text"] == "Or! Or, we could go to the bank."
-    assert "1 speakers are in more than one split" in report.problems
+    assert "1 speaker is in more than one split" in report.problems
     assert len(read_manifest(tmp_path / "m.json", splits=["train"])) == 2
     assert "share 1 speakers" in caplog.text
     rows, report = prepared("meld", tmp_path / "p", tmp_path / "m.json", split="speakers")
@@ -237,6 +237,41 @@ def test_an_audformat_database(tmp_path, storage):
     assert (first["emotion"], first["speaker"], first["gender"]) == ("angry", "csv_ann", "F")
     assert (second["emotion"], second["start"], second["stop"]) == ("neutral", 0.1, 0.25)
     assert second["language"] == "deu" and second["split"] == "test"
+
+
+def test_audformat_tables_of_splits_complete_the_table_of_all(tmp_path):
+    """As emodb 1.4.1 is published: a table of everything, tables of its splits, people and texts by their labels."""
+    import audformat
+
+    files = ["wav/a.wav", "wav/b.wav", "wav/c.wav"]
+    publish({file: WAV for file in files}, tmp_path / "p")
+    db = audformat.Database("berlin")
+    db.schemes["emotion"] = audformat.Scheme(labels=["anger", "neutral"])
+    people = {3: {"gender": "male", "language": "deu"}, 8: {"gender": "female", "language": "deu"}}
+    db.schemes["speaker"] = audformat.Scheme(labels=people)
+    db.schemes["transcription"] = audformat.Scheme(labels={"a01": "Der Lappen liegt auf dem Eisschrank."})
+    columns = {"speaker": [3, 3, 8], "transcription": ["a01", "a01", None]}
+    db["files"] = audformat.Table(audformat.filewise_index(files))
+    for name, values in columns.items():
+        db["files"][name] = audformat.Column(scheme_id=name)
+        db["files"][name].set(values)
+    labels = ["anger", "neutral", "anger"]
+    for table, few in (("emotion", [0, 1, 2]), ("emotion.train.gold", [0, 1]), ("emotion.test.gold", [2])):
+        db[table] = audformat.Table(audformat.filewise_index([files[n] for n in few]))
+        db[table]["emotion"] = audformat.Column(scheme_id="emotion")
+        db[table]["emotion"].set([labels[n] for n in few])
+    db.save(str(tmp_path / "p"), storage_format="csv")
+    rows, report = prepared("csv", tmp_path / "p", tmp_path / "m.json", strict=True)
+    told = {
+        (row["speaker"], row["emotion"], row["split"], row["gender"], row["text"]) for row in rows.values()
+    }
+    lappen = "Der Lappen liegt auf dem Eisschrank."
+    assert told == {
+        ("csv_3", "angry", "train", "M", lappen),
+        ("csv_3", "neutral", "train", "M", lappen),
+        ("csv_8", "angry", "test", "F", None),
+    }
+    assert {row.split_rule for row in report.utterances} == {"table"} and len(rows) == 3
 
 
 def test_shared_manifest_passes_through(shared, tmp_path):

@@ -246,7 +246,8 @@ def test_damaged_and_hostile_archives_are_refused(tmp_path):
 
 def test_a_failure_takes_back_what_was_unpacked_and_leaves_the_old_manifest(tmp_path):
     source = publish(TREES["ravdess"], tmp_path / "p", "zip")
-    (tmp_path / "m.json").write_text("the old one")
+    prepare(PREPARERS["emodb"], publish(TREES["emodb"], tmp_path / "q"), tmp_path / "m.json")
+    old = (tmp_path / "m.json").read_bytes()
     (tmp_path / "m_audio" / "Actor_01").mkdir(parents=True)
     kept = tmp_path / "m_audio" / "Actor_01" / "03-01-01-01-01-01-01.wav"
     kept.write_bytes(WAV)
@@ -259,7 +260,7 @@ def test_a_failure_takes_back_what_was_unpacked_and_leaves_the_old_manifest(tmp_
     )  # the numbers are not compared, so audio is unpacked first
     with pytest.raises(FormatError, match="not audio"):
         prepare(PREPARERS["ravdess"], source, tmp_path / "m.json", wrong)
-    assert (tmp_path / "m.json").read_text() == "the old one"
+    assert (tmp_path / "m.json").read_bytes() == old
     assert [path for path in (tmp_path / "m_audio").rglob("*") if path.is_file()] == [kept]
 
 
@@ -303,6 +304,11 @@ def test_options_that_make_no_sense_are_refused(tmp_path):
         (Options(fold=1), "the corpus has no folds"),
         (Options(split="tomorrow"), "split 'tomorrow': expected one of auto"),
         (Options(split="speakers", test=0.7, valid=0.5), "expected less than 1 together"),
+        (
+            Options(test=0.3),
+            "test of emodb with split auto, where no speakers are drawn: expected split speakers",
+        ),
+        (Options(split="train", seed=0, valid=0.1), "seed and valid of emodb with split train"),
     ):
         with pytest.raises(OptionError, match=text):
             prepare(PREPARERS["emodb"], source, tmp_path / "m.json", options)
@@ -310,5 +316,76 @@ def test_options_that_make_no_sense_are_refused(tmp_path):
         prepare(PREPARERS["emodb"], source, tmp_path / "m.csv")
     with pytest.raises(OptionError, match="fold 6 of iemocap: expected 1 to 5"):
         prepare(PREPARERS["iemocap"], source, tmp_path / "m.json", Options(fold=6))
+    with pytest.raises(OptionError, match="fold 1 with split speakers: expected split auto"):
+        prepare(PREPARERS["iemocap"], source, tmp_path / "m.json", Options(fold=1, split="speakers"))
     with pytest.raises(OptionError, match="corpus 'savee': expected one of ravdess"):
         find_preparer("savee")
+
+
+def test_what_is_no_manifest_is_never_written_over(tmp_path):
+    source = publish(TREES["zed"], tmp_path / "p")
+    before = (source / "ZED.json").read_bytes()
+    with pytest.raises(OptionError, match=r"ZED\.json: there is something else already, expected a new name"):
+        prepare(PREPARERS["zed"], source, source / "ZED.json")
+    assert (source / "ZED.json").read_bytes() == before
+    prepare(PREPARERS["zed"], source, tmp_path / "m.json")
+    prepare(PREPARERS["zed"], source, tmp_path / "m.json")  # its own it replaces
+
+
+def test_languages_are_compared_without_case_and_what_there_is_is_told(tmp_path):
+    source = publish(TREES["ravdess"], tmp_path / "p")
+    assert (
+        len(prepare(PREPARERS["ravdess"], source, tmp_path / "m.json", Options(languages=("EN",))).utterances)
+        == 8
+    )
+    with pytest.raises(FormatError, match="found 8 utterances in languages en, expected some in de"):
+        prepare(PREPARERS["ravdess"], source, tmp_path / "n.json", Options(languages=("de",)))
+
+
+def test_a_name_to_change_that_does_not_occur_is_told(tmp_path):
+    _, found = problems("emodb", TREES["emodb"], tmp_path, rename={"hapy": "glad", "happy": "glad"})
+    assert found == ["nothing is labelled hapy, which was to be renamed glad"]
+
+
+def test_speakers_in_two_splits_of_a_table_are_told_with_the_remedy(tmp_path):
+    table = "file,emotion,speaker,split\na.wav,sad,ann,train\nb.wav,sad,ann,test\n"
+    files = {"t.csv": table, "a.wav": WAV, "b.wav": WAV}
+    _, found = problems("csv", files, tmp_path / "1")
+    assert found == [
+        "1 speaker is in more than one split, which training refuses: --split speakers keeps each in one"
+    ]
+    assert problems("csv", files, tmp_path / "2", split="speakers")[1] == []
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_a_text_with_the_separator_in_it_is_refused_and_does_not_move_the_columns(name, tmp_path):
+    mark = "," if name.endswith("csv") else "\t"
+    rows = [["file", "text", "emotion", "speaker"], ["a.wav", f"Hello{mark} my friend", "happy", "ann"]]
+    table = "".join(mark.join(row) + "\n" for row in rows)
+    with pytest.raises(FormatError, match="line 2: found 5 cells, expected 4 as in the header: quote text"):
+        problems("csv", {name: table, "a.wav": WAV}, tmp_path / "1")
+    quoted = table.replace(rows[1][1], f'"{rows[1][1]}"')
+    assert problems("csv", {name: quoted, "a.wav": WAV}, tmp_path / "2") == ({"a"}, [])
+    blank = quoted.replace("ann\n", f"ann{mark} {mark}\n")  # spreadsheets leave empty cells behind
+    assert problems("csv", {name: blank, "a.wav": WAV}, tmp_path / "3") == ({"a"}, [])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "text"),
+    [
+        ("-1", "0.1", "found start -1.0, expected 0 or later"),
+        ("0.21", "0.24", "go on past the end of their audio"),
+    ],
+)
+def test_times_outside_the_audio_are_left_out_and_told(start, end, text, tmp_path):
+    table = f"file,start,end,emotion,speaker\na.wav,{start},{end},sad,ann\na.wav,0.1,0.2,sad,ann\n"
+    ids, found = problems("csv", {"t.csv": table, "a.wav": WAV}, tmp_path)
+    assert ids == {"a_00000100"} and len(found) == 1 and text in found[0]
+
+
+def test_votes_for_words_of_one_meaning_are_added(tmp_path):
+    table = "file,emotion,speaker,votes\na.wav,happy,ann,joy=2 happy=1\nb.wav,Melancholy,ann,Melancholy=3\n"
+    problems("csv", {"t.csv": table, "a.wav": WAV, "b.wav": WAV}, tmp_path)
+    rows = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert rows["a"]["raters"] == {"happy": 3.0}
+    assert rows["b"]["raters"] == {rows["b"]["emotion"]: 3.0} == {"melancholy": 3.0}
