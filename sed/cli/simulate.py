@@ -34,7 +34,14 @@ class Numbers(click.ParamType):
 @click.option(
     "--patterns", type=click.IntRange(min=1), metavar="N", help="Make N clips in the four patterns."
 )
-@click.option("--seed", default=0, show_default=True, metavar="N", help="The same one gives the same bytes.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The same one gives the same bytes.",
+)
 @click.option("--split", default="train", show_default=True, help="Whose speakers.")
 @click.option("--speakers", default="2,3,4", show_default=True, type=Numbers(), help="How many, in turn.")
 @click.option("--duration", default=60.0, show_default=True, metavar="S", help="Of a conversation, at least.")
@@ -71,6 +78,8 @@ def main(
 
     if (conversations is None) == (patterns is None):
         raise click.UsageError("expected either --conversations N or --patterns N")
+    if patterns is not None and (given := _given("speakers", "duration", "room", "noise", "line", "dry")):
+        raise click.UsageError(f"--{given[0]} with --patterns: it is for --conversations")
     sources = manifests[0] if len(manifests) == 1 else manifests
     common = {"seed": settings["seed"], "kind": settings["kind"]}
     try:
@@ -93,6 +102,12 @@ def main(
     if not quiet:
         hours = sum(row.duration or 0.0 for row in rows) / 3600
         click.echo(f"{output}: {len(rows)} recordings, {hours:.2f} h")
+
+
+def _given(*names: str) -> list[str]:
+    """Those of the options `names` that are on the command line."""
+    context = click.get_current_context()
+    return [n for n in names if context.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE]
 
 
 def _options(settings: dict[str, Any]) -> Any:

@@ -78,7 +78,9 @@ def cast(
         mixed = around % 2 == 1 or not rich
         choice = everybody if mixed else sorted(speakers[rich[around // 2 % len(rich)]])
         chosen: tuple[str, ...] = ()
-        while len(chosen) < size or (mixed and len(speakers) > 1 and _one_corpus(chosen, speakers)):
+        while len(chosen) < size or (
+            size > 1 and mixed and len(speakers) > 1 and _one_corpus(chosen, speakers)
+        ):
             chosen = tuple(sorted(str(name) for name in rng.choice(choice, size, replace=False)))
         castings.append(Casting(f"{split}{number:03d}", int(rng.integers(2**31)), chosen, mixed))
     return castings
@@ -89,9 +91,13 @@ def _one_corpus(chosen: Sequence[str], speakers: Mapping[str, Sequence[str]]) ->
 
 
 def load_speakers(
-    corpora: Manifests, speakers: Iterable[str], options: ConversationOptions | None = None
+    corpora: Manifests,
+    speakers: Iterable[str],
+    options: ConversationOptions | None = None,
+    split: str | None = None,
 ) -> dict[str, list[Utterance]]:
-    """The utterances of each of `speakers` whose emotion is one of `options` or its neutral label.
+    """The utterances of each of `speakers` whose emotion is one of `options` or its neutral label; only those of
+    `split`, where one is named: the splits of a corpus may share speakers.
 
     Raises `OptionError` for a speaker who has none, `FormatError` and `AudioError` as
     `sed.training.corpora` does.
@@ -99,7 +105,7 @@ def load_speakers(
     options = options or ConversationOptions()
     people: dict[str, list[Utterance]] = {name: [] for name in sorted(speakers)}
     emotions = {options.neutral, *options.emotions}
-    for row in read_manifest(corpora, emotions=emotions):
+    for row in read_manifest(corpora, splits=[] if split is None else [split], emotions=emotions):
         if row.speaker in people:
             people[row.speaker].append(Utterance(row.emotion, read_utterance(row)))
     if missing := [name for name, own in people.items() if not own]:
@@ -126,7 +132,10 @@ def conversation_set(
     castings = cast(speakers_of(corpora, split, options.neutral), split, count, seed=seed, sizes=sizes)
     for start in range(0, count, _AT_ONCE):
         batch = castings[start : start + _AT_ONCE]
-        people = load_speakers(corpora, {name for casting in batch for name in casting.speakers}, options)
+        people = load_speakers(
+            corpora, {name for casting in batch for name in casting.speakers}, options, split
+        )
         for casting in batch:
-            own = {speaker: people[speaker] for speaker in casting.speakers}
+            # Names go into RTTM, where they have no blanks.
+            own = {"_".join(speaker.split()): people[speaker] for speaker in casting.speakers}
             yield casting, *simulate_conversation(own, casting.seed, options, uri=casting.uri)

@@ -91,6 +91,9 @@ class ConversationOptions:
         for name in ("neutral_turns", "lapse", "hold", "backchannels", "loudness_kept", "room"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"conversation option {name} is {getattr(self, name)}: expected 0 to 1")
+        low, high = (0.0, 0.0) if self.noise is None else self.noise
+        if not -100 <= low <= high <= 200:
+            raise OptionError(f"noise {self.noise}: expected a range in dB such as 5 30, within -100 and 200")
         if len(self.room_size) != 3:
             raise OptionError(f"room_size {self.room_size}: expected ranges of length, width and height")
         if unknown := set(self.lines) - set(LINES):

@@ -107,8 +107,9 @@ def pattern_set(
         turns += order.permutation(len(pairs)).tolist()
     names = list(PATTERNS)
     for number, turn in enumerate(turns[:count]):
-        speaker, emotion = pairs[turn]
-        own, rng = voices[speaker], np.random.default_rng([seed, number])
+        name, emotion = pairs[turn]
+        speaker = "_".join(name.split())  # RTTM has no names with blanks
+        own, rng = voices[name], np.random.default_rng([seed, number])
         samples, events = transition_pattern(
             rng, own[NEUTRAL], own[emotion], emotion, names[number % len(names)], (gap[0], gap[1])
         )

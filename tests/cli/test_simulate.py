@@ -67,6 +67,15 @@ def test_patterns_and_a_dry_recording(corpora, tmp_path):
         (["--conversations", "1", "--speakers", "two"], 2, "expected numbers from 1 on"),
         (["--conversations", "1", "--speakers", "3"], 2, "has 2 speakers: expected at least 3"),
         (["--conversations", "1", "--dry", "--line", "opus"], 2, "expected one or the other"),
+        (
+            ["--conversations", "1", "--speakers", "2", "--noise", "30", "10"],
+            2,
+            "noise (30.0, 10.0): expected a range",
+        ),
+        (["--conversations", "1", "--speakers", "2", "--noise", "nan", "nan"], 2, "expected a range in dB"),
+        (["--conversations", "1", "--seed", "-1"], 2, "-1 is not in the range x>=0"),
+        (["--patterns", "1", "--duration", "5"], 2, "--duration with --patterns: it is for --conversations"),
+        (["--patterns", "1", "--dry"], 2, "--dry with --patterns"),
         (["--conversations", "1", "--split", "test"], 1, "no utterance of splits ['test']"),
         (["--patterns", "1", "--split", "test"], 1, "no utterance of splits ['test']"),
     ],
@@ -80,3 +89,35 @@ def test_failures(arguments, status, text, corpora, tmp_path):
 def test_a_missing_manifest_is_told(tmp_path):
     result = run(tmp_path / "none.json", "-o", tmp_path / "out", "--patterns", 1)
     assert result.exit_code == 1 and "none.json: cannot be read" in result.stderr
+
+
+def test_an_output_folder_below_a_file_is_told(corpora, tmp_path):
+    (tmp_path / "file.txt").write_text("a file")
+    result = run(corpora, "-o", tmp_path / "file.txt" / "out", "--patterns", 1)
+    assert result.exit_code == 1 and "file.txt/out: cannot be made (Not a directory)" in result.stderr
+
+
+def test_a_manifest_in_another_encoding_or_of_another_kind_is_told(corpora, tmp_path):
+    table = corpora / "manifest.csv"
+    (corpora / "cp1252.csv").write_bytes(table.read_text().replace("emodb,", "émodb,").encode("cp1252"))
+    for path in (corpora / "cp1252.csv", corpora / "emodb_15_neutral_1.flac"):
+        result = run(path, "-o", tmp_path / "out", "--patterns", 1)
+        assert result.exit_code == 1 and f"{path}: cannot be read (it " in result.stderr
+
+
+def test_speakers_whose_names_have_blanks(corpora, tmp_path):
+    table = corpora / "manifest.csv"
+    table.write_text(table.read_text().replace(",15,", ",Dr. Green,"))
+    assert run(corpora, "-o", tmp_path / "p", "--patterns", 4).exit_code == 0
+    talk = ("--conversations", 1, "--speakers", 2, "--duration", 5, "--dry")
+    assert run(corpora, "-o", tmp_path / "c", *talk).exit_code == 0
+    for file in [*(tmp_path / "p" / "rttm").iterdir(), *(tmp_path / "c" / "rttm").iterdir()]:
+        names = {line.split()[7] for line in file.read_text().splitlines() if line.startswith("SPEAKER")}
+        assert names <= {"emodb/Dr._Green", "emodb/16"}
+
+
+def test_one_speaker_of_two_corpora(corpora, tmp_path):
+    table = corpora / "manifest.csv"
+    table.write_text(table.read_text().replace("\nemodb,emodb_15", "\nberlin,emodb_15"))
+    talk = ("--conversations", 2, "--speakers", 1, "--duration", 2, "--dry")
+    assert "2 recordings" in run(corpora, "-o", tmp_path / "c", *talk).stdout

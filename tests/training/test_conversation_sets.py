@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,9 @@ import pytest
 from sed.errors import AudioError, FormatError, OptionError
 from sed.training.conversation_sets import cast, conversation_set, load_speakers, speakers_of
 from sed.training.conversations import ConversationOptions
+from sed.training.corpora import read_wave
+from sed.training.manifests import OFFICIAL, Utterance
+from sed.training.manifests import write_manifest as write_json
 
 OPTIONS = ConversationOptions(duration=8)
 
@@ -76,7 +80,7 @@ def test_set_is_the_same_twice_and_uses_its_split_only(corpora):
 
 def test_only_wanted_emotions_are_loaded(corpora):
     options = ConversationOptions(emotions={"sad": 1})
-    people = load_speakers(corpora, ["left/15_test"], options)
+    people = load_speakers(corpora, ["left/15_test"], options, "test")
     assert sorted(u.emotion for u in people["left/15_test"]) == ["neutral", "sad"]
 
 
@@ -97,3 +101,26 @@ def test_shared_splits_make_conversations(shared):
     valid = [name for names in speakers_of(shared / "corpora", "valid").values() for name in names]
     assert set(reference.speaker_names) == set(casting.speakers) <= set(valid)
     assert len(samples) == round(reference.duration * 16_000)
+
+
+def test_one_speaker_of_each_conversation_comes_from_any_corpus():
+    assert {len(c.speakers) for c in cast(PEOPLE, "valid", 8, sizes=(1,))} == {1}
+
+
+def test_a_speaker_in_two_splits_says_what_is_in_the_one_asked_for_only(corpora, data):
+    """As in MELD, whose own splits share speakers."""
+    rows = [
+        Utterance(
+            "m", data / "emodb_15_neutral_1.flac", "m/ann", "neutral", "train", id="1", split_rule=OFFICIAL
+        )
+    ]
+    rows.append(replace(rows[0], path=data / "emodb_15_sad_1.flac", emotion="sad", split="test", id="2"))
+    rows.append(replace(rows[0], path=data / "emodb_16_neutral_1.flac", split="test", id="3"))
+    write_json(rows, corpora / "shared.json")
+    options = ConversationOptions(duration=3, room=0, noise=None, emotions={"sad": 1})
+    heard = load_speakers(corpora / "shared.json", ["m/ann"], options, "test")["m/ann"]
+    assert sorted(u.emotion for u in heard) == ["neutral", "sad"]
+    neutral = next(u.samples for u in heard if u.emotion == "neutral")
+    assert np.array_equal(neutral, read_wave(data / "emodb_16_neutral_1.flac"))
+    made = next(conversation_set(corpora / "shared.json", "test", 1, options=options, sizes=(1,)))
+    assert made[2].speaker_names == ("m/ann",)
