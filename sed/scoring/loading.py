@@ -47,14 +47,17 @@ class Annotations:
 def load(source: str | Path) -> Annotations:
     """Read the annotations behind `source`.
 
-    A folder stands for every file in it, at any depth, whose suffix is that of an annotation format; a text
+    A folder stands for every file in it, at any depth, whose suffix is that of an annotation format and that is not
+    hidden (such as the journal of `sed-run -d`); a text
     file (``.lst .list``, or ``.txt`` where every line does) whose lines name files stands for those, relative to
     itself or to the working folder. Raises `FormatError` where a single file cannot be read, where a folder, pattern or
     list has no annotations, and where a recording occurs twice.
     """
     path = Path(source)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and _is_annotation(p))
+        files = sorted(
+            p for p in path.rglob("*") if p.is_file() and _is_annotation(p) and not _hidden(p, path)
+        )
         if not files:
             raise FormatError(f"{path}: expected annotations in this folder, found none")
         return _several(files)
@@ -89,6 +92,11 @@ def _is_annotation(path: Path) -> bool:
         return path.suffix.lower() != ".txt" and formats.format_of(path) in formats.readable()
     except FormatError:
         return False
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """Whether its name, or that of a folder on the way to it from `folder`, begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _read(path: Path, result: Annotations) -> None:

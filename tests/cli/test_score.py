@@ -224,3 +224,14 @@ def test_help_is_quick_and_imports_nothing_heavy():
     before = time.process_time()
     assert "Exit status" in run("--help").stdout
     assert time.process_time() - before < 0.3
+
+
+def test_hidden_files_of_a_folder_are_no_annotations(tmp_path):
+    """`sed-run -d` keeps a journal beside what it writes."""
+    for name in ("ref", "out"):
+        save(tmp_path / name, REFERENCES)
+    (tmp_path / "out" / ".sed-journal.jsonl").write_text('{"file": "call.wav"}\n')
+    (tmp_path / "out" / ".cache").mkdir()
+    (tmp_path / "out" / ".cache" / "x.rttm").write_text("nonsense")
+    result = run(tmp_path / "ref", tmp_path / "out", "-m", "eder")
+    assert result.exit_code == 0, result.stderr
