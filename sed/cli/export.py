@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sed.errors import SedError
+from sed.errors import ModelError, SedError
 
 
 @click.command(help=__doc__)
@@ -68,6 +68,11 @@ def export(
     from sed.training.folder import WEIGHTS, tagger_folder
     from sed.training.soups import load_mean
 
+    if target.suffix.lower() != ".onnx" or target.is_dir():
+        what = "a folder" if target.is_dir() else "another kind of name"
+        raise ModelError(f"{target}: found {what}, expected the file to write last, such as model.onnx")
+    if above := next((path for path in target.parents if path.exists() and not path.is_dir()), None):
+        raise ModelError(f"{target}: {above} is a file, expected a folder")
     model, description = load_mean(folders)
     labels = description["labels"]
     longest = longest_piece(model)

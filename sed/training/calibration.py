@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sed.emotion.onnx import OnnxTagger
-from sed.errors import ModelError
+from sed.errors import FormatError, ModelError
 from sed.training.corpora import to_float
 
 if TYPE_CHECKING:
@@ -77,11 +77,18 @@ def calibrated(
 
 
 def fit_calibration(model: Any, speech: Speech, labels: Sequence[str], pull: float = PULL) -> Calibration:
-    """The calibration at which the frame posteriors of `speech` fit best: `fit_logits` of what `model` says."""
+    """The calibration at which the frame posteriors of `speech` fit best: `fit_logits` of what `model` says.
+
+    Raises `FormatError` where there is no utterance of any of `labels`.
+    """
     import torch
 
     columns = [model.labels.index(label) for label in labels]
     kept = [item for item in speech if item[0].emotion in labels]
+    if not kept:
+        raise FormatError(
+            f"no utterance to calibrate on: expected some of {', '.join(labels)} that can be heard"
+        )
     with torch.inference_mode():
         logits = [
             utterance_logits(model.eval(), to_float(samples))[:, columns].double().cpu()

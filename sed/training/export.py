@@ -92,9 +92,8 @@ def export_onnx(
         )
     original = PosteriorTagger(model, labels, calibration).eval()
     program = _convert(original)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        part = Path(folder) / "model.onnx"
+    with _beside(path) as folder:
+        part = folder / "model.onnx"
         program.save(str(part), external_data=False)
         del program
         write_card(part, full)
@@ -105,6 +104,17 @@ def export_onnx(
             write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` for what is not ready yet; `ModelError` where nothing can be written there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _convert(model: PosteriorTagger) -> Any:

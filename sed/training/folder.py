@@ -59,6 +59,8 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
     folder = Path(folder)
     try:
         description = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if not isinstance(description, dict) or not isinstance(description.get("card"), dict):
+            raise ModelError(f"{folder / CARD}: found no card, expected labels, settings and a card by name")
         kind = description.setdefault("kind", "compact")
         if kind not in KINDS:
             raise ModelError(

@@ -11,7 +11,7 @@ from tones import LABELS, make_corpora
 from sed.cli import export as export_command
 from sed.emotion import load_tagger as open_tagger
 from sed.emotion.onnx import OnnxTagger
-from sed.errors import ModelError
+from sed.errors import FormatError, ModelError
 from sed.grid import frame_count
 from sed.training import export
 from sed.training.calibration import Calibration, calibrated, calibration_of, fit_calibration
@@ -203,3 +203,34 @@ def test_utterances_longer_than_the_model_takes_are_heard_in_pieces(kind):
     assert said == pytest.approx(torch.softmax(shifted, 1).numpy(), abs=1e-5)
     found = fit_calibration(model, speech, LABELS)
     assert np.argmax(found.offsets) == 0 and sum(found.offsets) == pytest.approx(0, abs=1e-3)
+
+
+def test_commands_that_make_no_sense_are_refused_before_any_work(tmp_path):
+    for name in ("one", "two"):
+        save_tagger(make("compact"), tmp_path / name, LABELS, {})
+    (tmp_path / "file").write_text("no folder")
+    before = sorted(tmp_path.rglob("*"))
+    for target, said in (
+        ("two", "two: found a folder, expected the file to write last, such as model.onnx"),
+        ("model", "model: found another kind of name, expected the file to write last"),
+        ("file/m.onnx", "file is a file, expected a folder"),
+        ("/proc/m.onnx", "/proc/m.onnx: cannot be written ("),
+    ):
+        result = CliRunner().invoke(export_command.main, [str(tmp_path / "one"), str(tmp_path / target)])
+        assert result.exit_code == 1 and said in result.output, result.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("text", ["[]", '{"labels": []}', '{"card": 3}'])
+def test_a_description_without_a_card_is_refused(text, tmp_path):
+    save_tagger(make("compact"), tmp_path, LABELS, {})
+    (tmp_path / "tagger.json").write_text(text)
+    with pytest.raises(
+        ModelError, match=r"tagger\.json: found no card, expected labels, settings and a card"
+    ):
+        load_tagger(tmp_path)
+
+
+def test_nothing_to_calibrate_on_is_told():
+    with pytest.raises(FormatError, match="no utterance to calibrate on: expected some of neutral, happy"):
+        fit_calibration(make("compact"), [], LABELS)
