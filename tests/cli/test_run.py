@@ -248,6 +248,18 @@ def test_json_lines_beside_a_folder(run, angry, tmp_path):
     assert "2 formats on standard output" in run(angry, "--json-lines", "-o", "rttm").stderr
 
 
-def test_given_turns_and_a_number_of_speakers_exclude_each_other(run, data):
-    told = run(data / "ami_dev00.flac", "--speech", data / "ami_dev00.rttm", "--speakers", "2")
-    assert told.exit_code == 2 and "--speech with a number of speakers" in told.stderr
+@pytest.mark.parametrize(
+    "option, value, named",
+    [
+        ("--speakers", "2", "a number of speakers"),
+        ("--channels", "split", "--channels split"),
+        ("--vad", "webrtc", "--vad"),
+        ("--diarizer", "none", "--diarizer"),
+        ("--diarizer", "segmentation", "--diarizer"),  # the default, but said
+    ],
+)
+def test_given_turns_exclude_what_would_find_them(run, data, tmp_path, option, value, named):
+    given = ("--speech", data / "ami_dev00.rttm", "-d", tmp_path / "out")
+    told = run(data / "ami_dev00.flac", *given, option, value)
+    assert told.exit_code == 2 and f"--speech with {named}: expected one of" in told.stderr
+    assert not (tmp_path / "out").exists()
