@@ -100,7 +100,10 @@ def _decode_stretch(
     options: DecoderOptions,
 ) -> list[Segment]:
     starts = np.concatenate([[0], np.cumsum(turns[:, 1] - turns[:, 0])])
-    weights = None if overlapped is None else _Weights(overlapped, turns, options.overlap_weight)
+    weights = None
+    if overlapped is not None:
+        alone = not all(overlapped[start:end].all() for start, end in turns.tolist())
+        weights = _Weights(overlapped, turns, options.weight_in_overlap(alone))
     emotions = decode(_Strung(posteriors, turns), options, starts[1:-1], weights)
     segments = []
     for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):

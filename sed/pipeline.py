@@ -124,10 +124,12 @@ class EmotionDiarizer:
         block with the seconds done and the recording's duration (None where unknown). Without `posteriors` those
         of the result are None; of a long recording they then wait in a temporary file, and not in memory.
 
-        Raises `AudioError` where the audio cannot be used.
+        Raises `AudioError` where the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
         """
         from sed.audio import open_audio
 
+        if turns is not None and self.channels == "split":
+            raise OptionError("given turns with channels='split': expected one of the two")
         with open_audio(source, channels=self.channels) as audio:
             name = uri or audio.uri
             if self.latency is not None:

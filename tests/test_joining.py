@@ -56,6 +56,20 @@ def test_overlapped_frames_weigh_less():
     assert {s.emotion for s in deaf if s.speaker == "a"} == {"neutral"}
 
 
+def test_where_all_is_overlapped_the_mixture_decides():
+    who = turns(a=(500, [(0, 150)]), b=(500, [(50, 100), (300, 350)]), c=(500, [(310, 340), (400, 500)]))
+    what = posteriors((50, 0.1), (50, 0.9), (200, 0.1), (10, 0.1), (30, 0.9), (160, 0.2))
+    found = join(who, what, LABELS, 10.0, DecoderOptions(memory=2.0))
+    assert told(found) == [
+        (0.0, 3.0, "a", "neutral"),
+        (1.0, 2.0, "b", "angry"),  # never heard alone
+        (6.0, 7.0, "b", "neutral"),  # heard alone at its edges
+        (6.2, 6.8, "c", "neutral"),  # alone later
+        (8.0, 10.0, "c", "neutral"),
+    ]
+    assert found[1].confidence == 0.9
+
+
 def test_emotion_persists_over_a_pause_but_not_over_a_long_silence():
     what = posteriors((100, 0.95), (400, 0.5), (20, 0.45))
     near = turns(a=(520, [(0, 100), (480, 500), (500, 520)]))

@@ -16,6 +16,8 @@ import soundfile
 from sed import EmotionDiarizer
 from sed.errors import OptionError
 from sed.grid import frame_count
+from sed.result import Diarization
+from sed.speakers import ReferenceTurns
 from sed.speakers.turns import Turns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -179,6 +181,10 @@ def test_nonsense_is_refused():
             EmotionDiarizer(channels="split", **counts)
     with pytest.raises(OptionError, match="channels='split' with diarizer 'pyannote'"):
         EmotionDiarizer(channels="split", diarizer="pyannote")
+    with pytest.raises(OptionError, match="given turns with channels='split': expected one of the two"):
+        EmotionDiarizer(channels="split", diarizer="none")(
+            "no.wav", turns=ReferenceTurns(Diarization("no", 1.0, []))
+        )
 
 
 @pytest.mark.parametrize(

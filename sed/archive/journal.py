@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +21,13 @@ from sed.archive.inputs import Input
 from sed.archive.ledger import Ledger, open_ledger
 from sed.archive.outputs import Outputs
 from sed.archive.work import Report
+from sed.emotion.folders import SPEECHBRAIN, TRAINED
 from sed.errors import OptionError
 from sed.formats.files import PART
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
+ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files: what they are weights of
 
 
 class Entry(NamedTuple):
@@ -182,25 +184,58 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def fingerprint(settings: Mapping[str, Any], speech: str | None = None) -> dict[str, Any]:
-    """The settings of a run as far as they change results, as plain data; files by their content.
+    """The settings of a run as far as they change results, as plain data; files and folders by their content.
 
     `settings` are those of `EmotionDiarizer`, `speech` is a file of given turns.
     """
     from sed import __version__
 
     plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
-    if isinstance(tagger := plain.get("tagger"), str) and Path(tagger).is_file():
-        plain["tagger"] = f"{Path(tagger).name} {_digest(tagger)}"
+    if isinstance(tagger := plain.get("tagger"), str):
+        plain["tagger"] = _by_content(tagger, _tagger_files)
+    if isinstance(diarizer := plain.get("diarizer"), str):
+        name, colon, model = diarizer.partition(":")
+        plain["diarizer"] = name + colon + _by_content(model, _all_files) if model else diarizer
     if speech is not None:
         plain["speech"] = f"{Path(speech).name} {_digest(speech)}"
     return {"sed": __version__, **plain}
 
 
-def _digest(path: str) -> str:
+def _by_content(model: str, files_of: Callable[[Path], dict[str, Path]]) -> str:
+    """A model by what is in its file or, wherever that is, its folder; one that is no path by its name."""
+    path = Path(model)
+    if path.is_file():
+        return f"{path.name} {_digest(path)}"
+    files = files_of(path) if path.is_dir() else {}
+    if not files:
+        return model
+    told = "".join(f"{name} {_digest(file)}\n" for name, file in sorted(files.items()))
+    return f"folder {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def _tagger_files(folder: Path) -> dict[str, Path]:
+    """The files that `sed.emotion.folders.open_folder` reads, by name."""
+    for place, names in ((folder, TRAINED), (folder / "tagger", TRAINED), (folder, SPEECHBRAIN)):
+        if all((place / name).is_file() for name in names):
+            wanted = names if names is TRAINED else (*names, *ENCODER)
+            return {name: place / name for name in wanted if (place / name).is_file()}
+    return {}
+
+
+def _all_files(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its relative name, but for hidden ones."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {n.as_posix(): path for n, path in files.items() if not any(p.startswith(".") for p in n.parts)}
+
+
+def _digest(path: str | Path) -> str:
     hasher = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(1 << 20):
-            hasher.update(data)
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(1 << 20):
+                hasher.update(data)
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read ({error.strerror or error})") from None
     return hasher.hexdigest()[:16]
 
 

@@ -16,7 +16,7 @@ from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.errors import FormatError, OptionError
 from sed.formats.files import save_bytes
-from sed.result import Diarization
+from sed.result import Diarization, Segment
 
 # Formats whose recordings can follow one another on standard output, each with its name.
 STREAMABLE = ("rttm", "jsonl")
@@ -108,6 +108,18 @@ class Outputs:
     def names(self, source: Input) -> list[str]:
         """The files of a recording, relative to the folder, one for each of `kinds`."""
         return [source.stem + formats.suffix(kind) for kind in self.kinds]
+
+    def check_name(self, source: Input) -> None:
+        """Find out before the work, not after it, that a format cannot hold a recording's name.
+
+        Raises `FormatError`, as `render` would.
+        """
+        feels = {"neutral": 1.0}
+        trial = Diarization(
+            source.uri, 1.0, [Segment(0.0, 1.0, "spk00", "neutral", 1.0, feels)], tuple(feels)
+        )
+        for kind in dict.fromkeys([*self.kinds, *(kind for _, kind in self.paths), *["jsonl"] * self.lines]):
+            formats.dumps(trial, kind)
 
     def render(self, result: Diarization, source: Input) -> list[Product]:
         """Everything that is wanted of `result`. Raises `FormatError` where a format cannot hold it."""

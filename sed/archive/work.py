@@ -79,6 +79,7 @@ class Worker:
         begun = time.monotonic()
         recording = job.recording
         try:
+            self._order.outputs.check_name(recording)
             turns = None if job.turns is None else ReferenceTurns(job.turns)
             with _source(recording) as source:
                 result = self._diarizer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,11 +105,9 @@ def main(
     try:
         recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
+        if speech is not None:
+            _check_alone(settings)
         turns = _reference_turns(speech, recordings)
-        if speech and any(settings[name] for name in ("speakers", "min_speakers", "max_speakers")):
-            raise OptionError(
-                "--speech with a number of speakers: expected one of them, the turns name everybody"
-            )
         if fresh and directory is None:
             raise OptionError("--fresh without a folder: expected -d")
         from sed.archive.journal import Journal, fingerprint
@@ -159,6 +157,23 @@ def _tell(summary: Summary, quiet: bool, journal: str | None) -> None:
     click.echo(f"sed-run: {summary.text()}", err=True)
     if summary.before:
         click.echo(f"  done before by {journal}; --fresh does it again", err=True)
+
+
+def _check_alone(settings: Mapping[str, Any]) -> None:
+    """Raises `OptionError` where --speech comes with an option that says how to find what it gives."""
+    from click.core import ParameterSource
+
+    from sed.errors import OptionError
+
+    if any(settings[name] for name in ("speakers", "min_speakers", "max_speakers")):
+        raise OptionError(
+            "--speech with a number of speakers: expected one of them, the turns name everybody"
+        )
+    if settings["channels"] == "split":
+        raise OptionError("--speech with --channels split: expected one of the two")
+    for name in ("vad", "diarizer"):
+        if click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise OptionError(f"--speech with --{name}: expected one of the two")
 
 
 def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[str, Any] | None:

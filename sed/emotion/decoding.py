@@ -17,6 +17,7 @@ from sed.errors import OptionError
 from sed.grid import seconds_to_frames
 
 FLOOR = 1e-5  # a posterior below this counts as this: one frame cannot forbid a label
+_ALL_THERE_IS = 1e-3  # weight of overlapped frames where a stretch has no others: they break a tie, no more
 _AT_ONCE = 4096  # frames that are looked at together: bounds the memory
 
 
@@ -46,7 +47,8 @@ class DecoderOptions:
     turn_discount: viterbi; factor on `switch_cost` where a new turn of the speaker begins (0 = free, 1 = as
         anywhere): emotions tend to change between turns rather than within them.
     memory: seconds of silence of a speaker after which his emotion is decoded afresh.
-    overlap_weight: weight of frames in which somebody else speaks too (0 = ignored, 1 = like any other).
+    overlap_weight: weight of frames in which somebody else speaks too (0 = ignored, 1 = like any other). Where a
+        stretch has no other frames they decide, at whatever weight.
     median_window: median; seconds.
     tv_weight: tv; the total variation of 1 (one full step) costs as much as this many frames of error.
     """
@@ -75,6 +77,14 @@ class DecoderOptions:
                 raise OptionError(f"decoder option {name} is {getattr(self, name)}: expected 0 or more")
         if not 0 <= self.overlap_weight <= 1:
             raise OptionError(f"decoder option overlap_weight is {self.overlap_weight}: expected 0 to 1")
+
+    def weight_in_overlap(self, alone: bool) -> float:
+        """The weight of overlapped frames in a stretch in some frames of which its speaker is `alone`, or in none.
+
+        >>> DecoderOptions().weight_in_overlap(alone=True), DecoderOptions().weight_in_overlap(alone=False)
+        (0.0, 0.001)
+        """
+        return self.overlap_weight if alone else max(self.overlap_weight, _ALL_THERE_IS)
 
 
 def decode(

@@ -9,6 +9,7 @@ before is repeated.
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def _encoder_of(path: Path) -> dict[str, Any]:
 def _configuration(folder: Path, source: str, hub: bool) -> tuple[dict[str, Any], str]:
     """Configuration and input scaling of the encoder `source`: a folder, one in the cache, or a known one."""
     for place in (folder / source, Path(source), folder):
-        if (place / "config.json").is_file():
+        if _may_describe_encoder(place / "config.json"):
             return read_config(place)
     place_in_cache = cached(source, "config.json")
     if place_in_cache is not None:
@@ -160,6 +161,17 @@ def _configuration(folder: Path, source: str, hub: bool) -> tuple[dict[str, Any]
         f"{folder}: found no configuration of the encoder {source!r}, expected a folder of that name or"
         f" config.json in {folder}"
     )
+
+
+def _may_describe_encoder(path: Path) -> bool:
+    """Whether a file is an encoder's configuration, or damaged; on the hub SpeechBrain has others of that name."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    except ValueError:
+        return True  # who reads it says so
+    return isinstance(content, dict) and "model_type" in content
 
 
 def _load_head(model: EncoderTagger, path: Path) -> None:

@@ -213,7 +213,9 @@ def make_backbone(config: Mapping[str, Any], pad_tail: bool = True, dropout: flo
     except ModelError:
         raise
     except Exception as error:  # transformers raises what comes: ValueError, KeyError, huggingface_hub's own
-        raise ModelError(f"found an encoder of type {kind!r}, expected {FAMILIES}: {error}") from error
+        # Some of them go on with a list of all that would have been possible.
+        reason = " ".join(str(error).split()).split(". ")[0][:200]
+        raise ModelError(f"found an encoder of type {kind!r}, expected {FAMILIES}: {reason}") from error
 
 
 def without_initial_values() -> AbstractContextManager[None]:

@@ -227,3 +227,61 @@ def test_files_count_by_content_and_threads_do_not(tmp_path):
     told = fingerprint(base, str(turns))
     turns.write_text("b")
     assert fingerprint(base, str(turns)) != told
+
+
+TRAINED = {"tagger.json": "{}", "tagger.safetensors": "weights"}
+SPEECHBRAIN = {"hyperparams.yaml": "a: 1", "wav2vec2.ckpt": "w", "model.ckpt": "m", "label_encoder.txt": "l"}
+
+
+def fill(folder, files):
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize("files", [TRAINED, SPEECHBRAIN])
+def test_a_folder_of_a_tagger_counts_by_what_makes_the_tagger(tmp_path, monkeypatch, files):
+    folder = fill(tmp_path / "model", files)
+    before = fingerprint({"tagger": str(folder)})
+    (folder / "log.txt").write_text("another line")
+    monkeypatch.chdir(tmp_path)
+    assert fingerprint({"tagger": "./model/"}) == fingerprint({"tagger": "model"}) == before
+    assert fingerprint({"tagger": str(fill(tmp_path / "copy", files))}) == before
+    told = [before]
+    for name, content in files.items():
+        (folder / name).write_text(content + " retrained")
+        assert fingerprint({"tagger": str(folder)}) not in told
+        told.append(fingerprint({"tagger": str(folder)}))
+
+
+def test_a_run_of_training_counts_as_its_tagger(tmp_path):
+    folder = fill(tmp_path / "run" / "tagger", TRAINED)
+    before = fingerprint({"tagger": str(folder)})
+    assert fingerprint({"tagger": str(tmp_path / "run")}) == before
+    (folder / "tagger.safetensors").write_text("retrained")
+    assert fingerprint({"tagger": str(tmp_path / "run")}) != before
+
+
+def test_a_configuration_beside_the_weights_counts(tmp_path):
+    folder = fill(tmp_path / "model", SPEECHBRAIN)
+    before = fingerprint({"tagger": str(folder)})
+    (folder / "config.json").write_text("{}")
+    assert fingerprint({"tagger": str(folder)}) != before
+
+
+def test_models_of_diarizers_count_by_content_and_names_as_they_are(tmp_path):
+    folder = fill(tmp_path / "pipeline" / "embedding", {"weights.bin": "w", ".lock": ""}).parent
+    file = fill(tmp_path / "other", {"seg.onnx": "w"}) / "seg.onnx"
+    wanted = [f"pyannote:{folder}", f"segmentation:{file}"]
+    before = [fingerprint({"diarizer": name}) for name in wanted]
+    (folder / "embedding" / ".lock").write_text("hidden")
+    assert [fingerprint({"diarizer": name}) for name in wanted] == before
+    assert all(str(tmp_path) not in told["diarizer"] for told in before)
+    (folder / "embedding" / "weights.bin").write_text("other")
+    file.write_text("other")
+    for name, told in zip(wanted, before, strict=True):
+        assert fingerprint({"diarizer": name}) != told
+    for name in ("segmentation", "pyannote:owner/model"):
+        assert fingerprint({"diarizer": name})["diarizer"] == name
+    assert fingerprint({"tagger": "owner/model"})["tagger"] == "owner/model"

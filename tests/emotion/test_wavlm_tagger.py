@@ -248,6 +248,18 @@ def test_known_encoders_need_neither_network_nor_cache(published, tmp_path):
         load_tagger(folder)  # the configuration was found; these weights are not a base model's
 
 
+def test_speechbrains_own_config_describes_no_encoder(published, tmp_path, hub_cache):
+    folder = shutil.copytree(published, tmp_path / "m")
+    (folder / "config.json").write_text('{"speechbrain_interface": "Speech_Emotion_Diarization"}')
+    text = (folder / "hyperparams.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("wav2vec2_hub"))
+    (folder / "hyperparams.yaml").write_text(text.replace(line, "wav2vec2_hub: owner/encoder"))
+    with pytest.raises(ModelError, match="found no configuration of the encoder 'owner/encoder'"):
+        load_tagger(folder)
+    shutil.copytree(published.parent / "encoder", put(hub_cache[0], "owner/encoder"))
+    assert load_tagger(folder).labels == ("neutral", "happy", "angry", "sad")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

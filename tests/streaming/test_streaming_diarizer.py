@@ -103,6 +103,21 @@ def test_constructed_truth_comes_out(latency):
     assert all(s.confidence == pytest.approx(0.7) for s in finals(events))
 
 
+@pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
+def test_who_is_never_heard_alone_feels_what_the_mixture_says(latency):
+    """And who has been heard alone is not listened to while others speak."""
+    both = Tones()
+    diarizer = EmotionDiarizer(tagger=both, diarizer=both, decoder=DecoderOptions(memory=4))
+    audio = tones((300, 1, 0), (200, 3, 3), (300, 1, 0), (100, 2, 1), (200, 3, 3), (100, 1, 0))
+    found = [(s.start, s.end, s.speaker, s.emotion) for s in finals(stream_of(diarizer, audio, latency))]
+    assert found == [
+        (0.0, 16.0, "spk00", "neutral"),
+        (6.0, 10.0, "spk01", "sad"),
+        (16.0, 22.0, "spk01", "happy"),
+        (18.0, 24.0, "spk00", "neutral"),
+    ]
+
+
 @pytest.mark.parametrize("latency", [0.5, 0.62, 1.0, 2.0, 3.3, 5.0])
 def test_no_frame_waits_longer_than_the_latency(latency):
     stream = tones_diarizer().stream(latency)
