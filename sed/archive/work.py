@@ -79,9 +79,9 @@ class Worker:
         begun = time.monotonic()
         recording = job.recording
         try:
-            self._order.outputs.check_name(recording)
             turns = None if job.turns is None else ReferenceTurns(job.turns)
             with _source(recording) as source:
+                self._order.outputs.check_name(recording)
                 result = self._diarizer(
                     source,
                     uri=recording.uri,
