@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import OptionError
+from sed.training.stored_run import check_stored_run
 
 
 def run_command(arguments: Sequence[str]) -> Path:
@@ -35,16 +36,22 @@ def run_recipe(
     overrides: str | Mapping[str, Any] | None = None,
     run_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Run `recipe` with `overrides` (a mapping, or YAML text); returns what its function returns."""
+    """Run `recipe` with `overrides` (a mapping, or YAML text); returns what its function returns.
+
+    Raises `OptionError` where the output folder holds a run with other hyperparameters (`check_stored_run`).
+    """
     from sed._torchaudio import allow_missing_extension
 
     allow_missing_extension()
     import speechbrain as sb
     import yaml
-    from hyperpyyaml import load_hyperpyyaml
+    from hyperpyyaml import load_hyperpyyaml, resolve_references
 
     _check(recipe)
     changes = overrides if isinstance(overrides, str) else yaml.safe_dump(dict(overrides or {}))
+    if sb.utils.distributed.if_main_process():
+        with open(recipe, encoding="utf-8") as file:
+            check_stored_run(resolve_references(file, changes, overrides_must_match=True).getvalue())
     with open(recipe, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, changes)
     if not callable(hparams.get("recipe")):
