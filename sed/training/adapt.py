@@ -31,6 +31,7 @@ from sed.training.objectives import Objective
 _log = logging.getLogger("sed.training")
 
 PARTS = ("classifier", "head", "bias", "lora", "all")
+SPLITS = ("", "train", "valid", "test")
 LOW_RANK = ("q_proj", "v_proj")  # as in Hu et al. 2021
 
 
@@ -81,6 +82,21 @@ def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: f
     return sum(p.numel() for p in tagger.parameters() if p.requires_grad)
 
 
+def without_test(speech: Speech, table: str | Path) -> list[Any]:
+    """`speech` less its rows of split ``test``, which a warning counts.
+
+    Raises `OptionError` on a split other than train, valid, test and none, and where nothing is left.
+    """
+    if unknown := sorted({utterance.split for utterance, _ in speech} - set(SPLITS)):
+        raise OptionError(f"{table}: found splits {', '.join(unknown)}, expected train, valid, test or none")
+    kept = [item for item in speech if item[0].split != "test"]
+    if dropped := len(speech) - len(kept):
+        _log.warning("%s: %d clips of split test are left out", table, dropped)
+    if not kept:
+        raise OptionError(f"{table}: found only clips of split test, expected some to learn from")
+    return kept
+
+
 def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
     """Split `speech` into what is learnt and what is held out, in order.
 
@@ -107,14 +123,14 @@ def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
 def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Adapt the tagger in folder `start` to the clips of the table `clips`; returns the new tagger's folder.
 
-    Raises `OptionError` where a clip has an emotion that the tagger never learnt.
+    Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split.
     """
     h = dict(hparams)
     start = Path(h["start"])
     model, description = load_tagger(tagger_folder(start))
     if hasattr(model, "merge"):
         model.merge()  # low-rank changes from its own training are part of it now
-    speech = read_clips(h["clips_table"])
+    speech = without_test(read_clips(h["clips_table"]), h["clips_table"])
     if unknown := sorted({u.emotion for u, _ in speech} - set(model.labels)):
         raise OptionError(
             f"{h['clips_table']}: found emotions {', '.join(unknown)}, expected those that the tagger learnt:"
