@@ -22,6 +22,7 @@ from torch import Tensor
 from sed.errors import OptionError
 from sed.training import lora
 from sed.training.brain import fit
+from sed.training.checks import check_scores
 from sed.training.clip_table import read_clips
 from sed.training.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
@@ -126,6 +127,7 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split.
     """
     h = dict(hparams)
+    check_scores(h)
     start = Path(h["start"])
     model, description = load_tagger(tagger_folder(start))
     if hasattr(model, "merge"):

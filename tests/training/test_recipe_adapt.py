@@ -198,7 +198,10 @@ def test_what_is_held_out(table):
 
 
 def test_clips_of_split_test_are_neither_learnt_nor_held_out(table, caplog):
-    rows = [line + "," + split for line, split in zip(table.read_text().splitlines()[1:], ["test", ""] * 8, strict=True)]
+    rows = [
+        line + "," + split
+        for line, split in zip(table.read_text().splitlines()[1:], ["test", ""] * 8, strict=True)
+    ]
     split = table.with_name("split.csv")
     split.write_text("\n".join(["path,emotion,split", *rows]) + "\n")
     kept = without_test(read_clips(split), split)

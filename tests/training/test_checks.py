@@ -1,0 +1,39 @@
+"""Options that mean nothing are refused before anything is learnt."""
+
+import pytest
+from tones import SHORT, make_corpora, run
+
+from sed.errors import OptionError
+
+TINY = {**SHORT, "trained_labels": "[neutral, happy, angry, sad, bored]"}
+TINY |= {"tagger": "{head_width: 16, dilations: [1], spec_augment: 0}", "valid_clips": 2}
+TINY |= {"steps": 2, "epoch_steps": 2, "epochs": 1, "clips": "{length: [1.0, 1.0], batch_seconds: 4.0}"}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return make_corpora(tmp_path_factory.mktemp("checks-corpora"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"leave_out": "[ones]"}, "leave_out: found ones, expected some of one, two"),
+        ({"leave_out": "twofold"}, "leave_out: found twofold, expected"),
+        ({"keep": "ura"}, "keep: found 'ura', expected last or one of uar, nll, pattern_error"),
+        ({"labels": "[neutral, hapy]"}, "labels: found hapy, expected some of those learnt: neutral, happy"),
+        ({"labels": "[neutral, bored]"}, "labels: found no utterance to learn bored from"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused(corpora, tmp_path, changes, message):
+    with pytest.raises(OptionError, match=message):
+        run("logmel", tmp_path, **{"corpora": corpora, **TINY, **changes})
+    assert not (tmp_path / "tagger").exists()
+
+
+def test_a_score_to_anneal_by_is_one_that_there_is():
+    from sed.training.checks import check_scores
+
+    check_scores({"annealing_score": "loss"})
+    with pytest.raises(OptionError, match="annealing_score: found 'loss', expected one of uar"):
+        check_scores({"annealing_score": "loss", "annealing": object()})
