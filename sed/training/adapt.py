@@ -22,7 +22,7 @@ from torch import Tensor
 from sed.errors import OptionError
 from sed.training import lora
 from sed.training.brain import fit
-from sed.training.checks import check_scores
+from sed.training.checks import check_scores, names
 from sed.training.clip_table import read_clips
 from sed.training.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
@@ -58,13 +58,14 @@ class KeepClose(Objective):
         return torch.stack([((p - s) ** 2).sum() for p, s in zip(self._moving, starts, strict=True)]).sum()
 
 
-def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: float = 8.0) -> int:
+def trainable_parts(tagger: Any, parts: Collection[str] | str, rank: int = 4, alpha: float = 8.0) -> int:
     """Let only `parts` of `tagger` learn, in place; returns how many numbers that are.
 
     ``classifier`` is the last layer, ``head`` all that the encoder has not, ``bias`` every bias (BitFit, Ben
     Zaken et al. 2022), ``lora`` low-rank changes of `rank` in the attention, ``all`` everything. Raises
     `OptionError` on another name, on none, and for ``lora`` where there is no attention.
     """
+    parts = names(parts)
     if not parts or set(parts) - set(PARTS):
         raise OptionError(f"parts to adapt {sorted(parts)}: expected some of {', '.join(PARTS)}")
     if "all" in parts:

@@ -18,6 +18,7 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.training.calibration import Calibration, fit_calibration
+from sed.training.checks import names
 from sed.training.clips import pattern_clips
 from sed.training.corpora import load_speech, read_manifest
 from sed.training.evaluation import evaluate, unweighted_recall
@@ -55,7 +56,7 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
     h = dict(hparams)
     manifest = h["corpora"]
     known = list(dict.fromkeys(utterance.corpus for utterance in read_manifest(manifest)))
-    left_out = list(h["left_out"] or known)
+    left_out = names(h["left_out"]) or known
     if set(left_out) - set(known) or len(known) < 2:
         raise OptionError(f"corpora to leave out {left_out}: found {known}, expected some of at least two")
     folder = Path(h["output_folder"])

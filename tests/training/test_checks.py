@@ -1,9 +1,13 @@
 """Options that mean nothing are refused before anything is learnt."""
 
 import pytest
-from tones import SHORT, make_corpora, run
+from tones import LABELS, SHORT, make_corpora, run
 
 from sed.errors import OptionError
+from sed.training.adapt import trainable_parts
+from sed.training.logmel import LogMelTagger
+from sed.training.unlabelled import audio_files
+from sed.training.weak import WeakLabels
 
 TINY = {**SHORT, "trained_labels": "[neutral, happy, angry, sad, bored]"}
 TINY |= {"tagger": "{head_width: 16, dilations: [1], spec_augment: 0}", "valid_clips": 2}
@@ -29,6 +33,20 @@ def test_names_that_mean_nothing_are_refused(corpora, tmp_path, changes, message
     with pytest.raises(OptionError, match=message):
         run("logmel", tmp_path, **{"corpora": corpora, **TINY, **changes})
     assert not (tmp_path / "tagger").exists()
+
+
+def test_one_word_is_a_list_of_one(corpora, tmp_path):
+    assert [p.suffix for p in audio_files(str(corpora))] == [".wav"] * 16
+    assert audio_files(corpora) == audio_files([str(corpora)])
+    assert WeakLabels(1.0, corpora="one").corpora == {"one"}
+    tagger = LogMelTagger(LABELS)
+    assert trainable_parts(tagger, "classifier") == sum(p.numel() for p in tagger.classify.parameters())
+    with pytest.raises(OptionError, match=r"corpora to leave out \['three'\]: found \['one', 'two'\]"):
+        run("leave_one_out", tmp_path, corpora=corpora, left_out="three")
+    with pytest.raises(OptionError, match="labels: found calm, expected"):
+        run("logmel", tmp_path, corpora=corpora, **{**TINY, "labels": "calm"})
+    run("logmel", tmp_path / "less", corpora=corpora, **{**TINY, "leave_out": "two", "keep": "uar"})
+    assert "two" not in (tmp_path / "less" / "valid.log").read_text()
 
 
 def test_a_score_to_anneal_by_is_one_that_there_is():
