@@ -73,16 +73,17 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, 
         for name in [*old, *(n for n in new if n not in old)]:
             place = f"{key}.{name}" if key else str(name)
             yield from _differences(old.get(name, _NOTHING), new.get(name, _NOTHING), place)
-    elif _is_object(old) and _is_object(new) and old[0] == new[0]:
+    elif is_object(old) and is_object(new) and old[0] == new[0]:
         yield from _differences(old[1], new[1], key)
     elif old != new:
         yield key, old, new
 
 
-def _is_object(value: Any) -> bool:
+def is_object(value: Any) -> bool:
+    """Whether a value of `plain_values` stands for an object: its tag and its arguments."""
     return isinstance(value, list) and len(value) == 2 and str(value[0]).startswith("!")
 
 
 def _short(value: Any) -> str:
-    text = str(value[0] if _is_object(value) else value)
+    text = str(value[0] if is_object(value) else value)
     return text if len(text) <= 80 else text[:77] + "..."
