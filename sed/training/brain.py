@@ -21,7 +21,7 @@ import speechbrain as sb  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from sed.training.checks import check_heard, check_labels, check_left_out, check_model, check_scores, names  # noqa: E402
+from sed.training import checks  # noqa: E402
 from sed.training.clips import Batch, ClipSampler, Speech, pattern_clips  # noqa: E402
 from sed.training.corpora import load_speech, read_manifest  # noqa: E402
 from sed.training.evaluation import Report, evaluate  # noqa: E402
@@ -206,15 +206,15 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     h = dict(hparams)
     manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
     model = h["tagger"]
-    labels, main = list(model.labels), names(h["labels"])
-    left_out = names(h.get("leave_out"))
+    labels, main = list(model.labels), checks.names(h["labels"])
+    left_out = checks.names(h.get("leave_out"))
     h["labels"] = main
-    check_scores(h)
-    check_labels(main, labels)
-    check_left_out(left_out, manifest)
-    heard = read_manifest(manifest, names(h.get("splits")) or ["train"], labels, left_out)
+    checks.check_scores(h)
+    checks.check_labels(main, labels)
+    checks.check_left_out(left_out, manifest)
+    heard = read_manifest(manifest, checks.names(h.get("splits")) or ["train"], labels, left_out)
     if not h.get("teachers"):  # who may know labels that nobody gave
-        check_heard(main, heard)
+        checks.check_heard(main, heard)
     speech = load_speech(heard)
     # What was left out may be watched, but must not decide anything.
     deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
@@ -263,7 +263,8 @@ def fit(
     finish = finish or (lambda tagger: copy.deepcopy(tagger).merge() if hasattr(tagger, "merge") else tagger)
     main: Sequence[str] = list(h["labels"])
     folder = Path(h["output_folder"]) / "tagger"
-    check_model(h, model)
+    checks.check_model(h, model)
+    checks.check_schedule(h, dict(run_options or {}))
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sed.errors import OptionError
 from sed.training.corpora import Utterance, read_manifest
+
+_log = logging.getLogger("sed.training")
 
 SCORES = ("uar", "nll", "pattern_error")
 
@@ -71,3 +74,17 @@ def check_model(h: Mapping[str, Any], model: Any) -> None:
         raise OptionError(f"clips.whole pads clips, which a {kind} cannot be told: expected whole: False")
     if h.get("each_branch") and not hasattr(model, "alone"):
         raise OptionError(f"a {kind} has no branches: expected each_branch: False")
+
+
+def check_schedule(h: Mapping[str, Any], run_options: Mapping[str, Any]) -> None:
+    """The epochs hold at most `steps` steps, behind which every rate is 0; a warning where they hold fewer."""
+    factor = int(run_options.get("grad_accumulation_factor") or 1)
+    epochs, batches, steps = h["epoch_counter"].limit, h["epoch_steps"], h["steps"]
+    said = f"{epochs} epochs of epoch_steps {batches}" + (f", {factor} to a step," if factor > 1 else "")
+    if epochs * batches > steps * factor:
+        raise OptionError(
+            f"{said} are more than steps {steps}, behind which nothing learns: expected steps of at least"
+            f" {-(-epochs * batches // factor)}"
+        )
+    if epochs * batches < steps * factor:
+        _log.warning("%s are fewer than steps %d: the rates do not fall to their end", said, steps)

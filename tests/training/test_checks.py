@@ -1,11 +1,15 @@
 """Options that mean nothing are refused before anything is learnt."""
 
 import pytest
-from tones import LABELS, SHORT, make_corpora, run
+from hyperpyyaml import resolve_references
+from tones import LABELS, ROOT, SHORT, make_corpora, run
 
 from sed.errors import OptionError
 from sed.training.adapt import trainable_parts
+from sed.training.brain import sb
+from sed.training.checks import check_schedule, check_scores
 from sed.training.logmel import LogMelTagger
+from sed.training.stored_run import plain_values
 from sed.training.unlabelled import audio_files
 from sed.training.weak import WeakLabels
 
@@ -49,9 +53,31 @@ def test_one_word_is_a_list_of_one(corpora, tmp_path):
     assert "two" not in (tmp_path / "less" / "valid.log").read_text()
 
 
-def test_a_score_to_anneal_by_is_one_that_there_is():
-    from sed.training.checks import check_scores
+def test_epochs_that_go_beyond_the_steps_are_refused(corpora, tmp_path):
+    with pytest.raises(OptionError, match=r"3 epochs of epoch_steps 2 are more than steps 5.* at least 6$"):
+        run("logmel", tmp_path, corpora=corpora, **{**TINY, "epochs": 3, "steps": 5})
 
+
+def test_steps_that_gather_several_batches_and_epochs_that_end_early(caplog):
+    counter = sb.utils.epoch_loop.EpochCounter(2)
+    check_schedule({"epoch_counter": counter, "epoch_steps": 6, "steps": 4}, {"grad_accumulation_factor": 3})
+    assert not caplog.records
+    with pytest.raises(OptionError, match=r"6, 3 to a step, are more than steps 3, .* at least 4$"):
+        check_schedule(
+            {"epoch_counter": counter, "epoch_steps": 6, "steps": 3}, {"grad_accumulation_factor": 3}
+        )
+    check_schedule({"epoch_counter": counter, "epoch_steps": 6, "steps": 20}, {})
+    assert "2 epochs of epoch_steps 6 are fewer than steps 20" in caplog.text
+
+
+def test_the_recipes_own_steps_are_those_of_their_epochs():
+    for recipe in (ROOT / "hparams").glob("*.yaml"):
+        values = plain_values(resolve_references(recipe.read_text()).getvalue())
+        if "epochs" in values:
+            assert values["epochs"] * values["epoch_steps"] == values["steps"], recipe
+
+
+def test_a_score_to_anneal_by_is_one_that_there_is():
     check_scores({"annealing_score": "loss"})
     with pytest.raises(OptionError, match="annealing_score: found 'loss', expected one of uar"):
         check_scores({"annealing_score": "loss", "annealing": object()})
