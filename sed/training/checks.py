@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sed.emotion.neural import longest_piece
 from sed.errors import OptionError
+from sed.grid import HOP, samples_to_seconds, seconds_to_samples
 from sed.training.corpora import Utterance, read_manifest
 
 _log = logging.getLogger("sed.training")
@@ -65,7 +67,7 @@ def check_heard(main: Sequence[str], utterances: Iterable[Utterance]) -> None:
 
 
 def check_model(h: Mapping[str, Any], model: Any) -> None:
-    """The model can do what the options ask of it: padded clips, branches that learn alone."""
+    """The model can do what the options ask of it: padded clips, branches that learn alone, pieces as long."""
     kind = type(model).__name__
     if (
         getattr(h.get("clips"), "whole", False)
@@ -74,6 +76,7 @@ def check_model(h: Mapping[str, Any], model: Any) -> None:
         raise OptionError(f"clips.whole pads clips, which a {kind} cannot be told: expected whole: False")
     if h.get("each_branch") and not hasattr(model, "alone"):
         raise OptionError(f"a {kind} has no branches: expected each_branch: False")
+    _check_lengths(h, model)
 
 
 def check_schedule(h: Mapping[str, Any], run_options: Mapping[str, Any]) -> None:
@@ -88,3 +91,16 @@ def check_schedule(h: Mapping[str, Any], run_options: Mapping[str, Any]) -> None
         )
     if epochs * batches < steps * factor:
         _log.warning("%s are fewer than steps %d: the rates do not fall to their end", said, steps)
+
+
+def _check_lengths(h: Mapping[str, Any], model: Any) -> None:
+    """The longest clip, and the window of the card, are no longer than what the model takes at once."""
+    most = longest_piece(model)
+    lengths = {"clips.length": seconds_to_samples(max(h["clips"].length)) if h.get("clips") else 0}
+    lengths["card.window"] = (h.get("card") or {}).get("window") or 0
+    for name, samples in lengths.items():
+        if most and samples > most:
+            raise OptionError(
+                f"{name}: found {samples_to_seconds(samples)} s, expected at most the {samples_to_seconds(most)} s"
+                f" ({most // HOP} positions) that this {type(model).__name__} takes at once"
+            )

@@ -76,6 +76,8 @@ class WithUnlabelled:
             raise OptionError(f"a share of unlabelled clips of {share}: expected 0 to less than 1")
         self.labelled, self.share, self.augmentation, self.seed = labelled, share, augmentation, seed
         self.files = audio_files(places)
+        if not any(path.stat().st_size for path in self.files):
+            raise AudioError(f"found only empty files in {', '.join(names(places))}: expected audio")
         sizes = np.array([path.stat().st_size for path in self.files], float)
         self._shares = sizes / sizes.sum()
 

@@ -77,6 +77,21 @@ def test_the_recipes_own_steps_are_those_of_their_epochs():
             assert values["epochs"] * values["epoch_steps"] == values["steps"], recipe
 
 
+@pytest.mark.parametrize(
+    ("positions", "length", "message"),
+    [
+        (100, 2.5, r"clips\.length: found 2\.5 s, expected at most the 2\.0 s \(100 positions\)"),
+        (249, 2.0, r"card\.window: found 5\.0 s, expected at most the 4\.98 s \(249 positions\)"),
+    ],
+)
+def test_what_is_longer_than_the_positions_is_refused(corpora, tmp_path, positions, length, message):
+    changes = {"tagger": f"{{head_width: 16, dilations: [1], positions: {positions}}}"}
+    changes["clips"] = f"{{length: [1.0, {length}], batch_seconds: 4.0}}"
+    with pytest.raises(OptionError, match=message):
+        run("logmel", tmp_path, corpora=corpora, **{**TINY, **changes})
+    assert not (tmp_path / "tagger").exists()
+
+
 def test_a_score_to_anneal_by_is_one_that_there_is():
     check_scores({"annealing_score": "loss"})
     with pytest.raises(OptionError, match="annealing_score: found 'loss', expected one of uar"):
