@@ -22,6 +22,7 @@ from torch import Tensor
 from sed.errors import OptionError
 from sed.training import lora
 from sed.training.brain import fit
+from sed.training.checks import check_scores, names
 from sed.training.clip_table import read_clips
 from sed.training.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
@@ -31,6 +32,7 @@ from sed.training.objectives import Objective
 _log = logging.getLogger("sed.training")
 
 PARTS = ("classifier", "head", "bias", "lora", "all")
+SPLITS = ("", "train", "valid", "test")
 LOW_RANK = ("q_proj", "v_proj")  # as in Hu et al. 2021
 
 
@@ -56,13 +58,14 @@ class KeepClose(Objective):
         return torch.stack([((p - s) ** 2).sum() for p, s in zip(self._moving, starts, strict=True)]).sum()
 
 
-def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: float = 8.0) -> int:
+def trainable_parts(tagger: Any, parts: Collection[str] | str, rank: int = 4, alpha: float = 8.0) -> int:
     """Let only `parts` of `tagger` learn, in place; returns how many numbers that are.
 
     ``classifier`` is the last layer, ``head`` all that the encoder has not, ``bias`` every bias (BitFit, Ben
     Zaken et al. 2022), ``lora`` low-rank changes of `rank` in the attention, ``all`` everything. Raises
     `OptionError` on another name, on none, and for ``lora`` where there is no attention.
     """
+    parts = names(parts)
     if not parts or set(parts) - set(PARTS):
         raise OptionError(f"parts to adapt {sorted(parts)}: expected some of {', '.join(PARTS)}")
     if "all" in parts:
@@ -79,6 +82,21 @@ def trainable_parts(tagger: Any, parts: Collection[str], rank: int = 4, alpha: f
     for parameter in moving:
         parameter.requires_grad_(True)
     return sum(p.numel() for p in tagger.parameters() if p.requires_grad)
+
+
+def without_test(speech: Speech, table: str | Path) -> list[Any]:
+    """`speech` less its rows of split ``test``, which a warning counts.
+
+    Raises `OptionError` on a split other than train, valid, test and none, and where nothing is left.
+    """
+    if unknown := sorted({utterance.split for utterance, _ in speech} - set(SPLITS)):
+        raise OptionError(f"{table}: found splits {', '.join(unknown)}, expected train, valid, test or none")
+    kept = [item for item in speech if item[0].split != "test"]
+    if dropped := len(speech) - len(kept):
+        _log.warning("%s: %d clips of split test are left out", table, dropped)
+    if not kept:
+        raise OptionError(f"{table}: found only clips of split test, expected some to learn from")
+    return kept
 
 
 def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
@@ -107,14 +125,15 @@ def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
 def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Adapt the tagger in folder `start` to the clips of the table `clips`; returns the new tagger's folder.
 
-    Raises `OptionError` where a clip has an emotion that the tagger never learnt.
+    Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split.
     """
     h = dict(hparams)
+    check_scores(h)
     start = Path(h["start"])
     model, description = load_tagger(tagger_folder(start))
     if hasattr(model, "merge"):
         model.merge()  # low-rank changes from its own training are part of it now
-    speech = read_clips(h["clips_table"])
+    speech = without_test(read_clips(h["clips_table"]), h["clips_table"])
     if unknown := sorted({u.emotion for u, _ in speech} - set(model.labels)):
         raise OptionError(
             f"{h['clips_table']}: found emotions {', '.join(unknown)}, expected those that the tagger learnt:"

@@ -8,7 +8,6 @@ uninterrupted one does. Validation and export use an exponential moving average 
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ import speechbrain as sb  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from sed.errors import OptionError  # noqa: E402
+from sed.training import checks  # noqa: E402
 from sed.training.clips import Batch, ClipSampler, Speech, pattern_clips  # noqa: E402
 from sed.training.corpora import load_speech, read_manifest  # noqa: E402
 from sed.training.evaluation import Report, evaluate  # noqa: E402
@@ -200,15 +199,23 @@ class TaggerBrain(sb.Brain):
 def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Train a frame tagger as `hparams` says, from the newest checkpoint in its folder if there is one.
 
+    Raises `OptionError` on names that mean nothing (`sed.training.checks`), before it reads any audio.
     Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and
     `sed.training.folder.load_tagger`.
     """
     h = dict(hparams)
     manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
     model = h["tagger"]
-    labels, main = list(model.labels), list(h["labels"])
-    left_out = h.get("leave_out") or ()
-    speech = load_speech(read_manifest(manifest, h.get("splits") or ["train"], labels, left_out))
+    labels, main = list(model.labels), checks.names(h["labels"])
+    left_out = checks.names(h.get("leave_out"))
+    h["labels"] = main
+    checks.check_scores(h)
+    checks.check_labels(main, labels)
+    checks.check_left_out(left_out, manifest)
+    heard = read_manifest(manifest, checks.names(h.get("splits")) or ["train"], labels, left_out)
+    if not h.get("teachers"):  # who may know labels that nobody gave
+        checks.check_heard(main, heard)
+    speech = load_speech(heard)
     # What was left out may be watched, but must not decide anything.
     deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
     valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
@@ -256,15 +263,8 @@ def fit(
     finish = finish or (lambda tagger: copy.deepcopy(tagger).merge() if hasattr(tagger, "merge") else tagger)
     main: Sequence[str] = list(h["labels"])
     folder = Path(h["output_folder"]) / "tagger"
-    if (
-        getattr(h.get("clips"), "whole", False)
-        and "lengths" not in inspect.signature(model.forward).parameters
-    ):
-        raise OptionError(
-            f"clips.whole pads clips, which a {type(model).__name__} cannot be told: expected whole: False"
-        )
-    if h.get("each_branch") and not hasattr(model, "alone"):
-        raise OptionError(f"a {type(model).__name__} has no branches: expected each_branch: False")
+    checks.check_model(h, model)
+    checks.check_schedule(h, dict(run_options or {}))
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.training.calibration import Calibration, fit_calibration
+from sed.training.checks import names
 from sed.training.clips import pattern_clips
 from sed.training.corpora import load_speech, read_manifest
 from sed.training.evaluation import evaluate, unweighted_recall
@@ -25,6 +26,9 @@ from sed.training.folder import load_tagger
 from sed.training.recipes import run_recipe
 
 _log = logging.getLogger("sed.training")
+
+DECIDING = ("base", "overrides", "corpora", "splits", "calibrate", "valid_clips", "draws", "seed")
+"""The options that a score depends on."""
 
 
 def recall_interval(confusion: np.ndarray, draws: int, seed: int) -> tuple[float, float]:
@@ -48,17 +52,26 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
     Needs in `hparams`: base (the recipe), output_folder, corpora, left_out (names; none: all corpora),
     calibrate (on the `valid` speakers of the corpora that were heard, as ``sed-export --corpora`` does),
     overrides (changes to the recipe, a mapping), splits (of the corpus left out, for scoring), valid_clips,
-    draws (of the bootstrap), seed. Raises `OptionError` where a corpus is unknown or is the only one.
+    draws (of the bootstrap), seed. Raises `OptionError` where a corpus is unknown, has nothing to score or is the
+    only one, and where it was scored with other options.
     """
     import speechbrain as sb
 
     h = dict(hparams)
     manifest = h["corpora"]
-    known = list(dict.fromkeys(utterance.corpus for utterance in read_manifest(manifest)))
-    left_out = list(h["left_out"] or known)
-    if set(left_out) - set(known) or len(known) < 2:
-        raise OptionError(f"corpora to leave out {left_out}: found {known}, expected some of at least two")
+    splits = h["splits"] = names(h["splits"])
+    rows = read_manifest(manifest)
+    known = list(dict.fromkeys(u.corpus for u in rows if not splits or u.split in splits))
+    left_out = names(h["left_out"]) or known
+    if not left_out or set(left_out) - set(known) or len({u.corpus for u in rows}) < 2:
+        raise OptionError(
+            f"corpora to leave out {left_out}: found {known} with utterances in splits {splits}, expected some of at"
+            " least two"
+        )
     folder = Path(h["output_folder"])
+    options = json.loads(json.dumps({key: h[key] for key in DECIDING}, default=str))
+    for corpus in left_out:
+        _check_score(folder / corpus / "score.json", options)
     scores = {}
     for corpus in left_out:
         target = folder / corpus / "score.json"
@@ -72,7 +85,9 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
             }
             tagger = run_recipe(h["base"], overrides, run_options)
             if sb.utils.distributed.if_main_process():
-                _write(target, json.dumps(_score(tagger, manifest, corpus, h), indent=1))
+                _write(
+                    target, json.dumps({**_score(tagger, manifest, corpus, h), "options": options}, indent=1)
+                )
             sb.utils.distributed.ddp_barrier()
         scores[corpus] = json.loads(target.read_text(encoding="utf-8"))
     if sb.utils.distributed.if_main_process():
@@ -81,12 +96,29 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
     return folder / "table.md"
 
 
+def _check_score(target: Path, options: Mapping[str, Any]) -> None:
+    """Raise `OptionError` where a corpus was scored with other options; a score that tells none is taken as it is."""
+    if not target.is_file():
+        return
+    stored = json.loads(target.read_text(encoding="utf-8")).get("options", options)
+    for key, value in options.items():
+        if stored.get(key) != value:
+            raise OptionError(
+                f"{target} was made with {key} {stored.get(key)}, found {value}: expected the same or another"
+                " output_folder"
+            )
+
+
 def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> dict[str, Any]:
     model, description = load_tagger(tagger)
     labels = description["labels"]
     speech = [
         item for item in load_speech(read_manifest(manifest, h["splits"], labels)) if item[0].corpus == corpus
     ]
+    if not speech:
+        raise OptionError(
+            f"{corpus}: found no speech of {', '.join(labels)} in splits {h['splits']} to score"
+        )
     try:
         clips = pattern_clips(speech, labels, h["valid_clips"], h["seed"])
     except OptionError:  # nobody in this corpus is heard both neutral and otherwise

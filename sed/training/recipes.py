@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sed.errors import OptionError
+from sed.errors import OptionError, SedError
+from sed.training.command_line import check_changes, check_device, one_line, split_arguments
+from sed.training.stored_run import check_stored_run, plain_values
 
 
 def run_command(arguments: Sequence[str]) -> Path:
@@ -25,7 +27,12 @@ def run_command(arguments: Sequence[str]) -> Path:
     import speechbrain as sb
 
     _check(arguments[0])
-    recipe, run_options, overrides = sb.parse_arguments(list(arguments))
+    # SpeechBrain would cut values at `=`, and take what it does not understand as part of the value before.
+    overrides, passed = split_arguments(arguments[1:], set(sb.utils.run_opts.RunOptions().as_dict()))
+    recipe, run_options, stray = sb.parse_arguments([arguments[0], *passed])
+    if stray:
+        raise OptionError(f"found the words {' '.join(stray.split())}, expected --key value")
+    check_device(run_options["device"])
     sb.utils.distributed.ddp_init_group(run_options)
     return run_recipe(recipe, overrides, run_options)
 
@@ -35,25 +42,60 @@ def run_recipe(
     overrides: str | Mapping[str, Any] | None = None,
     run_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Run `recipe` with `overrides` (a mapping, or YAML text); returns what its function returns."""
+    """Run `recipe` with `overrides` (a mapping, or YAML text); returns what its function returns.
+
+    Raises `OptionError` where the output folder holds a run with other hyperparameters (`check_stored_run`).
+    """
     from sed._torchaudio import allow_missing_extension
 
     allow_missing_extension()
     import speechbrain as sb
     import yaml
-    from hyperpyyaml import load_hyperpyyaml
 
     _check(recipe)
     changes = overrides if isinstance(overrides, str) else yaml.safe_dump(dict(overrides or {}))
-    with open(recipe, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, changes)
-    if not callable(hparams.get("recipe")):
-        raise OptionError(f"{recipe}: found no entry `recipe`, expected the function that trains")
-    sb.create_experiment_directory(
-        experiment_directory=hparams["output_folder"], hyperparams_to_save=str(recipe), overrides=changes
-    )
+    hparams = _load(recipe, changes)
+    if not callable(hparams.get("recipe")) or not isinstance(hparams.get("output_folder"), str):
+        raise OptionError(
+            f"{recipe}: found no entry `recipe` or `output_folder`, expected the function that trains and a folder"
+        )
+    try:
+        sb.create_experiment_directory(
+            experiment_directory=hparams["output_folder"], hyperparams_to_save=str(recipe), overrides=changes
+        )
+    except OSError as error:
+        raise OptionError(f"cannot write to the output folder: {one_line(error)}") from error
     logging.getLogger("sed").setLevel(logging.INFO)
     return hparams["recipe"](hparams, dict(run_options or {}))
+
+
+def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
+    """The hyperparameters, once the changes make sense and fit a run that the output folder may hold."""
+    import ruamel.yaml
+    import yaml
+    from hyperpyyaml import load_hyperpyyaml, resolve_references
+    from speechbrain.utils.distributed import if_main_process
+
+    try:
+        with open(recipe, encoding="utf-8") as file:
+            values = plain_values(resolve_references(file).getvalue())
+        if not isinstance(values, dict):
+            raise OptionError(
+                f"{recipe}: found no keys with values, expected a recipe such as hparams/compact.yaml"
+            )
+        check_changes(str(recipe), values, ruamel.yaml.YAML().load(changes) or {})
+        if if_main_process():
+            with open(recipe, encoding="utf-8") as file:
+                check_stored_run(resolve_references(file, changes).getvalue())
+        with open(recipe, encoding="utf-8") as file:
+            hparams: dict[str, Any] = load_hyperpyyaml(file, changes)
+    except SedError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise OptionError(f"{recipe}: {one_line(error)}") from error
+    except (yaml.YAMLError, ruamel.yaml.YAMLError) as error:
+        raise OptionError(f"{recipe}: expected YAML: {one_line(error)}") from error
+    return hparams
 
 
 def _check(recipe: str | Path) -> None:

@@ -10,19 +10,21 @@ import numpy as np
 from sed.errors import AudioError, OptionError
 from sed.grid import SAMPLE_RATE
 from sed.training.augment import Augmentation
+from sed.training.checks import names
 from sed.training.clips import Batch
 from sed.training.schedule import Batches
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 
-def audio_files(places: Sequence[str | Path]) -> list[Path]:
+def audio_files(places: Sequence[str | Path] | str | Path) -> list[Path]:
     """The audio files among `places` and below those that are folders, in order of name.
 
     Raises `AudioError` where a place does not exist, or there is no audio.
     """
     found: list[Path] = []
-    for place in map(Path, places):
+    listed = names(places)
+    for place in map(Path, listed):
         if place.is_dir():
             found += sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
         elif place.is_file():
@@ -30,7 +32,7 @@ def audio_files(places: Sequence[str | Path]) -> list[Path]:
         else:
             raise AudioError(f"no unlabelled audio at {place}: expected a file or a folder")
     if not found:
-        raise AudioError(f"found no audio in {', '.join(map(str, places))}: expected {' '.join(SUFFIXES)}")
+        raise AudioError(f"found no audio in {', '.join(listed)}: expected {' '.join(SUFFIXES)}")
     return found
 
 
@@ -65,7 +67,7 @@ class WithUnlabelled:
     def __init__(
         self,
         labelled: Batches,
-        places: Sequence[str | Path],
+        places: Sequence[str | Path] | str | Path,
         share: float,
         augmentation: Augmentation,
         seed: int,
@@ -74,6 +76,8 @@ class WithUnlabelled:
             raise OptionError(f"a share of unlabelled clips of {share}: expected 0 to less than 1")
         self.labelled, self.share, self.augmentation, self.seed = labelled, share, augmentation, seed
         self.files = audio_files(places)
+        if not any(path.stat().st_size for path in self.files):
+            raise AudioError(f"found only empty files in {', '.join(names(places))}: expected audio")
         sizes = np.array([path.stat().st_size for path in self.files], float)
         self._shares = sizes / sizes.sum()
 

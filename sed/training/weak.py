@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.errors import OptionError
+from sed.training.checks import names
 from sed.training.clips import Batch, Speech
 from sed.training.losses import instance_loss, pooled_logits
 from sed.training.objectives import Objective, event_frames
@@ -36,12 +37,12 @@ class WeakLabels(Objective):
     """
 
     def __init__(
-        self, weight: float = 0.0, kind: str = "instances", corpora: Collection[str] = ("all",)
+        self, weight: float = 0.0, kind: str = "instances", corpora: Collection[str] | str = ("all",)
     ) -> None:
         super().__init__(weight)
         if kind not in KINDS:
             raise OptionError(f"weak labels of kind {kind!r}: expected one of {', '.join(KINDS)}")
-        self.kind, self.corpora = kind, set(corpora)
+        self.kind, self.corpora = kind, set(names(corpora))
 
     def build(self, tagger: Any, speech: Speech) -> None:
         """Note which utterances are weak, and make the head for the attention or the blank."""

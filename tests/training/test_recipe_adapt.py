@@ -10,7 +10,7 @@ from tiny_encoders import CONFIGS
 from tones import LABELS, PITCH, RATE, SHORT, TINY_COMPACT, log, make_corpora, run, tone
 
 from sed.errors import FormatError, OptionError
-from sed.training.adapt import KeepClose, hold_out, trainable_parts
+from sed.training.adapt import KeepClose, hold_out, trainable_parts, without_test
 from sed.training.clip_table import read_clips
 from sed.training.encoder import EncoderTagger
 from sed.training.folder import load_tagger
@@ -195,6 +195,29 @@ def test_what_is_held_out(table):
     assert len(learnt) == 12 and sorted(u.emotion for u, _ in held) == sorted(LABELS)
     assert hold_out(speech[:8], 0.25)[1] == [], "two of an emotion are too few to hold one out"
     assert hold_out(speech, 0.0)[1] == []
+
+
+def test_clips_of_split_test_are_neither_learnt_nor_held_out(table, caplog):
+    rows = [
+        line + "," + split
+        for line, split in zip(table.read_text().splitlines()[1:], ["test", ""] * 8, strict=True)
+    ]
+    split = table.with_name("split.csv")
+    split.write_text("\n".join(["path,emotion,split", *rows]) + "\n")
+    kept = without_test(read_clips(split), split)
+    assert len(kept) == 8 and {u.split for u, _ in kept} == {""}
+    assert "split.csv: 8 clips of split test are left out" in caplog.text
+
+
+def test_splits_that_say_nothing_are_refused(start, table, tmp_path):
+    for word, message in (
+        ("dev", "found splits dev, expected train, valid"),
+        ("test", "found only clips of"),
+    ):
+        odd = table.with_name("odd-split.csv")
+        odd.write_text(f"path,emotion,split\nangry0.wav,angry,{word}\n")
+        with pytest.raises(OptionError, match=message):
+            adapted(start, odd, tmp_path)
 
 
 def test_tables_as_people_have_them(tmp_path):

@@ -178,6 +178,9 @@ def test_errors_say_what_is_wrong_with_unlabelled_audio(tmp_path):
         audio_files([tmp_path / "none"])
     with pytest.raises(AudioError, match="found no audio in"):
         audio_files([tmp_path])
+    (tmp_path / "bad.wav").write_text("")
+    with pytest.raises(AudioError, match=r"found only empty files in .*: expected audio"):
+        WithUnlabelled(None, tmp_path, 0.5, Augmentation(), 0)
     (tmp_path / "bad.wav").write_text("no audio")
     with pytest.raises(AudioError, match=r"cannot read .*bad\.wav"):
         random_stretch(np.random.default_rng(0), tmp_path / "bad.wav", 10)

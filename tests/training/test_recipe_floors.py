@@ -135,6 +135,25 @@ def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_
     )
     with pytest.raises(OptionError, match=r"found \['one', 'two', 'odd'\]"):
         run("leave_one_out", tmp_path, **arguments, left_out="[three]")
+    with pytest.raises(
+        OptionError, match=r"one/score\.json was made with draws 200, found 100: expected the"
+    ):
+        run("leave_one_out", tmp_path, **{**arguments, "draws": 100})
+    older = json.loads((tmp_path / "one" / "score.json").read_text())
+    del older["options"]
+    (tmp_path / "one" / "score.json").write_text(json.dumps(older))
+    run(
+        "leave_one_out", tmp_path, **{**arguments, "draws": 100}, left_out="one"
+    )  # tells none: taken as it is
+
+
+def test_a_corpus_with_nothing_to_score_is_refused_before_training(mixed, tmp_path):
+    rows = (mixed / "manifest.csv").read_text().splitlines()
+    kept = mixed / "fewer.csv"
+    kept.write_text("\n".join(row for row in rows if not row.startswith("two,two-valid")) + "\n")
+    with pytest.raises(OptionError, match=r"found \['one', 'odd'\] with utterances in splits \['valid'\]"):
+        run("leave_one_out", tmp_path, corpora=kept, splits="valid", left_out="[one, two]")
+    assert not (tmp_path / "one").exists()
 
 
 def test_what_is_left_out_decides_nothing(mixed, tmp_path):

@@ -1,0 +1,106 @@
+"""What a recipe says, checked before it costs anything: hyperparameters in, nothing out, or an `OptionError`."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sed.emotion.neural import longest_piece
+from sed.errors import OptionError
+from sed.grid import HOP, samples_to_seconds, seconds_to_samples
+from sed.training.corpora import Utterance, read_manifest
+
+_log = logging.getLogger("sed.training")
+
+SCORES = ("uar", "nll", "pattern_error")
+
+
+def names(value: str | Path | Iterable[Any] | None) -> list[str]:
+    """A list option as a list, however it was given: one word stands for a list of that word.
+
+    >>> names("head"), names(["head", "bias"]), names(None)
+    (['head'], ['head', 'bias'], [])
+    """
+    if value is None or value == "":
+        return []
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [str(value)]
+    return [str(each) for each in value]
+
+
+def check_scores(h: Mapping[str, Any]) -> None:
+    """`keep` and, where the rates are annealed, `annealing_score` are scores that there are."""
+    keep = h.get("keep", "last")
+    if keep not in ("last", *SCORES):
+        raise OptionError(f"keep: found {keep!r}, expected last or one of {', '.join(SCORES)}")
+    score = h.get("annealing_score")
+    if h.get("annealing") is not None and score not in SCORES:
+        raise OptionError(f"annealing_score: found {score!r}, expected one of {', '.join(SCORES)}")
+
+
+def check_left_out(left_out: Sequence[str], manifest: Any) -> None:
+    """Each of the corpora `left_out` is one of the manifest."""
+    if not left_out:
+        return
+    known = sorted({utterance.corpus for utterance in read_manifest(manifest)})
+    if unknown := [corpus for corpus in left_out if corpus not in known]:
+        raise OptionError(f"leave_out: found {', '.join(unknown)}, expected some of {', '.join(known)}")
+
+
+def check_labels(main: Sequence[str], trained: Sequence[str]) -> None:
+    """The labels in use are among those that are learnt."""
+    if not main or (unknown := [label for label in main if label not in trained]):
+        found = ", ".join(unknown) if main else "none"
+        raise OptionError(f"labels: found {found}, expected some of those learnt: {', '.join(trained)}")
+
+
+def check_heard(main: Sequence[str], utterances: Iterable[Utterance]) -> None:
+    """There are utterances to learn each of the labels in use from."""
+    heard = {utterance.emotion for utterance in utterances}
+    if missing := [label for label in main if label not in heard]:
+        raise OptionError(
+            f"labels: found no utterance to learn {', '.join(missing)} from, expected some of each label"
+        )
+
+
+def check_model(h: Mapping[str, Any], model: Any) -> None:
+    """The model can do what the options ask of it: padded clips, branches that learn alone, pieces as long."""
+    kind = type(model).__name__
+    if (
+        getattr(h.get("clips"), "whole", False)
+        and "lengths" not in inspect.signature(model.forward).parameters
+    ):
+        raise OptionError(f"clips.whole pads clips, which a {kind} cannot be told: expected whole: False")
+    if h.get("each_branch") and not hasattr(model, "alone"):
+        raise OptionError(f"a {kind} has no branches: expected each_branch: False")
+    _check_lengths(h, model)
+
+
+def check_schedule(h: Mapping[str, Any], run_options: Mapping[str, Any]) -> None:
+    """The epochs hold at most `steps` steps, behind which every rate is 0; a warning where they hold fewer."""
+    factor = int(run_options.get("grad_accumulation_factor") or 1)
+    epochs, batches, steps = h["epoch_counter"].limit, h["epoch_steps"], h["steps"]
+    said = f"{epochs} epochs of epoch_steps {batches}" + (f", {factor} to a step," if factor > 1 else "")
+    if epochs * batches > steps * factor:
+        raise OptionError(
+            f"{said} are more than steps {steps}, behind which nothing learns: expected steps of at least"
+            f" {-(-epochs * batches // factor)}"
+        )
+    if epochs * batches < steps * factor:
+        _log.warning("%s are fewer than steps %d: the rates do not fall to their end", said, steps)
+
+
+def _check_lengths(h: Mapping[str, Any], model: Any) -> None:
+    """The longest clip, and the window of the card, are no longer than what the model takes at once."""
+    most = longest_piece(model)
+    lengths = {"clips.length": seconds_to_samples(max(h["clips"].length)) if h.get("clips") else 0}
+    lengths["card.window"] = (h.get("card") or {}).get("window") or 0
+    for name, samples in lengths.items():
+        if most and samples > most:
+            raise OptionError(
+                f"{name}: found {samples_to_seconds(samples)} s, expected at most the {samples_to_seconds(most)} s"
+                f" ({most // HOP} positions) that this {type(model).__name__} takes at once"
+            )

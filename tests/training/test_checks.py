@@ -1,0 +1,98 @@
+"""Options that mean nothing are refused before anything is learnt."""
+
+import pytest
+from hyperpyyaml import resolve_references
+from tones import LABELS, ROOT, SHORT, make_corpora, run
+
+from sed.errors import OptionError
+from sed.training.adapt import trainable_parts
+from sed.training.brain import sb
+from sed.training.checks import check_schedule, check_scores
+from sed.training.logmel import LogMelTagger
+from sed.training.stored_run import plain_values
+from sed.training.unlabelled import audio_files
+from sed.training.weak import WeakLabels
+
+TINY = {**SHORT, "trained_labels": "[neutral, happy, angry, sad, bored]"}
+TINY |= {"tagger": "{head_width: 16, dilations: [1], spec_augment: 0}", "valid_clips": 2}
+TINY |= {"steps": 2, "epoch_steps": 2, "epochs": 1, "clips": "{length: [1.0, 1.0], batch_seconds: 4.0}"}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return make_corpora(tmp_path_factory.mktemp("checks-corpora"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"leave_out": "[ones]"}, "leave_out: found ones, expected some of one, two"),
+        ({"leave_out": "twofold"}, "leave_out: found twofold, expected"),
+        ({"keep": "ura"}, "keep: found 'ura', expected last or one of uar, nll, pattern_error"),
+        ({"labels": "[neutral, hapy]"}, "labels: found hapy, expected some of those learnt: neutral, happy"),
+        ({"labels": "[neutral, bored]"}, "labels: found no utterance to learn bored from"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused(corpora, tmp_path, changes, message):
+    with pytest.raises(OptionError, match=message):
+        run("logmel", tmp_path, **{"corpora": corpora, **TINY, **changes})
+    assert not (tmp_path / "tagger").exists()
+
+
+def test_one_word_is_a_list_of_one(corpora, tmp_path):
+    assert [p.suffix for p in audio_files(str(corpora))] == [".wav"] * 16
+    assert audio_files(corpora) == audio_files([str(corpora)])
+    assert WeakLabels(1.0, corpora="one").corpora == {"one"}
+    tagger = LogMelTagger(LABELS)
+    assert trainable_parts(tagger, "classifier") == sum(p.numel() for p in tagger.classify.parameters())
+    with pytest.raises(OptionError, match=r"corpora to leave out \['three'\]: found \['one', 'two'\]"):
+        run("leave_one_out", tmp_path, corpora=corpora, left_out="three")
+    with pytest.raises(OptionError, match="labels: found calm, expected"):
+        run("logmel", tmp_path, corpora=corpora, **{**TINY, "labels": "calm"})
+    run("logmel", tmp_path / "less", corpora=corpora, **{**TINY, "leave_out": "two", "keep": "uar"})
+    assert "two" not in (tmp_path / "less" / "valid.log").read_text()
+
+
+def test_epochs_that_go_beyond_the_steps_are_refused(corpora, tmp_path):
+    with pytest.raises(OptionError, match=r"3 epochs of epoch_steps 2 are more than steps 5.* at least 6$"):
+        run("logmel", tmp_path, corpora=corpora, **{**TINY, "epochs": 3, "steps": 5})
+
+
+def test_steps_that_gather_several_batches_and_epochs_that_end_early(caplog):
+    counter = sb.utils.epoch_loop.EpochCounter(2)
+    check_schedule({"epoch_counter": counter, "epoch_steps": 6, "steps": 4}, {"grad_accumulation_factor": 3})
+    assert not caplog.records
+    with pytest.raises(OptionError, match=r"6, 3 to a step, are more than steps 3, .* at least 4$"):
+        check_schedule(
+            {"epoch_counter": counter, "epoch_steps": 6, "steps": 3}, {"grad_accumulation_factor": 3}
+        )
+    check_schedule({"epoch_counter": counter, "epoch_steps": 6, "steps": 20}, {})
+    assert "2 epochs of epoch_steps 6 are fewer than steps 20" in caplog.text
+
+
+def test_the_recipes_own_steps_are_those_of_their_epochs():
+    for recipe in (ROOT / "hparams").glob("*.yaml"):
+        values = plain_values(resolve_references(recipe.read_text()).getvalue())
+        if "epochs" in values:
+            assert values["epochs"] * values["epoch_steps"] == values["steps"], recipe
+
+
+@pytest.mark.parametrize(
+    ("positions", "length", "message"),
+    [
+        (100, 2.5, r"clips\.length: found 2\.5 s, expected at most the 2\.0 s \(100 positions\)"),
+        (249, 2.0, r"card\.window: found 5\.0 s, expected at most the 4\.98 s \(249 positions\)"),
+    ],
+)
+def test_what_is_longer_than_the_positions_is_refused(corpora, tmp_path, positions, length, message):
+    changes = {"tagger": f"{{head_width: 16, dilations: [1], positions: {positions}}}"}
+    changes["clips"] = f"{{length: [1.0, {length}], batch_seconds: 4.0}}"
+    with pytest.raises(OptionError, match=message):
+        run("logmel", tmp_path, corpora=corpora, **{**TINY, **changes})
+    assert not (tmp_path / "tagger").exists()
+
+
+def test_a_score_to_anneal_by_is_one_that_there_is():
+    check_scores({"annealing_score": "loss"})
+    with pytest.raises(OptionError, match="annealing_score: found 'loss', expected one of uar"):
+        check_scores({"annealing_score": "loss", "annealing": object()})

@@ -1,0 +1,76 @@
+"""Mistyped command lines end in one sentence, exit status 1, and nothing written."""
+
+import pytest
+import torch
+from tones import ROOT, SHORT, make_corpora, run
+
+from sed.cli import train as train_command
+from sed.errors import OptionError
+from sed.training.command_line import split_arguments
+
+RECIPE = str(ROOT / "hparams" / "logmel.yaml")
+
+
+def said(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_command.main(arguments)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert stop.value.code == 1 and error.startswith("sed-train: ")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ecoder_rate", "0.1"], "no key ecoder_rate in"),
+        (["--ecoder_rate", "0.1"], "did you mean encoder_rate?"),
+        (["--steps", "abc"], "steps: found 'abc', expected a whole number, as 1800 in"),
+        (["--seed", "2.5"], "seed: found 2.5, expected a whole number"),
+        (["--head_rate", "fast"], "head_rate: found 'fast', expected a number"),
+        (["--labels", "[neutral"], "--labels: found [neutral, expected YAML: "),
+        (["--seed", "3", "stray"], "--seed: found the words 3 stray, expected one value"),
+        (["--seed=3", "stray"], "--seed: found the words 3 stray, expected one value"),
+        (["--debug", "stray"], "found the words stray, expected --key value"),
+        (["--seed"], "--seed: found no value"),
+        (["--clips", "{lenght: [1,2]}"], "lenght"),
+        (["--clips", "3"], "clips: found 3, expected options such as '{name: value}'"),
+        (["--device", "toaster"], "device: found 'toaster', expected cpu or cuda"),
+        (["--device", f"cuda:{torch.cuda.device_count()}"], "CUDA devices here, or cpu"),
+    ],
+)
+def test_what_is_mistyped_is_said_in_one_line(arguments, message, tmp_path, capsys):
+    assert message in said([RECIPE, "--output_folder", str(tmp_path / "out"), *arguments], capsys)
+    assert not list(tmp_path.rglob("hyperparams.yaml"))
+
+
+def test_what_is_no_recipe(tmp_path, capsys):
+    assert "README.md: " in said([str(ROOT / "README.md")], capsys)
+    for name, content in (("words.yaml", b"words"), ("bytes.yaml", b"\xff\xfe\x00"), ("empty.yaml", b"")):
+        (tmp_path / name).write_bytes(content)
+        assert f"{name}: " in said([str(tmp_path / name)], capsys)
+
+
+def test_an_output_folder_that_cannot_be_one(tmp_path, capsys):
+    (tmp_path / "file").write_text("here")
+    for place in (tmp_path / "file", tmp_path / "file" / "below", "/proc/nothing"):
+        assert str(place) in said([RECIPE, "--output_folder", str(place)], capsys)
+    assert (tmp_path / "file").read_text() == "here"
+
+
+def test_a_folder_may_have_an_equals_sign(tmp_path):
+    corpora = make_corpora(tmp_path / "corpora")
+    options = {**SHORT, "steps": 1, "epoch_steps": 1, "epochs": 1, "valid_clips": 2}
+    options |= {"tagger": "{head_width: 8, dilations: [1]}", "corpora": corpora}
+    assert run("logmel", tmp_path / "lr=0.1", **options) == tmp_path / "lr=0.1" / "tagger"
+    assert (tmp_path / "lr=0.1" / "hyperparams.yaml").is_file()
+
+
+def test_values_behind_a_blank_or_an_equals_sign():
+    words = ["--a=1", "--b", "-2", "--c", "[x,", "y]", "--weights", "", "--device", "cpu", "--debug"]
+    assert split_arguments(words, {"device", "debug"}) == (
+        "a: 1\nb: -2\nc: [x, y]\nweights: \n",
+        ["--device", "cpu", "--debug"],
+    )
+    for word in ("--", "stray"):
+        with pytest.raises(OptionError, match=f"found the word '{word}', expected --key value"):
+            split_arguments([word], set())
