@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         print(run_command(given))
     except SedError as error:
-        print(f"sed-train: {error}", file=sys.stderr)
+        print(f"sed-train: {_said(error)}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
         print(
@@ -29,6 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def _said(error: SedError) -> str:
+    """What an error says; of one in a process that makes batches torch hands over its whole traceback as text.
+
+    >>> _said(SedError("Caught AudioError in worker 0.\\nOriginal Traceback ...\\nAudioError: no audio"))
+    'no audio'
+    """
+    text = str(error)
+    if text.startswith("Caught ") and "Original Traceback" in text:
+        return text.strip().splitlines()[-1].partition(": ")[2]
+    return text
 
 
 if __name__ == "__main__":
