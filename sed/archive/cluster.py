@@ -8,9 +8,11 @@ Every machine needs the same version of sed, and has to be able to read the reco
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
+import sys
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -60,7 +62,9 @@ def run_cluster(
     """
     ray = _connect(address)
     try:
-        yield from _Crew(ray, _everywhere(order), queue, threads).work(count)
+        # What Ray has to say of its nodes it prints to standard output, where results may go.
+        with contextlib.redirect_stdout(sys.stderr):
+            yield from _Crew(ray, _everywhere(order), queue, threads).work(count)
     finally:
         ray.shutdown()
 

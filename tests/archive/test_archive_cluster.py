@@ -162,3 +162,30 @@ def test_without_ray(make_clips, tmp_path, monkeypatch):
         told.exit_code == 2
         and told.stderr == "sed-run: a cluster needs Ray: in sed's folder, pip install '.[cluster]'\n"
     )
+
+
+def test_what_ray_says_of_its_nodes_does_not_go_where_results_go(monkeypatch, capsys):
+    """Ray prints to standard output, in a thread of its own, that a node has died."""
+    from types import SimpleNamespace
+
+    from sed.archive import cluster as module
+
+    class Crew:
+        def __init__(self, *_):
+            pass
+
+        def work(self, _):
+            yield "one"
+            print("(raylet) The node has been marked dead")
+            yield "two"
+
+    monkeypatch.setattr(module, "_connect", lambda _: SimpleNamespace(shutdown=lambda: None))
+    monkeypatch.setattr(module, "_everywhere", lambda order: order)
+    monkeypatch.setattr(module, "_Crew", Crew)
+    results = sys.stdout  # as `sed-run` has it before the first job
+    for said in module.run_cluster("auto", None, None, None, 1):
+        print(said, file=results)
+    print("behind")
+    told = capsys.readouterr()
+    assert told.out == "one\ntwo\nbehind\n"
+    assert told.err == "(raylet) The node has been marked dead\n"
