@@ -49,6 +49,7 @@ class OnlineDecoder:
         self._memory = seconds_to_frames(self._options.memory)
         self._stretch = self._fresh()
         self._last: int | None = None  # number of the last final frame
+        self._heard = False  # whether any final frame of the stretch counts
 
     def _fresh(self) -> _Stretch:
         if self._options.method == "viterbi":
@@ -70,12 +71,12 @@ class OnlineDecoder:
         """Label numbers ``(n,)`` of the speaker's frames number `frames` ``(n,)``, ascending.
 
         `posteriors` is ``(n, labels)``, `weights` ``(n,)``. The first `final` of them become final now and
-        must not be given again; all others are. `closing`: nothing follows.
+        must not be given again; all others are. `closing`: nothing follows. As long as no frame of a stretch has any
+        weight, they all have the same small one.
         """
         if not len(frames):
             return np.zeros(0, np.intp)
-        before = frames[0] - 1 if self._last is None else self._last
-        gaps = np.diff(frames, prepend=before) - 1
+        gaps = np.diff(frames, prepend=frames[0] - 1 if self._last is None else self._last) - 1
         breaks = np.flatnonzero(gaps > self._memory)
         labels = []
         for start, end in zip([0, *breaks], [*breaks, len(frames)], strict=True):
@@ -85,10 +86,15 @@ class OnlineDecoder:
             stretch = self._fresh() if fresh else self._stretch
             settled = min(max(final - start, 0), end - start)
             part = slice(start, end)
+            before = self._heard and not fresh
+            counts = weights[part]
+            if not before and not counts.any():
+                counts = np.full(end - start, self._options.weight_in_overlap(alone=False))
             ends = closing or end < len(frames)
-            labels.append(stretch.extend(posteriors[part], weights[part], gaps[part] > 0, settled, ends))
+            labels.append(stretch.extend(posteriors[part], counts, gaps[part] > 0, settled, ends))
             if settled:
                 self._stretch, self._last = stretch, int(frames[start + settled - 1])
+                self._heard = before or bool(weights[start : start + settled].any())
         return np.concatenate(labels)
 
 

@@ -64,7 +64,6 @@ class StreamingDiarizer:
         self._speakers = begin_online(turns or diarizer.diarizer)
         self._window = max(self._emotion.window, self._speakers.window)
         self._decoders: dict[int, OnlineDecoder] = {}
-        self._alone: dict[int, bool] = {}  # whether some of a speaker's present stretch is his alone
         self._ledger = Ledger(self.labels)
         self._audio = np.zeros(0, np.float32)  # the latest window, up to the last step
         self._waiting: list[np.ndarray] = []  # what has come since
@@ -181,13 +180,13 @@ class StreamingDiarizer:
         )
         self._now = posteriors[-self._step :]
         several = turns.active.sum(1) > 1
+        weights = np.where(several, self._options.overlap_weight, 1.0)
         lanes = []
         for key, name, active in zip(turns.keys, turns.names, turns.active.T, strict=True):
             own = np.flatnonzero(active)
             decoder = self._decoders.setdefault(key, OnlineDecoder(self._options))
             count = int(np.searchsorted(own, final - self._settled))
-            weights = self._weigh(key, own + self._settled, several[own], count)
-            emotions = decoder.step(own + self._settled, posteriors[own], weights, count, closing)
+            emotions = decoder.step(own + self._settled, posteriors[own], weights[own], count, closing)
             lanes.append(Lane(key, name, own + self._settled, emotions))
         events = self._ledger.step(
             lanes,
@@ -200,28 +199,9 @@ class StreamingDiarizer:
         )
         decided = posteriors[: final - self._settled]
         self._decoders = {key: one for key, one in self._decoders.items() if not one.forgets(final)}
-        self._alone = {key: alone for key, alone in self._alone.items() if key in self._decoders}
         self._emotion.settle(final)
         self._time, self._settled = time, final
         return events, decided
-
-    def _weigh(self, key: int, frames: np.ndarray, several: np.ndarray, final: int) -> np.ndarray:
-        """How much each of a speaker's `frames` counts; in `several` of them others speak, `final` become final.
-
-        As long as nothing of his stretch is his alone, the mixture decides; later its weight is what it always is.
-        """
-        breaks = np.flatnonzero(np.diff(frames) - 1 > seconds_to_frames(self._options.memory)) + 1
-        weights = np.ones(len(frames))
-        for start, end in zip([0, *breaks], [*breaks, len(frames)], strict=True):
-            if start == end:  # no frames at all
-                continue
-            goes_on = start == 0 and not self._decoders[key].forgets(int(frames[0]))
-            before = goes_on and self._alone.get(key, False)
-            part = several[start:end]
-            weights[start:end][part] = self._options.weight_in_overlap(before or not part.all())
-            if start < final:
-                self._alone[key] = before or not part[: final - start].all()
-        return weights
 
     def _last(self, frames: int, time: int) -> np.ndarray:
         """The audio of the last `frames` frames before frame `time`."""
