@@ -23,7 +23,7 @@ from sed.archive.outputs import Outputs
 from sed.archive.work import Report
 from sed.emotion.folders import SPEECHBRAIN, TRAINED
 from sed.errors import OptionError
-from sed.formats.files import PART
+from sed.formats.files import PART, is_hidden
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
@@ -225,7 +225,7 @@ def _tagger_files(folder: Path) -> dict[str, Path]:
 def _all_files(folder: Path) -> dict[str, Path]:
     """Every file below a folder by its relative name, but for hidden ones."""
     files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    return {n.as_posix(): path for n, path in files.items() if not any(p.startswith(".") for p in n.parts)}
+    return {name.as_posix(): path for name, path in files.items() if not is_hidden(name)}
 
 
 def _digest(path: str | Path) -> str:

@@ -22,6 +22,12 @@ class Channels(click.ParamType):
         self.fail(f"{value!r}: expected mix, split or the number of a channel from 1 on", param, ctx)
 
 
+def on_command_line(*names: str) -> list[str]:
+    """Those of the running command's options `names` that are on its command line."""
+    context = click.get_current_context()
+    return [n for n in names if context.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE]
+
+
 def _all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def decorate(function: Any) -> Any:
         for option in reversed(options):

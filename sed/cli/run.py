@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sed.cli.options import common_options, diarizer_options
+from sed.cli.options import common_options, diarizer_options, on_command_line
 
 if TYPE_CHECKING:
     from sed.archive.inputs import Input
@@ -161,8 +161,6 @@ def _tell(summary: Summary, quiet: bool, journal: str | None) -> None:
 
 def _check_alone(settings: Mapping[str, Any]) -> None:
     """Raises `OptionError` where --speech comes with an option that says how to find what it gives."""
-    from click.core import ParameterSource
-
     from sed.errors import OptionError
 
     if any(settings[name] for name in ("speakers", "min_speakers", "max_speakers")):
@@ -171,9 +169,8 @@ def _check_alone(settings: Mapping[str, Any]) -> None:
         )
     if settings["channels"] == "split":
         raise OptionError("--speech with --channels split: expected one of the two")
-    for name in ("vad", "diarizer"):
-        if click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise OptionError(f"--speech with --{name}: expected one of the two")
+    for name in on_command_line("vad", "diarizer"):
+        raise OptionError(f"--speech with --{name}: expected one of the two")
 
 
 def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from sed.cli.options import on_command_line
+
 FAILED, USAGE = 1, 2
 
 
@@ -78,8 +80,10 @@ def main(
 
     if (conversations is None) == (patterns is None):
         raise click.UsageError("expected either --conversations N or --patterns N")
-    if patterns is not None and (given := _given("speakers", "duration", "room", "noise", "line", "dry")):
-        raise click.UsageError(f"--{given[0]} with --patterns: it is for --conversations")
+    if patterns is not None and (
+        useless := on_command_line("speakers", "duration", "room", "noise", "line", "dry")
+    ):
+        raise click.UsageError(f"--{useless[0]} with --patterns: it is for --conversations")
     sources = manifests[0] if len(manifests) == 1 else manifests
     common = {"seed": settings["seed"], "kind": settings["kind"]}
     try:
@@ -102,12 +106,6 @@ def main(
     if not quiet:
         hours = sum(row.duration or 0.0 for row in rows) / 3600
         click.echo(f"{output}: {len(rows)} recordings, {hours:.2f} h")
-
-
-def _given(*names: str) -> list[str]:
-    """Those of the options `names` that are on the command line."""
-    context = click.get_current_context()
-    return [n for n in names if context.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE]
 
 
 def _options(settings: dict[str, Any]) -> Any:

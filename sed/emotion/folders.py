@@ -45,7 +45,7 @@ def _open_trained(folder: Path, **options: Any) -> TorchTagger:
     from sed.training.folder import load_tagger
 
     model, description = load_tagger(folder)
-    card = description.get("card") or {}
+    card = description["card"]
     window = card.get("window", min(5 * FRAME_RATE * HOP, longest_piece(model) or 5 * FRAME_RATE * HOP))
     try:
         return TorchTagger(model, description["labels"], window, card, **options)

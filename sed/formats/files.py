@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sed.errors import FormatError
 
 PART = ".part"
 """How the name of a file ends that is being written; before it stands the number of the process."""
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a part of a relative path begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def load_bytes(path: str | PathLike[str]) -> bytes:

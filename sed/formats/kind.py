@@ -83,6 +83,15 @@ def one_line(value: str | None) -> str:
     raise FormatError(f"found the name {value!r} of a speaker or emotion, expected one that is not blank")
 
 
+def without_blanks(name: str) -> str:
+    """A name for formats such as RTTM, in which a blank ends it.
+
+    >>> without_blanks("meld/Dr. Green")
+    'meld/Dr._Green'
+    """
+    return "_".join(name.split())
+
+
 def short(value: Any) -> str:
     """How `value` looks, in a message."""
     text = repr(value)

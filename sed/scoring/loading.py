@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sed import formats
 from sed.errors import FormatError, SedError
-from sed.formats.files import load_text
+from sed.formats.files import is_hidden, load_text
 from sed.formats.json import what_is
 from sed.result import Diarization
 
@@ -56,7 +56,9 @@ def load(source: str | Path) -> Annotations:
     path = Path(source)
     if path.is_dir():
         files = sorted(
-            p for p in path.rglob("*") if p.is_file() and _is_annotation(p) and not _hidden(p, path)
+            p
+            for p in path.rglob("*")
+            if p.is_file() and _is_annotation(p) and not is_hidden(p.relative_to(path))
         )
         if not files:
             raise FormatError(f"{path}: expected annotations in this folder, found none")
@@ -92,11 +94,6 @@ def _is_annotation(path: Path) -> bool:
         return path.suffix.lower() != ".txt" and formats.format_of(path) in formats.readable()
     except FormatError:
         return False
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    """Whether its name, or that of a folder on the way to it from `folder`, begins with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _read(path: Path, result: Annotations) -> None:

@@ -27,12 +27,12 @@ from sed.training.clip_table import read_clips
 from sed.training.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
 from sed.training.folder import load_tagger, tagger_folder
+from sed.training.manifests import SPLITS
 from sed.training.objectives import Objective
 
 _log = logging.getLogger("sed.training")
 
 PARTS = ("classifier", "head", "bias", "lora", "all")
-SPLITS = ("", "train", "valid", "test")
 LOW_RANK = ("q_proj", "v_proj")  # as in Hu et al. 2021
 
 
@@ -89,7 +89,7 @@ def without_test(speech: Speech, table: str | Path) -> list[Any]:
 
     Raises `OptionError` on a split other than train, valid, test and none, and where nothing is left.
     """
-    if unknown := sorted({utterance.split for utterance, _ in speech} - set(SPLITS)):
+    if unknown := sorted({utterance.split for utterance, _ in speech} - {"", *SPLITS}):
         raise OptionError(f"{table}: found splits {', '.join(unknown)}, expected train, valid, test or none")
     kept = [item for item in speech if item[0].split != "test"]
     if dropped := len(speech) - len(kept):

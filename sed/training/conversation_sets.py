@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sed.errors import OptionError
+from sed.formats.kind import without_blanks
 from sed.result import Diarization
 from sed.training.conversations import ConversationOptions, Utterance, simulate_conversation
 from sed.training.corpora import read_manifest, read_utterance
@@ -136,6 +137,5 @@ def conversation_set(
             corpora, {name for casting in batch for name in casting.speakers}, options, split
         )
         for casting in batch:
-            # Names go into RTTM, where they have no blanks.
-            own = {"_".join(speaker.split()): people[speaker] for speaker in casting.speakers}
+            own = {without_blanks(speaker): people[speaker] for speaker in casting.speakers}
             yield casting, *simulate_conversation(own, casting.seed, options, uri=casting.uri)

@@ -19,6 +19,7 @@ import numpy as np
 
 from sed import formats
 from sed.errors import OptionError
+from sed.formats.kind import without_blanks
 from sed.grid import SAMPLE_RATE, samples_to_seconds
 from sed.result import Diarization, Segment
 from sed.training.conversation_sets import Manifests, conversation_set
@@ -108,7 +109,7 @@ def pattern_set(
     names = list(PATTERNS)
     for number, turn in enumerate(turns[:count]):
         name, emotion = pairs[turn]
-        speaker = "_".join(name.split())  # RTTM has no names with blanks
+        speaker = without_blanks(name)
         own, rng = voices[name], np.random.default_rng([seed, number])
         samples, events = transition_pattern(
             rng, own[NEUTRAL], own[emotion], emotion, names[number % len(names)], (gap[0], gap[1])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sed.errors import AudioError, FormatError, OptionError
+from sed.formats.kind import without_blanks
 from sed.training.manifests import OFFICIAL, SPLITS, Utterance, is_prepared, write_manifest
 from sed.training.preparers.fresh import Fresh
 from sed.training.preparers.kind import Entry, Notes, Preparer
@@ -242,11 +243,10 @@ def _split(preparer: Preparer, entries: Sequence[Entry], options: Options) -> tu
     for entry in entries:
         kinds.setdefault(_group(entry), set()).add(f"{entry.language}/{entry.gender}")
     members = {name: " ".join(sorted(kind)) for name, kind in kinds.items()}
-    valid, test = (
-        (0.1 if options.valid is None else options.valid),
-        (0.2 if options.test is None else options.test),
+    shares = {"valid": options.valid, "test": options.test}
+    drawn = draw_splits(
+        members, options.seed or 0, **{name: share for name, share in shares.items() if share is not None}
     )
-    drawn = draw_splits(members, options.seed or 0, valid=valid, test=test)
     return [drawn[_group(entry)] for entry in entries], _SPEAKERS
 
 
@@ -265,7 +265,7 @@ def _utterance(
     preparer: Preparer, entry: Entry, split: str, rule: str, path: Path, length: float, options: Options
 ) -> Utterance:
     corpus = options.corpus or entry.corpus or preparer.name
-    own = "_".join(entry.speaker.split())  # RTTM and many another format have no names with blanks
+    own = without_blanks(entry.speaker)
     speaker = own if own.startswith(f"{corpus}_") else f"{corpus}_{own}"
 
     def name(label: str) -> str:

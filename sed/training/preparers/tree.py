@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sed.errors import FormatError
+from sed.formats.files import is_hidden
 from sed.training.preparers.fresh import Fresh
 
 AUDIO = frozenset(".wav .flac .ogg .opus .mp3 .m4a .mp4 .aac .aif .aiff .au .sph".split())
@@ -267,5 +268,5 @@ def _read_to_end(tar: tarfile.TarFile) -> None:
 
 
 def _is_visible(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return not any(part == "__MACOSX" or part.startswith(".") for part in parts)
+    path = PurePosixPath(name)
+    return not is_hidden(path) and "__MACOSX" not in path.parts
