@@ -211,7 +211,7 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     h["labels"] = main
     checks.check_scores(h)
     checks.check_labels(main, labels)
-    checks.check_left_out(left_out, manifest)
+    checks.check_corpora(manifest, left_out, labels)
     heard = read_manifest(manifest, checks.names(h.get("splits")) or ["train"], labels, left_out)
     if not h.get("teachers"):  # who may know labels that nobody gave
         checks.check_heard(main, heard)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from sed.emotion.neural import longest_piece
 from sed.errors import OptionError
 from sed.grid import HOP, samples_to_seconds, seconds_to_samples
-from sed.training.corpora import Utterance, read_manifest
+from sed.training.manifests import Utterance, find_manifest, read_lines
 
 _log = logging.getLogger("sed.training")
 
@@ -39,15 +41,27 @@ def check_scores(h: Mapping[str, Any]) -> None:
     score = h.get("annealing_score")
     if h.get("annealing") is not None and score not in SCORES:
         raise OptionError(f"annealing_score: found {score!r}, expected one of {', '.join(SCORES)}")
+    if "pattern_error" in (keep, score) and not h.get("valid_clips", 1):
+        raise OptionError("valid_clips: found 0, expected some where pattern_error decides")
 
 
-def check_left_out(left_out: Sequence[str], manifest: Any) -> None:
-    """Each of the corpora `left_out` is one of the manifest."""
-    if not left_out:
-        return
-    known = sorted({utterance.corpus for utterance in read_manifest(manifest)})
+def check_corpora(manifest: Any, left_out: Sequence[str], learnt: Sequence[str]) -> None:
+    """Each of the corpora `left_out` is one of the manifest's. A warning tells which emotions of the others are not
+    among those `learnt`, and what they may be misspelt for."""
+    paths = [manifest] if isinstance(manifest, str | Path) else list(manifest)
+    rows = [utterance for path in map(find_manifest, paths) for _, utterance in read_lines(path)]
+    known = sorted({utterance.corpus for utterance in rows})
     if unknown := [corpus for corpus in left_out if corpus not in known]:
         raise OptionError(f"leave_out: found {', '.join(unknown)}, expected some of {', '.join(known)}")
+    emotions = Counter(
+        row.emotion for row in rows if row.corpus not in left_out and row.emotion not in learnt
+    )
+    said = []
+    for emotion, count in sorted(emotions.items()):
+        near = difflib.get_close_matches(emotion.lower(), learnt, 1, 0.75)
+        said.append(f"{count} of {emotion!r}" + (f" (did you mean {near[0]}?)" if near else ""))
+    if said:
+        _log.warning("not learnt, because no label is called so: %s", ", ".join(said))
 
 
 def check_labels(main: Sequence[str], trained: Sequence[str]) -> None:

@@ -219,8 +219,10 @@ def pattern_clips(
     """A fixed set of clips in the paper's four patterns for evaluation, without augmentation or gaps.
 
     The patterns, the emotions of `labels` and the speakers who have them take turns, so each gets its share.
-    Raises `OptionError` where no speaker has both neutral and an emotion of `labels`.
+    Raises `OptionError` where clips are wanted and no speaker has both neutral and an emotion of `labels`.
     """
+    if not clips:
+        return []
     rng = np.random.default_rng(seed)
     voices: dict[str, dict[str, list[np.ndarray]]] = {}
     for utterance, samples in speech:
@@ -232,7 +234,11 @@ def pattern_clips(
         (s, e) for s in voices if NEUTRAL in voices[s] for e in labels if e != NEUTRAL and e in voices[s]
     ]
     if not pairs:
-        raise OptionError("no speaker has both neutral and emotional speech")
+        where = ", ".join(sorted({f"{utterance.corpus} ({utterance.split})" for utterance, _ in speech}))
+        raise OptionError(
+            f"found no speaker of {where or 'an empty set'} with both {NEUTRAL} and one of"
+            f" {', '.join(label for label in labels if label != NEUTRAL)}, expected one for the transition patterns"
+        )
     patterns = ("neutral-emotion", "emotion-neutral", "neutral-emotion-neutral", "emotion")
     order: list[tuple[str, str]] = []
     while len(order) < clips:

@@ -5,6 +5,7 @@ Works on anything that maps ``(1, T)`` waves to ``(1, F, C)`` scores.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,8 @@ def unweighted_recall(confusion: np.ndarray) -> float:
 @dataclass(frozen=True)
 class Report:
     """`confusions` of utterances by corpus, counts ``(true, predicted)``; the share of wrong frames of the
-    pattern clips (their EDER with the argmax, since all their time is speech of one speaker); mean negative
-    log-likelihood of the utterances' labels."""
+    pattern clips (their EDER with the argmax, since all their time is speech of one speaker; NaN where there are
+    none); mean negative log-likelihood of the utterances' labels."""
 
     confusions: dict[str, np.ndarray]
     pattern_error: float
@@ -50,7 +51,8 @@ class Report:
 
     def __str__(self) -> str:
         recalls = "  ".join(f"{corpus} {100 * recall:.1f}" for corpus, recall in self.recalls().items())
-        return f"uar {recalls}  nll {self.nll:.3f}  patterns {100 * self.pattern_error:.1f}"
+        patterns = "" if math.isnan(self.pattern_error) else f"  patterns {100 * self.pattern_error:.1f}"
+        return f"uar {recalls}  nll {self.nll:.3f}{patterns}"
 
 
 def evaluate_posteriors(

@@ -74,9 +74,7 @@ def find_manifest(path: str | Path) -> Path:
     """
     path = Path(path)
     if not path.is_dir():
-        return (
-            path if path.suffix else path / _NAMES[0]
-        )  # a folder that isn't there: name what was looked for
+        return path if path.suffix else path / _NAMES[0]  # a folder that isn't there: what was looked for
     found = [path / name for name in _NAMES if (path / name).is_file()]
     if len(found) != 1:
         here = "both" if found else "neither"
@@ -104,7 +102,7 @@ def read_manifest(
     shared: dict[str, set[str]] = {}
     mended: Counter[str] = Counter()
     for manifest in map(find_manifest, paths):
-        for where, utterance in _rows(manifest):
+        for where, utterance in read_lines(manifest):
             speaker, split = utterance.speaker, utterance.split
             if home.setdefault(speaker, split) != split:
                 if utterance.split_rule != OFFICIAL:
@@ -137,7 +135,8 @@ def read_manifest(
     return found
 
 
-def _rows(path: Path) -> Iterable[tuple[str, Utterance]]:
+def read_lines(path: Path) -> Iterable[tuple[str, Utterance]]:
+    """Every row as the file has it, and where it is. Raises `FormatError` as `read_manifest` does."""
     return _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
 
 

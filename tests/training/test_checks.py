@@ -39,6 +39,43 @@ def test_names_that_mean_nothing_are_refused(corpora, tmp_path, changes, message
     assert not (tmp_path / "tagger").exists()
 
 
+def moved_rows(corpora):
+    """The lines of the manifest for a file elsewhere."""
+    header, *rows = (corpora / "manifest.csv").read_text().splitlines()
+    return [header, *(row.replace(",", f",{corpora}/", 1) for row in rows)]
+
+
+def test_emotions_that_no_label_is_called_after_are_told(corpora, tmp_path, capsys):
+    rows = moved_rows(corpora)
+    rows[-1] = rows[-1].replace(",sad,", ",Sadd,")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    changes = {
+        **TINY,
+        "corpora": tmp_path,
+        "trained_labels": "[neutral, angry, sad]",
+        "labels": "[neutral, sad]",
+    }
+    run("logmel", tmp_path / "out", **changes)
+    said = capsys.readouterr().out  # SpeechBrain has set up logging by then
+    assert (
+        "not learnt, because no label is called so: 1 of 'Sadd' (did you mean sad?), 4 of 'happy'\n" in said
+    )
+
+
+def test_without_pattern_clips_no_speaker_needs_two_emotions(corpora, tmp_path):
+    kept = [row for row in moved_rows(corpora) if ",valid,neutral," not in row]
+    (tmp_path / "manifest.csv").write_text("\n".join(kept))
+    changes = {**TINY, "corpora": tmp_path}
+    with pytest.raises(
+        OptionError, match=r"found no speaker of one \(valid\), two \(valid\) with both neutral and"
+    ):
+        run("logmel", tmp_path / "no", **changes)
+    run("logmel", tmp_path / "out", **{**changes, "valid_clips": 0})
+    assert "patterns" not in (tmp_path / "out" / "valid.log").read_text()
+    with pytest.raises(OptionError, match="valid_clips: found 0, expected some where pattern_error decides"):
+        run("logmel", tmp_path / "never", **{**changes, "valid_clips": 0, "keep": "pattern_error"})
+
+
 def test_one_word_is_a_list_of_one(corpora, tmp_path):
     assert [p.suffix for p in audio_files(str(corpora))] == [".wav"] * 16
     assert audio_files(corpora) == audio_files([str(corpora)])

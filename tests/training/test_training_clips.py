@@ -91,7 +91,9 @@ def test_speed_moves_references_along():
 def test_no_speech_is_an_error():
     with pytest.raises(OptionError, match="no training speech"):
         ClipSampler([], LABELS, MAIN)
-    with pytest.raises(OptionError, match="no speaker has both"):
+    with pytest.raises(
+        OptionError, match=r"no speaker of a \(train\) with both neutral and one of sad, expected"
+    ):
         pattern_clips([(utterance("a", "s", "sad"), np.ones(9, np.int16))], ["neutral", "sad"], 4, 0)
 
 
