@@ -13,13 +13,14 @@ from typing import Any
 
 from sed.errors import OptionError, SedError
 from sed.training.command_line import check_changes, check_device, one_line, split_arguments
+from sed.training.run_options import check_run_options, parse_run_options
 from sed.training.stored_run import check_stored_run, plain_values
 
 
 def run_command(arguments: Sequence[str]) -> Path:
     """Run what the command line says: a recipe, then ``--key value`` changes and SpeechBrain's own options.
 
-    Raises `OptionError` where the recipe is missing or has no entry point.
+    Raises `OptionError` where the recipe is missing or has no entry point, and on options that it does not follow.
     """
     from sed._torchaudio import allow_missing_extension
 
@@ -29,12 +30,10 @@ def run_command(arguments: Sequence[str]) -> Path:
     _check(arguments[0])
     # SpeechBrain would cut values at `=`, and take what it does not understand as part of the value before.
     overrides, passed = split_arguments(arguments[1:], set(sb.utils.run_opts.RunOptions().as_dict()))
-    recipe, run_options, stray = sb.parse_arguments([arguments[0], *passed])
-    if stray:
-        raise OptionError(f"found the words {' '.join(stray.split())}, expected --key value")
+    run_options = parse_run_options(arguments[0], passed)
     check_device(run_options["device"])
     sb.utils.distributed.ddp_init_group(run_options)
-    return run_recipe(recipe, overrides, run_options)
+    return run_recipe(arguments[0], overrides, run_options)
 
 
 def run_recipe(
@@ -42,9 +41,11 @@ def run_recipe(
     overrides: str | Mapping[str, Any] | None = None,
     run_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Run `recipe` with `overrides` (a mapping, or YAML text); returns what its function returns.
+    """Run `recipe` with `overrides` (a mapping, or YAML text) and SpeechBrain's `run_options`; returns what its
+    function returns.
 
-    Raises `OptionError` where the output folder holds a run with other hyperparameters (`check_stored_run`).
+    Raises `OptionError` where the output folder holds a run with other hyperparameters (`check_stored_run`), and on
+    run options that a recipe does not follow (`check_run_options`).
     """
     from sed._torchaudio import allow_missing_extension
 
@@ -53,6 +54,7 @@ def run_recipe(
     import yaml
 
     _check(recipe)
+    check_run_options(run_options or {})
     changes = overrides if isinstance(overrides, str) else yaml.safe_dump(dict(overrides or {}))
     hparams = _load(recipe, changes)
     if not callable(hparams.get("recipe")) or not isinstance(hparams.get("output_folder"), str):
