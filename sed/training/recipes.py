@@ -13,7 +13,7 @@ from typing import Any
 
 from sed.errors import OptionError, SedError
 from sed.training.command_line import check_changes, check_device, one_line, split_arguments
-from sed.training.run_options import check_run_options, parse_run_options
+from sed.training.run_options import check_run_options, elsewhere, is_trial, parse_run_options
 from sed.training.stored_run import check_stored_run, plain_values
 
 
@@ -44,6 +44,8 @@ def run_recipe(
     """Run `recipe` with `overrides` (a mapping, or YAML text) and SpeechBrain's `run_options`; returns what its
     function returns.
 
+    In SpeechBrain's debug mode all is written to a temporary folder, unless it is to persist.
+
     Raises `OptionError` where the output folder holds a run with other hyperparameters (`check_stored_run`), and on
     run options that a recipe does not follow (`check_run_options`).
     """
@@ -56,6 +58,8 @@ def run_recipe(
     _check(recipe)
     check_run_options(run_options or {})
     changes = overrides if isinstance(overrides, str) else yaml.safe_dump(dict(overrides or {}))
+    if is_trial(run_options or {}):
+        changes = elsewhere(changes)
     hparams = _load(recipe, changes)
     if not callable(hparams.get("recipe")) or not isinstance(hparams.get("output_folder"), str):
         raise OptionError(

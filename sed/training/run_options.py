@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,3 +59,21 @@ def check_run_options(options: Mapping[str, Any]) -> None:
     for key, instead in _INSTEAD.items():
         if key in given or options.get(key, usual[key]) != usual[key]:
             raise OptionError(f"{key}: not an option of sed's recipes, expected {instead}")
+
+
+def is_trial(options: Mapping[str, Any]) -> bool:
+    """Whether nothing of a run is to stay: SpeechBrain's debug mode, a few batches of a few epochs."""
+    return bool(options.get("debug")) and not options.get("debug_persistently")
+
+
+def elsewhere(changes: str) -> str:
+    """`changes` to a recipe, YAML, with a temporary folder for what it writes: a trial in the folder of a trained
+    tagger must not put four steps in the place of thousands."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    values = yaml.load(changes) or {}
+    values["output_folder"] = tempfile.mkdtemp(prefix="sed-debug-")
+    text = io.StringIO()
+    yaml.dump(values, text)
+    return text.getvalue()

@@ -1,5 +1,8 @@
 """Mistyped command lines end in one sentence, exit status 1, and nothing written."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from tones import ROOT, SHORT, make_corpora, run
@@ -82,3 +85,25 @@ def test_values_behind_a_blank_or_an_equals_sign():
     for word in ("--", "stray"):
         with pytest.raises(OptionError, match=f"found the word '{word}', expected --key value"):
             split_arguments([word], set())
+
+
+def test_a_trial_leaves_a_trained_folder_alone(tmp_path, capsys):
+    corpora = make_corpora(tmp_path / "corpora")
+    tiny = {**SHORT, "corpora": corpora, "valid_clips": 2, "steps": 6, "epoch_steps": 3, "epochs": 2}
+    tiny |= {
+        "clips": "{length: [1.0, 1.0], batch_seconds: 4.0}",
+        "tagger": "{head_width: 16, dilations: [1]}",
+    }
+    folder = run("logmel", tmp_path / "out", **tiny)
+
+    def kept():  # but for the log, which SpeechBrain goes on writing as long as this process lives
+        files = (path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "log.txt")
+        return {path: path.read_bytes() for path in files}
+
+    before = kept()
+    words = [word for key, value in tiny.items() for word in (f"--{key}", str(value))]
+    train_command.main([RECIPE, "--output_folder", str(tmp_path / "out"), *words, "--debug"])
+    trial = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert (trial / "tagger.safetensors").is_file() and trial != folder
+    assert before == kept()
+    shutil.rmtree(trial.parent)
