@@ -291,7 +291,7 @@ def _score_one(
         "joint": lambda: joint_error(
             reference, hypothesis, **where, collar=options.collar, labels=options.labels
         ),
-        "events": lambda: event_score(reference, hypothesis, **emotions),
+        "events": lambda: event_score(reference, hypothesis, **where, **emotions),
         "boundaries": lambda: boundary_score(reference, hypothesis, **where, **emotions),
     }
     return compute[metric]()
