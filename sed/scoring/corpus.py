@@ -71,6 +71,11 @@ class MetricReport:
         """The sum of all: an error rate or score like those of the files."""
         return sum(self.files.values())
 
+    @property
+    def is_rate(self) -> bool:
+        """Whether the headline figure is an error rate, which has a value for a score of nothing, too."""
+        return isinstance(self.pooled, ErrorRate)
+
     @cached_property
     def quotients(self) -> tuple[np.ndarray, np.ndarray]:
         """Numerators and denominators, a recording each, whose sums' quotient is the headline figure.
@@ -90,14 +95,14 @@ class MetricReport:
     @cached_property
     def value(self) -> float:
         """The headline figure, pooled; nan for a score of nothing."""
-        if isinstance(self.pooled, ErrorRate):
+        if self.is_rate:
             return self.pooled.rate
         return self.pooled.f1 if self.name == "events" else self.pooled.mean_error
 
     @cached_property
     def interval(self) -> Interval:
         """Bootstrap interval of `value`, over recordings."""
-        return bootstrap(*self.quotients, **self._bootstrap)
+        return bootstrap(*self.quotients, **self._bootstrap, rates=self.is_rate)
 
     @cached_property
     def macro(self) -> float | None:
@@ -113,7 +118,7 @@ class MetricReport:
 
     @property
     def _rates(self) -> np.ndarray | None:
-        if not isinstance(self.pooled, ErrorRate):
+        if not self.is_rate:
             return None
         return np.array([score.rate for score in self.files.values()])
 
@@ -137,16 +142,24 @@ class Report:
     def __getitem__(self, metric: str) -> MetricReport:
         return self.metrics[metric]
 
+    def shared(self, other: Report) -> list[str]:
+        """The metrics that `other` has, too: one of the systems may lack the names that another needs."""
+        return [name for name in self.metrics if name in other.metrics]
+
     def compare(self, other: Report, metric: str) -> PairedTest:
         """A paired test of this system, the first, and `other` on one of the metrics.
 
-        Raises `OptionError` where the two did not score the same recordings.
+        Raises `OptionError` where one of the two lacks it, or did not score the same recordings.
         """
+        if metric not in self.shared(other):
+            raise OptionError(f"{metric} is not in both reports: expected one of {self.shared(other)}")
         first, second = self[metric], other[metric]
         if list(first.files) != list(second.files):
             raise OptionError("the two reports score different recordings: expected the same references")
         options = self.options
-        return paired_test(first.quotients, second.quotients, level=options.level, seed=options.seed)
+        return paired_test(
+            first.quotients, second.quotients, level=options.level, seed=options.seed, rates=first.is_rate
+        )
 
 
 Corpus = Mapping[str, Diarization] | Iterable[Diarization]
