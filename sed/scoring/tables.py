@@ -102,14 +102,17 @@ def tables(report: Report, *, per_file: bool = False) -> list[Table]:
 
 
 def comparison(first: Report, second: Report, name: str) -> Table:
-    """The paired test of `first` against `second`, a system called `name`, for each metric."""
+    """The paired test of `first` against `second`, a system called `name`, for each metric that both have."""
     rows = []
-    for metric in first.metrics:
+    for metric in first.shared(second):
         test = first.compare(second, metric)
         scale, show = (1, seconds) if metric == "boundaries" else (100, percent)
-        interval = f"{scale * test.interval.low:.2f} - {scale * test.interval.high:.2f}"
+        interval, p_value = "-", "-"
+        if not math.isnan(test.difference):
+            interval = f"{scale * test.interval.low:.2f} - {scale * test.interval.high:.2f}"
+            p_value = f"{test.p_value:.4f}"
         values = (show(first[metric].value), show(second[metric].value), show(test.difference))
-        rows.append((TITLES[metric], *values, interval, f"{test.p_value:.4f}"))
+        rows.append((TITLES[metric], *values, interval, p_value))
     columns = ("", "this", "other", "other - this", "interval", "p")
     return Table(f"Against {name}, paired by recording", columns, tuple(rows))
 
@@ -229,15 +232,15 @@ def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
         if per_file:
             row["files"] = {uri: part.to_dict() for uri, part in metric.files.items()}
         result["metrics"][name] = row
-    return _finite(result)
+    return finite(result)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """`value` with None for what is not finite, which JSON cannot say."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

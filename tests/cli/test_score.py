@@ -162,6 +162,8 @@ def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
         (("ref", "hyp", "--collar", "-1"), 2, "a collar of -1.0 s"),
         (("ref", "hyp", "--compat", "speechbrain", "--collar", "1"), 2, "knows no collar"),
         (("ref", "hyp", "--level", "2"), 2, "at level 2.0"),
+        (("ref", "hyp", "--seed", "-1"), 2, "seed -1: expected 0 or more"),
+        (("ref", "hyp", "--recording", "two"), 2, "expected --plot beside it"),
         (("ref", "hyp", "--plot", "x.png"), 2, "expected --recording with one of one, two"),
         (("ref/one.rttm", "hyp/one.rttm", "--plot", "x.bmp"), 2, "expected a name that ends in"),
         (("ref",), 2, "Missing argument 'HYP'"),
@@ -209,6 +211,33 @@ def test_tables_and_markdown(tmp_path):
     assert re.search(r"^\| EDER \| 6\.25 % \|", markdown, re.MULTILINE)
     comparison = json.loads(run("ref", "hyp", "--against", "ref", "-o", "json").stdout)["comparison"]
     assert comparison["eder"]["difference"] == pytest.approx(-1 / 16)
+
+
+def test_against_a_system_that_names_no_speakers(tmp_path):
+    """Compared is what both have; what one of them lacks, and why, is said."""
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    nameless = [replace(d, segments=[replace(s, speaker=None) for s in d]) for d in HYPOTHESES]
+    save(tmp_path / "other", nameless)
+    result = run("ref", "hyp", "--against", "other")
+    assert result.exit_code == 0
+    assert "not computed: der, joint (the hypotheses of other name no speakers)" in result.stderr
+    found = json.loads(run("ref", "hyp", "--against", "other", "-o", "json").stdout)
+    assert list(found["comparison"]) == ["eder", "events", "boundaries"]
+    assert "der" in found["metrics"]
+
+
+def test_no_boundary_has_a_partner(tmp_path):
+    """Then there is no mean distance, and no interval of it or difference from it either."""
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", [Diarization(d.uri, d.duration, []) for d in REFERENCES])
+    table = run("ref", "hyp", "--against", "ref").stdout
+    assert [line.split()[2:] for line in table.splitlines() if line.startswith("Boundary error")] == [
+        ["-", "-", "-", "-"],
+        ["-", "0.00", "s", "-", "-", "-"],
+    ]
+    test = json.loads(run("ref", "hyp", "--against", "ref", "-o", "json").stdout)["comparison"]["boundaries"]
+    assert (test["difference"], test["interval"], test["p_value"]) == (None, [None, None], None)
 
 
 def test_plot(tmp_path):
