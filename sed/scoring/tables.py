@@ -44,15 +44,22 @@ class Table:
         return "\n".join([f"**{self.title}**", "", *lines])
 
     def plain(self) -> str:
-        """Columns lined up by blanks, for pipes and logs."""
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if number == 0 else cell.rjust(width)
-                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in (self.columns, *self.rows)
-        ]
+        """Columns lined up by blanks, for pipes and logs; wide characters count as the two cells that they fill.
+
+        >>> print(Table("T", ("a", "b"), (("激怒", "1"), ("sad", "2"))).plain())
+        T
+        a     b
+        激怒  1
+        sad   2
+        """
+        from rich.cells import cell_len
+
+        widths = [max(map(cell_len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        lines = []
+        for row in (self.columns, *self.rows):
+            blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+            padded = [blank + cell for cell, blank in zip(row[1:], blanks[1:], strict=True)]
+            lines.append("  ".join([row[0] + blanks[0], *padded]).rstrip())
         return "\n".join([self.title, *lines])
 
 
