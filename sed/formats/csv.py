@@ -22,6 +22,7 @@ from sed.result import Diarization, Segment
 
 _COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
 _DELTA = re.compile(r"(?:(\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DAYS = re.compile(r"(\d+) days?")  # a column of which every time is whole days, such as 0, pandas writes like this
 
 
 def delta(seconds: float) -> str:
@@ -38,7 +39,13 @@ def delta(seconds: float) -> str:
 
 
 def seconds(text: str, where: str) -> float:
-    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose text begins with `where`."""
+    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose text begins with `where`.
+
+    >>> seconds("0 days 00:01:01.5", ""), seconds("0 days", ""), seconds("2.5", "")
+    (61.5, 0.0, 2.5)
+    """
+    if match := _DAYS.fullmatch(text.strip()):
+        return int(match[1]) * 86400.0
     if match := _DELTA.fullmatch(text.strip()):
         days, hours, minutes, seconds = match.groups()
         return round((int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds), 6)
