@@ -17,12 +17,14 @@ from typing import Any
 
 from sed.errors import FormatError
 from sed.formats.files import load_text
-from sed.formats.kind import UNKNOWN, Format, collect, number, segment_of, stem
+from sed.formats.kind import UNKNOWN, Format, collect, name_of, number, segment_of
 from sed.result import Diarization, Segment
 
 _COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
 _DELTA = re.compile(r"(?:(\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-_DAYS = re.compile(r"(\d+) days?")  # a column of which every time is whole days, such as 0, pandas writes like this
+_DAYS = re.compile(
+    r"(\d+) days?"
+)  # a column of which every time is whole days, such as 0, pandas writes like this
 
 
 def delta(seconds: float) -> str:
@@ -59,6 +61,8 @@ def seconds(text: str, where: str) -> float:
 
 def _dump(diarization: Diarization) -> str:
     out = io.StringIO()
+    if taken := [label for label in diarization.labels if label in _COLUMNS]:
+        raise FormatError(f"a label is named {taken[0]!r}, as a column of its own is: rename it first")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*_COLUMNS, *diarization.labels])
     for s in diarization:
@@ -85,6 +89,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     behind = fields[fields.index("confidence") + 1 :] if "confidence" in fields else []
     labels = [c for c in behind if c not in _COLUMNS and all(_is_share(row[c]) for _, row in table)]
     rows: dict[str, list[Segment]] = {}
+    files: dict[str, str] = {}
     for where, row in table:
         if None in row or None in row.values():
             raise FormatError(
@@ -98,7 +103,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
             "confidence": row.get("confidence") or None,
             "probabilities": {label: row[label] for label in labels if row[label]},
         }
-        rows.setdefault(stem(row["file"]), []).append(segment_of(own, where))
+        rows.setdefault(name_of(row["file"], files, where), []).append(segment_of(own, where))
     return collect(rows, labels)
 
 

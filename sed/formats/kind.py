@@ -139,6 +139,19 @@ def stem(file: str) -> str:
     return path.stem if path.suffix.lower() in _AUDIO else path.name or file
 
 
+def name_of(file: str, files: dict[str, str], where: str) -> str:
+    """The `stem` of `file`; `files` notes which file had it first.
+
+    Raises `FormatError` where that was another one: their segments would become those of one recording.
+    """
+    uri = stem(file)
+    if (first := files.setdefault(uri, file)) != file:
+        raise FormatError(
+            f"{where}: found {file} beside {first}, which both name the recording {uri}: expected names that differ"
+        )
+    return uri
+
+
 def lanes(segments: Iterable[Segment]) -> list[tuple[str | None, list[Segment]]]:
     """Segments by speaker, in the order in which they speak; those in one list never overlap.
 
