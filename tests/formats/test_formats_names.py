@@ -32,3 +32,15 @@ def test_a_label_that_is_named_like_a_column_of_csv():
     segment = Segment(0, 1, "ann", "speaker", 0.5, {"speaker": 0.5, "sad": 0.5})
     with pytest.raises(FormatError, match="a label is named 'speaker'"):
         formats.dumps(Diarization("call", 1.0, [segment], ("speaker", "sad")), "csv")
+
+
+def test_an_emotion_that_is_not_known_to_speechbrain(tmp_path):
+    """null is no emotion of the name None."""
+    path = tmp_path / "a.speechbrain.json"
+    path.write_text(
+        '{"a.wav": [{"start": 0, "end": 1, "emotion": null}, {"start": 1, "end": 2, "emotion": "h"}]}'
+    )
+    assert [s.emotion for s in formats.read(path)] == [None, "happy"]
+    path.write_text('{"a.wav": [{"start": 0, "end": 1, "emotion": 3}]}')
+    with pytest.raises(FormatError, match="found emotion 3, expected text"):
+        formats.read(path)
