@@ -149,6 +149,8 @@ def test_a_file_as_a_whole_and_as_if_live(browser, server, clip, tmp_path):
     choose_file(browser, path)
     browser.click("#play-live")
     assert browser.evaluate("sed.state()") != "idle"
+    browser.wait("sed.state() === 'finishing'", 60)  # all is sent, not all is heard
+    browser.wait("/^Heard 0:\\d\\d of 0:14$/.test(document.getElementById('work-text').textContent)", 60)
     browser.wait("sed.state() === 'idle'", 240)
     keep(browser, "file-live-dark")
     original, _ = soundfile.read(path, dtype="float32")
@@ -238,6 +240,22 @@ def test_a_refused_microphone_is_explained(need_program, server):
         )
         assert browser.evaluate("sed.state()") == "idle"
         keep(browser, "refused")
+
+
+def test_a_server_that_is_gone_is_not_the_browser_s_fault(need_program, spoken):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sed.cli.serve", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    with Chromium(need_program("chromium"), spoken) as browser:
+        browser.open(process.stdout.readline().split()[1])
+        process.kill()
+        process.wait()
+        browser.click("#listen")
+        browser.wait("!document.getElementById('problem').hidden", 20)
+        assert (
+            browser.evaluate("document.getElementById('problem').textContent")
+            == "The server cannot be reached."
+        )
 
 
 @pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 96000, 8000])
