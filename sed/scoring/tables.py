@@ -116,7 +116,7 @@ def comparison(first: Report, second: Report, name: str) -> Table:
         scale, show = (1, seconds) if metric == "boundaries" else (100, percent)
         interval, p_value = "-", "-"
         if not math.isnan(test.difference):
-            interval = f"{scale * test.interval.low:.2f} - {scale * test.interval.high:.2f}"
+            interval = f"{scale * test.interval.low:.2f} to {scale * test.interval.high:.2f}"
             p_value = f"{test.p_value:.4f}"
         values = (show(first[metric].value), show(second[metric].value), show(test.difference))
         rows.append((TITLES[metric], *values, interval, p_value))

@@ -206,6 +206,7 @@ def test_tables_and_markdown(tmp_path):
     assert re.search(r"^EDER +6\.25 % ", table, re.MULTILINE)
     assert re.search(r"^one +12\.50 % ", table, re.MULTILINE)
     assert "Against ref, paired by recording" in table
+    assert re.search(r"^EDER +6\.25 % +0\.00 % +-6\.25 % +-[\d.]+ to 0\.00 ", table, re.MULTILINE)
     assert "\x1b" not in table
     markdown = run("ref", "hyp", "-o", "markdown").stdout
     assert re.search(r"^\| EDER \| 6\.25 % \|", markdown, re.MULTILINE)
