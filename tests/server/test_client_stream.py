@@ -201,6 +201,7 @@ def test_a_quiet_microphone_is_no_silent_server(start_server, tone, monkeypatch)
         (np.zeros((2, 5), np.float32), "one axis"),
         (np.zeros(5, np.int32), "int16"),
         (np.array([np.nan]), "not finite"),
+        (np.full(5, 9000.0), "a sample of 9000: expected a full scale of 1, or int16"),
     ],
 )
 def test_wrong_blocks_are_refused(start_server, block, words):
