@@ -242,22 +242,6 @@ def test_a_refused_microphone_is_explained(need_program, server):
         keep(browser, "refused")
 
 
-def test_a_server_that_is_gone_is_not_the_browser_s_fault(need_program, spoken):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sed.cli.serve", "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
-    with Chromium(need_program("chromium"), spoken) as browser:
-        browser.open(process.stdout.readline().split()[1])
-        process.kill()
-        process.wait()
-        browser.click("#listen")
-        browser.wait("!document.getElementById('problem').hidden", 20)
-        assert (
-            browser.evaluate("document.getElementById('problem').textContent")
-            == "The server cannot be reached."
-        )
-
-
 @pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 96000, 8000])
 def test_the_page_resamples_as_soxr_does(browser, server, rate):
     import soxr

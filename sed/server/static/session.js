@@ -1,6 +1,6 @@
 /** One recording at a time: the microphone or a file on its way to the server, and all that has come of it. */
 
-import { diarizeFile, SedStream } from "./client.js";
+import { diarizeFile, SedError, SedStream } from "./client.js";
 import { Microphone } from "./microphone.js";
 import { decodeFile, RATE, Recording } from "./recording.js";
 import { clock, Segments } from "./segments.js";
@@ -21,7 +21,7 @@ const SILENCE = -55; // decibels under which there is no running moment
  * or null), `analysed` (how many segments a whole file has).
  */
 export class Session extends EventTarget {
-  /** `askToken` asks a person for the server's secret: resolves with it, or with undefined. */
+  /** `askToken(refused)` asks a person for the server's secret: resolves with it, or with undefined. */
   constructor(askToken, token) {
     super();
     this._askToken = askToken;
@@ -192,8 +192,8 @@ export class Session extends EventTarget {
         return await action(this._token);
       } catch (error) {
         if (error.code !== "unauthorized") throw error;
-        const token = await this._askToken();
-        if (token === undefined) throw error;
+        const token = await this._askToken(this._token !== undefined);
+        if (token === undefined) throw new SedError(error.code, "This server works only with its secret.");
         this._token = token;
       }
     }
