@@ -71,16 +71,18 @@ def name(value: Any, where: str, what: str) -> str | None:
 def one_line(value: str | None) -> str:
     """A speaker or emotion for formats in which a line break ends it: every stretch of blanks as one blank.
 
-    Raises `FormatError` where nothing is left, which would read back as silence.
+    Raises `FormatError` where nothing is left, which would read back as silence, and on the name that means unknown.
 
     >>> one_line("Ann\\nB "), one_line(None)
     ('Ann B', '<NA>')
     """
     if value is None:
         return UNKNOWN
-    if text := " ".join(value.split()):
+    if (text := " ".join(value.split())) not in ("", UNKNOWN):
         return text
-    raise FormatError(f"found the name {value!r} of a speaker or emotion, expected one that is not blank")
+    raise FormatError(
+        f"found the name {value!r} of a speaker or emotion, expected one that is not blank and not {UNKNOWN}"
+    )
 
 
 def without_blanks(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from sed import formats
@@ -44,3 +46,19 @@ def test_an_emotion_that_is_not_known_to_speechbrain(tmp_path):
     path.write_text('{"a.wav": [{"start": 0, "end": 1, "emotion": 3}]}')
     with pytest.raises(FormatError, match="found emotion 3, expected text"):
         formats.read(path)
+
+
+@pytest.mark.parametrize("name", ["audacity", "textgrid", "webvtt", "eaf"])
+def test_a_name_that_means_unknown_is_refused(name):
+    for who, what in (("<NA>", "sad"), ("ann", " <NA> ")):
+        with pytest.raises(FormatError, match="not blank and not <NA>"):
+            formats.dumps(Diarization("call", 1.0, [Segment(0, 1, who, what)]), name)
+
+
+@pytest.mark.parametrize("speaker", [None, "ann"])
+def test_an_emotion_that_would_become_a_speaker_in_audacity(speaker):
+    with pytest.raises(FormatError, match="the emotion is named 'very: sad'"):
+        formats.dumps(Diarization("call", 1.0, [Segment(0, 1, speaker, "very: sad")]), "audacity")
+    named = Diarization("call", 1.0, [Segment(0, 1, "Dr: Ann", "sad")])
+    (found,) = formats.read_all(io.StringIO(formats.dumps(named, "audacity").decode()), "audacity")
+    assert found.segments == named.segments
