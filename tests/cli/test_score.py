@@ -78,15 +78,26 @@ def test_zed_and_speechbrain(tmp_path):
     assert compat["eder"]["macro"] == 1 - 8.0 / 10
 
 
-@pytest.mark.parametrize(("suffix", "total"), [(".rttm", 10), (".json", 8)])
+@pytest.mark.parametrize(
+    ("suffix", "total"),
+    [
+        (".rttm", 10),
+        (".csv", 10),
+        (".json", 8),
+        (".textgrid", 8),
+        (".parquet", 8),
+        (".eaf", 8),
+        (".emotionml", 8),
+    ],
+)
 def test_the_end_of_the_recording(tmp_path, suffix, total):
     """RTTM does not say when a recording ends, so all that is claimed counts; JSON does."""
-    save(tmp_path, [Diarization("one", 8.0, [Segment(2, 8, "ann", "happy")])], suffix)
+    save(tmp_path, [Diarization("one", 8.0, [Segment(2, 7.5, "ann", "happy")])], suffix)
     (tmp_path / "hyp").mkdir()
     save(tmp_path / "hyp", [Diarization("one", 10.0, [Segment(2, 10, "x", "happy")])])
     result = run(f"one{suffix}", "hyp", "-o", "json")
     pooled = data_of(result)["eder"]["pooled"]
-    assert (pooled["total"], pooled["false_alarm"]) == (total, total - 8)
+    assert (pooled["total"], pooled["false_alarm"]) == (total, total - 7.5)
 
 
 def test_lists_patterns_and_files(tmp_path):
