@@ -229,6 +229,8 @@ def score(
     truth, claimed = by_uri(references), by_uri(hypotheses)
     outside = () if uem is None else tuple(sorted(truth.keys() - uem.keys()))
     if uem is not None:
+        if not uem:
+            raise OptionError("the UEM names no recording: expected regions of at least one")
         truth = {uri: truth.get(uri, Diarization(uri, 0.0, [])) for uri in sorted(uem)}
     if not truth:
         raise OptionError("no reference to score against: expected at least one recording")

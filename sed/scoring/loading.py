@@ -74,6 +74,8 @@ def load(source: str | Path) -> Annotations:
         if not files:
             raise FormatError(f"{source}: no file matches this pattern")
         return _several(files)
+    if not path.exists():
+        load_text(path)  # which says so: the suffix of what is not there is no news
     suffix = path.suffix.lower()
     if (suffix in LISTS or suffix == ".txt") and (listed := _listed(path, suffix in LISTS)):
         return _several(listed)

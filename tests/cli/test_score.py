@@ -165,6 +165,8 @@ def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
     ("arguments", "code", "message"),
     [
         (("nowhere.rttm", "hyp"), 1, "nowhere.rttm: cannot be read"),
+        (("nowhere", "hyp"), 1, "nowhere: cannot be read (No such file or directory)"),
+        (("ref", "hyp", "--uem", "empty.uem"), 2, "the UEM names no recording"),
         (("ref", "no*.rttm"), 1, "no file matches this pattern"),
         (("ref", "empty"), 1, "expected annotations in this folder"),
         (("twice", "hyp"), 1, "expected it in one file"),
@@ -184,6 +186,7 @@ def test_wrong_usage(tmp_path, arguments, code, message):
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", HYPOTHESES)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.uem").write_text(";; nothing\n")
     save(tmp_path / "twice" / "rttm", REFERENCES)
     save(tmp_path / "twice" / "json", REFERENCES, ".json")
     result = run(*arguments)
