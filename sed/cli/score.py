@@ -126,7 +126,9 @@ def main(
     except SedError as error:
         click.echo(f"sed-score: {error}", err=True)
         sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
-    if any([_complain([truth, *systems]), *(_unpaired(report) for report in reports)]):
+    names = (hypothesis, against) if against is not None else (None,)
+    pairs = zip(reports, names, strict=True)
+    if any([_complain([truth, *systems]), *(_unpaired(report, name) for report, name in pairs)]):
         sys.exit(FAILED)
 
 
@@ -158,15 +160,16 @@ def _complain(sources: list[Annotations]) -> bool:
     return bool(failures)
 
 
-def _unpaired(report: Report) -> bool:
-    """Name the recordings without a partner; whether there were any."""
+def _unpaired(report: Report, system: str | None) -> bool:
+    """Name the recordings without a partner, of the `system` where there are two; whether there were any."""
+    whose = "" if system is None else f"{system}: "
     for names, text in (
         (report.missing, "no hypothesis, so scored as empty"),
         (report.extra, "no reference, so not scored"),
         (report.outside_uem, "not in the UEM, so not scored"),
     ):
         if names:
-            click.echo(f"sed-score: {text}: {', '.join(names)}", err=True)
+            click.echo(f"sed-score: {whose}{text}: {', '.join(names)}", err=True)
     return bool(report.missing or report.extra or report.outside_uem)
 
 

@@ -242,6 +242,16 @@ def test_against_a_system_that_names_no_speakers(tmp_path):
     assert "der" in found["metrics"]
 
 
+def test_it_is_said_which_of_two_systems_lacks_a_recording(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    save(tmp_path / "other", HYPOTHESES[:1])
+    result = run("ref", "hyp", "--against", "other")
+    assert result.exit_code == 1
+    assert result.stderr == "sed-score: other: no hypothesis, so scored as empty: two\n"
+    assert run("ref", "other").stderr == "sed-score: no hypothesis, so scored as empty: two\n"
+
+
 def test_no_boundary_has_a_partner(tmp_path):
     """Then there is no mean distance, and no interval of it or difference from it either."""
     save(tmp_path / "ref", REFERENCES)
