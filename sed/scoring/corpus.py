@@ -16,6 +16,7 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.result import Diarization
+from sed.scoring.available import available
 from sed.scoring.emotion import eder
 from sed.scoring.events import BoundaryScore, DetectionScore, boundary_score, event_score
 from sed.scoring.intervals import Region
@@ -25,13 +26,6 @@ from sed.scoring.speakers import der, joint_error
 from sed.scoring.uncertainty import Interval, PairedTest, bootstrap, paired_test
 
 METRICS = ("eder", "der", "joint", "events", "boundaries")
-NEEDS = {
-    "eder": ("emotion",),
-    "der": ("speaker",),
-    "joint": ("speaker", "emotion"),
-    "events": ("emotion",),
-    "boundaries": ("emotion",),
-}
 Score = ErrorRate | DetectionScore | BoundaryScore
 
 
@@ -175,31 +169,6 @@ def by_uri(corpus: Corpus) -> dict[str, Diarization]:
             raise OptionError(f"two annotations of {item.uri}: expected one of each recording")
         found[item.uri] = item
     return found
-
-
-def available(references: Iterable[Diarization], hypotheses: Iterable[Diarization]) -> dict[str, str]:
-    """For each metric that cannot be computed on these, the reason.
-
-    >>> from sed.result import Segment
-    >>> zed = [Diarization("u", 2.0, [Segment(0, 1, None, "sad")])]
-    >>> available(zed, zed)["der"]
-    'the references name no speakers'
-    """
-    reasons: dict[str, str] = {}
-    for side, corpus in (("references", list(references)), ("hypotheses", list(hypotheses))):
-        for what in ("emotion", "speaker"):
-            some = every = None
-            for item in corpus:
-                for segment in item.segments:
-                    named = getattr(segment, what) is not None
-                    some, every = bool(some) or named, (every is None or every) and named
-            for metric, needs in NEEDS.items():
-                if what in needs and metric not in reasons:
-                    if some is False:
-                        reasons[metric] = f"the {side} name no {what}s"
-                    elif every is False and metric in ("der", "joint"):
-                        reasons[metric] = f"the {side} have segments without {what}"
-    return reasons
 
 
 def score(
