@@ -13,12 +13,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from sed.errors import AudioError, MissingDependencyError, SedError
+from sed.audio.stream import LOUDEST
+from sed.errors import AudioError, FormatError, MissingDependencyError, SedError
 from sed.grid import SAMPLE_RATE
 from sed.result import Segment
 from sed.server.limits import Bucket
@@ -28,11 +29,16 @@ FRAME = 0.1  # seconds of audio in one message
 PATIENCE = 60.0  # seconds for which a server with work may be silent
 CLOSE_TIMEOUT = 2.0  # seconds for its goodbye
 OPEN_TIMEOUT = 20.0  # seconds for the server to say that it is ready
+NEEDED = ("max_rate", "burst", "max_message")  # limits that the client has to know
 MARGIN = 0.9  # share of the server's limits that the client uses, as two clocks never agree
 
 
 class ServerError(SedError):
-    """The server refused or could not go on: `code` is the protocol's (PROTOCOL.md), the text the reason."""
+    """The server refused or could not go on: `code` tells why, the text says it.
+
+    The code is the protocol's (PROTOCOL.md), or ``unreachable`` (no server, or it is silent), ``closed`` (it has
+    hung up) or ``foreign`` (what answers is no sed-serve).
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -86,12 +92,15 @@ async def stream(
     async with socket:
         sender: asyncio.Task[None] | None = None
         try:
-            await socket.send(json.dumps({"type": "start", "sample_rate": sample_rate, "latency": latency}))
+            start = {"type": "start", "sample_rate": sample_rate, "latency": latency}
+            await socket.send(json.dumps(start, default=lambda number: number.item()))  # a numpy number
             ready = _checked(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT))
+            if not isinstance(limits := ready.get("limits"), dict) or not {*NEEDED} <= limits.keys():
+                raise _foreign(f"a first message of type {ready['type']!r}")
             if on_ready:
                 on_ready(ready)
             sent = _Sent()
-            sender = asyncio.create_task(_send(socket, blocks, sample_rate, ready["limits"], sent))
+            sender = asyncio.create_task(_send(socket, blocks, sample_rate, limits, sent))
             while (message := await _next(socket, sender, sent))["type"] != "end":
                 if message["type"] == "segment":
                     yield _event(message)
@@ -145,10 +154,18 @@ async def _next(socket: Any, sender: asyncio.Task[None], sent: _Sent) -> dict[st
 
 
 def _checked(text: str | bytes) -> dict[str, Any]:
-    message = json.loads(text)
-    if message["type"] == "error":
-        raise ServerError(message["code"], message["message"])
+    try:
+        message = json.loads(text)
+        if message["type"] == "error":
+            raise ServerError(message["code"], message["message"])
+        _ = message["time"] if message["type"] == "progress" else None
+    except (ValueError, KeyError, TypeError):
+        raise _foreign(repr(text[:40])) from None
     return message
+
+
+def _foreign(found: str) -> ServerError:
+    return ServerError("foreign", f"found {found}, expected a message of sed-serve's protocol")
 
 
 def _is_closed(error: BaseException) -> bool:
@@ -183,12 +200,12 @@ async def _each(blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray]) -> Asy
         async for block in blocks:
             yield block
         return
-    iterator = iter(blocks)
+    iterator, end = iter(blocks), object()
 
     def following() -> Any:
-        return next(iterator, None)
+        return next(iterator, end)
 
-    while (block := await asyncio.to_thread(following)) is not None:
+    while (block := await asyncio.to_thread(following)) is not end:
         yield block
 
 
@@ -205,10 +222,17 @@ def as_int16(block: np.ndarray) -> np.ndarray:
         return block
     if not np.isfinite(block).all():
         raise AudioError("a block with samples that are not finite: expected numbers")
+    if len(block) and (peak := np.abs(block).max()) > LOUDEST:
+        raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1, or int16")
     return np.clip(np.round(block * 32768), -32768, 32767).astype(np.int16)
 
 
 def _event(message: dict[str, Any]) -> Event:
-    row = message["segment"]
-    segment = None if row is None else Segment(**row)
-    return Event(message["id"], segment, message["final"], message["time"], message["settled"])
+    """The event of a message; keys of a segment that a newer server may add are passed over."""
+    try:
+        row = message["segment"]
+        known = None if row is None else {f.name: row[f.name] for f in fields(Segment) if f.name in row}
+        segment = None if known is None else Segment(**known)
+        return Event(message["id"], segment, message["final"], message["time"], message["settled"])
+    except (KeyError, TypeError, FormatError):
+        raise _foreign(repr(json.dumps(message)[:60])) from None

@@ -8,6 +8,9 @@ where the emotions of the two differ. Needs matplotlib (extra ``score``).
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+logger = logging.getLogger("sed")
 SUFFIXES = (".png", ".svg", ".pdf")
 UNSAID: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment that names no emotion
+_GLYPH = re.compile(r"Glyph (\d+) .*missing from")  # how matplotlib warns of each
 LETTER = 0.065  # inches that a letter of a label takes
 
 
@@ -101,12 +106,19 @@ def save_plot(
     figure = plot(reference, hypothesis, neutral=neutral)
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        figure.savefig(temporary, dpi=150)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            figure.savefig(temporary, dpi=150)
         temporary.replace(path)
     except OSError as error:
         raise OptionError(f"plot to {path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+    lacking = [chr(int(glyph[1])) for one in said if (glyph := _GLYPH.match(str(one.message)))]
+    if lacking:
+        logger.warning(
+            "plot to %s: its font lacks %s, drawn as boxes", path, " ".join(dict.fromkeys(lacking))
+        )
 
 
 def _named(lane: str | None) -> str:

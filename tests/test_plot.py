@@ -64,6 +64,15 @@ def test_files(tmp_path, suffix):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_letters_that_the_font_lacks_are_told_in_one_sentence(tmp_path, caplog, recwarn):
+    named = Diarization("会", 4.0, [Segment(0, 4, "山", "山会")])
+    save_plot(named, named, tmp_path / "x.png")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"plot to {tmp_path / 'x.png'}: its font lacks 山 会, drawn as boxes"
+    ]
+    assert not recwarn.list
+
+
 def test_wrong_paths(tmp_path):
     with pytest.raises(OptionError, match=r"expected a name that ends in .png"):
         save_plot(REFERENCE, HYPOTHESIS, tmp_path / "call.bmp")

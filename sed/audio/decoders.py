@@ -71,7 +71,8 @@ class ArrayDecoder:
         part = self._samples[self._at : self._at + frames]
         self._at += len(part)
         if part.dtype.kind == "f":
-            return part.astype(np.float32)
+            with np.errstate(over="ignore"):  # who reads this refuses what is not finite
+                return part.astype(np.float32)
         info = np.iinfo(part.dtype)
         middle = 0 if info.min < 0 else (info.max + 1) // 2
         return ((part.astype(np.float64) - middle) / (info.max - middle + 1)).astype(np.float32)

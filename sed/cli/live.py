@@ -105,6 +105,7 @@ def _listen(
 
     if record:
         check_path(Path(record), overwrite)
+        _keep_input(options["file"], Path(record))
     files = _files(outputs, json_lines)
     source = _source(**{name: options[name] for name in ("device", "channels", "rate", "file", "fast")})
     uri = Path(record).stem if record else getattr(source, "uri", "live")
@@ -144,18 +145,32 @@ def _listen(
     return bool(failures)
 
 
+def _keep_input(file: str | None, record: Path) -> None:
+    """Raise `OptionError` where the recording would take the place of what is being played."""
+    from sed.errors import OptionError
+
+    if file is not None and record.exists() and Path(file).exists() and record.samefile(file):
+        raise OptionError(f"--record {record} is the file that --input plays: expected another one")
+
+
 def _files(outputs: Sequence[str], json_lines: bool) -> Files:
     """What ``-o`` and ``--json-lines`` ask for; nothing at all if they don't."""
+    from sed import formats
     from sed.archive.outputs import Outputs
     from sed.errors import OptionError
     from sed.live.outputs import Files
 
     if not outputs:
         return Files((), None, json_lines, sys.stdout)
+    kinds = {part for value in outputs for part in value.split(",") if part in formats.names()}
+    if len(kinds) > 1:
+        raise OptionError(f"{len(kinds)} formats on standard output: expected one, and paths for the others")
     plan = Outputs.parse(outputs, None, 1)
     if json_lines and plan.kinds:
         raise OptionError(f"{plan.kinds[0]} and events on standard output: expected one of them, or a path")
-    return Files(plan.paths, plan.kinds[0] if plan.kinds else None, json_lines, sys.stdout)
+    return Files(
+        tuple(dict.fromkeys(plan.paths)), plan.kinds[0] if plan.kinds else None, json_lines, sys.stdout
+    )
 
 
 def _source(
@@ -233,7 +248,8 @@ def _report(session: LiveSession, recorded: bool, record: str | None, written: S
 
     status, result = session.status, session.result()
     lost = f", {status.lost:.1f} s of it not analysed" if status.lost else ""
-    click.echo(f"sed-live: {clock(status.captured, 1)} heard{lost}, {len(result)} segments", err=True)
+    count = f"{len(result)} segment{'' if len(result) == 1 else 's'}"
+    click.echo(f"sed-live: {clock(status.captured, 1)} heard{lost}, {count}", err=True)
     totals: dict[str, dict[str, float]] = {}
     for segment in result:
         emotions = totals.setdefault(segment.speaker or "?", {})

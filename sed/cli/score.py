@@ -109,6 +109,8 @@ def main(
 
     logging.basicConfig(level=logging.WARNING, format="sed-score: %(message)s")
     try:
+        if recording is not None and plot is None:
+            raise OptionError("--recording names the one to plot: expected --plot beside it")
         truth = load(reference)
         options = Options(**settings, extent="reference" if truth.durations_stated else "union")
         regions = _regions(uem)
@@ -117,13 +119,16 @@ def main(
             score(truth.recordings, s.recordings, metrics=metrics or None, uem=regions, options=options)
             for s in systems
         ]
-        if plot:
+        if plot is not None:
             _plot(truth, systems[0], plot, recording, options.neutral)
+        _skipped(reports, (hypothesis, against))
         _print(reports, (hypothesis, against), output, per_file)
     except SedError as error:
         click.echo(f"sed-score: {error}", err=True)
         sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
-    if any([_complain([truth, *systems]), *(_unpaired(report) for report in reports)]):
+    names = (hypothesis, against) if against is not None else (None,)
+    pairs = zip(reports, names, strict=True)
+    if any([_complain([truth, *systems]), *(_unpaired(report, name) for report, name in pairs)]):
         sys.exit(FAILED)
 
 
@@ -155,16 +160,30 @@ def _complain(sources: list[Annotations]) -> bool:
     return bool(failures)
 
 
-def _unpaired(report: Report) -> bool:
-    """Name the recordings without a partner; whether there were any."""
+def _unpaired(report: Report, system: str | None) -> bool:
+    """Name the recordings without a partner, of the `system` where there are two; whether there were any."""
+    whose = "" if system is None else f"{system}: "
     for names, text in (
         (report.missing, "no hypothesis, so scored as empty"),
         (report.extra, "no reference, so not scored"),
         (report.outside_uem, "not in the UEM, so not scored"),
     ):
         if names:
-            click.echo(f"sed-score: {text}: {', '.join(names)}", err=True)
+            click.echo(f"sed-score: {whose}{text}: {', '.join(names)}", err=True)
     return bool(report.missing or report.extra or report.outside_uem)
+
+
+def _skipped(reports: list[Report], names: tuple[str, str | None]) -> None:
+    """Say which metrics the annotations do not allow, and why."""
+    lines: dict[str, None] = {}
+    for report, name in zip(reports, names, strict=False):
+        skipped = report.skipped or {}
+        for reason in dict.fromkeys(skipped.values()):
+            metrics = ", ".join(metric for metric, why in skipped.items() if why == reason)
+            reason = reason.replace("the hypotheses", f"the hypotheses of {name}")
+            lines[f"sed-score: not computed: {metrics} ({reason})"] = None
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _plot(truth: Annotations, system: Annotations, path: str, recording: str | None, neutral: str) -> None:
@@ -184,7 +203,7 @@ def _plot(truth: Annotations, system: Annotations, path: str, recording: str | N
 
 def _print(reports: list[Report], names: tuple[str, str | None], output: str, per_file: bool) -> None:
     """The report, and where there are two its comparison with the other, on standard output."""
-    from sed.scoring.tables import comparison, tables, to_dict
+    from sed.scoring.tables import comparison, finite, tables, to_dict
 
     first, *others = reports
     if output == "json":
@@ -193,8 +212,8 @@ def _print(reports: list[Report], names: tuple[str, str | None], output: str, pe
         result = to_dict(first, per_file=per_file)
         if others:
             result["against"] = {"hypothesis": names[1], **to_dict(others[0], per_file=per_file)}
-            tests = {name: first.compare(others[0], name) for name in first.metrics}
-            result["comparison"] = {name: test.to_dict() for name, test in tests.items()}
+            tests = {name: first.compare(others[0], name) for name in first.shared(others[0])}
+            result["comparison"] = finite({name: test.to_dict() for name, test in tests.items()})
         click.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
         return
     shown = tables(first, per_file=per_file)

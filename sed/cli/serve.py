@@ -80,8 +80,9 @@ def main(
 def _token(path: str | None) -> str | None:
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
-    with open(path, encoding="utf-8") as file:
-        return file.read().strip()
+    from sed.formats.files import load_text
+
+    return load_text(path).strip()
 
 
 def _need_packages() -> None:

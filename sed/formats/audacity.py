@@ -19,6 +19,10 @@ def _dump(diarization: Diarization) -> str:
 
 def _label(segment: Segment) -> str:
     emotion = one_line(segment.emotion)
+    if ": " in emotion:
+        raise FormatError(
+            f"the emotion is named {emotion!r}: what is before ': ' would read back as a speaker"
+        )
     return emotion if segment.speaker is None else f"{one_line(segment.speaker)}: {emotion}"
 
 

@@ -17,11 +17,14 @@ from typing import Any
 
 from sed.errors import FormatError
 from sed.formats.files import load_text
-from sed.formats.kind import UNKNOWN, Format, collect, number, segment_of, stem
+from sed.formats.kind import UNKNOWN, Format, collect, name_of, number, segment_of
 from sed.result import Diarization, Segment
 
 _COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
 _DELTA = re.compile(r"(?:(\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DAYS = re.compile(
+    r"(\d+) days?"
+)  # a column of which every time is whole days, such as 0, pandas writes like this
 
 
 def delta(seconds: float) -> str:
@@ -38,7 +41,13 @@ def delta(seconds: float) -> str:
 
 
 def seconds(text: str, where: str) -> float:
-    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose text begins with `where`."""
+    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose text begins with `where`.
+
+    >>> seconds("0 days 00:01:01.5", ""), seconds("0 days", ""), seconds("2.5", "")
+    (61.5, 0.0, 2.5)
+    """
+    if match := _DAYS.fullmatch(text.strip()):
+        return int(match[1]) * 86400.0
     if match := _DELTA.fullmatch(text.strip()):
         days, hours, minutes, seconds = match.groups()
         return round((int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds), 6)
@@ -52,6 +61,8 @@ def seconds(text: str, where: str) -> float:
 
 def _dump(diarization: Diarization) -> str:
     out = io.StringIO()
+    if taken := [label for label in diarization.labels if label in _COLUMNS]:
+        raise FormatError(f"a label is named {taken[0]!r}, as a column of its own is: rename it first")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*_COLUMNS, *diarization.labels])
     for s in diarization:
@@ -78,6 +89,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     behind = fields[fields.index("confidence") + 1 :] if "confidence" in fields else []
     labels = [c for c in behind if c not in _COLUMNS and all(_is_share(row[c]) for _, row in table)]
     rows: dict[str, list[Segment]] = {}
+    files: dict[str, str] = {}
     for where, row in table:
         if None in row or None in row.values():
             raise FormatError(
@@ -91,7 +103,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
             "confidence": row.get("confidence") or None,
             "probabilities": {label: row[label] for label in labels if row[label]},
         }
-        rows.setdefault(stem(row["file"]), []).append(segment_of(own, where))
+        rows.setdefault(name_of(row["file"], files, where), []).append(segment_of(own, where))
     return collect(rows, labels)
 
 

@@ -1,18 +1,24 @@
 """ELAN (.eaf, version 3.0): a tier a speaker, whose annotations are emotions; times in milliseconds.
 
 The recording's name and duration stand in properties of the header. What is not known is ``<NA>``; a speaker who
-shows two emotions at once gets a second tier, with the speaker as its participant.
+shows two emotions at once gets a second tier, with the speaker as its participant. In files of others every tier
+counts, also those whose annotations refer to others' and have their times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sed.errors import FormatError
 from sed.formats import xml
 from sed.formats.kind import Format, lanes, name, number, one_line
 from sed.result import Diarization, Segment
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _URI, _DURATION = "sed:uri", "sed:duration"
@@ -70,28 +76,102 @@ def _numbered(who: str) -> Iterator[str]:
 
 def _parse(text: str, path: Path) -> list[Diarization]:
     root = xml.parse(text, path, "ANNOTATION_DOCUMENT")
-    slots: dict[str, float] = {}
-    for slot in root.iter("TIME_SLOT"):
-        if (value := slot.get("TIME_VALUE")) is not None:  # one without a time lies between its neighbours
-            slots[slot.get("TIME_SLOT_ID", "")] = number(value, str(path), "TIME_VALUE") / 1000
+    header = root.find("HEADER")
+    if (
+        unit := "milliseconds" if header is None else header.get("TIME_UNITS", "milliseconds")
+    ) != "milliseconds":
+        raise FormatError(f"{path}: found times in {unit}, expected milliseconds")
+    spans = _aligned(root, path)
+    _refer(root, spans, path)
+    tiers = {tier.get("TIER_ID", ""): tier for tier in root.iter("TIER")}
     segments = []
-    for tier in root.iter("TIER"):
-        label = tier.get("TIER_ID", "")
-        who = name(tier.get("PARTICIPANT") or label, f"{path}, tier {label}", "PARTICIPANT")
-        for row in tier.iter("ALIGNABLE_ANNOTATION"):
-            where = f"{path}, annotation {row.get('ANNOTATION_ID')}"
-            ends = [slots.get(row.get(key, "")) for key in ("TIME_SLOT_REF1", "TIME_SLOT_REF2")]
-            if ends[0] is None or ends[1] is None:
-                raise FormatError(f"{where}: found no time at one of its ends, expected one at each")
+    for label, tier in tiers.items():
+        who = name(_speaker(label, tiers), f"{path}, tier {label}", "PARTICIPANT")
+        for row in _annotations(tier):
+            where = _where(row, path)
             what = name((row.findtext("ANNOTATION_VALUE") or "").strip(), where, "ANNOTATION_VALUE")
             try:
-                segments.append(Segment(ends[0], ends[1], who, what))
+                segments.append(Segment(*spans[row], who, what))
             except FormatError as error:
                 raise FormatError(f"{where}: {error}") from None
     stated = {p.get("NAME"): p.text or "" for p in root.iter("PROPERTY")}
     duration = number(stated[_DURATION], str(path), _DURATION) if _DURATION in stated else 0.0
     end = max((s.end for s in segments), default=0.0)
     return [Diarization(stated.get(_URI) or FORMAT.uri(path), max(duration, end), segments)]
+
+
+def _annotations(tier: Element) -> list[Element]:
+    return [row for row in tier.iter() if row.tag in ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")]
+
+
+def _where(row: Element, path: Path) -> str:
+    return f"{path}, annotation {row.get('ANNOTATION_ID')}"
+
+
+def _speaker(label: str, tiers: Mapping[str, Element]) -> str:
+    """Whose tier `label` is: its participant, or that of the tier on which it depends, or that one's name."""
+    seen: set[str] = set()
+    while True:
+        seen.add(label)
+        if participant := tiers[label].get("PARTICIPANT"):
+            return participant
+        parent = tiers[label].get("PARENT_REF", "")
+        if parent not in tiers or parent in seen:
+            return label
+        label = parent
+
+
+def _aligned(root: Element, path: Path) -> dict[Element, tuple[float, float]]:
+    """The seconds of every annotation that has times of its own.
+
+    Instants without a time, inside a stretch that somebody has cut into parts, divide that stretch evenly.
+    """
+    slots: dict[str, float] = {}
+    for slot in root.iter("TIME_SLOT"):
+        if (value := slot.get("TIME_VALUE")) is not None:
+            slots[slot.get("TIME_SLOT_ID", "")] = number(value, str(path), "TIME_VALUE") / 1000
+    spans = {}
+    for tier in root.iter("TIER"):
+        rows = list(tier.iter("ALIGNABLE_ANNOTATION"))
+        ends = [(row.get("TIME_SLOT_REF1", ""), row.get("TIME_SLOT_REF2", "")) for row in rows]
+        instants = list(dict.fromkeys(instant for pair in ends for instant in pair))
+        known = [place for place, instant in enumerate(instants) if instant in slots]
+        for first, last in pairwise(known):
+            start, length = slots[instants[first]], slots[instants[last]] - slots[instants[first]]
+            for place in range(first + 1, last):
+                slots[instants[place]] = round(start + length * (place - first) / (last - first), 3)
+        for row, (start_slot, end_slot) in zip(rows, ends, strict=True):
+            if start_slot not in slots or end_slot not in slots:
+                raise FormatError(
+                    f"{_where(row, path)}: found no time at one of its ends, expected one at each"
+                )
+            spans[row] = slots[start_slot], slots[end_slot]
+    return spans
+
+
+def _refer(root: Element, spans: dict[Element, tuple[float, float]], path: Path) -> None:
+    """Add the annotations that have the time of another one; several of one tier share it evenly, in order."""
+    of_id = {row.get("ANNOTATION_ID"): row for row in _annotations(root)}
+    waiting: list[tuple[Element | None, list[Element]]] = []
+    for tier in root.iter("TIER"):
+        shared: dict[Element | None, list[Element]] = {}
+        for row in tier.iter("REF_ANNOTATION"):
+            shared.setdefault(of_id.get(row.get("ANNOTATION_REF")), []).append(row)
+        waiting += shared.items()
+    while waiting:
+        ready = [(parent, rows) for parent, rows in waiting if parent in spans]
+        if not ready:
+            row = waiting[0][1][0]
+            raise FormatError(
+                f"{_where(row, path)}: found a reference to {row.get('ANNOTATION_REF')}, expected one to an "
+                "annotation with a time"
+            )
+        for parent, rows in ready:
+            assert parent is not None
+            start, end = spans[parent]
+            bounds = [start + (end - start) * place / len(rows) for place in range(len(rows))] + [end]
+            spans |= zip(rows, pairwise(bounds), strict=True)
+        waiting = [(parent, rows) for parent, rows in waiting if rows[0] not in spans]
 
 
 FORMAT = Format("eaf", (".eaf",), _dump, _parse)

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from sed.errors import FormatError
 from sed.formats import xml
-from sed.formats.kind import Format, collect, number, segment_of, stem
+from sed.formats.kind import Format, collect, name_of, number, segment_of
 from sed.result import Diarization, Segment
 
 _SPACE = "http://www.w3.org/2009/10/emotionml"
@@ -51,6 +51,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     root = xml.parse(text, path, "emotionml")
     rows: dict[str, list[Segment]] = {}
     durations: dict[str, float] = {}
+    files: dict[str, str] = {}
     for recording in root.iterfind(f"{{*}}info/{{{_OWN}}}recording"):
         uri = recording.get("uri", "")
         rows[uri], durations[uri] = [], number(recording.get("duration"), str(path), "duration")
@@ -64,8 +65,9 @@ def _parse(text: str, path: Path) -> list[Diarization]:
         own = {"start": place[2] or "0", "end": place[3], "emotion": category.get("name")}
         own["confidence"] = category.get("confidence")
         own["speaker"] = emotion.findtext(f"{{*}}info/{{{_OWN}}}speaker")
-        uri = unquote(place[1])
-        rows.setdefault(uri if uri in rows else stem(uri), []).append(segment_of(own, where))
+        file = unquote(place[1])
+        uri = file if file in durations else name_of(file, files, where)
+        rows.setdefault(uri, []).append(segment_of(own, where))
     found = collect(rows, labels)
     return [
         Diarization(d.uri, max(d.duration, durations.get(d.uri, 0.0)), d.segments, d.labels) for d in found

@@ -71,16 +71,18 @@ def name(value: Any, where: str, what: str) -> str | None:
 def one_line(value: str | None) -> str:
     """A speaker or emotion for formats in which a line break ends it: every stretch of blanks as one blank.
 
-    Raises `FormatError` where nothing is left, which would read back as silence.
+    Raises `FormatError` where nothing is left, which would read back as silence, and on the name that means unknown.
 
     >>> one_line("Ann\\nB "), one_line(None)
     ('Ann B', '<NA>')
     """
     if value is None:
         return UNKNOWN
-    if text := " ".join(value.split()):
+    if (text := " ".join(value.split())) not in ("", UNKNOWN):
         return text
-    raise FormatError(f"found the name {value!r} of a speaker or emotion, expected one that is not blank")
+    raise FormatError(
+        f"found the name {value!r} of a speaker or emotion, expected one that is not blank and not {UNKNOWN}"
+    )
 
 
 def without_blanks(name: str) -> str:
@@ -137,6 +139,19 @@ def stem(file: str) -> str:
     """
     path = PurePosixPath(file.replace("\\", "/"))
     return path.stem if path.suffix.lower() in _AUDIO else path.name or file
+
+
+def name_of(file: str, files: dict[str, str], where: str) -> str:
+    """The `stem` of `file`; `files` notes which file had it first.
+
+    Raises `FormatError` where that was another one: their segments would become those of one recording.
+    """
+    uri = stem(file)
+    if (first := files.setdefault(uri, file)) != file:
+        raise FormatError(
+            f"{where}: found {file} beside {first}, which both name the recording {uri}: expected names that differ"
+        )
+    return uri
 
 
 def lanes(segments: Iterable[Segment]) -> list[tuple[str | None, list[Segment]]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sed.errors import FormatError
 from sed.formats.json import load, to_text
-from sed.formats.kind import Format, number, stem
+from sed.formats.kind import Format, name, number, stem
 from sed.result import Diarization, Segment
 
 _WORDS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
@@ -25,9 +25,9 @@ def _segments(rows: Any, label: str, where: str) -> list[Segment]:
         if not isinstance(row, Mapping) or label not in row:
             raise FormatError(f"{where}: expected events with start, end and {label}")
         start, end = (number(row.get(key), where, key) for key in ("start", "end"))
-        emotion = str(row[label])
+        emotion = name(row[label], where, label)
         try:
-            segments.append(Segment(start, end, None, _WORDS.get(emotion, emotion)))
+            segments.append(Segment(start, end, None, _WORDS.get(emotion or "", emotion)))
         except FormatError as error:
             raise FormatError(f"{where}: {error}") from None
     return segments
@@ -56,13 +56,13 @@ def _parse(text: str, path: Path) -> list[Diarization]:
 
 def _parse_zed(text: str, path: Path) -> list[Diarization]:
     out = []
-    for name, row in _items(text, path):
-        where = f"{path}, {name}"
+    for uri, row in _items(text, path):
+        where = f"{path}, {uri}"
         if not isinstance(row, Mapping) or "duration" not in row or "emotion" not in row:
             raise FormatError(f"{where}: expected an object with duration and emotion")
         out.append(
             Diarization(
-                name, number(row["duration"], where, "duration"), _segments(row["emotion"], "emo", where)
+                uri, number(row["duration"], where, "duration"), _segments(row["emotion"], "emo", where)
             )
         )
     return out

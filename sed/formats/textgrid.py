@@ -5,6 +5,7 @@ A speaker who shows two emotions at once gets a second tier of the same name. Wh
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from pathlib import Path
@@ -58,28 +59,49 @@ def _quote(text: str) -> str:
 
 
 # Praat reads long and short forms alike: what counts is the order of quoted strings, numbers and flags.
-_TOKEN = re.compile(r'"(?:[^"]|"")*"|<\w+>|(?<![\w\[.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w\].])')
+_TOKEN = re.compile(r'"(?:[^"]|"")*"|<\w+>|!.*|(?<![\w\[.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w\].])')
 
 
-def _parse(text: str, path: Path) -> list[Diarization]:
-    tokens = iter(_TOKEN.findall(text))
+class _Tokens:
+    """What counts in a text, in turn; comments, from a ``!`` on, do not."""
 
-    def string() -> str:
-        token = next(tokens)
-        if not token.startswith('"'):
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found = (match for match in _TOKEN.finditer(text) if match[0][0] != "!")
+        self._at = 0
+
+    @property
+    def line(self) -> int:
+        """The line of the latest."""
+        return 1 + self._text.count("\n", 0, self._at)
+
+    def next(self) -> str:
+        """The next one; raises `StopIteration` at the end."""
+        match = next(self._found)
+        self._at = match.start()
+        return match[0]
+
+    def string(self) -> str:
+        """The next one, which has to be a quoted text."""
+        if not (token := self.next()).startswith('"'):
             raise ValueError(f"found {token}, expected a quoted text")
         return token[1:-1].replace('""', '"')
 
-    def value() -> float:
-        return float(next(tokens))
+    def value(self) -> float:
+        """The next one, which has to be a number."""
+        if (token := self.next())[0] in '"<' or not math.isfinite(found := float(token)):
+            raise ValueError(f"found {token}, expected a number")
+        return found
 
+
+def _parse(text: str, path: Path) -> list[Diarization]:
+    tokens = _Tokens(text)
+    string, value = tokens.string, tokens.value
     segments = []
     try:
         if string() != "ooTextFile" or string() != "TextGrid":
             raise ValueError("expected an ooTextFile with a TextGrid")
-        _, duration, _, tiers = value(), value(), next(tokens), int(value())
-        if not math.isfinite(duration):
-            raise ValueError(f"found an end of {duration}")
+        _, duration, _, tiers = value(), value(), tokens.next(), int(value())
         for _ in range(tiers):
             kind, name, _, _, count = string(), string(), value(), value(), int(value())
             for _ in range(count):
@@ -92,8 +114,11 @@ def _parse(text: str, path: Path) -> list[Diarization]:
                     segments.append(Segment(start, end, who, what))
     except StopIteration:
         raise FormatError(f"{path}: the TextGrid breaks off") from None
-    except (ValueError, OverflowError) as error:
-        raise FormatError(f"{path}: not a TextGrid ({error})") from None
+    except ValueError as error:
+        raise FormatError(f"{path}, line {tokens.line}: not a TextGrid ({error})") from None
+    with contextlib.suppress(StopIteration):
+        rest = tokens.next()
+        raise FormatError(f"{path}, line {tokens.line}: found {rest[:40]} behind the last of {tiers} tiers")
     return [Diarization(FORMAT.uri(path), duration, segments)]
 
 

@@ -1,4 +1,8 @@
-"""WebVTT: a cue a segment, with the speaker as voice and the emotion as its text, for players and browsers."""
+"""WebVTT: a cue a segment, with the speaker as voice and the emotion as its text, for players and browsers.
+
+A cue in which several people have a voice is a segment of each. What the format tells of styles, places and
+moments inside a cue is passed over; a line of times that is none is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ import re
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.kind import Format, name, one_line
+from sed.formats.kind import Format, name, one_line, short
 from sed.result import Diarization, Segment
 
-_TIME = r"(?:(\d+):)?(\d\d):(\d\d\.\d\d\d)"
-_CUE = re.compile(rf"{_TIME}\s+-->\s+{_TIME}")
+_TIME = r"(?:(\d+):)?([0-5]\d):([0-5]\d\.\d\d\d)"
+_CUE = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
+_BEGIN = re.compile(r"WEBVTT(?![^ \t\n])")
 
 
 def _stamp(seconds: float) -> str:
@@ -35,27 +40,54 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
     return round(int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds), 3)
 
 
+def _cues(text: str) -> list[tuple[int, str, list[str]]]:
+    """Number and content of each line of times, and the lines of the cue below it, up to a blank or the next."""
+    own: list[str] | None = None
+    found: list[tuple[int, str, list[str]]] = []
+    passed = fresh = False  # inside a block that is no cue; after a blank line
+    for count, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            own, passed, fresh = None, False, True
+            continue
+        passed |= fresh and re.split(r"[ \t]", line)[0] in ("NOTE", "STYLE", "REGION")
+        fresh = False
+        if "-->" in line and not passed:
+            own = []
+            found.append((count, line, own))
+        elif own is not None:
+            own.append(line)
+    return found
+
+
+def _voices(payload: str) -> dict[str | None, str]:
+    """Who has a voice in a cue, and what is said; None where nobody is named."""
+    before, *spans = _VOICE.split(payload)
+    texts: dict[str | None, str] = {}
+    for voice, part in [(None, before), *zip(spans[::2], spans[1::2], strict=True)]:
+        who = None if voice is None else html.unescape(voice).strip()
+        content = html.unescape(re.sub(r"<[^>]*>", "", part)).strip()
+        if content or who is not None or not spans:
+            texts[who] = f"{texts[who]}\n{content}" if who in texts else content
+    return texts
+
+
 def _parse(text: str, path: Path) -> list[Diarization]:
-    if not text.startswith("WEBVTT"):
+    if not _BEGIN.match(text):
         raise FormatError(f"{path}: expected a file that begins with WEBVTT")
     segments = []
-    for block in re.split(r"\n\s*\n", text):
-        lines = block.strip().split("\n")
-        if lines[0].split(" ")[0] in ("NOTE", "STYLE", "REGION"):
-            continue
-        for number, line in enumerate(lines[:2]):  # a cue may have a name before its times
-            if not (match := _CUE.match(line)):
-                continue
-            payload = "\n".join(lines[number + 1 :])
-            voice = _VOICE.search(payload)
-            content = html.unescape(re.sub(r"<[^>]*>", "", payload)).strip()
-            start, end = _seconds(*match.groups()[:3]), _seconds(*match.groups()[3:])
-            who = name(html.unescape(voice[1]).strip() if voice else None, str(path), "voice")
+    for count, times, lines in _cues(text):
+        where = f"{path}, line {count}"
+        if not (match := _CUE.fullmatch(times)):
+            raise FormatError(
+                f"{where}: found {short(times)}, expected times such as 00:01.000 --> 00:02.500"
+            )
+        start, end = _seconds(*match.groups()[:3]), _seconds(*match.groups()[3:])
+        for voice, content in _voices("\n".join(lines)).items():
+            who, what = name(voice, where, "voice"), name(content, where, "emotion")
             try:
-                segments.append(Segment(start, end, who, name(content, str(path), "emotion")))
+                segments.append(Segment(start, end, who, what))
             except FormatError as error:
-                raise FormatError(f"{path}: {error}") from None
-            break
+                raise FormatError(f"{where}: {error}") from None
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
 
 

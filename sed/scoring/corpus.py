@@ -16,6 +16,7 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.result import Diarization
+from sed.scoring.available import available
 from sed.scoring.emotion import eder
 from sed.scoring.events import BoundaryScore, DetectionScore, boundary_score, event_score
 from sed.scoring.intervals import Region
@@ -25,13 +26,6 @@ from sed.scoring.speakers import der, joint_error
 from sed.scoring.uncertainty import Interval, PairedTest, bootstrap, paired_test
 
 METRICS = ("eder", "der", "joint", "events", "boundaries")
-NEEDS = {
-    "eder": ("emotion",),
-    "der": ("speaker",),
-    "joint": ("speaker", "emotion"),
-    "events": ("emotion",),
-    "boundaries": ("emotion",),
-}
 Score = ErrorRate | DetectionScore | BoundaryScore
 
 
@@ -71,6 +65,11 @@ class MetricReport:
         """The sum of all: an error rate or score like those of the files."""
         return sum(self.files.values())
 
+    @property
+    def is_rate(self) -> bool:
+        """Whether the headline figure is an error rate, which has a value for a score of nothing, too."""
+        return isinstance(self.pooled, ErrorRate)
+
     @cached_property
     def quotients(self) -> tuple[np.ndarray, np.ndarray]:
         """Numerators and denominators, a recording each, whose sums' quotient is the headline figure.
@@ -90,14 +89,14 @@ class MetricReport:
     @cached_property
     def value(self) -> float:
         """The headline figure, pooled; nan for a score of nothing."""
-        if isinstance(self.pooled, ErrorRate):
+        if self.is_rate:
             return self.pooled.rate
         return self.pooled.f1 if self.name == "events" else self.pooled.mean_error
 
     @cached_property
     def interval(self) -> Interval:
         """Bootstrap interval of `value`, over recordings."""
-        return bootstrap(*self.quotients, **self._bootstrap)
+        return bootstrap(*self.quotients, **self._bootstrap, rates=self.is_rate)
 
     @cached_property
     def macro(self) -> float | None:
@@ -113,7 +112,7 @@ class MetricReport:
 
     @property
     def _rates(self) -> np.ndarray | None:
-        if not isinstance(self.pooled, ErrorRate):
+        if not self.is_rate:
             return None
         return np.array([score.rate for score in self.files.values()])
 
@@ -137,16 +136,24 @@ class Report:
     def __getitem__(self, metric: str) -> MetricReport:
         return self.metrics[metric]
 
+    def shared(self, other: Report) -> list[str]:
+        """The metrics that `other` has, too: one of the systems may lack the names that another needs."""
+        return [name for name in self.metrics if name in other.metrics]
+
     def compare(self, other: Report, metric: str) -> PairedTest:
         """A paired test of this system, the first, and `other` on one of the metrics.
 
-        Raises `OptionError` where the two did not score the same recordings.
+        Raises `OptionError` where one of the two lacks it, or did not score the same recordings.
         """
+        if metric not in self.shared(other):
+            raise OptionError(f"{metric} is not in both reports: expected one of {self.shared(other)}")
         first, second = self[metric], other[metric]
         if list(first.files) != list(second.files):
             raise OptionError("the two reports score different recordings: expected the same references")
         options = self.options
-        return paired_test(first.quotients, second.quotients, level=options.level, seed=options.seed)
+        return paired_test(
+            first.quotients, second.quotients, level=options.level, seed=options.seed, rates=first.is_rate
+        )
 
 
 Corpus = Mapping[str, Diarization] | Iterable[Diarization]
@@ -162,31 +169,6 @@ def by_uri(corpus: Corpus) -> dict[str, Diarization]:
             raise OptionError(f"two annotations of {item.uri}: expected one of each recording")
         found[item.uri] = item
     return found
-
-
-def available(references: Iterable[Diarization], hypotheses: Iterable[Diarization]) -> dict[str, str]:
-    """For each metric that cannot be computed on these, the reason.
-
-    >>> from sed.result import Segment
-    >>> zed = [Diarization("u", 2.0, [Segment(0, 1, None, "sad")])]
-    >>> available(zed, zed)["der"]
-    'the references name no speakers'
-    """
-    reasons: dict[str, str] = {}
-    for side, corpus in (("references", list(references)), ("hypotheses", list(hypotheses))):
-        for what in ("emotion", "speaker"):
-            some = every = None
-            for item in corpus:
-                for segment in item.segments:
-                    named = getattr(segment, what) is not None
-                    some, every = bool(some) or named, (every is None or every) and named
-            for metric, needs in NEEDS.items():
-                if what in needs and metric not in reasons:
-                    if some is False:
-                        reasons[metric] = f"the {side} name no {what}s"
-                    elif every is False and metric in ("der", "joint"):
-                        reasons[metric] = f"the {side} have segments without {what}"
-    return reasons
 
 
 def score(
@@ -216,6 +198,8 @@ def score(
     truth, claimed = by_uri(references), by_uri(hypotheses)
     outside = () if uem is None else tuple(sorted(truth.keys() - uem.keys()))
     if uem is not None:
+        if not uem:
+            raise OptionError("the UEM names no recording: expected regions of at least one")
         truth = {uri: truth.get(uri, Diarization(uri, 0.0, [])) for uri in sorted(uem)}
     if not truth:
         raise OptionError("no reference to score against: expected at least one recording")
@@ -291,7 +275,7 @@ def _score_one(
         "joint": lambda: joint_error(
             reference, hypothesis, **where, collar=options.collar, labels=options.labels
         ),
-        "events": lambda: event_score(reference, hypothesis, **emotions),
+        "events": lambda: event_score(reference, hypothesis, **where, **emotions),
         "boundaries": lambda: boundary_score(reference, hypothesis, **where, **emotions),
     }
     return compute[metric]()

@@ -18,7 +18,7 @@ import numpy as np
 from sed.errors import OptionError
 from sed.scoring.assignment import most_pairs
 from sed.scoring.confusion import label_order
-from sed.scoring.intervals import EPSILON, Region, sweep
+from sed.scoring.intervals import EPSILON, Region, sweep, within
 from sed.scoring.spans import Annotated, Spans, scored_region
 
 
@@ -131,6 +131,8 @@ def event_score(
     collar: float = 0.2,
     offset_share: float = 0.5,
     onset_only: bool = False,
+    duration: float | None = None,
+    uem: Region | None = None,
     labels: Mapping[str, str] | None = None,
     neutral: str | None = "neutral",
 ) -> DetectionScore:
@@ -138,7 +140,8 @@ def event_score(
 
     An onset may be off by `collar` seconds, an offset by `collar` or by `offset_share` of the reference
     event's length, whichever is more; `onset_only` asks nothing of offsets. `neutral` is no event (None:
-    every label is). `labels` renames emotions on both sides.
+    every label is). `labels` renames emotions on both sides. With `uem`, regions in seconds, or `duration`
+    events are cut to what lies in there; without them all count.
 
     >>> from sed.result import Segment as S
     >>> reference = [S(1, 3, None, "happy"), S(5, 7, None, "sad")]
@@ -148,7 +151,14 @@ def event_score(
     """
     if not (collar >= 0 and offset_share >= 0):
         raise OptionError(f"collar {collar} s and offset share {offset_share}: expected 0 or more")
-    truth, claimed = (Spans.of(side).by_emotion(labels) for side in (reference, hypothesis))
+    sides = Spans.of(reference), Spans.of(hypothesis)
+    truth, claimed = (side.by_emotion(labels) for side in sides)
+    if duration is not None or uem is not None:
+        region = scored_region(*sides, duration, uem)
+        truth, claimed = (
+            {label: cut for label, track in side.items() if len(cut := within(track, region))}
+            for side in (truth, claimed)
+        )
     by_label = {}
     nothing = np.empty((0, 2))
     for label in label_order([*truth, *claimed], neutral or "neutral"):

@@ -59,6 +59,19 @@ def gaps(track: Track, start: float, end: float) -> Track:
     return bounds[bounds[:, 1] - bounds[:, 0] > EPSILON]
 
 
+def within(track: Track, region: Track) -> Track:
+    """What of `track` lies in `region`.
+
+    >>> within(support([(0, 3), (5, 9)]), support([(2, 6), (7, 8)])).tolist()
+    [[2.0, 3.0], [5.0, 6.0], [7.0, 8.0]]
+    """
+    if len(track) and len(region) == 1 and region[0, 0] <= track[0, 0] and track[-1, 1] <= region[0, 1]:
+        return track
+    edges, active = sweep([track, region])
+    kept = active.all(1) & (np.diff(edges) > EPSILON)  # slivers come from rounding
+    return support(np.stack([edges[:-1][kept], edges[1:][kept]], 1))
+
+
 def around(boundaries: np.ndarray, collar: float) -> Track:
     """The time within `collar` seconds of any of `boundaries`, to either side."""
     if not (np.isfinite(collar) and collar >= 0):

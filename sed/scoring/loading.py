@@ -20,6 +20,8 @@ from sed.result import Diarization
 LISTS = (".lst", ".list")
 STATES_DURATION = frozenset({"json", "jsonl", "zed", "textgrid"})
 """Formats that say how long a recording is; in the others it seems to end where its last segment does."""
+MAY_STATE_DURATION = frozenset({"parquet", "eaf", "emotionml"})
+"""Formats that say it where sed wrote them: believed where a recording is longer than its last segment."""
 
 
 @dataclass
@@ -33,7 +35,11 @@ class Annotations:
 
     def take(self, path: Path, found: Iterable[Diarization], kind: str) -> None:
         """Add what the file `path` of format `kind` holds; two of one recording raise `FormatError`."""
-        self.durations_stated &= kind in STATES_DURATION
+        found = list(found)
+        self.durations_stated &= kind in STATES_DURATION or (
+            kind in MAY_STATE_DURATION
+            and all(d.duration > max((s.end for s in d), default=0.0) for d in found)
+        )
         for item in found:
             if item.uri in self.recordings:
                 raise FormatError(
@@ -68,6 +74,8 @@ def load(source: str | Path) -> Annotations:
         if not files:
             raise FormatError(f"{source}: no file matches this pattern")
         return _several(files)
+    if not path.exists():
+        load_text(path)  # which says so: the suffix of what is not there is no news
     suffix = path.suffix.lower()
     if (suffix in LISTS or suffix == ".txt") and (listed := _listed(path, suffix in LISTS)):
         return _several(listed)

@@ -44,15 +44,22 @@ class Table:
         return "\n".join([f"**{self.title}**", "", *lines])
 
     def plain(self) -> str:
-        """Columns lined up by blanks, for pipes and logs."""
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if number == 0 else cell.rjust(width)
-                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in (self.columns, *self.rows)
-        ]
+        """Columns lined up by blanks, for pipes and logs; wide characters count as the two cells that they fill.
+
+        >>> print(Table("T", ("a", "b"), (("激怒", "1"), ("sad", "2"))).plain())
+        T
+        a     b
+        激怒  1
+        sad   2
+        """
+        from rich.cells import cell_len
+
+        widths = [max(map(cell_len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        lines = []
+        for row in (self.columns, *self.rows):
+            blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+            padded = [blank + cell for cell, blank in zip(row[1:], blanks[1:], strict=True)]
+            lines.append("  ".join([row[0] + blanks[0], *padded]).rstrip())
         return "\n".join([self.title, *lines])
 
 
@@ -102,14 +109,17 @@ def tables(report: Report, *, per_file: bool = False) -> list[Table]:
 
 
 def comparison(first: Report, second: Report, name: str) -> Table:
-    """The paired test of `first` against `second`, a system called `name`, for each metric."""
+    """The paired test of `first` against `second`, a system called `name`, for each metric that both have."""
     rows = []
-    for metric in first.metrics:
+    for metric in first.shared(second):
         test = first.compare(second, metric)
         scale, show = (1, seconds) if metric == "boundaries" else (100, percent)
-        interval = f"{scale * test.interval.low:.2f} - {scale * test.interval.high:.2f}"
+        interval, p_value = "-", "-"
+        if not math.isnan(test.difference):
+            interval = f"{scale * test.interval.low:.2f} to {scale * test.interval.high:.2f}"
+            p_value = f"{test.p_value:.4f}"
         values = (show(first[metric].value), show(second[metric].value), show(test.difference))
-        rows.append((TITLES[metric], *values, interval, f"{test.p_value:.4f}"))
+        rows.append((TITLES[metric], *values, interval, p_value))
     columns = ("", "this", "other", "other - this", "interval", "p")
     return Table(f"Against {name}, paired by recording", columns, tuple(rows))
 
@@ -229,15 +239,15 @@ def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
         if per_file:
             row["files"] = {uri: part.to_dict() for uri, part in metric.files.items()}
         result["metrics"][name] = row
-    return _finite(result)
+    return finite(result)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """`value` with None for what is not finite, which JSON cannot say."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -31,11 +31,13 @@ def host_allowed(host: str, options: ServerOptions) -> bool:
 
     >>> host_allowed("evil.example:8765", ServerOptions()), host_allowed("[::1]:8765", ServerOptions())
     (False, True)
+    >>> host_allowed("proxy.example:80", ServerOptions(hosts=("Proxy.example",)))
+    True
     """
     if not options.loopback:
         return True
     name = urlsplit(f"//{host}").hostname if host else None
-    return name in LOOPBACK_NAMES or name in options.hosts
+    return name in LOOPBACK_NAMES or name in {own.lower().strip("[]") for own in options.hosts}
 
 
 def origin_allowed(origin: str | None, host: str, options: ServerOptions) -> bool:
@@ -45,8 +47,10 @@ def origin_allowed(origin: str | None, host: str, options: ServerOptions) -> boo
     True
     >>> origin_allowed("https://evil.example", "localhost:8765", ServerOptions())
     False
+    >>> origin_allowed("https://my.example", "localhost:8765", ServerOptions(origins=("https://My.example",)))
+    True
     """
-    if origin is None or origin in options.origins or "*" in options.origins:
+    if origin is None or {origin.lower(), "*"} & {own.lower() for own in options.origins}:
         return True
     return urlsplit(origin).netloc.lower() == host.lower() != ""
 

@@ -13,7 +13,7 @@ from sed.server.protocol import ProtocolError
 
 SAMPLE_BYTES = 2  # signed 16-bit little-endian
 PIECE = 0.5  # seconds of audio that are processed at once
-SILENT = -100.0  # decibels below full scale that stand for nothing at all
+SILENT = -100.0  # decibels relative to full scale that stand for nothing at all
 
 
 class Intake:
@@ -88,7 +88,7 @@ def decode(piece: bytes) -> np.ndarray:
 
 
 def level(piece: bytes) -> float:
-    """Loudness (root mean square) of s16le samples in decibels below full scale, at least -100.
+    """Loudness (root mean square) of s16le samples in decibels relative to full scale, -100 to 0.
 
     >>> level(b"\\x00\\x40" * 100)
     -6.0

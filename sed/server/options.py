@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
+import re
 from dataclasses import dataclass, field
 
 from sed.errors import OptionError
@@ -58,13 +60,16 @@ class ServerOptions:
         for name in ("max_clients", "max_message", "max_upload", "max_uploads", "threads"):
             self._need(name, getattr(self, name) >= 1, "1 or more")
         for name in ("max_seconds", "max_rate", "burst", "queue", "idle_timeout", "send_timeout"):
-            self._need(name, getattr(self, name) > 0, "more than 0")
+            self._need(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         self._need("max_rate", self.max_rate >= 1, "1 or more, as a microphone needs")
         self._need("port", 0 <= self.port <= 65535, "0 to 65535")
         if self.token is not None and (
             not self.token or not self.token.isascii() or not self.token.isprintable()
         ):
             raise OptionError("the token is empty or has odd characters: expected printable ASCII")
+        for name in self.hosts:
+            if not re.fullmatch(r"[^\s/:@]+|\[?[\da-fA-F:.]+\]?", name):
+                raise OptionError(f"host {name!r}: expected a name without scheme, port and path")
         for origin in self.origins:
             if origin != "*" and ("://" not in origin or origin.endswith("/")):
                 raise OptionError(f"origin {origin!r}: expected scheme://name[:port] without a path, or *")

@@ -1,4 +1,4 @@
-"""POST /diarize: a file in the body (raw, or the first file of a form), JSON or RTTM back.
+"""POST /diarize: a file in the body (raw, or the only file of a form), JSON or RTTM back.
 
 The body goes to a temporary file as it comes, within `max_upload` bytes and not slower than `MIN_RATE`; the
 file is diarized in the hub's thread for files, and deleted. A client that leaves stops its work.
@@ -193,7 +193,7 @@ async def _receive(hub: Hub, request: Request, path: Path) -> str:
             async for chunk in chunks:
                 out.write(chunk)
     if not path.stat().st_size:
-        raise UploadError("bad_request", "an empty body: expected an audio file")
+        raise UploadError("bad_request", "an empty file: expected audio")
     return _uri(name)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sed.audio.stream import LOUDEST
 from sed.errors import AudioError, OptionError, SedError
 from sed.grid import HOP, frame_at, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
@@ -98,7 +99,7 @@ class StreamingDiarizer:
     def push(self, samples: np.ndarray) -> list[Event]:
         """Take the next ``(n,)`` samples (float, 16 kHz mono, full scale 1); returns the news, often none.
 
-        Raises `AudioError` on samples of another shape or kind, or that are not finite; these are not taken,
+        Raises `AudioError` on samples of another shape, kind or scale, or that are not finite; these are not taken,
         the stream can go on. Raises `SedError` after `close`.
         """
         return [event for events, _ in self._take(samples) for event in events]
@@ -145,10 +146,13 @@ class StreamingDiarizer:
             raise AudioError(
                 f"a block of shape {samples.shape} and type {samples.dtype}: expected (n,) floats"
             )
+        with np.errstate(over="ignore"):
+            samples = samples.astype(np.float32)  # a copy: the caller may reuse his block
         if not np.isfinite(samples).all():
             raise AudioError("a block with samples that are not finite numbers: expected finite ones")
+        if len(samples) and (peak := np.abs(samples).max()) > LOUDEST:
+            raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1")
         steps = []
-        samples = samples.astype(np.float32)  # a copy: the caller may reuse his block
         while len(samples):
             missing = (self._time + self._step) * HOP - self._samples
             part, samples = samples[:missing], samples[missing:]

@@ -111,6 +111,13 @@ def test_plain_lines_where_there_is_no_terminal(call, talk):
     assert "spk01    happy 1.0 s, sad 0.5 s" in err
 
 
+def test_one_segment_and_one_path_given_twice(call, talk, tmp_path):
+    path = tmp_path / "a.rttm"
+    code, _, err = call("--input", talk, "--fast", "--duration", "0.5", "-o", f"{path},{path}")
+    assert code == 0 and len(formats.read(path)) == 1
+    assert "0:00.5 heard, 1 segment\n" in err and err.endswith(f"written: {path}\n")
+
+
 def test_rttm_on_standard_output_reads_back(call, talk, tmp_path):
     code, out, _ = call("--input", talk, "--fast", "-o", "rttm", "-q")
     assert code == 0
@@ -155,7 +162,8 @@ def test_the_recording_is_what_was_heard(call, talk, tmp_path):
     ("arguments", "message"),
     [
         (["-o", "nonsense"], "expected a path or one of"),
-        (["-o", "rttm,json"], "2 formats on standard output"),
+        (["-o", "rttm,json"], "2 formats on standard output: expected one, and paths for the others"),
+        (["--record", "talk.wav", "--overwrite"], "--record talk.wav is the file that --input plays"),
         (["-o", "rttm", "--json-lines"], "rttm and events on standard output"),
         (["-o", "no/folder/a.rttm"], "expected the folder no/folder to exist"),
         (["--record", "a.ogg"], "expected a name that ends in .wav or .flac"),
@@ -174,6 +182,7 @@ def test_wrong_usage_is_said_before_anything_starts(call, talk, tmp_path, monkey
     assert message in err
     assert out == ""
     assert [p.name for p in tmp_path.iterdir()] == ["talk.wav"]
+    assert soundfile.info(talk).frames == 51_200
 
 
 def test_fast_needs_a_file(call):

@@ -78,15 +78,26 @@ def test_zed_and_speechbrain(tmp_path):
     assert compat["eder"]["macro"] == 1 - 8.0 / 10
 
 
-@pytest.mark.parametrize(("suffix", "total"), [(".rttm", 10), (".json", 8)])
+@pytest.mark.parametrize(
+    ("suffix", "total"),
+    [
+        (".rttm", 10),
+        (".csv", 10),
+        (".json", 8),
+        (".textgrid", 8),
+        (".parquet", 8),
+        (".eaf", 8),
+        (".emotionml", 8),
+    ],
+)
 def test_the_end_of_the_recording(tmp_path, suffix, total):
     """RTTM does not say when a recording ends, so all that is claimed counts; JSON does."""
-    save(tmp_path, [Diarization("one", 8.0, [Segment(2, 8, "ann", "happy")])], suffix)
+    save(tmp_path, [Diarization("one", 8.0, [Segment(2, 7.5, "ann", "happy")])], suffix)
     (tmp_path / "hyp").mkdir()
     save(tmp_path / "hyp", [Diarization("one", 10.0, [Segment(2, 10, "x", "happy")])])
     result = run(f"one{suffix}", "hyp", "-o", "json")
     pooled = data_of(result)["eder"]["pooled"]
-    assert (pooled["total"], pooled["false_alarm"]) == (total, total - 8)
+    assert (pooled["total"], pooled["false_alarm"]) == (total, total - 7.5)
 
 
 def test_lists_patterns_and_files(tmp_path):
@@ -154,6 +165,8 @@ def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
     ("arguments", "code", "message"),
     [
         (("nowhere.rttm", "hyp"), 1, "nowhere.rttm: cannot be read"),
+        (("nowhere", "hyp"), 1, "nowhere: cannot be read (No such file or directory)"),
+        (("ref", "hyp", "--uem", "empty.uem"), 2, "the UEM names no recording"),
         (("ref", "no*.rttm"), 1, "no file matches this pattern"),
         (("ref", "empty"), 1, "expected annotations in this folder"),
         (("twice", "hyp"), 1, "expected it in one file"),
@@ -162,6 +175,8 @@ def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
         (("ref", "hyp", "--collar", "-1"), 2, "a collar of -1.0 s"),
         (("ref", "hyp", "--compat", "speechbrain", "--collar", "1"), 2, "knows no collar"),
         (("ref", "hyp", "--level", "2"), 2, "at level 2.0"),
+        (("ref", "hyp", "--seed", "-1"), 2, "seed -1: expected 0 or more"),
+        (("ref", "hyp", "--recording", "two"), 2, "expected --plot beside it"),
         (("ref", "hyp", "--plot", "x.png"), 2, "expected --recording with one of one, two"),
         (("ref/one.rttm", "hyp/one.rttm", "--plot", "x.bmp"), 2, "expected a name that ends in"),
         (("ref",), 2, "Missing argument 'HYP'"),
@@ -171,6 +186,7 @@ def test_wrong_usage(tmp_path, arguments, code, message):
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", HYPOTHESES)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.uem").write_text(";; nothing\n")
     save(tmp_path / "twice" / "rttm", REFERENCES)
     save(tmp_path / "twice" / "json", REFERENCES, ".json")
     result = run(*arguments)
@@ -204,11 +220,49 @@ def test_tables_and_markdown(tmp_path):
     assert re.search(r"^EDER +6\.25 % ", table, re.MULTILINE)
     assert re.search(r"^one +12\.50 % ", table, re.MULTILINE)
     assert "Against ref, paired by recording" in table
+    assert re.search(r"^EDER +6\.25 % +0\.00 % +-6\.25 % +-[\d.]+ to 0\.00 ", table, re.MULTILINE)
     assert "\x1b" not in table
     markdown = run("ref", "hyp", "-o", "markdown").stdout
     assert re.search(r"^\| EDER \| 6\.25 % \|", markdown, re.MULTILINE)
     comparison = json.loads(run("ref", "hyp", "--against", "ref", "-o", "json").stdout)["comparison"]
     assert comparison["eder"]["difference"] == pytest.approx(-1 / 16)
+
+
+def test_against_a_system_that_names_no_speakers(tmp_path):
+    """Compared is what both have; what one of them lacks, and why, is said."""
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    nameless = [replace(d, segments=[replace(s, speaker=None) for s in d]) for d in HYPOTHESES]
+    save(tmp_path / "other", nameless)
+    result = run("ref", "hyp", "--against", "other")
+    assert result.exit_code == 0
+    assert "not computed: der, joint (the hypotheses of other name no speakers)" in result.stderr
+    found = json.loads(run("ref", "hyp", "--against", "other", "-o", "json").stdout)
+    assert list(found["comparison"]) == ["eder", "events", "boundaries"]
+    assert "der" in found["metrics"]
+
+
+def test_it_is_said_which_of_two_systems_lacks_a_recording(tmp_path):
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", HYPOTHESES)
+    save(tmp_path / "other", HYPOTHESES[:1])
+    result = run("ref", "hyp", "--against", "other")
+    assert result.exit_code == 1
+    assert result.stderr == "sed-score: other: no hypothesis, so scored as empty: two\n"
+    assert run("ref", "other").stderr == "sed-score: no hypothesis, so scored as empty: two\n"
+
+
+def test_no_boundary_has_a_partner(tmp_path):
+    """Then there is no mean distance, and no interval of it or difference from it either."""
+    save(tmp_path / "ref", REFERENCES)
+    save(tmp_path / "hyp", [Diarization(d.uri, d.duration, []) for d in REFERENCES])
+    table = run("ref", "hyp", "--against", "ref").stdout
+    assert [line.split()[2:] for line in table.splitlines() if line.startswith("Boundary error")] == [
+        ["-", "-", "-", "-"],
+        ["-", "0.00", "s", "-", "-", "-"],
+    ]
+    test = json.loads(run("ref", "hyp", "--against", "ref", "-o", "json").stdout)["comparison"]["boundaries"]
+    assert (test["difference"], test["interval"], test["p_value"]) == (None, [None, None], None)
 
 
 def test_plot(tmp_path):

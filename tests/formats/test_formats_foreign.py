@@ -49,6 +49,21 @@ def test_csv_of_others(tmp_path):
     assert found.segments[0].probabilities == {"angry": 0.5}
 
 
+def test_audformat_writes_whole_days(tmp_path):
+    """All of a table's segments begin at 0: pandas writes "0 days" then."""
+    audformat, pd = pytest.importorskip("audformat"), pytest.importorskip("pandas")
+    database = audformat.Database("x")
+    index = audformat.segmented_index(["wav/a.wav", "wav/b.wav"], ["0s", "0s"], ["1.5s", "2s"])
+    database["emotion"] = audformat.Table(index)
+    database["emotion"]["emotion"] = audformat.Column()
+    database["emotion"]["emotion"].set(pd.Series(["sad", "happy"], index))
+    database["emotion"].save(tmp_path / "x", storage_format="csv")
+    assert ",0 days," in (tmp_path / "x.csv").read_text()
+    first, second = formats.read_all(tmp_path / "x.csv")
+    assert (first.uri, facts(first)) == ("a", [(0.0, 1.5, None, "sad")])
+    assert (second.uri, facts(second)) == ("b", [(0.0, 2.0, None, "happy")])
+
+
 def test_praat_writes_utf_16(tmp_path):
     path = tmp_path / "x.textgrid"
     path.write_bytes(text_of(SAMPLE, "textgrid").replace("ann", "Zoë").encode("utf-16"))

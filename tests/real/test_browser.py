@@ -149,6 +149,8 @@ def test_a_file_as_a_whole_and_as_if_live(browser, server, clip, tmp_path):
     choose_file(browser, path)
     browser.click("#play-live")
     assert browser.evaluate("sed.state()") != "idle"
+    browser.wait("sed.state() === 'finishing'", 60)  # all is sent, not all is heard
+    browser.wait("/^Heard 0:\\d\\d of 0:14$/.test(document.getElementById('work-text').textContent)", 60)
     browser.wait("sed.state() === 'idle'", 240)
     keep(browser, "file-live-dark")
     original, _ = soundfile.read(path, dtype="float32")

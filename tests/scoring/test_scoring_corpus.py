@@ -82,6 +82,17 @@ def test_uem_decides_what_is_scored():
     assert report.extra == ()
 
 
+def test_events_are_those_of_the_scored_time():
+    """Events outside the UEM, or after the recording's end, are nobody's; one across its edge is cut there."""
+    reference = recording("a", 20.0, (1, 3, "ann", "sad"), (4, 8, "ann", "happy"), (12, 14, "ann", "sad"))
+    hypothesis = recording("a", 30.0, (1, 3, "x", "sad"), (4, 8, "x", "happy"), (25, 27, "x", "angry"))
+    whole = score([reference], [hypothesis])["events"].pooled
+    assert (whole.found, whole.reference, whole.hypothesis) == (2, 3, 2)
+    inside = score([reference], [hypothesis], uem={"a": [(0, 2), (6, 10)]})["events"].pooled
+    assert (inside.found, inside.reference, inside.hypothesis) == (2, 2, 2)
+    assert score([reference], [hypothesis], uem={"a": [(15, 30)]})["events"].pooled.hypothesis == 1
+
+
 def test_metrics_follow_what_the_annotations_name():
     plain = [recording("a", 4.0, (0, 2, "ann", None))]
     assert list(score(plain, plain).metrics) == ["der"]

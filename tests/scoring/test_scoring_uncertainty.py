@@ -49,6 +49,25 @@ def test_small_corpora():
     assert bootstrap([0.0, 0.0], [0.0, 0.0]) == (0, 0)
 
 
+def test_what_is_no_rate_has_no_value_without_totals():
+    """Samples in which no boundary has a partner say nothing about the mean distance: no 0.0 s among them."""
+    low, high = bootstrap([0.2, 0.0, 0.6], [1, 0, 2], rates=False)
+    assert (low, high) == (pytest.approx(0.2), pytest.approx(0.3))
+    assert np.isnan(bootstrap([0.0, 0.0], [0.0, 0.0], rates=False)).all()
+    test = paired_test(([0.2, 0.4], [1, 1]), ([0.0, 0.0], [0, 0]), rates=False)
+    assert np.isnan([test.difference, test.p_value, *test.interval]).all()
+    half = paired_test(([0.2, 0.4], [1, 1]), ([0.0, 0.5], [0, 1]), rates=False)
+    assert half.difference == pytest.approx(0.2) and half.interval.high == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("options", [{"seed": -1}, {"level": 2.0}, {"samples": 0}])
+def test_options_that_make_no_sense(options):
+    columns = ([1.0, 2.0], [4.0, 4.0])
+    for refuses in (lambda: bootstrap(*columns, **options), lambda: paired_test(columns, columns, **options)):
+        with pytest.raises(OptionError, match="expected"):
+            refuses()
+
+
 def test_equal_systems_do_not_differ():
     errors, totals = corpus(np.random.default_rng(11), 25, 0.3)
     test = paired_test((errors, totals), (errors, totals), samples=500)

@@ -1,6 +1,7 @@
 """The Python client against a real socket: events as they come, pacing, errors, and no task left behind."""
 
 import asyncio
+import json
 import time
 
 import numpy as np
@@ -117,6 +118,53 @@ def test_no_server(url):
     assert refusal.value.code == "unreachable"
 
 
+READY = {"type": "ready", "limits": {"max_rate": 8, "burst": 30, "max_message": 1000}}
+SEGMENT = {"type": "segment", "id": 0, "final": True, "time": 1.0, "settled": 1.0}
+
+
+def answers_of(messages):
+    """What the client makes of a server that says `messages`, whatever it hears."""
+    from websockets.asyncio.server import serve
+
+    async def run():
+        async def handler(socket):
+            for message in messages:
+                await socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
+            await socket.wait_closed()
+
+        async with serve(handler, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            return [event async for event in stream(f"ws://127.0.0.1:{port}/", [])]
+
+    return asyncio.run(asyncio.wait_for(run(), 20))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [["hello"], [b"\x00"], ["[]"], ["{}"], [{"type": "start"}], [{"type": "ready"}], [READY, SEGMENT]],
+)
+def test_a_server_of_another_kind(messages):
+    with pytest.raises(ServerError, match="expected a message of sed-serve's protocol") as refusal:
+        answers_of(messages)
+    assert refusal.value.code == "foreign"
+
+
+def test_a_newer_server_may_say_more():
+    row = {"start": 0.0, "end": 1.0, "emotion": "sad", "mood": "blue"}
+    messages = [READY, {"type": "news"}, {**SEGMENT, "segment": row}, {"type": "end", "time": 1.0}]
+    (event,) = answers_of(messages)
+    assert (event.segment.emotion, event.final) == ("sad", True)
+
+
+def test_numbers_of_numpy_and_blocks_of_nothing(start_server, tone):
+    server = start_server()
+    assert collect(server.ws, [tone(1)], sample_rate=np.int64(16000), latency=np.float32(1)) == expected(
+        tone(1)
+    )
+    with pytest.raises(AudioError, match="a block of object"):  # no quiet end in the middle
+        collect(server.ws, [tone(1), None, tone(1)])
+
+
 def test_a_server_that_goes_away(start_server, tone):
     server = start_server(lambda latency: SecondsStream(latency, delay=0.2))
 
@@ -153,6 +201,7 @@ def test_a_quiet_microphone_is_no_silent_server(start_server, tone, monkeypatch)
         (np.zeros((2, 5), np.float32), "one axis"),
         (np.zeros(5, np.int32), "int16"),
         (np.array([np.nan]), "not finite"),
+        (np.full(5, 9000.0), "a sample of 9000: expected a full scale of 1, or int16"),
     ],
 )
 def test_wrong_blocks_are_refused(start_server, block, words):

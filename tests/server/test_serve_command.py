@@ -51,6 +51,12 @@ def test_what_is_wrong_is_one_sentence(arguments, status, words):
     assert words in done.output and "Traceback" not in done.output
 
 
+def test_a_token_file_that_is_no_text(tmp_path):
+    (tmp_path / "token").write_bytes(b"\xff\xfe\xff")
+    done = CliRunner().invoke(main, ["--port", "0", "--token-file", str(tmp_path / "token")])
+    assert done.exit_code == 2 and "token: cannot be read (it is not UTF-8 text)" in done.output
+
+
 def test_a_port_that_is_taken():
     import socket
 

@@ -255,9 +255,14 @@ def test_options_are_checked():
         {"max_clients": 0},
         {"origins": ("evil",)},
         {"queue": 0},
+        {"max_seconds": float("inf")},  # JSON has no word for it, and `ready` tells the limits
+        {"idle_timeout": float("nan")},
+        {"hosts": ("http://proxy",)},
+        {"hosts": ("proxy:8080",)},
     ):
         with pytest.raises(OptionError, match="expected"):
             ServerOptions(**wrong)
+    assert ServerOptions(hosts=("proxy.example", "::1", "[fe80::1]")).hosts
 
 
 def test_the_app_can_be_mounted_without_models():

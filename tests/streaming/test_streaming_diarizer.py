@@ -262,6 +262,10 @@ def test_what_cannot_be_used_is_refused_and_the_stream_goes_on():
     for block in np.array_split(CONVERSATION, 9):
         with pytest.raises(AudioError, match="not finite"):
             stream.push(np.array([0.1, np.nan], np.float32))
+        with pytest.raises(AudioError, match="not finite"), np.errstate(over="raise"):
+            stream.push(np.array([1e300]))  # no float32
+        with pytest.raises(AudioError, match="a sample of 16384: expected a full scale of 1"):
+            stream.push(np.array([16384, 5], np.int16).astype(np.float32))
         with pytest.raises(AudioError, match=r"shape \(2, 3\).*expected \(n,\) floats"):
             stream.push(np.zeros((2, 3), np.float32))
         with pytest.raises(AudioError, match="int16"):

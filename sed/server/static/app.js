@@ -19,7 +19,7 @@ const moment = new Moment($("bars"), $("now-word"), $("now-who"), palette);
 const table = new Table($("rows"), palette, choose);
 const player = new Player((time) => (timeline.played = time));
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined;
-const session = new Session(() => panel.askToken(), token);
+const session = new Session((refused) => panel.askToken(refused), token);
 const latency = () => Number($("latency").value);
 const takeBack = chooser({
   free: () => session.state === "idle",

@@ -35,7 +35,10 @@ export class Microphone {
     } catch (error) {
       media.getTracks().forEach((track) => track.stop());
       await context.close();
-      throw new Error(`The sound cannot be processed in this browser: ${error.message}`);
+      const reachable = await fetch("healthz").then(() => true, () => false);
+      throw new Error(
+        reachable ? `The sound cannot be processed in this browser: ${error.message}` : "The server cannot be reached.",
+      );
     }
     return new Microphone(media, context, onFrame, onLost);
   }

@@ -68,9 +68,11 @@ export class Panel {
     this._unsaid.length = 0;
   }
 
-  /** Ask for the server's secret; resolves with it, or with undefined. */
-  askToken() {
+  /** Ask for the server's secret, again if one was `refused`; resolves with it, or with undefined. */
+  askToken(refused) {
     const dialog = $("secret");
+    $("secret-wrong").hidden = !refused;
+    $("token").value = "";
     dialog.returnValue = "";
     dialog.showModal();
     return new Promise((resolve) => {

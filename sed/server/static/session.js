@@ -1,6 +1,6 @@
 /** One recording at a time: the microphone or a file on its way to the server, and all that has come of it. */
 
-import { diarizeFile, SedStream } from "./client.js";
+import { diarizeFile, SedError, SedStream } from "./client.js";
 import { Microphone } from "./microphone.js";
 import { decodeFile, RATE, Recording } from "./recording.js";
 import { clock, Segments } from "./segments.js";
@@ -8,7 +8,7 @@ import { clock, Segments } from "./segments.js";
 const TOO_FAR = 30; // seconds behind at which listening stops rather than fill the memory
 const PATIENCE = 100; // frames of 100 ms that are kept until the server is ready
 const LATE = 3; // seconds behind, beyond the latency, from which on the page says so
-const PIECE = 10 * RATE; // samples of a file that are sent before the page tells how far it is
+const PIECE = 10 * RATE; // samples of a file that are kept at once, so that what was never sent is not kept
 const SILENCE = -55; // decibels under which there is no running moment
 
 /**
@@ -21,7 +21,7 @@ const SILENCE = -55; // decibels under which there is no running moment
  * or null), `analysed` (how many segments a whole file has).
  */
 export class Session extends EventTarget {
-  /** `askToken` asks a person for the server's secret: resolves with it, or with undefined. */
+  /** `askToken(refused)` asks a person for the server's secret: resolves with it, or with undefined. */
   constructor(askToken, token) {
     super();
     this._askToken = askToken;
@@ -64,12 +64,12 @@ export class Session extends EventTarget {
       });
       if (!this._awaited(run) || !(await this._connect(run, latency))) return;
       this._setState("live");
+      this._whole = samples.length / RATE;
+      this._emit("work", { text: "Sending the file…" });
       const going = () => run === this._run && this.state === "live";
       for (let first = 0; first < samples.length && going(); first += PIECE) {
         const part = samples.subarray(first, first + PIECE);
         this.recording.push(part);
-        const text = `Sending ${clock(first / RATE)} of ${clock(samples.length / RATE)}`;
-        this._emit("work", { text, share: first / samples.length });
         await this._stream.sendPaced(part, going);
       }
       if (run === this._run) await this.stop(null);
@@ -129,6 +129,7 @@ export class Session extends EventTarget {
     this.recording = new Recording();
     this.uri = uri;
     this.duration = 0;
+    this._whole = null; // seconds of a file that is streamed
     this._stream = this._microphone = this._abort = null;
   }
 
@@ -159,6 +160,9 @@ export class Session extends EventTarget {
     this.duration = time;
     this._emit("moment", { probabilities, audible: level > SILENCE });
     if (!this._microphone) this._emit("level", level);
+    if (this._whole) {
+      this._emit("work", { text: `Heard ${clock(time)} of ${clock(this._whole)}`, share: time / this._whole });
+    }
     const behind = stream.behind - stream.latency;
     this._emit("behind", this._microphone && behind > LATE ? behind : 0);
     this._emit("change");
@@ -188,8 +192,8 @@ export class Session extends EventTarget {
         return await action(this._token);
       } catch (error) {
         if (error.code !== "unauthorized") throw error;
-        const token = await this._askToken();
-        if (token === undefined) throw error;
+        const token = await this._askToken(this._token !== undefined);
+        if (token === undefined) throw new SedError(error.code, "This server works only with its secret.");
         this._token = token;
       }
     }

@@ -1,0 +1,41 @@
+"""TextGrids that are damaged: the line of what is wrong; and comments, which Praat passes over."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from sed import formats
+from sed.errors import FormatError
+from sed.result import Diarization, Segment
+
+RESULT = Diarization("call", 5.0, [Segment(0.0, 2.0, "ann", "sad"), Segment(2.0, 4.0, "ann", "happy")])
+TEXT = formats.dumps(RESULT, "textgrid").decode()
+
+
+def read(text):
+    return formats.read_all(io.StringIO(text), "textgrid")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "problem"),
+    [
+        ("xmax = 2.0", "xmax = two", "sad", 'found "sad", expected a number'),
+        ("xmax = 2.0", "xmax = 0", "sad", "segment from 0.0 to 0.0 s"),
+        ("size = 3", "size = 2", "intervals [3]", "behind the last of 1 tiers"),
+        ('"ann"', "7", "name =", "found 7, expected a quoted text"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(old, new, line, problem):
+    text = TEXT.replace(old, new, 1)
+    with pytest.raises(FormatError) as caught:
+        read(text)
+    place = int(str(caught.value).split("line ")[1].split(":")[0])
+    assert problem in str(caught.value)
+    assert abs(place - 1 - next(n for n, row in enumerate(text.split("\n")) if line in row)) <= 1
+
+
+def test_comments():
+    text = TEXT.replace("size = 1\n", "size = 1 ! tiers: 3\n") + '! the end: "x" 5\n'
+    assert read(text)[0].segments == RESULT.segments
