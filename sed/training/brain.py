@@ -31,6 +31,7 @@ from sed.training.objectives import FeatureTap, Objectives  # noqa: E402
 from sed.training.schedule import Batches, NumberedBatches, learning_rate_factor  # noqa: E402
 from sed.training.soups import start_from  # noqa: E402
 from sed.training.standardise import standardise  # noqa: E402
+from sed.training.unlabelled import WithUnlabelled  # noqa: E402
 
 _log = logging.getLogger("sed.training")
 
@@ -129,10 +130,19 @@ class TaggerBrain(sb.Brain):
             factor *= annealing.hyperparam_value
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         # A batch is the same part of its step whether processes or accumulation share the step out.
-        part = rank * self.grad_accumulation_factor + (self.step - 1) % self.grad_accumulation_factor
+        part = (
+            self.train_set.rank * self.grad_accumulation_factor
+            + (self.step - 1) % self.grad_accumulation_factor
+        )
         torch.manual_seed((h.seed * 1_000_003 + self.optimizer_step) * 1009 + part)
+
+    def check_loss_isfinite(self, loss: Tensor) -> None:
+        """A loss that is no number would make all weights none, but where its step is left out."""
+        self.nonfinite_count += int(not torch.isfinite(loss))
+        left_out = self.scaler.is_enabled() or self.skip_nonfinite_grads
+        if self.nonfinite_count > (self.nonfinite_patience if left_out else 0):
+            checks.check_finite("loss", [loss], self.optimizer_step + 1)
 
     def on_fit_batch_end(self, batch: Batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
         """Say now and then how it goes."""
@@ -200,14 +210,11 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     """Train a frame tagger as `hparams` says, from the newest checkpoint in its folder if there is one.
 
     Raises `OptionError` on names that mean nothing (`sed.training.checks`), before it reads any audio.
-    Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and
-    `sed.training.folder.load_tagger`.
+    Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and `load_tagger`.
     """
     h = dict(hparams)
-    manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
-    model = h["tagger"]
-    labels, main = list(model.labels), checks.names(h["labels"])
-    left_out = checks.names(h.get("leave_out"))
+    manifest, model = h["corpora"], h["tagger"]  # a folder with a manifest, a manifest, or a list of them
+    labels, main, left_out = list(model.labels), checks.names(h["labels"]), checks.names(h.get("leave_out"))
     h["labels"] = main
     checks.check_scores(h)
     checks.check_labels(main, labels)
@@ -222,11 +229,8 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
     sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
     if h.get("unlabelled"):
-        from sed.training.unlabelled import WithUnlabelled
-
-        sampler = WithUnlabelled(
-            sampler, h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
-        )
+        how = h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
+        sampler = WithUnlabelled(sampler, *how)
     if h.get("start"):
         start_from(model, h["start"])
     else:
@@ -275,6 +279,7 @@ def fit(
                 averaged.save(folder)
 
     def validate(tagger: Any) -> Report:
+        checks.check_finite("weight", tagger.parameters(), brain.optimizer_step)
         save(tagger, brain.objectives and brain.objectives_ema)  # there is something to export at any time
         return report(tagger)
 
@@ -287,10 +292,7 @@ def fit(
         log_file=Path(h["log_file"]) if h.get("log_file") else None,
         objectives=objectives,
     )
-    batches = NumberedBatches(sampler, h["epoch_steps"])
-    if torch.distributed.is_initialized():
-        batches.rank, batches.world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    brain.train_set = batches
+    brain.train_set = batches = NumberedBatches(sampler, h["epoch_steps"])
     loader = torch.utils.data.DataLoader(
         batches, batch_size=None, shuffle=False, num_workers=int(h.get("workers") or 0)
     )

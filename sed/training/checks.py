@@ -8,12 +8,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sed.emotion.neural import longest_piece
 from sed.errors import OptionError
 from sed.grid import HOP, samples_to_seconds, seconds_to_samples
 from sed.training.manifests import Utterance, find_manifest, read_lines
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger("sed.training")
 
@@ -105,6 +108,15 @@ def check_schedule(h: Mapping[str, Any], run_options: Mapping[str, Any]) -> None
         )
     if epochs * batches < steps * factor:
         _log.warning("%s are fewer than steps %d: the rates do not fall to their end", said, steps)
+
+
+def check_finite(what: str, tensors: Iterable[Tensor], step: int) -> None:
+    """At `step` of a run all of `tensors`, each a `what`, are finite."""
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        raise OptionError(
+            f"step {step}: found a {what} that is no finite number, expected only such: lower encoder_rate and"
+            " head_rate; what the last whole epoch came to is kept"
+        )
 
 
 def _check_lengths(h: Mapping[str, Any], model: Any) -> None:

@@ -31,11 +31,13 @@ class Batches(Protocol):
 
 
 class NumberedBatches(torch.utils.data.Dataset):
-    """The batches of one epoch of one process: numbers that no other epoch or process has."""
+    """The batches of one epoch of this process: numbers that no other epoch or process has."""
 
     def __init__(self, sampler: Batches, batches: int) -> None:
         self.sampler, self.batches = sampler, batches
         self.epoch, self.rank, self.world = 0, 0, 1
+        if torch.distributed.is_initialized():
+            self.rank, self.world = torch.distributed.get_rank(), torch.distributed.get_world_size()
 
     def __len__(self) -> int:
         return self.batches

@@ -220,3 +220,14 @@ def test_errors_of_the_commands(tmp_path, capsys):
     assert stop.value.code == 1 and "sed-train: no recipe" in capsys.readouterr().err
     result = CliRunner().invoke(export_command.main, [str(tmp_path), str(tmp_path / "m.onnx")])
     assert result.exit_code == 1 and "no trained tagger" in result.output
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"), [({"weight_decay": 1e30, "head_rate": 1e30}, "weight"), ({"head_rate": 1e30}, "loss")]
+)
+def test_a_run_that_diverges_ends_and_leaves_no_such_tagger(corpora, tmp_path, broken, what):
+    steps = 1 if what == "weight" else 20
+    changes = {"epoch_steps": steps, "steps": steps, "warmup_steps": 0, "decay_steps": 0, "ema_decay": 0.0}
+    with pytest.raises(OptionError, match=f"found a {what} that is no finite number, expected only such"):
+        train(corpora, tmp_path, 1, **changes, **broken)
+    assert not (tmp_path / "tagger").exists()
