@@ -57,7 +57,12 @@ class TorchTagger:
             raise ModelError(
                 f"found labels {list(self.labels)}, expected two or more of {list(model.labels)}"
             )
-        if window <= 0 or window % HOP or (self.longest and window > self.longest):
+        if (
+            not isinstance(window, int)
+            or window <= 0
+            or window % HOP
+            or (self.longest and window > self.longest)
+        ):
             raise ModelError(
                 f"found a window of {window!r} samples, expected a positive multiple of {HOP}"
                 + (f" up to {self.longest}" if self.longest else "")
@@ -76,7 +81,8 @@ class TorchTagger:
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
 
-        Raises `OptionError` on another shape, on no samples, and on more than `longest`.
+        Raises `OptionError` on another shape, on no samples, and on more than `longest`, `ModelError` where the
+        model says something that is no number.
         """
         waves = np.array(waves, np.float32, order="C")  # a copy: torch takes no read-only arrays
         if waves.ndim != 2 or waves.shape[1] == 0:
@@ -92,6 +98,11 @@ class TorchTagger:
                 piece = torch.from_numpy(waves[start : start + self.batch]).to(self.device)
                 logits = self._model(piece)[:, :, self._columns].float()
                 result[start : start + self.batch] = torch.softmax(logits, 2).cpu().numpy()
+        if not np.isfinite(result).all() and np.isfinite(waves).all():
+            raise ModelError(
+                "found posteriors that are no numbers, expected some: the tagger's weights are damaged"
+                + (", or too large for fp16 (fp32 and bf16 hold more)" if self.precision == "fp16" else "")
+            )
         return result
 
     @contextmanager

@@ -105,6 +105,18 @@ def test_silence_and_extremes_stay_finite(saved):
     assert np.isfinite(load_tagger(saved[1]).posteriors(waves.astype(np.float32))).all()
 
 
+@pytest.mark.parametrize(
+    ("precision", "said"), [("fp32", r"weights are damaged$"), ("fp16", "or too large for fp16")]
+)
+def test_posteriors_that_are_no_numbers_are_refused(precision, said):
+    model = model_of("wavlm")
+    with torch.no_grad():
+        model.classify.weight[LEARNT.index("sad"), 0] = torch.nan
+    tagger = TorchTagger(model, IN_USE, WINDOW, precision=precision)
+    with pytest.raises(ModelError, match=said):
+        tagger.posteriors(noise(1, 3200))
+
+
 def test_half_precision_is_near(saved):
     tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
     half = load_tagger(saved[1], precision="bf16")
@@ -164,7 +176,13 @@ def test_half_a_folder(kind, missing, tmp_path):
 
 def test_cards_that_do_not_fit(tmp_path):
     save("whisper", tmp_path)
-    for window, said in ((24_001, "a window of 24001 samples"), (64_320, "multiple of 320 up to 64000")):
+    for window, said in (
+        (24_001, "a window of 24001 samples"),
+        (64_320, "multiple of 320 up to 64000"),
+        ("ten", "a window of 'ten' samples"),
+        (None, "a window of None samples"),
+        (24_000.0, "a window of 24000.0 samples"),
+    ):
         description = json.loads((tmp_path / CARD).read_text())
         (tmp_path / CARD).write_text(json.dumps({**description, "card": {"window": window}}))
         with pytest.raises(ModelError, match=said):
