@@ -85,6 +85,8 @@ class EncoderTagger(nn.Module):
         _one_of("head", head, ("linear", "context"))
         _one_of("tail", tail, ("pad", "repeat"))
         config, wanted = read_config(encoder)
+        if depth is not None and depth < 1:
+            raise OptionError(f"a depth of {depth} layers: expected 1 or more, or null for all")
         if depth is not None:
             config["encoder_layers" if config.get("model_type") == "whisper" else "num_hidden_layers"] = depth
         inputs = inputs or wanted
@@ -102,6 +104,7 @@ class EncoderTagger(nn.Module):
             "lora_alpha": lora_alpha,
         }
         self.labels = tuple(labels)
+        self._lowest_only = depth is not None
         self.spec_augment = spec_augment
         self.backbone = make_backbone(config, tail == "pad", dropout)
         self.longest: int | None = self.backbone.longest
@@ -217,7 +220,7 @@ class EncoderTagger(nn.Module):
 
         Layers beyond `depth` are left out. Raises `ModelError` where the file is missing or does not fit.
         """
-        match_weights(self.backbone.encoder, read_weights(path), str(path))
+        match_weights(self.backbone.encoder, read_weights(path), str(path), self._lowest_only)
 
     def merge(self) -> EncoderTagger:
         """Fold the low-rank matrices into the encoder's weights, in place; returns the tagger itself."""
@@ -257,14 +260,17 @@ def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any]
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         wanted = read_config(config)[1]
-        extractor = folder / "preprocessor_config.json"
-        if extractor.is_file() and config.get("model_type") != "whisper":
-            normalise = json.loads(extractor.read_text(encoding="utf-8")).get("do_normalize", True)
-            wanted = "normalised" if normalise else "raw"
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(
             f"found no encoder in {folder}, expected a folder with config.json: {error}"
         ) from error
+    extractor = folder / "preprocessor_config.json"
+    if extractor.is_file() and config.get("model_type") != "whisper":
+        try:
+            normalise = json.loads(extractor.read_text(encoding="utf-8")).get("do_normalize", True)
+        except (OSError, ValueError, AttributeError) as error:
+            raise ModelError(f"{extractor} is damaged: {error}") from error
+        wanted = "normalised" if normalise else "raw"
     return config, wanted
 
 

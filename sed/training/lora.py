@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sed.errors import OptionError
+
 
 class LowRankLinear(nn.Linear):
     """``x W' + b + (alpha / rank) x A' B'``, where only A ``(rank, in)`` and B ``(out, rank)`` learn.
@@ -50,7 +52,12 @@ class LowRankLinear(nn.Linear):
 
 
 def add_low_rank(module: nn.Module, names: Sequence[str], rank: int, alpha: float) -> int:
-    """Replace every `nn.Linear` below `module` whose own name is in `names`; returns how many there were."""
+    """Replace every `nn.Linear` below `module` whose own name is in `names`; returns how many there were.
+
+    Raises `OptionError` where `rank` is not positive.
+    """
+    if rank < 1:
+        raise OptionError(f"low-rank matrices of rank {rank}: expected 1 or more")
     found = [
         (parent, name)
         for parent in module.modules()

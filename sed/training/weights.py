@@ -5,7 +5,9 @@ In: a folder or a file. Out: tensors by name, and an encoder that holds them. No
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sed.errors import ModelError
 
 NAMES = ("model.safetensors", "pytorch_model.bin")
 OPTIONAL = ("masked_spec_embed",)  # pretraining's; nothing here needs it
+_LAYER = re.compile(r"(?:encoder\.)?layers\.(\d+)\.")
 _RENAMED = {
     ".weight_g": ".parametrizations.weight.original0",
     ".weight_v": ".parametrizations.weight.original1",
@@ -38,7 +41,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch guesses about a file that is none of its own
+            stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has exceptions of its own for a damaged file
         raise ModelError(
             f"cannot read weights from {path}: it is damaged or holds more than tensors ({type(error).__name__})"
@@ -48,11 +53,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return dict(stored)
 
 
-def match_weights(encoder: nn.Module, stored: Mapping[str, Tensor], source: str) -> None:
+def match_weights(
+    encoder: nn.Module, stored: Mapping[str, Tensor], source: str, lowest_only: bool = False
+) -> None:
     """Put `stored` into `encoder`, whatever prefix (``wavlm.``, ``model.``, ...) its names have.
 
-    What the encoder has no place for is left out; `source` names the file in errors. Raises `ModelError`
-    where a weight is missing or has another shape.
+    What the encoder has no place for is left out, but further layers only where `lowest_only` says so; `source`
+    names the file in errors. Raises `ModelError` where a weight is missing or has another shape, and where
+    there are more layers.
     """
     named = {}
     for name, value in stored.items():
@@ -64,6 +72,11 @@ def match_weights(encoder: nn.Module, stored: Mapping[str, Tensor], source: str)
     probe = max((name for name in own if name not in OPTIONAL), key=len)
     prefixes = [name[: -len(probe)] for name in named if name.endswith(probe)]
     prefix = max(prefixes, key=lambda p: sum(p + name in named for name in own), default="")
+    there = _layers(name[len(prefix) :] for name in named if name.startswith(prefix))
+    if not lowest_only and there > _layers(own):
+        raise ModelError(
+            f"{source}: found {there} layers, expected {_layers(own)} as the encoder's configuration says"
+        )
     fitting = {}
     for name, value in own.items():
         found = named.get(prefix + name)
@@ -74,3 +87,8 @@ def match_weights(encoder: nn.Module, stored: Mapping[str, Tensor], source: str)
             raise ModelError(f"{source}: found {shape} for {name}, expected shape {tuple(value.shape)}")
         fitting[name] = found.to(value.dtype)
     encoder.load_state_dict(fitting, strict=False, assign=True)
+
+
+def _layers(names: Iterable[str]) -> int:
+    """How many transformer layers an encoder with parameters of these `names` has."""
+    return max((int(found[1]) + 1 for name in names if (found := _LAYER.match(name))), default=0)

@@ -1,6 +1,7 @@
 """One head on every family of encoders: no frame lost, nothing leaks, what is frozen stays, weights fit."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -250,6 +251,8 @@ def test_weights_come_from_what_transformers_wrote(name, tmp_path):
     assert all(
         torch.equal(value, stored[prefix + key]) for key, value in own.items() if key != "masked_spec_embed"
     )
+    with pytest.raises(ModelError, match="found 2 layers, expected 1 as the encoder's configuration says"):
+        EncoderTagger(LABELS, model.settings["encoder"]).load_encoder(tmp_path)
     deeper = EncoderTagger(LABELS, {**model.settings["encoder"]}, depth=3)
     with pytest.raises(ModelError, match=r"found nothing for .*layers\.2.*, expected shape"):
         deeper.load_encoder(tmp_path)
@@ -277,6 +280,14 @@ def test_files_that_hold_no_weights(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"cannot read weights from .*: it is damaged"):
         model.load_encoder(tmp_path)
+    (tmp_path / "other.ckpt").write_bytes(b"\x80\x1enothing")  # as a pickle of protocol 30 would begin
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(
+            ModelError, match=r"cannot read weights from .*other\.ckpt: it is damaged or holds"
+        ):
+            model.load_encoder(tmp_path / "other.ckpt")
+    assert not told
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="found list, expected tensors by name"):
         model.load_encoder(tmp_path / "list.pt")
@@ -291,6 +302,8 @@ def test_files_that_hold_no_weights(tmp_path):
         ({"tail": "cut"}, "tail 'cut': expected one of pad, repeat"),
         ({"inputs": "loud"}, "inputs 'loud': expected one of raw, centred, normalised, standardised"),
         ({"frozen_layers": 3}, "3 frozen layers: expected -1 to 2"),
+        ({"depth": 0}, "a depth of 0 layers: expected 1 or more, or null for all"),
+        ({"lora_rank": -1}, "low-rank matrices of rank -1: expected 1 or more"),
     ],
 )
 def test_nonsense_is_refused(change, said):
@@ -300,6 +313,10 @@ def test_nonsense_is_refused(change, said):
 
 def test_encoders_that_do_not_fit(tmp_path):
     with pytest.raises(ModelError, match=r"found no encoder in .*, expected a folder with"):
+        EncoderTagger(LABELS, tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIGS["wavlm"]))
+    (tmp_path / "preprocessor_config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"preprocessor_config\.json is damaged: Expecting"):
         EncoderTagger(LABELS, tmp_path)
     fast = {**CONFIGS["wavlm"], "conv_stride": [5, 2, 2, 2, 2, 2, 1]}
     with pytest.raises(ModelError, match="makes a frame of 160 samples, expected 320"):
