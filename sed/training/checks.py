@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,23 @@ _log = logging.getLogger("sed.training")
 
 SCORES = ("uar", "nll", "pattern_error")
 
+_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "1 or more": (
+        lambda value: 1 <= value < math.inf,
+        "epochs epoch_steps steps",
+    ),
+    "0 or more": (
+        lambda value: 0 <= value < math.inf,
+        "warmup_steps decay_steps valid_utterances valid_clips workers standardise encoder_rate head_rate"
+        " layer_decay weight_decay run_weight hard_weight",
+    ),
+    "more than 0": (lambda value: value > 0, "clip_norm"),
+    "0 to 1": (lambda value: 0 <= value <= 1, "label_smoothing"),
+    "0 to less than 1": (lambda value: 0 <= value < 1, "ema_decay held_out unlabelled_share"),
+    f"0 to {2**32 - 1}": (lambda value: 0 <= value < 2**32, "seed"),
+}
+"""What the numbers of a recipe may be, and their names."""
+
 
 def names(value: str | Path | Iterable[Any] | None) -> list[str]:
     """A list option as a list, however it was given: one word stands for a list of that word.
@@ -36,6 +54,22 @@ def names(value: str | Path | Iterable[Any] | None) -> list[str]:
     return [str(each) for each in value]
 
 
+def check_numbers(h: Mapping[str, Any]) -> None:
+    """Those numbers of a recipe that it has lie where they mean something, and `card` names a window that is one."""
+    for expected, (fits, keys) in _NUMBERS.items():
+        for key in keys.split():
+            if key in h and not (_is_number(h[key]) and fits(h[key])):
+                raise OptionError(f"{key}: found {h[key]}, expected {expected}")
+    if (betas := h.get("betas")) is not None and not (
+        isinstance(betas, list) and len(betas) == 2 and all(_is_number(b) and 0 <= b < 1 for b in betas)
+    ):
+        raise OptionError(f"betas: found {betas}, expected two numbers from 0 to less than 1")
+    card = h.get("card") or {}
+    window = card.get("window", HOP)
+    if not isinstance(window, int) or window <= 0 or window % HOP:
+        raise OptionError(f"card.window: found {window!r}, expected a positive multiple of {HOP} samples")
+
+
 def check_scores(h: Mapping[str, Any]) -> None:
     """`keep` and, where the rates are annealed, `annealing_score` are scores that there are."""
     keep = h.get("keep", "last")
@@ -46,6 +80,10 @@ def check_scores(h: Mapping[str, Any]) -> None:
         raise OptionError(f"annealing_score: found {score!r}, expected one of {', '.join(SCORES)}")
     if "pattern_error" in (keep, score) and not h.get("valid_clips", 1):
         raise OptionError("valid_clips: found 0, expected some where pattern_error decides")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_corpora(manifest: Any, left_out: Sequence[str], learnt: Sequence[str]) -> None:
@@ -68,10 +106,15 @@ def check_corpora(manifest: Any, left_out: Sequence[str], learnt: Sequence[str])
 
 
 def check_labels(main: Sequence[str], trained: Sequence[str]) -> None:
-    """The labels in use are among those that are learnt."""
+    """The labels in use are two or more, none twice, and among those that are learnt."""
+    for name, labels in (("labels", main), ("trained_labels", trained)):
+        if len(set(labels)) < len(labels):
+            raise OptionError(f"{name}: found {', '.join(labels)}, expected none twice")
     if not main or (unknown := [label for label in main if label not in trained]):
         found = ", ".join(unknown) if main else "none"
         raise OptionError(f"labels: found {found}, expected some of those learnt: {', '.join(trained)}")
+    if len(main) < 2:
+        raise OptionError(f"labels: found {main[0]} alone, expected two or more to tell apart")
 
 
 def check_heard(main: Sequence[str], utterances: Iterable[Utterance]) -> None:

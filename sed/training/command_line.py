@@ -67,6 +67,9 @@ def check_changes(recipe: str, values: Mapping[str, Any], changes: Mapping[str, 
             raise OptionError(
                 f"{key}: found {new!r}, expected options such as '{{name: value}}', as in {recipe}"
             )
+        for of, words in ((dict, "names with values"), (bool, "True or False")):
+            if isinstance(default, of) and not isinstance(new, of):
+                raise OptionError(f"{key}: found {new!r}, expected {words}, as {default} in {recipe}")
         if isinstance(default, bool) or not isinstance(default, int | float):
             continue
         whole = isinstance(default, int)
@@ -89,6 +92,13 @@ def check_device(device: str | None) -> None:
         raise OptionError(f"device: found {device!r}, expected cpu or cuda") from error
     if wanted.type == "cuda" and (wanted.index or 0) >= (count := torch.cuda.device_count()):
         raise OptionError(f"device: found {device}, expected one of the {count} CUDA devices here, or cpu")
+
+
+def check_precision(device: str, run_options: Mapping[str, Any]) -> None:
+    """Raise `OptionError` where SpeechBrain's `run_options` want half precision of a kind that `device` has not."""
+    for key in ("precision", "eval_precision"):
+        if device.startswith("cpu") and run_options.get(key) == "fp16":
+            raise OptionError(f"{key}: found fp16, expected bf16 or fp32 on a processor")
 
 
 def one_line(error: BaseException, most: int = 200) -> str:

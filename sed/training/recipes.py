@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import OptionError, SedError
-from sed.training.command_line import check_changes, check_device, one_line, split_arguments
+from sed.training.command_line import check_changes, check_device, check_precision, one_line, split_arguments
 from sed.training.run_options import check_run_options, elsewhere, is_trial, parse_run_options
 from sed.training.stored_run import check_stored_run, plain_values
 
@@ -32,6 +32,7 @@ def run_command(arguments: Sequence[str]) -> Path:
     overrides, passed = split_arguments(arguments[1:], set(sb.utils.run_opts.RunOptions().as_dict()))
     run_options = parse_run_options(arguments[0], passed)
     check_device(run_options["device"])
+    check_precision(run_options["device"] or sb.utils.distributed.infer_device(), run_options)
     sb.utils.distributed.ddp_init_group(run_options)
     return run_recipe(arguments[0], overrides, run_options)
 
@@ -82,6 +83,8 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
     from hyperpyyaml import load_hyperpyyaml, resolve_references
     from speechbrain.utils.distributed import if_main_process
 
+    from sed.training.checks import check_numbers
+
     try:
         with open(recipe, encoding="utf-8") as file:
             values = plain_values(resolve_references(file).getvalue())
@@ -95,6 +98,7 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
                 check_stored_run(resolve_references(file, changes).getvalue())
         with open(recipe, encoding="utf-8") as file:
             hparams: dict[str, Any] = load_hyperpyyaml(file, changes)
+        check_numbers(hparams)
     except SedError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:

@@ -7,7 +7,7 @@ from tones import LABELS, ROOT, SHORT, make_corpora, run
 from sed.errors import OptionError
 from sed.training.adapt import trainable_parts
 from sed.training.brain import sb
-from sed.training.checks import check_schedule, check_scores
+from sed.training.checks import check_numbers, check_schedule, check_scores
 from sed.training.logmel import LogMelTagger
 from sed.training.stored_run import plain_values
 from sed.training.unlabelled import audio_files
@@ -30,6 +30,13 @@ def corpora(tmp_path_factory):
         ({"leave_out": "twofold"}, "leave_out: found twofold, expected"),
         ({"keep": "ura"}, "keep: found 'ura', expected last or one of uar, nll, pattern_error"),
         ({"labels": "[neutral, hapy]"}, "labels: found hapy, expected some of those learnt: neutral, happy"),
+        ({"labels": "[neutral, happy, happy]"}, "labels: found neutral, happy, happy, expected none twice"),
+        ({"labels": "[neutral]"}, "labels: found neutral alone, expected two or more to tell apart"),
+        (
+            {"trained_labels": "[neutral, happy, sad, sad]", "labels": "[sad, happy]"},
+            "trained_labels: found neutral, happy, sad, sad, expected none twice",
+        ),
+        ({"keep": "pattern_error", "valid_clips": 0}, "valid_clips: found 0, expected some where pattern"),
         ({"labels": "[neutral, bored]"}, "labels: found no utterance to learn bored from"),
     ],
 )
@@ -127,6 +134,13 @@ def test_what_is_longer_than_the_positions_is_refused(corpora, tmp_path, positio
     with pytest.raises(OptionError, match=message):
         run("logmel", tmp_path, corpora=corpora, **{**TINY, **changes})
     assert not (tmp_path / "tagger").exists()
+
+
+def test_betas_are_two_shares():
+    check_numbers({"betas": [0.9, 0.98], "head_rate": 0.1, "other": "words"})
+    for betas in (0.9, [0.9], [0.9, 1.0], ["a", "b"]):
+        with pytest.raises(OptionError, match=r"betas: found .*, expected two numbers from 0 to less than 1"):
+            check_numbers({"betas": betas})
 
 
 def test_a_score_to_anneal_by_is_one_that_there_is():
