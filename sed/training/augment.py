@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sed.errors import OptionError
 from sed.grid import SAMPLE_RATE
 from sed.training.codecs import low_pass, through_codec
+from sed.training.ranges import check_numbers, check_ranges
 
 
 def _fft_size(samples: int) -> int:
@@ -145,6 +147,27 @@ class Augmentation:
     codec: float = 0.0
     """Share that went through one of `codecs` (`sed.training.codecs.CODECS`)."""
     codecs: Sequence[str] = ("opus", "vorbis", "mp3", "gsm", "adpcm", "mulaw")
+
+    def __post_init__(self) -> None:
+        """Raise `OptionError` on what is no share or range."""
+        shares = (
+            "speed",
+            "reverberation",
+            "noise",
+            "equaliser",
+            "telephone",
+            "clipping",
+            "band_limit",
+            "codec",
+        )
+        check_numbers(self, shares, 0, 1)
+        check_numbers(self, ["tilt", "spread"], 0)
+        check_ranges(self, ["snr_range", "gain_range"])
+        check_ranges(self, ["speed_range"], 0.1)
+        check_ranges(self, ["decay_range"], 0)
+        check_ranges(self, ["band_range"], 1)
+        if self.codec and not self.codecs:
+            raise OptionError("codecs: found none, expected some for a share `codec` above 0")
 
     def draw_speed(self, rng: np.random.Generator) -> float:
         """A factor for `change_speed`; 1 for the share of voices that stay as they are."""

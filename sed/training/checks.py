@@ -15,6 +15,7 @@ from sed.emotion.neural import longest_piece
 from sed.errors import OptionError
 from sed.grid import HOP, samples_to_seconds, seconds_to_samples
 from sed.training.manifests import Utterance, find_manifest, read_lines
+from sed.training.ranges import is_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,10 +59,10 @@ def check_numbers(h: Mapping[str, Any]) -> None:
     """Those numbers of a recipe that it has lie where they mean something, and `card` names a window that is one."""
     for expected, (fits, keys) in _NUMBERS.items():
         for key in keys.split():
-            if key in h and not (_is_number(h[key]) and fits(h[key])):
+            if key in h and not (is_number(h[key]) and fits(h[key])):
                 raise OptionError(f"{key}: found {h[key]}, expected {expected}")
     if (betas := h.get("betas")) is not None and not (
-        isinstance(betas, list) and len(betas) == 2 and all(_is_number(b) and 0 <= b < 1 for b in betas)
+        isinstance(betas, list) and len(betas) == 2 and all(is_number(b) and 0 <= b < 1 for b in betas)
     ):
         raise OptionError(f"betas: found {betas}, expected two numbers from 0 to less than 1")
     card = h.get("card") or {}
@@ -80,10 +81,6 @@ def check_scores(h: Mapping[str, Any]) -> None:
         raise OptionError(f"annealing_score: found {score!r}, expected one of {', '.join(SCORES)}")
     if "pattern_error" in (keep, score) and not h.get("valid_clips", 1):
         raise OptionError("valid_clips: found 0, expected some where pattern_error decides")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_corpora(manifest: Any, left_out: Sequence[str], learnt: Sequence[str]) -> None:

@@ -6,16 +6,18 @@ would have seen, and several processes share the numbers out among themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sed.errors import OptionError
-from sed.grid import HOP, SAMPLE_RATE, frame_count, seconds_to_samples
+from sed.grid import HOP, SAMPLE_RATE, frame_count, samples_to_seconds, seconds_to_samples
 from sed.training.augment import Augmentation, change_speed
 from sed.training.corpora import Utterance, to_float
 from sed.training.patterns import NEUTRAL, Event, frame_labels, join, transition_pattern
+from sed.training.ranges import check_numbers, check_ranges
 
 Speech = Sequence[tuple[Utterance, np.ndarray]]
 Clip = tuple[np.ndarray, np.ndarray, list[Event]]  # augmented wave, clean wave, events
@@ -51,6 +53,18 @@ class ClipOptions:
     whole: bool = False
     """Clips keep their own length, up to the longest of `length`; shorter ones of a batch are padded, and
     padding has no target. Needs `batch_clips`."""
+
+    def __post_init__(self) -> None:
+        """Raise `OptionError` on what is no length, share or weight."""
+        check_ranges(self, ["length"], samples_to_seconds(HOP))
+        check_ranges(self, ["gap"], 0)
+        check_numbers(self, ["pattern_share", "same_speaker"], 0, 1)
+        check_numbers(self, ["corpus_power"], -math.inf)
+        check_numbers(
+            self,
+            ["batch_seconds", "auxiliary_weight", "neutral_weight", "edge", "level_spread", "batch_clips"],
+            0,
+        )
 
 
 @dataclass(frozen=True)

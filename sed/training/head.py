@@ -28,6 +28,8 @@ class ContextBlock(nn.Module):
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
+        if dilation < 1:
+            raise OptionError(f"a dilation of {dilation}: expected 1 or more")
         self.norm = nn.LayerNorm(width)
         self.spread = nn.Conv1d(width, width, 9, padding=4 * dilation, dilation=dilation, groups=width)
         self.mix = nn.Linear(width, width)

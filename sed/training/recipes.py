@@ -101,7 +101,7 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
         check_numbers(hparams)
     except SedError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OSError) as error:
         raise OptionError(f"{recipe}: {one_line(error)}") from error
     except (yaml.YAMLError, ruamel.yaml.YAMLError) as error:
         raise OptionError(f"{recipe}: expected YAML: {one_line(error)}") from error
