@@ -125,7 +125,8 @@ def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
 def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Adapt the tagger in folder `start` to the clips of the table `clips`; returns the new tagger's folder.
 
-    Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split.
+    Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split, and where
+    all are held out.
     """
     h = dict(hparams)
     check_scores(h)
@@ -140,6 +141,10 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
             f" {', '.join(model.labels)}"
         )
     learnt, held = hold_out(speech, h["held_out"])
+    if not learnt:
+        raise OptionError(
+            f"{h['clips_table']}: found only clips that are held out, expected some to learn from"
+        )
     main = description["labels"]
     judged = [item for item in held if item[0].emotion in main]
     if not judged:

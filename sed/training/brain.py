@@ -131,10 +131,8 @@ class TaggerBrain(sb.Brain):
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         # A batch is the same part of its step whether processes or accumulation share the step out.
-        part = (
-            self.train_set.rank * self.grad_accumulation_factor
-            + (self.step - 1) % self.grad_accumulation_factor
-        )
+        share = self.grad_accumulation_factor
+        part = self.train_set.rank * share + (self.step - 1) % share
         torch.manual_seed((h.seed * 1_000_003 + self.optimizer_step) * 1009 + part)
 
     def check_loss_isfinite(self, loss: Tensor) -> None:
@@ -267,10 +265,10 @@ def fit(
     finish = finish or (lambda tagger: copy.deepcopy(tagger).merge() if hasattr(tagger, "merge") else tagger)
     main: Sequence[str] = list(h["labels"])
     folder = Path(h["output_folder"]) / "tagger"
-    checks.check_model(h, model)
     checks.check_schedule(h, dict(run_options or {}))
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
+    checks.check_model(h, model, objectives.longest)
 
     def save(tagger: Any, averaged: Objectives | None) -> None:
         if sb.utils.distributed.if_main_process():

@@ -123,8 +123,9 @@ def check_heard(main: Sequence[str], utterances: Iterable[Utterance]) -> None:
         )
 
 
-def check_model(h: Mapping[str, Any], model: Any) -> None:
-    """The model can do what the options ask of it: padded clips, branches that learn alone, pieces as long."""
+def check_model(h: Mapping[str, Any], model: Any, longest: int | None = None) -> None:
+    """The model can do what the options ask of it: padded clips, branches that learn alone, pieces as long; and its
+    teachers take clips as long, where `longest` is what they take, samples."""
     kind = type(model).__name__
     if (
         getattr(h.get("clips"), "whole", False)
@@ -134,6 +135,11 @@ def check_model(h: Mapping[str, Any], model: Any) -> None:
     if h.get("each_branch") and not hasattr(model, "alone"):
         raise OptionError(f"a {kind} has no branches: expected each_branch: False")
     _check_lengths(h, model)
+    if longest and (found := seconds_to_samples(max(h["clips"].length))) > longest:
+        raise OptionError(
+            f"clips.length: found {samples_to_seconds(found)} s, expected at most the"
+            f" {samples_to_seconds(longest)} s that the teachers take at once"
+        )
 
 
 def check_schedule(h: Mapping[str, Any], run_options: Mapping[str, Any]) -> None:

@@ -31,11 +31,14 @@ def read_wave(path: str | Path, start: float | None = None, stop: float | None =
     """A mono recording as float32 at 16 kHz, or its part from `start` to `stop` seconds.
 
     What libsndfile doesn't read, such as MP4, is decoded by the ffmpeg program. Raises `AudioError` where it
-    cannot be read, `MissingDependencyError` where that takes ffmpeg and it isn't installed.
+    cannot be read or has samples that are no finite numbers, `MissingDependencyError` where that takes ffmpeg
+    and it isn't installed.
     """
     import soundfile
     import soxr
 
+    if not Path(path).exists():
+        raise AudioError(f"cannot read {path}: no such file")
     try:
         with soundfile.SoundFile(str(path)) as file:
             rate = file.samplerate
@@ -47,8 +50,17 @@ def read_wave(path: str | Path, start: float | None = None, stop: float | None =
         if not Path(path).is_file():
             raise AudioError(f"cannot read {path}: {error}") from error
         return _decoded(path, start, stop)
+    check_finite(path, wave)
     mono = wave.mean(axis=1)
     return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
+
+
+def check_finite(path: str | Path, wave: np.ndarray) -> None:
+    """Raise `AudioError` where `wave`, from the file at `path`, has a sample that is no finite number."""
+    if not np.isfinite(wave).all():
+        raise AudioError(
+            f"cannot read {path}: found a sample that is not a finite number, expected only such"
+        )
 
 
 def _decoded(path: str | Path, start: float | None, stop: float | None) -> np.ndarray:

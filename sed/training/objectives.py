@@ -29,6 +29,8 @@ class Objective(nn.Module):
         if weight < 0:
             raise OptionError(f"{type(self).__name__} with weight {weight}: expected 0 or more")
         self.weight = weight
+        self.longest: int | None = None
+        """The longest clip that it can judge, samples, once built; None where there is no bound."""
 
     def build(self, tagger: Any, speech: Speech) -> None:
         """Make what depends on the data: called once, before training, with the training speech."""
@@ -62,6 +64,11 @@ class Objectives(nn.Module):
         """Build each of them."""
         for objective in self._each():
             objective.build(tagger, speech)
+
+    @property
+    def longest(self) -> int | None:
+        """The longest clip that all of them can judge, samples; None where there is no bound."""
+        return min((o.longest for o in self._each() if o.longest), default=None)
 
     def save(self, folder: Path) -> None:
         """Have each of them write what is of use after training."""

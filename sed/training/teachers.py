@@ -20,6 +20,7 @@ from sed.grid import HOP
 from sed.training.clips import Batch, Speech
 from sed.training.losses import distillation_loss
 from sed.training.objectives import Objective
+from sed.training.ranges import is_number
 
 HEARS = ("clean", "same")
 
@@ -39,7 +40,8 @@ class Ensemble:
     def __init__(self, taggers: Sequence[Tagger], weights: Sequence[float] = ()) -> None:
         if not taggers:
             raise OptionError("distillation: found no teachers, expected at least one tagger")
-        if weights and (len(weights) != len(taggers) or min(weights) < 0 or sum(weights) <= 0):
+        fit = len(weights) == len(taggers) and all(is_number(w) and 0 <= w < np.inf for w in weights)
+        if len(weights) and not (fit and sum(weights) > 0):
             raise OptionError(
                 f"teachers: found weights {list(weights)}, expected {len(taggers)} numbers, none below 0"
             )
@@ -87,7 +89,7 @@ class Distillation(Objective):
         hears: str = "clean",
     ) -> None:
         super().__init__(weight)
-        if hears not in HEARS or temperature <= 0:
+        if hears not in HEARS or not (is_number(temperature) and 0 < temperature < np.inf):
             raise OptionError(
                 f"distillation: found hears {hears!r} and temperature {temperature}, expected one of"
                 f" {', '.join(HEARS)} and a temperature above 0"
@@ -100,6 +102,8 @@ class Distillation(Objective):
         """Open the teachers and find the labels in common with `tagger`."""
         opened = [open_teacher(name) if isinstance(name, (str, Path)) else name for name in self._names]
         self.ensemble = Ensemble(opened, self._weights)
+        bounds = [getattr(tagger, "longest", None) for tagger in opened]
+        self.longest = min((bound for bound in bounds if bound), default=None)
         self._common = [label for label in self.ensemble.labels if label in tagger.labels]
         if len(self._common) < 2:
             raise OptionError(

@@ -12,6 +12,7 @@ from sed.grid import SAMPLE_RATE
 from sed.training.augment import Augmentation
 from sed.training.checks import names
 from sed.training.clips import Batch
+from sed.training.corpora import check_finite
 from sed.training.schedule import Batches
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
@@ -52,6 +53,7 @@ def random_stretch(rng: np.random.Generator, path: Path, samples: int) -> np.nda
             rate = file.samplerate
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(f"cannot read {path}: {error}") from error
+    check_finite(path, wave)
     if rate != SAMPLE_RATE:
         wave = soxr.resample(wave, rate, SAMPLE_RATE)
     return np.pad(wave[:samples], (0, max(0, samples - len(wave)))).astype(np.float32)

@@ -213,6 +213,7 @@ def test_splits_that_say_nothing_are_refused(start, table, tmp_path):
     for word, message in (
         ("dev", "found splits dev, expected train, valid"),
         ("test", "found only clips of"),
+        ("valid", "odd-split.csv: found only clips that are held out, expected some to learn from"),
     ):
         odd = table.with_name("odd-split.csv")
         odd.write_text(f"path,emotion,split\nangry0.wav,angry,{word}\n")

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tones import PITCH, RATE, SHORT, TINY_COMPACT, losses, make_corpora, run, tone
+from tones import LABELS, PITCH, RATE, SHORT, TINY_COMPACT, losses, make_corpora, run, tone
 
 from sed.emotion.onnx import OnnxTagger
 from sed.errors import AudioError, OptionError
 from sed.training.augment import Augmentation
 from sed.training.clips import Batch
+from sed.training.corpora import read_wave
 from sed.training.export import export_onnx
-from sed.training.folder import load_tagger
+from sed.training.folder import load_tagger, save_tagger
+from sed.training.model import CompactTagger
 from sed.training.teachers import Distillation, Ensemble, open_teacher
 from sed.training.unlabelled import WithUnlabelled, audio_files, random_stretch
 
@@ -62,6 +64,8 @@ def test_an_ensemble_is_the_mean_over_common_labels():
     for taggers, weights, message in (
         ([], [], "no teachers"),
         ([one, two], [1], "expected 2 numbers"),
+        ([one, two], [1, float("nan")], "expected 2 numbers"),
+        ([one, two], ["a", 1], "expected 2 numbers"),
         ([one, Fixed(["bored", "calm"], [0.5, 0.5])], [], "at least two in common"),
     ):
         with pytest.raises(OptionError, match=message):
@@ -94,6 +98,16 @@ def test_teachers_hear_what_the_option_says():
         assert teacher.heard.mean() == expected
     with pytest.raises(OptionError, match="hears 'all'"):
         Distillation(1.0, hears="all")
+    with pytest.raises(OptionError, match="temperature nan"):
+        Distillation(1.0, temperature=float("nan"))
+
+
+def test_clips_longer_than_a_teacher_takes_are_refused_before_the_first_step(corpora, tmp_path):
+    short = CompactTagger(LABELS, layers=1, width=16, heads=2, feedforward=32, head_width=8, positions=90)
+    save_tagger(short, tmp_path / "short", LABELS, {"window": 16_000})
+    with pytest.raises(OptionError, match=r"length: found 2\.0 s, .* 1\.8 s that the teachers take at once"):
+        run("distill", tmp_path / "run", corpora=corpora, teachers=tmp_path / "short", **OPTIONS)
+    assert not (tmp_path / "run" / "tagger").exists()
 
 
 def test_folder_file_and_run_are_the_same_teacher(teacher, tmp_path):
@@ -184,5 +198,11 @@ def test_errors_say_what_is_wrong_with_unlabelled_audio(tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
     with pytest.raises(AudioError, match=r"cannot read .*bad\.wav"):
         random_stretch(np.random.default_rng(0), tmp_path / "bad.wav", 10)
+    soundfile.write(tmp_path / "nan.wav", np.full(900, np.nan, np.float32), RATE, subtype="FLOAT")
+    for read in (read_wave, lambda path: random_stretch(np.random.default_rng(0), path, 10)):
+        with pytest.raises(AudioError, match=r"nan\.wav: found a sample that is not a finite number"):
+            read(tmp_path / "nan.wav")
+    with pytest.raises(AudioError, match=r"cannot read .*none\.wav: no such file$"):
+        read_wave(tmp_path / "none.wav")
     with pytest.raises(OptionError, match=r"share of unlabelled clips of 1\.0"):
         WithUnlabelled(None, [tmp_path], 1.0, Augmentation(), 0)
