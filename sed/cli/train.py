@@ -5,6 +5,7 @@ SpeechBrain's own options work too (``--device cuda``), and ``torchrun`` starts 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("Usage: sed-train RECIPE.yaml [--key value]...\n\n" + (__doc__ or "").split("\n", 1)[1].strip())
         sys.exit(0 if given else 2)
     try:
-        print(run_command(given))
+        folder = run_command(given)
+        if os.environ.get("RANK", "0") == "0":  # torchrun's name for a process's number
+            print(folder)
     except SedError as error:
         print(f"sed-train: {_said(error)}", file=sys.stderr)
         sys.exit(1)
@@ -29,6 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+
+    except RuntimeError as error:
+        if not _left_alone(error):
+            raise
+        print("sed-train: another process of this run has ended, and says why", file=sys.stderr)
+        sys.exit(1)
+
+
+def _left_alone(error: RuntimeError) -> bool:
+    """Whether an error is that of a process which waits for one that has ended, as gloo and NCCL raise it."""
+    import torch.distributed
+
+    return "gloo/transport" in str(error) or isinstance(error, torch.distributed.DistError)
 
 
 def _said(error: SedError) -> str:

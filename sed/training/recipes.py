@@ -66,6 +66,7 @@ def run_recipe(
         raise OptionError(
             f"{recipe}: found no entry `recipe` or `output_folder`, expected the function that trains and a folder"
         )
+    sb.utils.distributed.ddp_barrier()  # every process has looked at what is there before one writes
     try:
         sb.create_experiment_directory(
             experiment_directory=hparams["output_folder"], hyperparams_to_save=str(recipe), overrides=changes
@@ -81,7 +82,6 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
     import ruamel.yaml
     import yaml
     from hyperpyyaml import load_hyperpyyaml, resolve_references
-    from speechbrain.utils.distributed import if_main_process
 
     from sed.training.checks import check_numbers
 
@@ -93,9 +93,8 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
                 f"{recipe}: found no keys with values, expected a recipe such as hparams/compact.yaml"
             )
         check_changes(str(recipe), values, ruamel.yaml.YAML().load(changes) or {})
-        if if_main_process():
-            with open(recipe, encoding="utf-8") as file:
-                check_stored_run(resolve_references(file, changes).getvalue())
+        with open(recipe, encoding="utf-8") as file:
+            check_stored_run(resolve_references(file, changes).getvalue())
         with open(recipe, encoding="utf-8") as file:
             hparams: dict[str, Any] = load_hyperpyyaml(file, changes)
         check_numbers(hparams)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tones import ROOT, SHORT, TINY_COMPACT, losses, make_corpora, run
 
+from sed.cli import train as train_command
 from sed.training.folder import load_tagger
 
 OPTIONS = {
@@ -31,16 +32,22 @@ def corpora(tmp_path_factory):
     return make_corpora(tmp_path_factory.mktemp("ddp-corpora"), columns=columns)
 
 
-def launch(corpora, output, **changes):
-    """Two processes, as torchrun starts them."""
+def started(corpora, output, **changes):
+    """What two processes, as torchrun starts them, come to."""
     options = {**OPTIONS, "corpora": corpora, "output_folder": output, **changes}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "sed.cli.train", str(ROOT / "hparams" / "compact.yaml")]
     for key, value in {**options, "distributed_backend": "gloo", "device": "cpu"}.items():
         command += [f"--{key}", str(value)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+
+
+def launch(corpora, output, **changes):
+    """The weights that two processes come to."""
+    done = started(corpora, output, **changes)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1:] == [str(output / "tagger")] and done.stdout.count("tagger") == 1
     return load_tagger(output / "tagger")[0].state_dict()
 
 
@@ -55,3 +62,24 @@ def test_two_processes_stopped_and_resumed_are_one_that_accumulates_over_twice_t
     for name, value in one.items():
         assert torch.allclose(two[name], value, atol=2e-4), name
     assert any(not torch.allclose(other[name], value, atol=2e-3) for name, value in one.items())
+
+
+def test_what_both_find_wrong_they_say_and_none_waits_for_the_other(corpora, tmp_path):
+    (tmp_path / "save" / "CKPT+1").mkdir(parents=True)
+    (tmp_path / "hyperparams.yaml").write_text("labels: [sad, happy]\n")
+    done = started(corpora, tmp_path)
+    assert done.returncode == 1 and "holds a run with labels ['sad', 'happy'], found" in done.stderr
+    assert "another process" not in done.stderr and "[rank" not in done.stderr
+
+
+def test_who_waits_for_a_process_that_ended_says_so_in_a_sentence(monkeypatch, capsys):
+    def fail(_):
+        raise RuntimeError(
+            "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer"
+        )
+
+    monkeypatch.setattr(train_command, "run_command", fail)
+    with pytest.raises(SystemExit) as stop:
+        train_command.main(["recipe.yaml"])
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "sed-train: another process of this run has ended, and says why\n"
