@@ -122,14 +122,37 @@ def hold_out(speech: Speech, share: float) -> tuple[list[Any], list[Any]]:
     )
 
 
+def check_table(folder: str | Path, table: str | Path) -> None:
+    """Keep a copy of `table` in a run's `folder`.
+
+    Raises `OptionError` where the run there has a checkpoint and learnt from a table with another text: it would go
+    on, or be found at its end, without the new clips.
+    """
+    from speechbrain.utils.distributed import ddp_barrier, if_main_process
+
+    kept, text = Path(folder) / "clips.csv", Path(table).read_bytes()
+    if kept.is_file() and kept.read_bytes() != text and any(kept.parent.glob("save/CKPT*")):
+        raise OptionError(
+            f"{folder} holds a run on other clips, {kept}, than {table}: expected the same or another output_folder"
+        )
+    ddp_barrier()
+    if if_main_process():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(text)
+
+
 def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Adapt the tagger in folder `start` to the clips of the table `clips`; returns the new tagger's folder.
 
-    Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split, and where
-    all are held out.
+    Raises `OptionError` where a clip has an emotion that the tagger never learnt, or an unknown split, where all are
+    held out, and where the output folder holds a run on other clips.
     """
     h = dict(hparams)
     check_scores(h)
+    if h["keep"] == "pattern_error":
+        raise OptionError(
+            "keep: found pattern_error, expected last, nll or uar: clips are heard in no patterns"
+        )
     start = Path(h["start"])
     model, description = load_tagger(tagger_folder(start))
     if hasattr(model, "merge"):
@@ -140,6 +163,7 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
             f"{h['clips_table']}: found emotions {', '.join(unknown)}, expected those that the tagger learnt:"
             f" {', '.join(model.labels)}"
         )
+    check_table(h["output_folder"], h["clips_table"])
     learnt, held = hold_out(speech, h["held_out"])
     if not learnt:
         raise OptionError(

@@ -127,6 +127,8 @@ class CompactTagger(nn.Module):
         train_voice: bool = False,
     ) -> None:
         super().__init__()
+        if layers < 0:
+            raise OptionError(f"{layers} layers: expected 0 or more")
         self.settings: dict[str, Any] = {
             "layers": layers,
             "width": width,

@@ -98,6 +98,13 @@ def test_what_is_mistyped_is_said_in_one_line(arguments, message, tmp_path, caps
     assert not list(tmp_path.rglob("hyperparams.yaml"))
 
 
+def test_layers_below_none(tmp_path, capsys):
+    recipe = str(ROOT / "hparams" / "probe.yaml")
+    assert "-1 layers: expected 0 or more" in said(
+        [recipe, "--output_folder", str(tmp_path), "--layers", "-1"], capsys
+    )
+
+
 def test_what_is_no_recipe(tmp_path, capsys):
     assert "README.md: " in said([str(ROOT / "README.md")], capsys)
     for name, content in (("words.yaml", b"words"), ("bytes.yaml", b"\xff\xfe\x00"), ("empty.yaml", b"")):

@@ -93,6 +93,26 @@ def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, once, tm
         assert torch.equal(value, expected[name]), name
 
 
+def test_a_table_that_has_changed_is_no_run_to_go_on_with(start, table, tmp_path):
+    """Clips added to the table would be learnt by nobody: all epochs of the run are done."""
+    mine = table.with_name("grows.csv")
+    mine.write_text("\n".join(table.read_text().splitlines()[:9]) + "\n")
+    folder = adapted(start, mine, tmp_path, epochs=1, steps=8)
+    before = (folder / "tagger.safetensors").read_bytes()
+    assert adapted(start, mine, tmp_path, epochs=1, steps=8) == folder
+    mine.write_text(table.read_text())
+    with pytest.raises(
+        OptionError, match=r"holds a run on other clips, .*clips\.csv, than .*grows\.csv: expected"
+    ):
+        adapted(start, mine, tmp_path, epochs=1, steps=8)
+    assert (folder / "tagger.safetensors").read_bytes() == before
+
+
+def test_what_clips_cannot_tell_does_not_decide(start, table, tmp_path):
+    with pytest.raises(OptionError, match="keep: found pattern_error, expected last, nll or uar"):
+        adapted(start, table, tmp_path, keep="pattern_error")
+
+
 def test_guards_hold_on_to_what_was_known(start, table, tmp_path):
     """One emotion only, the one that the start knows least in this voice: without guards all becomes that."""
     old, new = posteriors(start, 1.0), posteriors(start, SHIFT)
