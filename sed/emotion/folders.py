@@ -60,8 +60,14 @@ def _complete(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
+    names = [described(path) for path in sorted(folder.iterdir())]
     return ", ".join([*names[:6], *(["..."] if len(names) > 6 else [])]) or "nothing"
+
+
+def described(path: Path) -> str:
+    """A file's name, and what it is where it is none."""
+    kind = "" if path.is_file() else " (a folder)" if path.is_dir() else " (a link to nothing)"
+    return path.name + kind
 
 
 def _need_torch(folder: Path) -> None:

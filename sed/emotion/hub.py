@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sed.emotion.folders import described
 from sed.errors import MissingDependencyError, ModelError
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -62,7 +63,7 @@ def fetch(name: str, alternatives: Sequence[Sequence[str]], optional: Sequence[s
             f" {type(error).__name__}: {reason}"
         ) from error
     if not any(all((folder / file).is_file() for file in files) for files in alternatives):
-        there = sorted(path.name for path in folder.iterdir())
+        there = sorted(map(described, folder.iterdir()))
         expected = " or ".join(", ".join(files) for files in alternatives)
         raise ModelError(f"the model {name!r} has {', '.join(there) or 'none'} of the files {expected}")
     return folder

@@ -14,6 +14,7 @@ from typing import Any
 
 from sed.errors import ModelError, OptionError
 from sed.training.folder import load_tagger, tagger_folder
+from sed.training.stored_run import differences
 
 
 def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
@@ -32,10 +33,8 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
     for number, folder in enumerate(folders[1:], 2):
         other, found = load_tagger(tagger_folder(folder))
         for key in ("kind", "labels", "trained_labels", "settings"):
-            if found[key] != description[key]:
-                raise ModelError(
-                    f"{folder}: found {key} {found[key]}, expected those of {folders[0]}, {description[key]}"
-                )
+            for place, wanted, there in differences(description[key], found[key], key):
+                raise ModelError(f"{folder}: found {place} {there}, expected {wanted} as in {folders[0]}")
         for name, value in other.state_dict().items():
             if torch.is_floating_point(value):
                 mean[name] += (value - mean[name]) / number

@@ -61,20 +61,25 @@ def check_stored_run(text: str) -> None:
     if not isinstance(old, dict):
         return
     old, new = ({k: v for k, v in values.items() if k not in FREE} for values in (old, new))
-    for key, stored, found in _differences(old, new):
+    for key, stored, found in differences(old, new):
         raise OptionError(
             f"{folder} holds a run with {key} {_short(stored)}, found {_short(found)}: expected the same or another"
             " output_folder"
         )
 
 
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two plain values differ: the key, through dots, and what each has there.
+
+    >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}))
+    [('a.c', 2, 'nothing')]
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(n for n in new if n not in old)]:
             place = f"{key}.{name}" if key else str(name)
-            yield from _differences(old.get(name, _NOTHING), new.get(name, _NOTHING), place)
+            yield from differences(old.get(name, _NOTHING), new.get(name, _NOTHING), place)
     elif is_object(old) and is_object(new) and old[0] == new[0]:
-        yield from _differences(old[1], new[1], key)
+        yield from differences(old[1], new[1], key)
     elif old != new:
         yield key, old, new
 

@@ -111,6 +111,17 @@ def test_a_missing_file_is_named(published, tmp_path, name):
         load_tagger(folder)
 
 
+def test_links_to_nothing_and_folders_are_not_told_as_files_that_are_there(published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "m")
+    for name in ("model.ckpt", "label_encoder.txt"):
+        (folder / name).unlink()
+    (folder / "label_encoder.txt").mkdir()
+    (folder / "model.ckpt").symlink_to(tmp_path / "nowhere")
+    said = r"label_encoder.txt \(a folder\), model.ckpt \(a link to nothing\), .* expected model.ckpt, label_"
+    with pytest.raises(ModelError, match=said):
+        load_tagger(folder)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

@@ -43,7 +43,11 @@ def test_the_mean_of_one_is_that_one_and_of_none_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("other", "said"),
-    [({"head_width": 4}, "settings"), ({"labels": LABELS[::-1]}, "labels"), (None, "no trained tagger in")],
+    [
+        ({"head_width": 4}, "found settings.head_width 4, expected 8 as in"),
+        ({"labels": LABELS[::-1]}, "labels"),
+        (None, "no trained tagger in"),
+    ],
 )
 def test_what_has_no_mean_is_refused_in_a_sentence_and_nothing_is_written(tmp_path, other, said):
     saved(tmp_path / "0", 0)
