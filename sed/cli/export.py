@@ -5,6 +5,7 @@ Of several folders (of one recipe, begun with the same weights) the mean of thei
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -38,6 +39,8 @@ def main(
     calibration: Path | None,
 ) -> None:
     """Entry point."""
+    if temperature is not None and math.isnan(temperature):
+        raise click.UsageError("--temperature: found nan, expected a number from 0.05 to 20")
     if temperature is not None and calibration is not None:
         raise click.UsageError("found --temperature and --calibration, expected one of them")
     try:

@@ -53,9 +53,10 @@ class TorchTagger:
         self.precision = _precision(precision, self.device)
         self.longest: int | None = longest_piece(model)
         """The longest piece that the model takes at once, samples; None where there is no bound."""
-        if len(self.labels) < 2 or set(self.labels) - set(model.labels):
+        different = set(self.labels)
+        if not 2 <= len(self.labels) == len(different) or different - set(model.labels):
             raise ModelError(
-                f"found labels {list(self.labels)}, expected two or more of {list(model.labels)}"
+                f"found labels {list(self.labels)}, expected two or more different ones of {list(model.labels)}"
             )
         if (
             not isinstance(window, int)

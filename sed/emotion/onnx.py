@@ -97,6 +97,8 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
         raise ModelError(f"the card of {path} is damaged: {error!r}") from error
     if not (isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels)):
         raise ModelError(f"{path}: found labels {labels!r}, expected a list of at least two names")
+    if len(set(labels)) < len(labels):
+        raise ModelError(f"{path}: found labels {labels!r}, expected different ones")
     if rate != FRAME_RATE or not isinstance(window, int) or window <= 0 or window % HOP:
         raise ModelError(
             f"{path}: found {rate!r} frames a second and a window of {window!r} samples, expected"

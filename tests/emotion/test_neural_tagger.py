@@ -187,8 +187,9 @@ def test_cards_that_do_not_fit(tmp_path):
         (tmp_path / CARD).write_text(json.dumps({**description, "card": {"window": window}}))
         with pytest.raises(ModelError, match=said):
             load_tagger(tmp_path)
-    with pytest.raises(ModelError, match=r"found labels \['calm'\], expected two or more of"):
-        TorchTagger(model_of("compact"), ["calm"], 3200)
+    for labels in (["calm"], ["calm", "calm"]):
+        with pytest.raises(ModelError, match=r"found labels \[.*\], expected two or more different ones of"):
+            TorchTagger(model_of("compact"), labels, 3200)
     description["labels"] = ["calm"]
     (tmp_path / CARD).write_text(json.dumps({**description, "card": {}}))
     with pytest.raises(ModelError, match="found labels"):

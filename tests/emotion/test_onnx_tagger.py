@@ -126,6 +126,7 @@ def test_missing_and_damaged_files(tmp_path):
         ("{", "card of .* is damaged"),
         ({"labels": ["a", "b"]}, "card of .* is damaged"),
         ({**CARD, "labels": ["a"]}, "at least two names"),
+        ({**CARD, "labels": ["a", "a"]}, r"found labels \['a', 'a'\], expected different ones"),
         ({**CARD, "frame_rate": 100}, "found 100 frames a second"),
         ({**CARD, "window": 16001}, "window of 16001 samples"),
     ],

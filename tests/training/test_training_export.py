@@ -125,6 +125,9 @@ def test_calibration_of_another_export(tmp_path):
     assert OnnxTagger(tmp_path / "a.onnx").card["offsets"] == [0.25, -0.25, 0.0, 0.0]
     with pytest.raises(ModelError, match=r"found labels .*, expected sad"):
         calibration_of(tmp_path / "other.onnx", ["sad"])
+    arguments = [str(tmp_path / "run"), str(tmp_path / "b.onnx"), "--temperature", "nan"]
+    result = CliRunner().invoke(export_command.main, arguments)
+    assert result.exit_code == 2 and "found nan, expected a number from 0.05 to 20" in result.output
     both = ["--temperature", "2", "--calibration", str(tmp_path / "other.onnx")]
     result = CliRunner().invoke(export_command.main, [str(tmp_path / "run"), str(tmp_path / "b.onnx"), *both])
     assert result.exit_code == 2 and "expected one of them" in result.output
@@ -148,9 +151,18 @@ class Liar(LogMelTagger):
         return super().forward(waves) * (9.0 if torch.compiler.is_exporting() else 1.0)
 
 
+class NoNumbers(LogMelTagger):
+    def forward(self, waves):
+        return super().forward(waves) * torch.nan
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
+        (
+            NoNumbers,
+            "found posteriors of the exported graph that differ by nan from the model's, expected at most",
+        ),
         (Branching, "torch's exporter cannot write this tagger as ONNX: "),
         (OneLength, "found a graph for waves of batch x 2257 only, expected one for any batch and length"),
         (
