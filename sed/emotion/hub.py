@@ -57,7 +57,8 @@ def fetch(name: str, alternatives: Sequence[Sequence[str]], optional: Sequence[s
         folder = Path(snapshot_download(name, allow_patterns=wanted))
     except Exception as error:  # requests', httpx's and the hub's own have no common base
         offline = " (HF_HUB_OFFLINE is set)" if HF_HUB_OFFLINE else ""
-        reason = " ".join(str(error).split()).split(". ")[0]
+        said = str(error).strip().splitlines() or [""]  # what follows in further lines is advice
+        reason = " ".join(said[0].split()).split(". ")[0]
         raise ModelError(
             f"the model {name!r} is not in the Hugging Face cache and cannot be fetched{offline}:"
             f" {type(error).__name__}: {reason}"

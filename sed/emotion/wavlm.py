@@ -60,15 +60,12 @@ def open_speechbrain(folder: str | Path, hub: bool = False, **options: Any) -> T
     config, inputs = _configuration(folder, str(encoder["source"]), hub)
     if inputs == "raw" or encoder["inputs"] == "standardised":
         inputs = encoder["inputs"]  # else scaled once more, which undoes what was done before
-    with without_initial_values():
-        model = EncoderTagger(
-            labels,
-            config,
-            inputs=inputs,
-            layers="last",
-            norm="clip" if encoder["output_norm"] else "none",
-            tail="repeat",
-        )
+    norm = "clip" if encoder["output_norm"] else "none"
+    try:
+        with without_initial_values():
+            model = EncoderTagger(labels, config, inputs=inputs, layers="last", norm=norm, tail="repeat")
+    except ModelError as error:
+        raise ModelError(f"{folder}: its encoder {encoder['source']!r} is of no use here: {error}") from error
     match_weights(
         model.backbone.encoder, read_weights(folder / "wav2vec2.ckpt"), str(folder / "wav2vec2.ckpt")
     )

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 
+import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -257,6 +258,28 @@ def test_known_encoders_need_neither_network_nor_cache(published, tmp_path):
     (folder / "hyperparams.yaml").write_text(text.replace(line, "wav2vec2_hub: microsoft/wavlm-base-plus"))
     with pytest.raises(ModelError, match=r"found shape \(.*\) for .*, expected shape \(.*768"):
         load_tagger(folder)  # the configuration was found; these weights are not a base model's
+
+
+def test_an_encoder_of_another_family_is_named_with_its_folder(published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "m")
+    (folder / "encoder").mkdir()
+    (folder / "encoder" / "config.json").write_text('{"model_type": "bert"}')
+    text = (folder / "hyperparams.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("wav2vec2_hub"))
+    (folder / "hyperparams.yaml").write_text(text.replace(line, "wav2vec2_hub: encoder"))
+    with pytest.raises(ModelError, match=r"m: its encoder 'encoder' is of no use here: found .* type 'bert'"):
+        load_tagger(folder)
+
+
+def test_what_the_hub_advises_is_left_out(monkeypatch, hub_cache):
+    def fail(*_, **__):
+        raise OSError(
+            "Got: ConnectError: no such host\nAn error happened while trying to locate the files on the Hub"
+        )
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ModelError, match=r"OSError: Got: ConnectError: no such host$"):
+        load_tagger("owner/absent")
 
 
 def test_speechbrains_own_config_describes_no_encoder(published, tmp_path, hub_cache):
