@@ -94,11 +94,10 @@ def check_device(device: str | None) -> None:
         raise OptionError(f"device: found {device}, expected one of the {count} CUDA devices here, or cpu")
 
 
-def check_precision(device: str, run_options: Mapping[str, Any]) -> None:
-    """Raise `OptionError` where SpeechBrain's `run_options` want half precision of a kind that `device` has not."""
-    for key in ("precision", "eval_precision"):
-        if device.startswith("cpu") and run_options.get(key) == "fp16":
-            raise OptionError(f"{key}: found fp16, expected bf16 or fp32 on a processor")
+def check_precision(device: str, precision: str | None) -> None:
+    """Raise `OptionError` where `device` has no `precision` of that name."""
+    if device.startswith("cpu") and precision == "fp16":
+        raise OptionError("precision: found fp16, expected bf16 or fp32 on a processor")
 
 
 def one_line(error: BaseException, most: int = 200) -> str:

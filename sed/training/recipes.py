@@ -32,7 +32,7 @@ def run_command(arguments: Sequence[str]) -> Path:
     overrides, passed = split_arguments(arguments[1:], set(sb.utils.run_opts.RunOptions().as_dict()))
     run_options = parse_run_options(arguments[0], passed)
     check_device(run_options["device"])
-    check_precision(run_options["device"] or sb.utils.distributed.infer_device(), run_options)
+    check_precision(run_options["device"] or sb.utils.distributed.infer_device(), run_options["precision"])
     sb.utils.distributed.ddp_init_group(run_options)
     return run_recipe(arguments[0], overrides, run_options)
 

@@ -67,7 +67,6 @@ def said(arguments, capsys):
             ["--precision", "fp16", "--device", "cpu"],
             "precision: found fp16, expected bf16 or fp32 on a proc",
         ),
-        (["--eval_precision", "fp16", "--device", "cpu"], "eval_precision: found fp16, expected"),
         (
             ["--clips", "{length: [1.0]}"],
             "length: found [1.0], expected two numbers of 0.02 or more, the lower",
