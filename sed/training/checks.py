@@ -55,7 +55,7 @@ def names(value: str | Path | Iterable[Any] | None) -> list[str]:
     return [str(each) for each in value]
 
 
-def check_numbers(h: Mapping[str, Any]) -> None:
+def check_recipe(h: Mapping[str, Any]) -> None:
     """Those numbers of a recipe that it has lie where they mean something, and `card` names a window that is one."""
     for expected, (fits, keys) in _NUMBERS.items():
         for key in keys.split():

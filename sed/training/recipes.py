@@ -83,7 +83,7 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
     import yaml
     from hyperpyyaml import load_hyperpyyaml, resolve_references
 
-    from sed.training.checks import check_numbers
+    from sed.training.checks import check_recipe
 
     try:
         with open(recipe, encoding="utf-8") as file:
@@ -97,7 +97,7 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
             check_stored_run(resolve_references(file, changes).getvalue())
         with open(recipe, encoding="utf-8") as file:
             hparams: dict[str, Any] = load_hyperpyyaml(file, changes)
-        check_numbers(hparams)
+        check_recipe(hparams)
     except SedError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OSError) as error:

@@ -7,7 +7,7 @@ from tones import LABELS, ROOT, SHORT, make_corpora, run
 from sed.errors import OptionError
 from sed.training.adapt import trainable_parts
 from sed.training.brain import sb
-from sed.training.checks import check_numbers, check_schedule, check_scores
+from sed.training.checks import check_recipe, check_schedule, check_scores
 from sed.training.logmel import LogMelTagger
 from sed.training.stored_run import plain_values
 from sed.training.unlabelled import audio_files
@@ -137,10 +137,10 @@ def test_what_is_longer_than_the_positions_is_refused(corpora, tmp_path, positio
 
 
 def test_betas_are_two_shares():
-    check_numbers({"betas": [0.9, 0.98], "head_rate": 0.1, "other": "words"})
+    check_recipe({"betas": [0.9, 0.98], "head_rate": 0.1, "other": "words"})
     for betas in (0.9, [0.9], [0.9, 1.0], ["a", "b"]):
         with pytest.raises(OptionError, match=r"betas: found .*, expected two numbers from 0 to less than 1"):
-            check_numbers({"betas": betas})
+            check_recipe({"betas": betas})
 
 
 def test_a_score_to_anneal_by_is_one_that_there_is():
