@@ -26,6 +26,7 @@ def run_command(arguments: Sequence[str]) -> Path:
 
     allow_missing_extension()
     import speechbrain as sb
+    import torch
 
     _check(arguments[0])
     # SpeechBrain would cut values at `=`, and take what it does not understand as part of the value before.
@@ -33,8 +34,20 @@ def run_command(arguments: Sequence[str]) -> Path:
     run_options = parse_run_options(arguments[0], passed)
     check_device(run_options["device"])
     check_precision(run_options["device"] or sb.utils.distributed.infer_device(), run_options["precision"])
-    sb.utils.distributed.ddp_init_group(run_options)
-    return run_recipe(arguments[0], overrides, run_options)
+    try:
+        sb.utils.distributed.ddp_init_group(run_options)
+    except (
+        ValueError,
+        RuntimeError,
+    ) as error:  # too few GPUs, a port that is taken, a process that never comes
+        raise OptionError(f"cannot train in several processes: {one_line(error)}") from error
+    folder = run_recipe(arguments[0], overrides, run_options)
+    if (
+        torch.distributed.is_initialized()
+    ):  # all leave together, or the last may be told that the others have died
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return folder
 
 
 def run_recipe(

@@ -29,8 +29,10 @@ _INSTEAD = {
 
 
 def parse_run_options(recipe: str, words: Sequence[str]) -> dict[str, Any]:
-    """SpeechBrain's run options for `recipe` as `words` say. Raises `OptionError` on what they cannot be."""
+    """SpeechBrain's run options for `recipe` as `words` say; processes that learn on processors talk through gloo.
+    Raises `OptionError` on what they cannot be."""
     import speechbrain as sb
+    import torch
 
     said = io.StringIO()
     try:
@@ -40,7 +42,11 @@ def parse_run_options(recipe: str, words: Sequence[str]) -> dict[str, Any]:
         raise OptionError(said.getvalue().strip().rpartition("error: argument ")[2]) from None
     if stray:
         raise OptionError(f"found the words {' '.join(stray.split())}, expected --key value")
-    return dict(options)
+    found = dict(options)
+    on_processors = not torch.cuda.is_available() or str(found["device"]).startswith("cpu")
+    if "distributed_backend" not in found["overridden_args"] and on_processors:
+        found["distributed_backend"] = "gloo"
+    return found
 
 
 def check_run_options(options: Mapping[str, Any]) -> None:

@@ -36,8 +36,8 @@ def started(corpora, output, **changes):
     """What two processes, as torchrun starts them, come to."""
     options = {**OPTIONS, "corpora": corpora, "output_folder": output, **changes}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "sed.cli.train", str(ROOT / "hparams" / "compact.yaml")]
-    for key, value in {**options, "distributed_backend": "gloo", "device": "cpu"}.items():
+    command += ["-m", "--", "sed.cli.train", str(ROOT / "hparams" / "compact.yaml")]
+    for key, value in {**options, "device": "cpu"}.items():
         command += [f"--{key}", str(value)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
@@ -70,6 +70,11 @@ def test_what_both_find_wrong_they_say_and_none_waits_for_the_other(corpora, tmp
     done = started(corpora, tmp_path)
     assert done.returncode == 1 and "holds a run with labels ['sad', 'happy'], found" in done.stderr
     assert "another process" not in done.stderr and "[rank" not in done.stderr
+
+
+def test_a_backend_that_this_machine_has_not_is_a_sentence(corpora, tmp_path):
+    done = started(corpora, tmp_path, distributed_backend="smoke-signals")
+    assert done.returncode == 1 and "sed-train: cannot train in several processes: " in done.stderr
 
 
 def test_who_waits_for_a_process_that_ended_says_so_in_a_sentence(monkeypatch, capsys):
