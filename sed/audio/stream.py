@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -137,6 +138,7 @@ def _open_path(path: Path, channels: str | int) -> AudioStream:
     name = str(path) if str(path).isprintable() else repr(str(path))
     try:
         if path.is_dir():
+            os.scandir(path).close()  # one that nobody may list says so
             raise AudioError(f"{name}: found a folder, expected an audio file")
         if not path.is_file() and path.exists():  # a named pipe, <(a process): can be read once only
             with path.open("rb") as pipe:
