@@ -76,6 +76,18 @@ def find_inputs(names: Iterable[str], list_file: str | None = None) -> list[Inpu
     return list(found.values())
 
 
+def check_names(recordings: Iterable[Input]) -> None:
+    """Raises `OptionError` where two recordings have the same name in results: on standard output, and among given
+    turns, nothing else tells them apart."""
+    paths: dict[str, str] = {}
+    for item in recordings:
+        if (twin := paths.setdefault(item.uri, item.path)) != item.path:
+            raise OptionError(
+                f"{twin} and {item.path} are both named {item.uri} in results: expected names that differ "
+                "(or results in a folder only, -d, whose structure keeps them apart)"
+            )
+
+
 def _lines(list_file: str) -> Iterator[str]:
     try:
         if list_file == "-":

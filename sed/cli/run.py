@@ -35,7 +35,7 @@ FAILED, USAGE = 1, 2
     "--list", "list_file", metavar="FILE", help="Recordings, a path or URL a line (-: standard input)."
 )
 @click.option(
-    "--json-lines", is_flag=True, help="One JSON object a recording on standard output, as they finish."
+    "--json-lines", is_flag=True, help="One JSON object a recording on standard output, in their order."
 )
 @click.option("--posteriors", is_flag=True, help="Put the frame posteriors into json and jsonl, too.")
 @click.option(
@@ -93,7 +93,7 @@ def main(
     """
     from contextlib import nullcontext
 
-    from sed.archive.inputs import find_inputs
+    from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
     from sed.errors import FormatError, OptionError, SedError, WorkerError
     from sed.live.devices import quiet_libraries
@@ -105,6 +105,8 @@ def main(
     try:
         recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
+        if plan.to_stdout or speech is not None:
+            check_names(recordings)
         if speech is not None:
             _check_alone(settings)
         turns = _reference_turns(speech, recordings)
