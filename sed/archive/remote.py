@@ -225,6 +225,11 @@ def _told(url: str, kind: type[SedError], done: str = "read") -> Iterator[None]:
     except SedError:
         raise
     except FileNotFoundError as error:
+        why = error.__cause__
+        gone = why is None or isinstance(why, FileNotFoundError) or getattr(why, "status", 0) in (404, 410)
+        if isinstance(why, Exception) and not gone and _protocol(url) in _WEB:
+            # fsspec's way to tell of a server that is down or refuses: the file may well be there
+            raise kind(f"{url}: cannot be {done} ({_line(why)})") from None
         missing = "no such file" if done == "read" else f"cannot be written ({_line(error)})"
         raise kind(f"{url}: {missing}") from None
     except PermissionError as error:
