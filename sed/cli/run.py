@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -91,8 +93,6 @@ def main(
 
     Exit status: 0; 1 if a recording failed (the others are done); 2 for wrong usage.
     """
-    from contextlib import nullcontext
-
     from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
     from sed.errors import FormatError, OptionError, SedError, WorkerError
@@ -124,7 +124,7 @@ def main(
         sys.exit(USAGE)
     stop = on_error == "stop"
     try:
-        with journal or nullcontext(), _listener(quiet) as listener:
+        with journal or contextlib.nullcontext(), _ends_like_ctrl_c(), _listener(quiet) as listener:
             summary = run(
                 recordings,
                 order,
@@ -189,6 +189,29 @@ def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[st
             f"{speech}: expected turns for {', '.join(missing)}, found {', '.join(turns) or 'none'}"
         )
     return turns
+
+
+@contextlib.contextmanager
+def _ends_like_ctrl_c() -> Iterator[None]:
+    """Termination and a closed terminal end the run in good order, too: no temporary file stays behind.
+
+    What is ignored on purpose (nohup) stays ignored, and so does a second signal on the way out.
+    """
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in known}
+    wanted = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in wanted:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _listener(quiet: bool) -> Messages | ProgressBar:

@@ -222,3 +222,19 @@ def test_ctrl_c_ends_in_good_order(make_clips, command, sed_run, tmp_path):
     assert not list(out.glob(".*.part"))
     assert sed_run(clips, *QUICKLY, "-d", out).returncode == 0
     assert sorted(noted(out)) == [f"c{n:03d}" for n in range(40)]
+
+
+def test_termination_ends_in_good_order_and_leaves_no_temporary_file(command, tmp_path):
+    run = subprocess.Popen(
+        command("-"),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    until(lambda: list(tmp_path.glob("sed-*")))  # it waits for the recording, which does not come
+    run.terminate()
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 1 and told.startswith(
+        b"sed-run: interrupted\nsed-run: 1 recording: 0 done, 1 left"
+    )
+    assert not list(tmp_path.glob("sed-*"))
