@@ -176,6 +176,10 @@ def test_nonsense_is_refused():
         EmotionDiarizer(threads=0)
     with pytest.raises(OptionError, match="a latency with channels='split'"):
         EmotionDiarizer(latency=1.0, channels="split")
+    with pytest.raises(OptionError, match="a latency with min_speakers: expected max_speakers"):
+        EmotionDiarizer(latency=1.0, min_speakers=2)
+    with pytest.raises(OptionError, match="channels 'left': expected mix, split"):
+        EmotionDiarizer(channels="left")
     for counts in ({"speakers": 2}, {"min_speakers": 1}, {"max_speakers": 3}):
         with pytest.raises(OptionError, match="channels='split' with a number of speakers"):
             EmotionDiarizer(channels="split", **counts)
