@@ -59,11 +59,11 @@ def find_inputs(names: Iterable[str], list_file: str | None = None) -> list[Inpu
     found: dict[str, Input] = {}
     for name in names:
         for item in _expand(name):
-            found.setdefault(item.path, item)
+            found.setdefault(_place(item), item)
     if list_file is not None:
         for name in _lines(list_file):
             for item in _listed(name):
-                found.setdefault(item.path, item)
+                found.setdefault(_place(item), item)
         if not found:
             raise OptionError(f"{list_file}: expected a path or URL a line, found none")
     outputs: dict[str, str] = {}
@@ -74,6 +74,11 @@ def find_inputs(names: Iterable[str], list_file: str | None = None) -> list[Inpu
                 "(or name the folder above them, whose structure is kept)"
             )
     return list(found.values())
+
+
+def _place(item: Input) -> str:
+    """What two spellings of one file share."""
+    return item.path if item.path == "-" or remote.is_url(item.path) else os.path.abspath(item.path)
 
 
 def check_names(recordings: Iterable[Input]) -> None:

@@ -47,6 +47,15 @@ def test_linked_folders_count_and_those_that_lead_back_do_not(tree):
     assert relatives("calls/bob/all/anna") == ["1.wav", "2.flac"]
 
 
+def test_two_spellings_of_a_file_are_one_recording(tree):
+    (tree / "list").write_text(f"{tree}/other.wav\n")
+    assert relatives("other.wav", "./other.wav", f"../{tree.name}/other.wav", list_file="list") == [
+        "other.wav"
+    ]
+    with pytest.raises(OptionError, match="have the same name"):
+        find_inputs(["calls/anna/1.wav", "calls/bob/1.wav"])
+
+
 def test_what_is_hidden_is_no_recording(tree):
     for name in (
         "._1.wav",
