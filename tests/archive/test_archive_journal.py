@@ -180,22 +180,6 @@ def test_a_lock_ends_with_its_process(folder):
     ledger.close()
 
 
-def test_a_full_disk_is_told_once_and_costs_the_last_line(folder):
-    code = (
-        "import pathlib, resource, sys\nfrom sed.archive.ledger import LocalLedger\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\nledger = LocalLedger(pathlib.Path(sys.argv[1]))\n"
-        "ledger.append(['x' * 60])\n"
-        "try:\n    ledger.append(['y' * 60])\nexcept ValueError as error:\n    print(error)\nledger.close()"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True
-    )
-    assert told.stdout.count("cannot be written (File too large)") == 1 and not told.stderr
-    ledger = LocalLedger(folder)
-    assert list(ledger.lines()) == ["x" * 60]
-    ledger.close()
-
-
 def test_a_newer_journal_is_refused(folder, journal):
     with journal() as first:
         do(first, folder, "a")
