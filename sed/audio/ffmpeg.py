@@ -100,6 +100,7 @@ class FfmpegDecoder:
         status = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read(1 << 16).decode(errors="replace").strip().splitlines()
+        lines = [line for line in lines if _NEXT not in line]
         if not lines and status == 0 and not self._damage:
             return
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
@@ -118,6 +119,7 @@ class FfmpegDecoder:
         self._errors.close()
 
 
+_NEXT = "non monotonically increasing dts"  # its word on files joined end to end, and no damage
 TEXT, UNKNOWN = "found text", "found bytes of no known format"
 MP4 = "found a damaged or unfinished MP4 file"
 _MAGIC = {

@@ -216,7 +216,7 @@ def _decoder(path: str, name: str) -> Decoder:
     if not found.goes_on:
         return found
     if not is_installed():
-        logger.warning("%s: MP3 files joined end to end; the first is used (ffmpeg would read all)", name)
+        logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
         return found
     found.close()
     return FfmpegDecoder(path, name)
