@@ -129,6 +129,8 @@ def _listed(name: str) -> Iterable[Input]:
 def _expand(name: str) -> list[Input]:
     if name == "-":
         return [Input("-", "stdin")]
+    if not name:  # a variable of the shell that is not set, and not this folder
+        raise OptionError("'': expected the name of a recording")
     if remote.is_url(name) and not remote.is_file_url(name):
         return [Input(url, relative, version) for url, relative, version in remote.find(name, AUDIO_SUFFIXES)]
     path = Path(remote.local(name))

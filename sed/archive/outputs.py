@@ -71,7 +71,9 @@ class Outputs:
             kinds = ["rttm"]
         for kind in [*kinds, *(kind for _, kind in paths)]:
             formats.check(kind)
-        folder = remote.local(directory) if directory else None
+        if directory == "":  # a variable of the shell that is not set
+            raise OptionError("-d '': expected a folder")
+        folder = None if directory is None else remote.local(directory)
         plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), folder, lines)
         plan._check(recordings)
         return plan

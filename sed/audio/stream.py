@@ -122,6 +122,8 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
             raise AudioError(f"a tuple of {len(source)} things: expected (samples, sample_rate)")
         return AudioStream(ArrayDecoder(*source), "array", channels)
     if isinstance(source, str) and source == "-":
+        if sys.stdin is None:
+            raise AudioError("stdin: it is closed, expected audio")
         return _open_binary(sys.stdin.buffer, "stdin", channels)
     if isinstance(source, str | PathLike):
         return _open_path(Path(fspath(source)), channels)

@@ -105,6 +105,8 @@ def main(
     try:
         recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
+        if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without one
+            raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:
             check_names(recordings)
         if speech is not None:

@@ -209,6 +209,8 @@ USAGE = [
     (["{a}", "--tagger", "{a}"], "expected"),
     (["{a}", "--speech", "none.rttm"], "none.rttm: cannot be read"),
     (["{d}/*.xyz"], "no file matches this pattern"),
+    (["{a}", "-d", ""], "-d '': expected a folder"),
+    ([""], "'': expected the name of a recording"),
 ]
 
 
