@@ -119,7 +119,7 @@ def _listed(name: str) -> Iterable[Input]:
     plain = PurePosixPath(remote.bare(name) if remote.is_url(name) else Path(name).as_posix())
     folders = [part for part in plain.parts if part not in ("/", "\\", "..", plain.anchor)]
     if remote.is_url(name) and not remote.is_file_url(name):
-        if plain.suffix.lower() in AUDIO_SUFFIXES and not glob.has_magic(name):
+        if plain.suffix.lower() in AUDIO_SUFFIXES and not glob.has_magic(str(plain)):
             return [Input(name, "/".join(folders))]  # a request for each of a long list would take hours
     elif not os.path.isdir(remote.local(name)) and not glob.has_magic(name):
         return [_file(remote.local(name), "/".join(folders))]

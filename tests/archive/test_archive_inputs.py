@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from sed.archive import remote
 from sed.archive.inputs import Input, find_inputs
 from sed.archive.outputs import Outputs
 from sed.audio import open_audio
@@ -45,6 +46,12 @@ def test_linked_folders_count_and_those_that_lead_back_do_not(tree):
     assert relatives("calls/**") == ["anna/1.wav", "anna/2.flac", "bob/1.wav", "carl/3.wav", "notes.txt"]
     assert relatives("calls/bob/all/anna/*.wav") == ["1.wav"]  # named as such
     assert relatives("calls/bob/all/anna") == ["1.wav", "2.flac"]
+
+
+def test_a_signed_url_in_a_list_is_not_asked_for_before_its_turn(tree, monkeypatch):
+    monkeypatch.setattr(remote, "find", lambda *_: pytest.fail("a request for each of a long list"))
+    (tree / "list").write_text("https://example.org/x/a.wav?expires=9&key=k\n")
+    assert relatives(list_file="list") == ["example.org/x/a.wav"]
 
 
 def test_two_spellings_of_a_file_are_one_recording(tree):
