@@ -1,10 +1,15 @@
 """Containers that hold less than they say, or more than their first stream: told, or read."""
 
+import io
+import subprocess
+import tempfile
+
 import numpy as np
 import pytest
 import soundfile
 
 from sed.audio import containers, open_audio, stream
+from sed.errors import AudioError
 
 RATE = 16000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE * 4).astype(np.float32)
@@ -42,3 +47,19 @@ def test_ogg_files_joined_end_to_end_are_read_whole(tmp_path, need_program, monk
     monkeypatch.setattr(stream, "is_installed", lambda: False)
     assert seconds(both) == pytest.approx(4, abs=0.05)
     assert "joined end to end; the first is used" in caplog.text
+
+
+def test_no_folder_for_temporary_files(tmp_path, need_program, monkeypatch):
+    need_program("ffmpeg")
+
+    def refuse(*_, **__):
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    soundfile.write(tmp_path / "a.wav", NOISE, RATE)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert seconds(tmp_path / "a.wav") == 4  # needs none
+    for source in (tmp_path / "a.m4a", io.BytesIO((tmp_path / "a.wav").read_bytes())):
+        with pytest.raises(AudioError, match=r"temporary file .*No usable temporary directory found"):
+            open_audio(source)

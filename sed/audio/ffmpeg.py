@@ -73,7 +73,10 @@ class FfmpegDecoder:
         form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
         form += ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
         # To a file, not a pipe: a damaged recording has more errors than a pipe holds, and nobody reads them.
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        except OSError as error:
+            raise AudioError(f"{name}: no temporary file for ffmpeg ({error.strerror or error})") from None
         self._process = subprocess.Popen(
             ["ffmpeg", "-nostdin", *safe, "-i", local, *form], stdout=subprocess.PIPE, stderr=self._errors
         )

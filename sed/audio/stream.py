@@ -173,7 +173,12 @@ def _open_path(path: Path, channels: str | int) -> AudioStream:
 def _open_binary(file: IO[bytes], uri: str, channels: str | int, name: str | None = None) -> AudioStream:
     name = name or uri
     # libsndfile and ffmpeg want to seek, and know the length: what can't seek goes through a file on disk.
-    spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
+    try:
+        spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
+    except OSError as error:  # nothing but read-only folders, or full ones
+        raise AudioError(
+            f"{name}: cannot be copied to a temporary file ({error.strerror or error})"
+        ) from None
     try:
         while data := _read(file, name):
             _keep(data, spool, name)
