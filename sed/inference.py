@@ -5,8 +5,9 @@ In: the path of an ONNX file and a number of processor threads. Out: a session t
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sed.errors import ModelError, OptionError
 
@@ -48,11 +49,24 @@ def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> Infere
 
 def new_session(file: Path, threads: int) -> InferenceSession:
     """A session of `threads` threads on `file`, as onnxruntime opens it or fails to."""
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def load_onnxruntime() -> Any:
+    """The module onnxruntime, whose telemetry is off: on by default, it names every model to Microsoft, and leaves a
+    number of this machine in the home folder. Where the user has set ``ORT_DISABLE_TELEMETRY`` himself, that counts.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when the library is loaded
+    try:
+        import onnxruntime
+    except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its library was loaded
+            raise error.__cause__ from None
+        raise
+    return onnxruntime

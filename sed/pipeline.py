@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.tagger import Tagger
@@ -32,14 +33,16 @@ if TYPE_CHECKING:
 
 
 class EmotionDiarizer:
-    """Finds who felt what, and when. Holds the models; one object serves any number of recordings.
+    """Finds who felt what, and when. Holds the models; one object serves any number of recordings, and of threads at
+    once. It cannot be pickled: every process makes its own.
 
     tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
     diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), each with a model behind a colon if
         wanted (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; None takes what suits the diarizer.
     decoder: a method of `sed.emotion.decoding` by name, or `DecoderOptions`.
-    speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out.
+    speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out. Exactly as
+        far as there are so many turns; a live stream, or a latency, keeps to the most only.
     channels: ``mix``, the number of a channel from 1 on, or ``split``: each channel is one speaker
         (``channel1``, ``channel2``, ...), as in call-centre recordings.
     latency: None to use the whole recording, or seconds: the result then equals that of `stream`.
@@ -74,6 +77,11 @@ class EmotionDiarizer:
             raise OptionError(f"{threads} threads: expected 1 or more")
         if latency is not None and channels == "split":
             raise OptionError("a latency with channels='split': expected one of the two")
+        if latency is not None and min_speakers is not None:
+            raise OptionError(
+                "a latency with min_speakers: expected max_speakers, which a live stream can keep"
+            )
+        check_channels(channels)
         self.threads = threads
         self.channels = channels
         self.latency = latency

@@ -33,6 +33,7 @@ logger = logging.getLogger("sed")
 SUFFIXES = (".png", ".svg", ".pdf")
 UNSAID: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment that names no emotion
 _GLYPH = re.compile(r"Glyph (\d+) .*missing from")  # how matplotlib warns of each
+PLAIN: Any = {"parse_math": False}  # names as they are, dollars and all
 LETTER = 0.065  # inches that a letter of a label takes
 
 
@@ -72,7 +73,7 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
     axes.broken_barh([(a, b - a) for a, b in differing], (bottom - 0.2, 0.4), color="#000000", linewidth=0)
     axes.axhline(len(mine) - 0.3, color="#888888", linewidth=0.8)
 
-    axes.set_yticks([*places, bottom], [*map(_named, mine), *map(_named, theirs), "differ"])
+    axes.set_yticks([*places, bottom], [*map(_named, mine), *map(_named, theirs), "differ"], **PLAIN)
     axes.set_ylim(bottom + 0.5, -0.6)
     axes.set_xlim(0, end)
     axes.set_xlabel("time (s)")
@@ -83,13 +84,17 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
         axes.text(1.005, low + (len(lanes) - 1) / 2, text, fontsize=8, clip_on=False, **right)
     emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
     shown = [label for label in label_order(emotions, neutral) if label in emotions]
-    axes.set_title(reference.uri, loc="left", fontsize=10)
+    axes.set_title(reference.uri, loc="left", fontsize=10, **PLAIN)
     patches = [Patch(facecolor=colour(label), label=label) for label in shown]
     if any(s.emotion is None for d in (reference, hypothesis) for s in d):
         patches.append(Patch(label="no emotion named", **UNSAID))
     if patches:
         columns = min(len(patches), 6)
-        figure.legend(handles=patches, loc="outside upper right", ncols=columns, frameon=False, fontsize=8)
+        legend = figure.legend(
+            handles=patches, loc="outside upper right", ncols=columns, frameon=False, fontsize=8
+        )
+        for label in legend.get_texts():
+            label.set(**PLAIN)
     return figure
 
 
@@ -157,9 +162,8 @@ def _draw(axes: Axes, segments: Sequence[Segment], place: float, inch: float) ->
         text = segment.emotion or ""
         if text and segment.duration * inch > LETTER * len(text):
             middle = (segment.start + segment.end) / 2
-            axes.text(
-                middle, place, text, ha="center", va="center", fontsize=7, color=ink(paint), clip_on=True
-            )
+            style: Any = {"ha": "center", "va": "center", "fontsize": 7, "clip_on": True, **PLAIN}
+            axes.text(middle, place, text, color=ink(paint), **style)
 
 
 def _differences(reference: Diarization, hypothesis: Diarization, end: float, neutral: str) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Files whose headers promise more or less than there is: nothing is lost unseen, nothing hangs."""
 
+import io
 import os
 import struct
 import subprocess
+import tempfile
 import threading
 
 import numpy as np
@@ -296,6 +298,18 @@ def test_text_cut_inside_a_character_is_text(tmp_path):
     assert describe(path) == "found text"
 
 
+class Tensor:
+    """Refuses as one of torch does that has a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("requires grad")
+
+
+class WriteOnly(io.RawIOBase):
+    def read(self, size=-1):
+        raise io.UnsupportedOperation("write")
+
+
 @pytest.mark.parametrize(
     "source, text",
     [
@@ -306,6 +320,10 @@ def test_text_cut_inside_a_character_is_text(tmp_path):
         ((np.zeros(5), float("nan")), "sample rate nan: expected a whole number"),
         ((np.arange(5), RATE), "array of int64: expected floats at full scale 1, or 8 to 32-bit"),
         (([[1.0, 2.0], [3.0]], RATE), "rows of different lengths"),
+        ((Tensor(), RATE), r"Tensor: expected what numpy can take \(requires grad\)"),
+        (np.zeros(5), r"ndarray: expected a path, .* or \(samples, sample_rate\), an array with its rate"),
+        ((np.zeros(5), 0), "sample rate 0 Hz: expected more than 0"),
+        (WriteOnly(), r"stream: cannot be read \(write\)"),
         ((RATE, np.zeros(5)), r"array of shape \(\): expected"),
     ],
 )
@@ -313,6 +331,15 @@ def test_more_that_is_refused(source, text):
     with pytest.raises(AudioError, match=text) as caught:
         whole(source)
     assert "\n" not in str(caught.value)
+
+
+def test_no_room_for_what_comes_through_a_pipe(tmp_path, monkeypatch):
+    def full(*_, **__):
+        return open("/dev/full", "wb")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    with pytest.raises(AudioError, match=r"^stream: cannot be copied to .* \(No space left on device\)$"):
+        open_audio(io.BytesIO(bytes(100)))
 
 
 @pytest.mark.parametrize("choice", [None, 1.5, np.int64(1)])

@@ -44,6 +44,12 @@ def test_bars_are_the_segments():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["neutral", "happy", "sad"]
 
 
+def test_names_are_no_formulas(tmp_path):
+    side = Diarization("$a$ $\\frac$", 9.0, [Segment(0, 9, "$\\frac$", "$\\frac$")])
+    save_plot(side, side, tmp_path / "a.png")  # drawing it would fail
+    assert (tmp_path / "a.png").exists()
+
+
 def test_speakers_stand_beside_their_partners():
     labels = [tick.get_text() for tick in plot(REFERENCE, HYPOTHESIS).axes[0].get_yticklabels()]
     assert labels == ["ann", "bob", "x", "y", "differ"]  # x spoke later than y, but is ann

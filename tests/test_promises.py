@@ -176,6 +176,10 @@ def test_nonsense_is_refused():
         EmotionDiarizer(threads=0)
     with pytest.raises(OptionError, match="a latency with channels='split'"):
         EmotionDiarizer(latency=1.0, channels="split")
+    with pytest.raises(OptionError, match="a latency with min_speakers: expected max_speakers"):
+        EmotionDiarizer(latency=1.0, min_speakers=2)
+    with pytest.raises(OptionError, match="channels 'left': expected mix, split"):
+        EmotionDiarizer(channels="left")
     for counts in ({"speakers": 2}, {"min_speakers": 1}, {"max_speakers": 3}):
         with pytest.raises(OptionError, match="channels='split' with a number of speakers"):
             EmotionDiarizer(channels="split", **counts)
@@ -195,3 +199,12 @@ def test_every_bundled_model_has_a_card_of_itself(model):
     assert hashlib.sha256(model.read_bytes()).hexdigest() in card
     assert f"{model.stat().st_size / 1e6:.1f} MB" in card
     assert "licence" in card and "made by" in card
+
+
+def test_onnxruntime_leaves_no_number_of_this_machine_behind(tmp_path):
+    keep = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")  # not CI, which would switch it off as well
+    env = {name: os.environ[name] for name in keep if name in os.environ}
+    env |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    code = "from sed import EmotionDiarizer; EmotionDiarizer()"
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sed.archive import remote
 from sed.errors import OptionError
+from sed.formats.files import is_hidden
 
 AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64 .sph .m4a .mp4 .aac .wma .amr"
@@ -47,20 +49,21 @@ class Input:
 def find_inputs(names: Iterable[str], list_file: str | None = None) -> list[Input]:
     """The recordings behind `names` and the lines of `list_file` (``-``: standard input).
 
-    A folder stands for every audio file in it, at any depth, and keeps its structure in the output; so does a
-    pattern that the shell has left alone, below its fixed part. Folders and patterns may be URLs of fsspec. In a
-    list, names keep their folders as written. A name that matches nothing is kept: opening it says why. Raises
+    A folder stands for every audio file in it that is not hidden, at any depth and behind links, and keeps its
+    structure in the output; so does a pattern that the shell has left alone, below its fixed part. Folders and
+    patterns may be URLs of fsspec. In a list, names keep their folders as written. A name that matches nothing, and
+    a folder that cannot be listed, is kept: opening it says why. Raises
     `OptionError` where a folder, pattern or list has no audio, or two inputs would have the same output,
     and `MissingDependencyError` for a URL whose protocol is not installed.
     """
     found: dict[str, Input] = {}
     for name in names:
         for item in _expand(name):
-            found.setdefault(item.path, item)
+            found.setdefault(_place(item), item)
     if list_file is not None:
         for name in _lines(list_file):
             for item in _listed(name):
-                found.setdefault(item.path, item)
+                found.setdefault(_place(item), item)
         if not found:
             raise OptionError(f"{list_file}: expected a path or URL a line, found none")
     outputs: dict[str, str] = {}
@@ -71,6 +74,23 @@ def find_inputs(names: Iterable[str], list_file: str | None = None) -> list[Inpu
                 "(or name the folder above them, whose structure is kept)"
             )
     return list(found.values())
+
+
+def _place(item: Input) -> str:
+    """What two spellings of one file share."""
+    return item.path if item.path == "-" or remote.is_url(item.path) else os.path.abspath(item.path)
+
+
+def check_names(recordings: Iterable[Input]) -> None:
+    """Raises `OptionError` where two recordings have the same name in results: on standard output, and among given
+    turns, nothing else tells them apart."""
+    paths: dict[str, str] = {}
+    for item in recordings:
+        if (twin := paths.setdefault(item.uri, item.path)) != item.path:
+            raise OptionError(
+                f"{twin} and {item.path} are both named {item.uri} in results: expected names that differ "
+                "(or results in a folder only, -d, whose structure keeps them apart)"
+            )
 
 
 def _lines(list_file: str) -> Iterator[str]:
@@ -99,7 +119,7 @@ def _listed(name: str) -> Iterable[Input]:
     plain = PurePosixPath(remote.bare(name) if remote.is_url(name) else Path(name).as_posix())
     folders = [part for part in plain.parts if part not in ("/", "\\", "..", plain.anchor)]
     if remote.is_url(name) and not remote.is_file_url(name):
-        if plain.suffix.lower() in AUDIO_SUFFIXES and not glob.has_magic(name):
+        if plain.suffix.lower() in AUDIO_SUFFIXES and not glob.has_magic(str(plain)):
             return [Input(name, "/".join(folders))]  # a request for each of a long list would take hours
     elif not os.path.isdir(remote.local(name)) and not glob.has_magic(name):
         return [_file(remote.local(name), "/".join(folders))]
@@ -109,21 +129,71 @@ def _listed(name: str) -> Iterable[Input]:
 def _expand(name: str) -> list[Input]:
     if name == "-":
         return [Input("-", "stdin")]
+    if not name:  # a variable of the shell that is not set, and not this folder
+        raise OptionError("'': expected the name of a recording")
     if remote.is_url(name) and not remote.is_file_url(name):
         return [Input(url, relative, version) for url, relative, version in remote.find(name, AUDIO_SUFFIXES)]
     path = Path(remote.local(name))
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
-        if not files:
+        closed: list[Path] = []
+        shown = {p: p.relative_to(path) for p in _walk(path, closed)}
+        files = sorted(p for p, r in shown.items() if p.suffix.lower() in AUDIO_SUFFIXES and not is_hidden(r))
+        shut = sorted(p for p in closed if not is_hidden(p.relative_to(path)))
+        if not files and not shut:
             raise OptionError(f"{name}: expected audio files in this folder, found none")
-        return [_file(str(p), p.relative_to(path).as_posix()) for p in files]
+        return [
+            *(_file(str(p), shown[p].as_posix()) for p in files),
+            *(Input(str(p), (p.relative_to(path) / "*").as_posix()) for p in shut),
+        ]
     if not path.exists() and glob.has_magic(str(path)):
-        files = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+        fixed = Path(*_before_magic(path.parts))
+        files = sorted(_matching(path, fixed))
         if not files:
             raise OptionError(f"{name}: no file matches this pattern")
-        fixed = Path(*_before_magic(path.parts))
         return [_file(str(p), p.relative_to(fixed).as_posix()) for p in files]
     return [_file(str(path) if remote.is_url(name) else name, path.name)]
+
+
+def _walk(root: Path, closed: list[Path]) -> Iterator[Path]:
+    """Every file below a folder, through links too; folders that cannot be listed are added to `closed`."""
+    told = os.walk(root, followlinks=True, onerror=lambda error: closed.append(Path(error.filename)))
+    for place, folders, names in told:
+        here = Path(place)
+        folders[:] = [name for name in folders if not _leads_back(here / name, root)]
+        paths = [
+            str(here / name) for name in names
+        ]  # no pipes; links to nowhere are recordings that are missing
+        yield from (Path(p) for p in paths if os.path.isfile(p) or not os.path.exists(p))
+
+
+def _leads_back(folder: Path, root: Path) -> bool:
+    """Whether a folder below `root` is a link to one that it is itself in: what is there was met on the way."""
+    if not folder.is_symlink():
+        return False
+    target = os.path.realpath(folder)
+    above = (p for p in folder.parents if p.is_relative_to(root))
+    return any(Path(os.path.realpath(p)).is_relative_to(target) for p in above)
+
+
+def _matching(pattern: Path, root: Path) -> Iterator[Path]:
+    """The files that a pattern with the fixed part `root` stands for; with ``**`` found by a walk, as `glob` goes
+    round in circles where links lead back."""
+    if "**" not in pattern.parts:
+        return (p for p in map(Path, glob.glob(str(pattern))) if p.is_file())
+    wanted = pattern.relative_to(root).parts
+    wanted = (*wanted, "*") if wanted[-1] == "**" else wanted
+    return (p for p in _walk(root, []) if _fits(p.relative_to(root).parts, wanted))
+
+
+def _fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a path matches a pattern, part by part; only a part with a dot of its own stands for hidden ones."""
+    if not wanted or not parts:
+        return not wanted and not parts
+    first, rest = wanted[0], wanted[1:]
+    hidden = parts[0].startswith(".") and not first.startswith(".")
+    if first == "**":
+        return _fits(parts, rest) or (not hidden and _fits(parts[1:], wanted))
+    return not hidden and fnmatch.fnmatchcase(parts[0], first) and _fits(parts[1:], rest)
 
 
 def _before_magic(parts: Iterable[str]) -> Iterator[str]:

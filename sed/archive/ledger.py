@@ -103,7 +103,8 @@ class LocalLedger:
                 self._path.unlink()
                 if self._made:
                     self._path.parent.rmdir()
-        self._file.close()
+        with contextlib.suppress(OSError):  # what `append` could not keep it has told of
+            self._file.close()
 
 
 def _lock(file: IO[bytes]) -> bool:

@@ -71,7 +71,9 @@ class Outputs:
             kinds = ["rttm"]
         for kind in [*kinds, *(kind for _, kind in paths)]:
             formats.check(kind)
-        folder = remote.local(directory) if directory else None
+        if directory == "":  # a variable of the shell that is not set
+            raise OptionError("-d '': expected a folder")
+        folder = None if directory is None else remote.local(directory)
         plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), folder, lines)
         plan._check(recordings)
         return plan
@@ -119,7 +121,12 @@ class Outputs:
             source.uri, 1.0, [Segment(0.0, 1.0, "spk00", "neutral", 1.0, feels)], tuple(feels)
         )
         for kind in dict.fromkeys([*self.kinds, *(kind for _, kind in self.paths), *["jsonl"] * self.lines]):
-            formats.dumps(trial, kind)
+            try:
+                formats.dumps(trial, kind)
+            except FormatError as error:
+                if repr(source.uri) in str(error):
+                    raise
+                raise FormatError(f"{source.path!r}: {error}") from None
 
     def render(self, result: Diarization, source: Input) -> list[Product]:
         """Everything that is wanted of `result`. Raises `FormatError` where a format cannot hold it."""

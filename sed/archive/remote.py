@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError, SedError
+from sed.formats.files import is_hidden
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _WEB = ("http", "https")
@@ -59,8 +60,9 @@ def bare(url: str) -> str:
 def find(url: str, suffixes: Collection[str]) -> list[tuple[str, str, str | None]]:
     """The recordings behind a URL as ``(url, relative name, version)``, sorted.
 
-    A folder (or prefix) stands for every file below it with one of `suffixes`, a pattern for what it matches. A URL
-    of nothing is kept. Raises `OptionError` where a folder or pattern has no files, or cannot be listed.
+    A folder (or prefix) stands for every file below it with one of `suffixes` that is not hidden, a pattern for what
+    it matches. A URL of nothing is kept. Raises `OptionError` where a folder or pattern has no files, or cannot be
+    listed.
     """
     with _told(url, OptionError):
         files, path = _filesystem(url)
@@ -77,7 +79,8 @@ def find(url: str, suffixes: Collection[str]) -> list[tuple[str, str, str | None
         elif own is not None or url.endswith("/"):
             root = path
             listed = {} if own is None else files.find(path, detail=True)
-            listed = {p: i for p, i in listed.items() if PurePosixPath(p).suffix.lower() in suffixes}
+            shown = {p: i for p, i in listed.items() if not is_hidden(PurePosixPath(_below(p, root)))}
+            listed = {p: i for p, i in shown.items() if PurePosixPath(p).suffix.lower() in suffixes}
             if not listed:
                 raise OptionError(f"{url}: expected audio files in this folder, found none")
         else:
@@ -222,6 +225,11 @@ def _told(url: str, kind: type[SedError], done: str = "read") -> Iterator[None]:
     except SedError:
         raise
     except FileNotFoundError as error:
+        why = error.__cause__
+        gone = why is None or isinstance(why, FileNotFoundError) or getattr(why, "status", 0) in (404, 410)
+        if isinstance(why, Exception) and not gone and _protocol(url) in _WEB:
+            # fsspec's way to tell of a server that is down or refuses: the file may well be there
+            raise kind(f"{url}: cannot be {done} ({_line(why)})") from None
         missing = "no such file" if done == "read" else f"cannot be written ({_line(error)})"
         raise kind(f"{url}: {missing}") from None
     except PermissionError as error:

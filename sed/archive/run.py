@@ -145,8 +145,11 @@ def _settle(
             stdout.flush()
     except BrokenPipeError:
         raise
-    except (SedError, OSError) as error:
+    except SedError as error:
         report = replace(report, error=reason(recording, error))
+    except OSError as error:
+        text = f"standard output: cannot be written ({error.strerror or error})"
+        report = replace(report, error=text)
     report = replace(report, products=())
     if journal is not None:
         journal.add([(recording, report)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from sed.archive.work import Report
 
 KINDS = 1000  # reasons that are told apart
 SHOWN = 10  # of them in the text
+_UNWRITTEN = re.compile(r"^.*: (?=cannot be written \()")
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Summary:
             return
         self.failed += 1
         reason = report.error.removeprefix(f"{recording.path}: ")
+        reason = _UNWRITTEN.sub("", reason)  # the same reason whatever the result's name
         if reason not in self.reasons and len(self.reasons) >= KINDS:
             reason = "other reasons"
         if (known := self.reasons.get(reason)) is None:

@@ -89,6 +89,7 @@ class Worker:
                     progress=progress,
                     posteriors=self._order.posteriors,
                 )
+            _compare(job, result.duration)
             products = self._order.outputs.render(result, recording)
             if not self._order.bring:
                 products = self._order.outputs.deliver(products)
@@ -97,6 +98,14 @@ class Worker:
                 logger.debug("%s: %r", recording.path, error, exc_info=True)
             return Report(job.number, 0.0, time.monotonic() - begun, reason(recording, error))
         return Report(job.number, result.duration, time.monotonic() - begun, None, tuple(products))
+
+
+def _compare(job: Job, duration: float) -> None:
+    """Warn of given turns that are behind the end of the recording: perhaps they are another one's."""
+    turns = list(job.turns or ())
+    if behind := sum(turn.start >= duration for turn in turns):
+        text = "%s: %d of %d given turns begin behind its end at %.2f s; they are left out"
+        logger.warning(text, job.recording.path, behind, len(turns), duration)
 
 
 @contextlib.contextmanager

@@ -48,8 +48,13 @@ class ArrayDecoder:
     def __init__(self, samples: Any, rate: int) -> None:
         try:
             samples = np.asarray(samples)
-        except (ValueError, TypeError):
-            raise AudioError("an array of rows of different lengths: expected (samples, channels)") from None
+        except (ValueError, TypeError, RuntimeError) as error:
+            if isinstance(samples, list | tuple):
+                text = "an array of rows of different lengths: expected (samples, channels)"
+            else:  # a tensor on a GPU, or with a gradient
+                why = str(error).partition("\n")[0]
+                text = f"{type(samples).__name__}: expected what numpy can take ({why})"
+            raise AudioError(text) from None
         if samples.ndim == 1:
             samples = samples[:, None]
         turned = samples.ndim == 2 and 0 < samples.shape[0] < min(samples.shape[1], 9)
@@ -61,6 +66,8 @@ class ArrayDecoder:
             )
         if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or rate % 1 != 0:
             raise AudioError(f"sample rate {rate!r}: expected a whole number of Hz")
+        if rate < 1:
+            raise AudioError(f"sample rate {rate} Hz: expected more than 0")
         self._samples = samples
         self._at = 0
         self.rate = int(rate)

@@ -73,7 +73,10 @@ class FfmpegDecoder:
         form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
         form += ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
         # To a file, not a pipe: a damaged recording has more errors than a pipe holds, and nobody reads them.
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        except OSError as error:
+            raise AudioError(f"{name}: no temporary file for ffmpeg ({error.strerror or error})") from None
         self._process = subprocess.Popen(
             ["ffmpeg", "-nostdin", *safe, "-i", local, *form], stdout=subprocess.PIPE, stderr=self._errors
         )
@@ -100,6 +103,7 @@ class FfmpegDecoder:
         status = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read(1 << 16).decode(errors="replace").strip().splitlines()
+        lines = [line for line in lines if _NEXT not in line]
         if not lines and status == 0 and not self._damage:
             return
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
@@ -118,6 +122,7 @@ class FfmpegDecoder:
         self._errors.close()
 
 
+_NEXT = "non monotonically increasing dts"  # its word on files joined end to end, and no damage
 TEXT, UNKNOWN = "found text", "found bytes of no known format"
 MP4 = "found a damaged or unfinished MP4 file"
 _MAGIC = {

@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from sed.audio.containers import last_ogg_page, promised_bytes
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
@@ -175,6 +176,8 @@ def open_sound(path: str, name: str) -> Sound:
         raise AudioError(f"{name}: found a WAV header with {found}, expected at least 1 of each")
     if data is not None and data.breaks_off:
         logger.warning("%s: breaks off, %d of %d bytes are there", name, data.there, data.promised)
+    if (promised := promised_bytes(path)) is not None and promised > (there := os.path.getsize(path)):
+        logger.warning("%s: breaks off, %d of %d bytes are there", name, there, promised)
     try:
         file = soundfile.SoundFile(path)
     except TypeError:  # soundfile takes a suffix .raw at its word
@@ -186,8 +189,12 @@ def open_sound(path: str, name: str) -> Sound:
     if data is not None and data.follows > _SCRAPS:
         text = "%s: its header promises %d bytes of sound; %d further ones behind them are not used"
         logger.warning(text, name, data.promised, data.follows)
-    if file.format == "OGG" and not _ogg_ends(path):
-        logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
+    if file.format == "OGG":
+        ends, goes_on = last_ogg_page(path)
+        if not ends:
+            logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
+        if goes_on:
+            return Sound(file, False, goes_on=True)
     if file.format not in ("MP3", "MPEG"):
         return Sound(file, file.frames < 2**48)
     head = mp3_head(path)
@@ -201,15 +208,6 @@ def open_sound(path: str, name: str) -> Sound:
         return Sound(file, False)
     file.close()
     return Sound(through, False, pipe=pipe)
-
-
-def _ogg_ends(path: str) -> bool:
-    """Whether the last page of an OGG says that it is the last."""
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - (1 << 17)))  # a page has less than 64 KiB
-        tail = file.read()
-    last = tail.rfind(b"OggS")
-    return last >= 0 and len(tail) > last + 5 and tail[last + 5] & 4 != 0
 
 
 def _fed(path: str) -> int:

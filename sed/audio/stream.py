@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -114,14 +116,14 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
     ...     print(audio.channels, audio.duration, sum(len(block) for block in audio) == 16000)
     2 1.0 True
     """
-    numbered = isinstance(channels, int) and not isinstance(channels, bool) and channels >= 1
-    if not numbered and channels not in ("mix", "split"):
-        raise OptionError(f"channels {channels!r}: expected mix, split or the number of a channel from 1 on")
+    check_channels(channels)
     if isinstance(source, tuple):
         if len(source) != 2:
             raise AudioError(f"a tuple of {len(source)} things: expected (samples, sample_rate)")
         return AudioStream(ArrayDecoder(*source), "array", channels)
-    if source == "-":
+    if isinstance(source, str) and source == "-":
+        if sys.stdin is None:
+            raise AudioError("stdin: it is closed, expected audio")
         return _open_binary(sys.stdin.buffer, "stdin", channels)
     if isinstance(source, str | PathLike):
         return _open_path(Path(fspath(source)), channels)
@@ -130,13 +132,24 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
         if not isinstance(name, str):
             return _open_binary(source, "stream", channels)
         return _open_binary(source, Path(name).stem, channels, name)
-    raise AudioError(f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate)")
+    hint = ", an array with its rate" if hasattr(source, "__array__") else ""
+    raise AudioError(
+        f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate){hint}"
+    )
+
+
+def check_channels(channels: Any) -> None:
+    """Raises `OptionError` where `channels` is no choice of them."""
+    numbered = isinstance(channels, int) and not isinstance(channels, bool) and channels >= 1
+    if not numbered and channels not in ("mix", "split"):
+        raise OptionError(f"channels {channels!r}: expected mix, split or the number of a channel from 1 on")
 
 
 def _open_path(path: Path, channels: str | int) -> AudioStream:
     name = str(path) if str(path).isprintable() else repr(str(path))
     try:
         if path.is_dir():
+            os.scandir(path).close()  # one that nobody may list says so
             raise AudioError(f"{name}: found a folder, expected an audio file")
         if not path.is_file() and path.exists():  # a named pipe, <(a process): can be read once only
             with path.open("rb") as pipe:
@@ -160,19 +173,44 @@ def _open_path(path: Path, channels: str | int) -> AudioStream:
 def _open_binary(file: IO[bytes], uri: str, channels: str | int, name: str | None = None) -> AudioStream:
     name = name or uri
     # libsndfile and ffmpeg want to seek, and know the length: what can't seek goes through a file on disk.
-    spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
     try:
-        while data := file.read(1 << 20):
-            if isinstance(data, str):
-                raise AudioError(f"{name}: found a text file object, expected a binary one")
-            spool.write(data)
-        spool.flush()
+        spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
+    except OSError as error:  # nothing but read-only folders, or full ones
+        raise AudioError(
+            f"{name}: cannot be copied to a temporary file ({error.strerror or error})"
+        ) from None
+    try:
+        while data := _read(file, name):
+            _keep(data, spool, name)
         if spool.tell() == 0:
             raise AudioError(f"{name}: found no bytes, expected audio")
         return AudioStream(_decoder(spool.name, name), uri, channels, spool, name)
     except BaseException:
-        spool.close()
+        with contextlib.suppress(OSError):  # a full disk
+            spool.close()
         raise
+
+
+def _read(file: IO[bytes], name: str) -> bytes:
+    try:
+        data = file.read(1 << 20)
+    except AudioError:
+        raise
+    except (OSError, ValueError) as error:  # closed, or open for writing only
+        why = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name}: cannot be read ({why})") from None
+    if isinstance(data, str):
+        raise AudioError(f"{name}: found a text file object, expected a binary one")
+    return data
+
+
+def _keep(data: bytes, spool: IO[bytes], name: str) -> None:
+    try:
+        spool.write(data)
+        spool.flush()
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise AudioError(f"{name}: cannot be copied to {folder} ({error.strerror or error})") from None
 
 
 def _decoder(path: str, name: str) -> Decoder:
@@ -185,7 +223,7 @@ def _decoder(path: str, name: str) -> Decoder:
     if not found.goes_on:
         return found
     if not is_installed():
-        logger.warning("%s: MP3 files joined end to end; the first is used (ffmpeg would read all)", name)
+        logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
         return found
     found.close()
     return FfmpegDecoder(path, name)

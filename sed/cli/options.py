@@ -43,7 +43,11 @@ diarizer_options = _all_of(
     click.option(
         "--channels", type=Channels(), default="mix", show_default=True, help="split: a channel is a speaker."
     ),
-    click.option("--speakers", type=_COUNT, help="How many people speak (default: found out)."),
+    click.option(
+        "--speakers",
+        type=_COUNT,
+        help="How many people speak (default: found out); live no more than so many.",
+    ),
     click.option("--min-speakers", type=_COUNT, help="At least so many."),
     click.option("--max-speakers", type=_COUNT, help="At most so many."),
     click.option(

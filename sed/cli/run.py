@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,7 +37,7 @@ FAILED, USAGE = 1, 2
     "--list", "list_file", metavar="FILE", help="Recordings, a path or URL a line (-: standard input)."
 )
 @click.option(
-    "--json-lines", is_flag=True, help="One JSON object a recording on standard output, as they finish."
+    "--json-lines", is_flag=True, help="One JSON object a recording on standard output, in their order."
 )
 @click.option("--posteriors", is_flag=True, help="Put the frame posteriors into json and jsonl, too.")
 @click.option(
@@ -91,9 +93,7 @@ def main(
 
     Exit status: 0; 1 if a recording failed (the others are done); 2 for wrong usage.
     """
-    from contextlib import nullcontext
-
-    from sed.archive.inputs import find_inputs
+    from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
     from sed.errors import FormatError, OptionError, SedError, WorkerError
     from sed.live.devices import quiet_libraries
@@ -105,6 +105,10 @@ def main(
     try:
         recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
+        if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without one
+            raise OptionError("standard output is closed: expected a folder for results (-d)")
+        if plan.to_stdout or speech is not None:
+            check_names(recordings)
         if speech is not None:
             _check_alone(settings)
         turns = _reference_turns(speech, recordings)
@@ -122,7 +126,7 @@ def main(
         sys.exit(USAGE)
     stop = on_error == "stop"
     try:
-        with journal or nullcontext(), _listener(quiet) as listener:
+        with journal or contextlib.nullcontext(), _ends_like_ctrl_c(), _listener(quiet) as listener:
             summary = run(
                 recordings,
                 order,
@@ -187,6 +191,29 @@ def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[st
             f"{speech}: expected turns for {', '.join(missing)}, found {', '.join(turns) or 'none'}"
         )
     return turns
+
+
+@contextlib.contextmanager
+def _ends_like_ctrl_c() -> Iterator[None]:
+    """Termination and a closed terminal end the run in good order, too: no temporary file stays behind.
+
+    What is ignored on purpose (nohup) stays ignored, and so does a second signal on the way out.
+    """
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in known}
+    wanted = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in wanted:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _listener(quiet: bool) -> Messages | ProgressBar:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from sed.inference import load_onnxruntime
+
 
 def quantise(source: Path, target: Path, pieces: Sequence[np.ndarray] = (), over_time: bool = False) -> None:
     """Write the tagger in `source` to `target` with int8 weights in its matrix products.
@@ -20,6 +22,7 @@ def quantise(source: Path, target: Path, pieces: Sequence[np.ndarray] = (), over
     `over_time` in those over frames, too), which then become int8 as well; what they take in and give out is scaled by
     what was seen. Intermediate files go beside `target`.
     """
+    load_onnxruntime()
     from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 
     prepared = target.with_name(f"{target.stem}-prepared.onnx")
@@ -59,6 +62,7 @@ def quantise_convolutions(
 
     `clips` are what its input `feed` takes, and show how large the values get.
     """
+    load_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Clips(CalibrationDataReader):

@@ -122,3 +122,13 @@ def test_a_summary_is_bounded_and_counts_all():
     lines = summary.text(1.0).splitlines()
     assert lines[0] == "5000 recordings: 0 done, 5000 failed" and len(lines) == SHOWN + 2
     assert " x found text: " in lines[1]
+
+
+def test_results_that_cannot_be_written_fail_for_one_reason():
+    summary = Summary(2)
+    for name in ("a", "b"):
+        error = f"out: x/{name}.rttm: cannot be written (No space left on device)"
+        summary.add(Input(f"{name}.wav", f"{name}.wav"), Report(0, error=error))
+    assert summary.text(1.0).splitlines()[1:] == [
+        "  2 x cannot be written (No space left on device): a.wav and 1 more"
+    ]

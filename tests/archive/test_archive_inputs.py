@@ -1,13 +1,16 @@
 """Which recordings are meant: lists, patterns, file URLs, and what stays out of each other's way."""
 
 import io
+import os
 import sys
 
 import pytest
 
+from sed.archive import remote
 from sed.archive.inputs import Input, find_inputs
 from sed.archive.outputs import Outputs
-from sed.errors import MissingDependencyError, OptionError
+from sed.audio import open_audio
+from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError
 
 
 @pytest.fixture
@@ -30,6 +33,76 @@ def test_folders_and_patterns_keep_structure_below_their_fixed_part(tree):
     assert relatives("calls/anna/*.wav") == ["1.wav"]
     assert relatives(str(tree / "calls" / "*" / "1.wav")) == ["anna/1.wav", "bob/1.wav"]
     assert relatives("calls/anna/1.wav", "calls/anna", "calls/anna/1.wav") == ["1.wav", "2.flac"]
+
+
+def test_linked_folders_count_and_those_that_lead_back_do_not(tree):
+    (tree / "elsewhere").mkdir()
+    (tree / "elsewhere" / "3.wav").write_bytes(b"3")
+    (tree / "calls" / "carl").symlink_to(tree / "elsewhere")
+    (tree / "elsewhere" / "up").symlink_to(tree / "calls")  # round about: not seen from where it really is
+    (tree / "calls" / "bob" / "all").symlink_to("..")
+    assert relatives("calls") == ["anna/1.wav", "anna/2.flac", "bob/1.wav", "carl/3.wav"]
+    assert relatives("calls/**/*.wav") == ["anna/1.wav", "bob/1.wav", "carl/3.wav"]
+    assert relatives("calls/**") == ["anna/1.wav", "anna/2.flac", "bob/1.wav", "carl/3.wav", "notes.txt"]
+    assert relatives("calls/bob/all/anna/*.wav") == ["1.wav"]  # named as such
+    assert relatives("calls/bob/all/anna") == ["1.wav", "2.flac"]
+
+
+def test_a_signed_url_in_a_list_is_not_asked_for_before_its_turn(tree, monkeypatch):
+    monkeypatch.setattr(remote, "find", lambda *_: pytest.fail("a request for each of a long list"))
+    (tree / "list").write_text("https://example.org/x/a.wav?expires=9&key=k\n")
+    assert relatives(list_file="list") == ["example.org/x/a.wav"]
+
+
+def test_a_name_that_is_no_text_is_told_with_its_recording():
+    odd = Input("calls/a\udcff.wav", "a\udcff.wav")
+    with pytest.raises(
+        FormatError, match=r"^'calls/a\\udcff.wav': a name in this result is not valid Unicode"
+    ):
+        Outputs.parse(["json"], None, 1).check_name(odd)
+
+
+def test_two_spellings_of_a_file_are_one_recording(tree):
+    (tree / "list").write_text(f"{tree}/other.wav\n")
+    assert relatives("other.wav", "./other.wav", f"../{tree.name}/other.wav", list_file="list") == [
+        "other.wav"
+    ]
+    with pytest.raises(OptionError, match="have the same name"):
+        find_inputs(["calls/anna/1.wav", "calls/bob/1.wav"])
+
+
+def test_what_is_hidden_is_no_recording(tree):
+    for name in (
+        "._1.wav",
+        ".trash/2.wav",
+        "anna/._1.wav",
+    ):  # what macOS leaves beside each file on other disks
+        (tree / "calls" / name).parent.mkdir(exist_ok=True)
+        (tree / "calls" / name).write_bytes(b"")
+    assert relatives("calls") == ["anna/1.wav", "anna/2.flac", "bob/1.wav"]
+    assert relatives("calls/anna/._1.wav") == ["._1.wav"]
+
+
+def test_a_folder_that_cannot_be_listed_fails_and_is_not_passed_over(tree, monkeypatch):
+    look = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("anna"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    fine, closed = find_inputs(["calls"])
+    assert (fine.relative, closed.path) == ("bob/1.wav", "calls/anna")
+    with pytest.raises(AudioError, match=r"^calls/anna: no permission to read it$"):
+        open_audio(closed.path)
+    assert [i.path for i in find_inputs(["calls/anna"])] == ["calls/anna"]
+
+
+def test_a_link_to_nowhere_is_a_recording_that_is_missing(tree):
+    (tree / "calls" / "0.wav").symlink_to(tree / "not-mounted" / "0.wav")
+    os.mkfifo(tree / "calls" / "pipe.wav")
+    assert relatives("calls") == ["0.wav", "anna/1.wav", "anna/2.flac", "bob/1.wav"]
 
 
 def test_a_list_keeps_folders_as_written(tree):

@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import soundfile
@@ -172,3 +174,32 @@ def test_whatever_a_protocol_raises_is_one_sentence(monkeypatch, memory):
     monkeypatch.setattr(type(memory), "open", broken)
     with pytest.raises(AudioError, match=r"^memory://a.wav: cannot be read \(RuntimeError: the token\)$"):
         remote.Remote("memory://a.wav")
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers with the number that a path begins with."""
+
+    def do_GET(self):
+        self.send_error(int(self.path[1:4]))
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_is_down_is_not_a_file_that_is_missing():
+    pytest.importorskip("aiohttp")
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        for path, told in (
+            ("404.wav", "no such file$"),
+            ("500.wav", r"cannot be read \(.*500"),
+            ("403.wav", "403"),
+        ):
+            with pytest.raises(AudioError, match=f"^{base}/{path}: .*{told}"):
+                remote.Remote(f"{base}/{path}")
+        server.shutdown()
+    with pytest.raises(AudioError, match=r"/a.wav: cannot be read \(.*[Cc]onnect"):
+        remote.Remote(f"{base}/a.wav")

@@ -222,3 +222,30 @@ def test_ctrl_c_ends_in_good_order(make_clips, command, sed_run, tmp_path):
     assert not list(out.glob(".*.part"))
     assert sed_run(clips, *QUICKLY, "-d", out).returncode == 0
     assert sorted(noted(out)) == [f"c{n:03d}" for n in range(40)]
+
+
+def test_termination_ends_in_good_order_and_leaves_no_temporary_file(command, tmp_path):
+    run = subprocess.Popen(
+        command("-"),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    until(lambda: list(tmp_path.glob("sed-*")))  # it waits for the recording, which does not come
+    run.terminate()
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 1 and told.startswith(
+        b"sed-run: interrupted\nsed-run: 1 recording: 0 done, 1 left"
+    )
+    assert not list(tmp_path.glob("sed-*"))
+
+
+def test_given_turns_behind_the_end_are_told(make_clips, sed_run, tmp_path):
+    (clip,) = make_clips(tmp_path / "clips", 1).iterdir()
+    line = "SPEAKER a 1 {} 0.5 <NA> <NA> Ann <NA> <NA>\n"
+    (tmp_path / "t.rttm").write_text("".join(map(line.format, (0.25, 50, 60))))
+    for options in ([], ["--latency", "1"]):
+        told = sed_run(clip, "--speech", tmp_path / "t.rttm", *options)
+        assert told.returncode == 0 and told.stdout.count("Ann") == 1
+        text = f"{clip}: 2 of 3 given turns begin behind its end at 1.00 s; they are left out"
+        assert told.stderr == f"sed-run: {text}\n"

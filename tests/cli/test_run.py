@@ -209,6 +209,8 @@ USAGE = [
     (["{a}", "--tagger", "{a}"], "expected"),
     (["{a}", "--speech", "none.rttm"], "none.rttm: cannot be read"),
     (["{d}/*.xyz"], "no file matches this pattern"),
+    (["{a}", "-d", ""], "-d '': expected a folder"),
+    ([""], "'': expected the name of a recording"),
 ]
 
 
@@ -226,6 +228,11 @@ def test_twins_are_named(run, angry, tmp_path):
         (tmp_path / folder / "a.flac").write_bytes(angry.read_bytes())
     told = run(tmp_path / "x" / "a.flac", tmp_path / "y" / "a.flac", "-d", tmp_path / "out")
     assert told.exit_code == 2 and "have the same name" in told.stderr
+    (tmp_path / "turns.rttm").write_text("SPEAKER a 1 0.5 1.5 <NA> <NA> Ann <NA> <NA>\n")
+    for options in (["-o", "rttm"], ["--json-lines", "-d", "out"], ["--speech", "turns.rttm", "-d", "out"]):
+        told = run(tmp_path, *(str(tmp_path / o) if o in ("out", "turns.rttm") else o for o in options))
+        both = f"{tmp_path}/x/a.flac and {tmp_path}/y/a.flac are both named a in results"
+        assert told.exit_code == 2 and both in told.stderr and not told.stdout
     assert run(tmp_path, "-d", tmp_path / "out").exit_code == 0
     assert (tmp_path / "out" / "x" / "a.rttm").exists() and (tmp_path / "out" / "y" / "a.rttm").exists()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -161,3 +163,15 @@ def test_bad_models_and_steps_are_refused(network, tmp_path):
     for step in (0, -1, 10.02, 0.01):
         with pytest.raises(OptionError, match="step"):
             SegmentationStream(network.active, step)
+
+
+def test_ctrl_c_while_onnxruntime_is_loaded_is_no_damaged_model(monkeypatch):
+    class Interrupted:
+        def find_spec(self, name, *_):
+            if name == "onnxruntime":  # as pybind11 tells of what is raised while a module begins
+                raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(KeyboardInterrupt):
+        open_model("segmentation-3.0-int8.onnx")

@@ -1,0 +1,65 @@
+"""Containers that hold less than they say, or more than their first stream: told, or read."""
+
+import io
+import subprocess
+import tempfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from sed.audio import containers, open_audio, stream
+from sed.errors import AudioError
+
+RATE = 16000
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE * 4).astype(np.float32)
+
+
+def seconds(path):
+    with open_audio(path) as audio:
+        return sum(map(len, audio)) / RATE
+
+
+@pytest.mark.parametrize("container", ["AIFF", "AU", "CAF", "W64", "RF64"])
+def test_a_file_that_breaks_off_is_told(tmp_path, caplog, container):
+    path = tmp_path / f"a.{container.lower()}"
+    soundfile.write(path, NOISE, RATE, format=container, subtype="PCM_16")
+    whole = path.read_bytes()
+    assert containers.promised_bytes(path) <= len(whole)
+    assert seconds(path) == 4 and not caplog.text
+    cut = len(whole) * 3 // 10 * 2
+    path.write_bytes(whole[:cut])
+    assert seconds(path) == pytest.approx(2.4, abs=0.1)
+    assert f"{path}: breaks off, {cut} of {len(whole)} bytes are there" in caplog.text
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_files_joined_end_to_end_are_read_whole(tmp_path, need_program, monkeypatch, caplog, subtype):
+    need_program("ffmpeg")
+    parts = [tmp_path / name for name in ("a.ogg", "b.ogg")]
+    for number, part in enumerate(parts):
+        soundfile.write(part, NOISE[: RATE * (4 - number)], RATE, format="OGG", subtype=subtype)
+    assert containers.last_ogg_page(parts[0]) == (True, False)
+    both = tmp_path / "both.ogg"
+    both.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
+    assert containers.last_ogg_page(both) == (True, True)
+    assert seconds(both) == pytest.approx(7, abs=0.05) and not caplog.text
+    monkeypatch.setattr(stream, "is_installed", lambda: False)
+    assert seconds(both) == pytest.approx(4, abs=0.05)
+    assert "joined end to end; the first is used" in caplog.text
+
+
+def test_no_folder_for_temporary_files(tmp_path, need_program, monkeypatch):
+    need_program("ffmpeg")
+
+    def refuse(*_, **__):
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    soundfile.write(tmp_path / "a.wav", NOISE, RATE)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert seconds(tmp_path / "a.wav") == 4  # needs none
+    for source in (tmp_path / "a.m4a", io.BytesIO((tmp_path / "a.wav").read_bytes())):
+        with pytest.raises(AudioError, match=r"temporary file .*No usable temporary directory found"):
+            open_audio(source)
