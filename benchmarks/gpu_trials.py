@@ -8,7 +8,7 @@ utterances and pattern clips by a tagger that never heard their speaker (with `-
 
 A trial is a process. All its taggers see the same batches, but what a tagger may not hear has no target for it. So
 log-mel and CAM++, which do not learn, are computed once for all of them. Steps, losses and rates are those of
-`sed.training.brain`; a trial takes as many steps as fit into `--seconds`. An H100 does about 120 steps of a tagger a
+`sed.training.loop`; a trial takes as many steps as fit into `--seconds`. An H100 does about 120 steps of a tagger a
 second in 10 processes, 20 in one.
 """
 

@@ -160,10 +160,11 @@ def _walk(root: Path, closed: list[Path]) -> Iterator[Path]:
     for place, folders, names in told:
         here = Path(place)
         folders[:] = [name for name in folders if not _leads_back(here / name, root)]
-        paths = [
-            str(here / name) for name in names
-        ]  # no pipes; links to nowhere are recordings that are missing
-        yield from (Path(p) for p in paths if os.path.isfile(p) or not os.path.exists(p))
+        for path in (os.path.join(place, name) for name in names):
+            if os.path.isfile(path) or not os.path.exists(
+                path
+            ):  # no pipes; links to nowhere are missing recordings
+                yield Path(path)
 
 
 def _leads_back(folder: Path, root: Path) -> bool:

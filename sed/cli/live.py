@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.options import common_options
+from sed.cli.signals import handled
 
 if TYPE_CHECKING:
     from sed.live.outputs import Files
@@ -208,7 +207,9 @@ def _run(session: LiveSession, display: AbstractContextManager[Any]) -> list[str
     """Run to the end, by whatever way it comes; returns what failed."""
     from sed.errors import SedError
 
-    with _signals(session), display as shown:
+    # A second signal gives up the backlog.
+    ending = handled(("SIGINT", "SIGTERM", "SIGHUP"), lambda *_: session.stop())
+    with ending, display as shown:
         try:
             session.run(
                 tick=(lambda: shown.tick(session)) if shown else None, period=shown.period if shown else 0.25
@@ -224,22 +225,6 @@ def _reader_gone() -> str:
     """Standard output leads nowhere from now on, or Python complains at its exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return "standard output was closed by its reader"
-
-
-@contextlib.contextmanager
-def _signals(session: LiveSession) -> Iterator[None]:
-    """Ctrl-C, termination and a closed terminal end the run in good order; a second gives up the backlog.
-
-    What is ignored on purpose (nohup, background jobs of scripts) stays ignored.
-    """
-    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    wanted = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda *_: session.stop()) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _report(session: LiveSession, recorded: bool, record: str | None, written: Sequence[Path]) -> None:

@@ -6,12 +6,13 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sed.cli.options import common_options, diarizer_options, on_command_line
+from sed.cli.signals import handled
 
 if TYPE_CHECKING:
     from sed.archive.inputs import Input
@@ -193,27 +194,17 @@ def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[st
     return turns
 
 
-@contextlib.contextmanager
-def _ends_like_ctrl_c() -> Iterator[None]:
+def _ends_like_ctrl_c() -> contextlib.AbstractContextManager[None]:
     """Termination and a closed terminal end the run in good order, too: no temporary file stays behind.
 
-    What is ignored on purpose (nohup) stays ignored, and so does a second signal on the way out.
+    A second signal on the way out is ignored.
     """
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in known}
-    wanted = [number for number, handler in before.items() if handler is signal.SIG_DFL]
-    for number in wanted:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in wanted:
-            signal.signal(number, signal.SIG_DFL)
+    return handled(("SIGTERM", "SIGHUP"), stop)
 
 
 def _listener(quiet: bool) -> Messages | ProgressBar:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
+from sed.emotion.tagger import is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count, samples_to_seconds
 
@@ -58,12 +59,7 @@ class TorchTagger:
             raise ModelError(
                 f"found labels {list(self.labels)}, expected two or more different ones of {list(model.labels)}"
             )
-        if (
-            not isinstance(window, int)
-            or window <= 0
-            or window % HOP
-            or (self.longest and window > self.longest)
-        ):
+        if not is_window(window) or (self.longest and window > self.longest):
             raise ModelError(
                 f"found a window of {window!r} samples, expected a positive multiple of {HOP}"
                 + (f" up to {self.longest}" if self.longest else "")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sed.emotion.tagger import is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count, samples_to_seconds
 from sed.inference import MODELS, new_session
@@ -99,7 +100,7 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
         raise ModelError(f"{path}: found labels {labels!r}, expected a list of at least two names")
     if len(set(labels)) < len(labels):
         raise ModelError(f"{path}: found labels {labels!r}, expected different ones")
-    if rate != FRAME_RATE or not isinstance(window, int) or window <= 0 or window % HOP:
+    if rate != FRAME_RATE or not is_window(window):
         raise ModelError(
             f"{path}: found {rate!r} frames a second and a window of {window!r} samples, expected"
             f" {FRAME_RATE} frames and a positive multiple of {HOP} samples at {SAMPLE_RATE} Hz"

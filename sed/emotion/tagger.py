@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from sed.grid import HOP
+
+
+def is_window(samples: Any) -> bool:
+    """Whether `samples` is a number of them that a tagger can hear at once: a positive multiple of `HOP`.
+
+    >>> is_window(80_000), is_window(12_345), is_window(None)
+    (True, False, False)
+    """
+    return isinstance(samples, int) and samples > 0 and samples % HOP == 0
 
 
 @runtime_checkable

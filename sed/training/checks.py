@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sed.emotion.neural import longest_piece
+from sed.emotion.tagger import is_window
 from sed.errors import OptionError
 from sed.grid import HOP, samples_to_seconds, seconds_to_samples
 from sed.training.manifests import Utterance, find_manifest, read_lines
@@ -67,7 +68,7 @@ def check_recipe(h: Mapping[str, Any]) -> None:
         raise OptionError(f"betas: found {betas}, expected two numbers from 0 to less than 1")
     card = h.get("card") or {}
     window = card.get("window", HOP)
-    if not isinstance(window, int) or window <= 0 or window % HOP:
+    if not is_window(window):
         raise OptionError(f"card.window: found {window!r}, expected a positive multiple of {HOP} samples")
 
 

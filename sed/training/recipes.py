@@ -36,15 +36,12 @@ def run_command(arguments: Sequence[str]) -> Path:
     check_precision(run_options["device"] or sb.utils.distributed.infer_device(), run_options["precision"])
     try:
         sb.utils.distributed.ddp_init_group(run_options)
-    except (
-        ValueError,
-        RuntimeError,
-    ) as error:  # too few GPUs, a port that is taken, a process that never comes
+    except (ValueError, RuntimeError) as error:
+        # Too few GPUs, a port that is taken, a process that never comes.
         raise OptionError(f"cannot train in several processes: {one_line(error)}") from error
     folder = run_recipe(arguments[0], overrides, run_options)
-    if (
-        torch.distributed.is_initialized()
-    ):  # all leave together, or the last may be told that the others have died
+    if torch.distributed.is_initialized():
+        # All leave together, or the last may be told that the others have died.
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     return folder

@@ -10,10 +10,10 @@ from tiny_encoders import CONFIGS, transformers_model
 
 from sed.errors import ModelError, OptionError
 from sed.grid import frame_count
-from sed.training.brain import tagger_loss
 from sed.training.encoder import EncoderTagger
 from sed.training.folder import CARD, load_tagger, save_tagger
 from sed.training.lora import LowRankLinear
+from sed.training.losses import tagger_loss
 from sed.training.model import CompactTagger
 
 LABELS = ["neutral", "happy", "angry", "sad"]
