@@ -20,16 +20,16 @@ import numpy as np
 from report import commit, machine, percent, save, table
 
 from sed import EmotionDiarizer
+from sed.corpora.audio import read_manifest, read_wave
 from sed.formats import read_all, read_uem
 from sed.grid import FRAME_RATE, SAMPLE_RATE, frame_at
 from sed.result import Diarization, Segment
 from sed.scoring import der, eder, joint_error
 from sed.scoring.uncertainty import bootstrap
 from sed.scoring.utterances import unweighted_average_recall
+from sed.simulation.sets import conversation_set
+from sed.simulation.speech_pieces import speech_pieces
 from sed.speakers import ReferenceTurns
-from sed.training.conversation_sets import conversation_set
-from sed.training.corpora import read_manifest, read_wave
-from sed.training.pieces import speech_pieces
 
 PARTS = ("train", "development", "test")
 COLLARS = (0.0, 0.25)
@@ -233,7 +233,7 @@ def _conversations_section(rows: list[dict[str, Any]], split: str) -> str:
         f"{len(rows)} conversations of 2 to 4 speakers, {sums['duration'] / 60:.0f} min, "
         f"{percent(sums['emotional'] / sums['speech'])} % of the speech emotional, "
         f"{percent(sums['overlap'] / sums['speech'])} % in overlap: rooms, noise, telephone and codec, "
-        "turn-taking, overlap, ZED's event statistics (`sed.training.conversations`, defaults). EDER counts "
+        "turn-taking, overlap, ZED's event statistics (`sed.simulation.conversation`, defaults). EDER counts "
         "silence as neutral; EDER in speech leaves it out. The joint error has (speaker, emotion) as its label.\n\n"
         + table(["", *HEADER], [[name, *_row(rows, name)] for name in SYSTEMS])
         + "\n\n`sed` by number of speakers, and by whether they come from one corpus or from several:\n\n"

@@ -15,8 +15,8 @@ import soundfile
 
 from sed.formats import write
 from sed.grid import SAMPLE_RATE
-from sed.training.conversation_sets import conversation_set
-from sed.training.conversations import ConversationOptions
+from sed.simulation.conversation import ConversationOptions
+from sed.simulation.sets import conversation_set
 
 
 def main() -> None:

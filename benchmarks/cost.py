@@ -28,8 +28,8 @@ from report import commit, machine, save, table
 from stages import stage_table, stages
 
 from sed.grid import SAMPLE_RATE
-from sed.training.conversation_sets import load_speakers
-from sed.training.conversations import ConversationOptions, simulate_conversation
+from sed.simulation.conversation import ConversationOptions, simulate_conversation
+from sed.simulation.sets import load_speakers
 
 SPEAKERS = (
     "emodb/emodb_15",

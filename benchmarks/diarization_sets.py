@@ -59,7 +59,7 @@ def simulated(shared: Path, split: str, count: int, seed: int) -> Iterator[Recor
     """Emotional conversations of 2-4 speakers of `split`, 60 s each."""
     from pyannote.core import Segment, Timeline
 
-    from sed.training.conversation_sets import conversation_set
+    from sed.simulation.sets import conversation_set
 
     for casting, samples, reference in conversation_set(shared / "corpora", split, count, seed=seed):
         region = Timeline([Segment(0, samples_to_seconds(len(samples)))])

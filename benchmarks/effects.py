@@ -2,7 +2,7 @@
 
 In and out: ``(n,)`` float32 at 16 kHz, full scale 1, as many samples unless `Damage.speed` says otherwise; what comes
 out is what a 16-bit file would hold. Every effect is seeded by the recording's number, so the same call gives the same
-audio. Most are `sed.training.augment`'s, here at fixed strengths.
+audio. Most are `sed.training.data.augment`'s, here at fixed strengths.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sed.grid import HOP, SAMPLE_RATE
-from sed.training import augment
+from sed.training.data import augment
 
 MP3_LEVEL = 0.95  # libsndfile's compression level that gives 16 kbit/s at 16 kHz
 MP3_DELAY = 1105  # samples by which LAME and its decoder move the sound; a test of the effect below checks it

@@ -24,17 +24,17 @@ import itertools
 
 from report import commit, machine, percent, save, table
 
+from sed.corpora.audio import load_speech, read_manifest, to_float
 from sed.emotion.decoding import DecoderOptions, decode
 from sed.emotion.onnx import BUNDLED, OnnxTagger
 from sed.emotion.windows import posteriors_of
 from sed.grid import frames_to_seconds, samples_to_seconds
 from sed.result import Segment
 from sed.scoring import bootstrap, eder
-from sed.training.clips import Speech, pattern_clips
-from sed.training.corpora import load_speech, read_manifest, to_float
+from sed.simulation.patterns import Event, frame_labels
+from sed.training.data.clips import Speech, pattern_clips
 from sed.training.evaluation import unweighted_recall
-from sed.training.export import sha256
-from sed.training.patterns import Event, frame_labels
+from sed.training.export.onnx import sha256
 
 SEED = 2306
 CLIPS = 200

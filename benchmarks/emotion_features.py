@@ -101,7 +101,7 @@ class Whisper:
     def __init__(self, shared: Path) -> None:
         import torch
 
-        from sed.training.model import CompactTagger
+        from sed.networks.compact import CompactTagger
 
         torch.set_num_threads(1)
         self._model = CompactTagger(("any",), layers=6).eval()
@@ -145,7 +145,7 @@ class Campplus:
 
     def __call__(self, wave: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
         """``(spans, 3, 1024)``."""
-        from sed.speakers.embedding import FEATURE_WINDOW, filter_bank
+        from sed.audio.fbank import FEATURE_WINDOW, filter_bank
 
         mel = filter_bank(np.pad(wave, (0, max(0, 2 * FEATURE_WINDOW - len(wave)))))
         found = self._session.run(list(self._LAYERS), {self._input: (mel - mel.mean(0))[None]})
@@ -164,7 +164,7 @@ class LogMel:
     def __init__(self) -> None:
         import torch
 
-        from sed.training.spectrum import LogMel as Whispers
+        from sed.networks.mel import LogMel as Whispers
 
         torch.set_num_threads(1)
         self._mel = Whispers(bands=40)

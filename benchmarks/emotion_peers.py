@@ -27,14 +27,14 @@ from emotion_features import Campplus, EGemaps, Whisper
 from emotion_systems import Cnn, Emotion2vec, FrameTagger, Pooled, System, mean_recall, truth_of, wavlm
 from report import commit, machine, percent, save, table
 
+from sed.corpora.audio import load_speech, read_manifest, to_float
 from sed.emotion.decoding import DecoderOptions, decode
 from sed.emotion.onnx import OnnxTagger
 from sed.grid import samples_to_seconds
 from sed.scoring import bootstrap
 from sed.scoring.uncertainty import paired_test
-from sed.training.clips import Speech, pattern_clips
-from sed.training.corpora import load_speech, read_manifest, to_float
-from sed.training.patterns import Event
+from sed.simulation.patterns import Event
+from sed.training.data.clips import Speech, pattern_clips
 
 Clips = Sequence[tuple[np.ndarray, list[Event]]]
 VALID_CLIPS = 80

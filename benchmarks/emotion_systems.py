@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 from emotion_features import CLIP_STEP, Features, LogMel, cached, frames_of, middle, to_frames, windows
 
+from sed.corpora.audio import to_float
 from sed.emotion import load_tagger
 from sed.emotion.tagger import Tagger
 from sed.emotion.windows import posteriors_of
 from sed.grid import HOP
-from sed.training.clips import Speech
-from sed.training.corpora import to_float
+from sed.training.data.clips import Speech
 from sed.training.evaluation import unweighted_recall
 
 PICTURE_HOP = HOP // 2  # samples from one column of a log-mel picture to the next

@@ -18,10 +18,10 @@ from emotion import RESAMPLES, SEED, recall_interval
 from emotion_systems import mean_recall
 
 from sed import EmotionDiarizer
+from sed.corpora.audio import to_float
 from sed.emotion.windows import posteriors_of
 from sed.result import Diarization
-from sed.training.clips import Speech, pattern_clips
-from sed.training.corpora import to_float
+from sed.training.data.clips import Speech, pattern_clips
 
 UNKNOWN = "gender not given"
 GROUP_CLIPS = 25  # clips of each corpus and gender

@@ -26,8 +26,8 @@ from sed.formats import read_all, read_uem
 from sed.grid import SAMPLE_RATE
 from sed.scoring import der, eder, joint_error
 from sed.scoring.uncertainty import paired_test
+from sed.simulation.sets import conversation_set
 from sed.speakers import SegmentationDiarizer
-from sed.training.conversation_sets import conversation_set
 
 LATENCIES = (0.5, 1.0, 2.0, 5.0, None)
 MEASURES = ("der_meetings", "der", "eder", "joint")

@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from sed.speakers.embedding import filter_bank
-from sed.training.quantise import quantise_convolutions
+from sed.audio.fbank import filter_bank
+from sed.training.export.quantise import quantise_convolutions
 
 MODELS = Path(__file__).resolve().parent.parent / "sed" / "models"
 CLIP = 300  # feature frames of a calibration clip: 3 s

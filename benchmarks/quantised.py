@@ -19,11 +19,12 @@ import numpy as np
 from diarization import diarize, errors, machine, tuning_set
 from quantise_models import MODELS, folded, remove_last_relu, remove_unused, share_context_masks
 
+from sed.audio.fbank import filter_bank
+from sed.corpora.audio import load_speech, read_manifest, to_float
 from sed.grid import SAMPLE_RATE
 from sed.speakers import SegmentationDiarizer
-from sed.speakers.embedding import SpeakerEmbedding, filter_bank
+from sed.speakers.embedding import SpeakerEmbedding
 from sed.speech.segmentation import WINDOW, Segmentation
-from sed.training.corpora import load_speech, read_manifest, to_float
 
 RESULT = Path(__file__).resolve().parent / "results" / "quantised.md"
 CLIPS = 8  # of each speaker

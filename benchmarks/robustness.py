@@ -29,17 +29,17 @@ from fairness import GROUP_CLIPS, Pairs, fairness, people
 from report import commit, machine, percent, save, table
 
 from sed import EmotionDiarizer
+from sed.corpora.audio import load_speech, read_manifest
 from sed.emotion.decoding import decode
 from sed.emotion.windows import posteriors_of
 from sed.grid import SAMPLE_RATE
 from sed.result import Diarization
 from sed.scoring import bootstrap, der, eder, joint_error
 from sed.scoring.uncertainty import paired_test
-from sed.training.clips import pattern_clips
-from sed.training.conversation_sets import conversation_set
-from sed.training.conversations import ConversationOptions
-from sed.training.corpora import load_speech, read_manifest
-from sed.training.patterns import Event
+from sed.simulation.conversation import ConversationOptions
+from sed.simulation.patterns import Event
+from sed.simulation.sets import conversation_set
+from sed.training.data.clips import pattern_clips
 
 MEASURES = ("der", "eder", "joint", "clips")
 HEADS = ("DER", "EDER", "joint error", "EDER, clips")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sed.corpora.levels import equalise_loudness, trim_silence
 from sed.emotion import load_tagger
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.windows import posteriors_of
@@ -24,10 +25,10 @@ from sed.grid import SAMPLE_RATE, frame_count, samples_to_seconds
 from sed.joining import join
 from sed.result import Diarization, Segment
 from sed.scoring import eder, joint_error
+from sed.simulation.patterns import transition_pattern
+from sed.simulation.sets import conversation_set, load_speakers, speakers_of
 from sed.speakers import ReferenceTurns
 from sed.speakers.turns import Turns
-from sed.training.conversation_sets import conversation_set, load_speakers, speakers_of
-from sed.training.patterns import equalise_loudness, transition_pattern, trim_silence
 
 GRIDS: dict[str, dict[str, list[float]]] = {
     "viterbi": {

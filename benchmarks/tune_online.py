@@ -24,14 +24,14 @@ from sed.formats import read_all
 from sed.grid import HOP, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
 from sed.scoring import der
+from sed.simulation.conversation import ConversationOptions
+from sed.simulation.sets import conversation_set
 from sed.speakers import SegmentationDiarizer
 from sed.speakers.following import OnlineOptions, OnlineSpeakers
 from sed.speakers.gallery import GalleryOptions
 from sed.speakers.online import LocalSpeakers
 from sed.speakers.smoothing import runs
 from sed.streaming.diarizer import STEP
-from sed.training.conversation_sets import conversation_set
-from sed.training.conversations import ConversationOptions
 
 GRIDS: dict[str, tuple[float, ...]] = {
     "alike": (0.35, 0.4, 0.45, 0.5),

@@ -48,10 +48,9 @@ def child(
 ) -> None:
     """One measurement, in this process; prints JSON. With `out` the posteriors are kept there."""
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    from sed._torchaudio import allow_missing_extension
-
-    allow_missing_extension()
     import torch
+
+    import sed.networks  # noqa: F401  (torchaudio imports after this)
 
     torch.set_num_threads(threads)
     started = time.perf_counter()

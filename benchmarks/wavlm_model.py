@@ -51,11 +51,10 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 
 def write_model(folder: Path) -> None:
     """Random weights of base size in SpeechBrain's layout."""
-    from sed._torchaudio import allow_missing_extension
-
-    allow_missing_extension()
     import torch
     from transformers import WavLMConfig, WavLMModel
+
+    import sed.networks  # noqa: F401  (torchaudio imports after this)
 
     torch.manual_seed(0)
     encoder = WavLMModel(WavLMConfig())

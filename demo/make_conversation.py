@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sed.formats import write
 from sed.result import Diarization
-from sed.training.conversation_sets import load_speakers
-from sed.training.conversations import ConversationOptions, simulate_conversation
+from sed.simulation.conversation import ConversationOptions, simulate_conversation
+from sed.simulation.sets import load_speakers
 
 SPEAKERS = {"emodb/emodb_14": "clara", "emodb/emodb_15": "anton", "emodb/emodb_16": "greta"}  # invented names
 OPTIONS = ConversationOptions(duration=45, room=0, noise=(32.0, 32.0), lines={"wide": 1})

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sed.training.conversations import ConversationOptions, Utterance, simulate_conversation
+from sed.simulation.conversation import ConversationOptions, Utterance, simulate_conversation
 
 RATE, HOP = 16_000, 320
 LABELS = ("neutral", "happy", "angry", "sad")

@@ -64,12 +64,11 @@ def export(
 ) -> list[str]:
     """Write `target` from the mean of the taggers in `folders`, the runs' or the taggers' own; returns what to tell.
     The calibration is that of `like`, a temperature, or fitted on the split `valid` of `corpora`."""
-    from sed.emotion.neural import longest_piece
-    from sed.training.calibration import Calibration, calibration_of, fit_calibration
-    from sed.training.corpora import load_speech, read_manifest, to_float
-    from sed.training.export import export_onnx, largest_difference, sha256, trial_waves
-    from sed.training.folder import WEIGHTS, tagger_folder
-    from sed.training.soups import load_mean
+    from sed.corpora.audio import load_speech, read_manifest, to_float
+    from sed.networks.averaging import load_mean
+    from sed.networks.store import WEIGHTS, tagger_folder
+    from sed.training.export.calibration import Calibration, calibration_of, fit_calibration
+    from sed.training.export.onnx import export_onnx, largest_difference, sha256, trial_waves
 
     if target.suffix.lower() != ".onnx" or target.is_dir():
         what = "a folder" if target.is_dir() else "another kind of name"
@@ -78,8 +77,8 @@ def export(
         raise ModelError(f"{target}: {above} is a file, expected a folder")
     model, description = load_mean(folders)
     labels = description["labels"]
-    longest = longest_piece(model)
-    waves = trial_waves(longest)
+    max_samples = model.max_samples
+    waves = trial_waves(max_samples)
     speech = None if corpora is None else load_speech(read_manifest(corpora, ["valid"], labels))
     if like is not None:
         calibration = calibration_of(like, labels)
@@ -88,7 +87,7 @@ def export(
     else:
         calibration = Calibration() if speech is None else fit_calibration(model, speech, labels)
     if speech is not None:
-        waves = [to_float(samples)[:longest] for _, samples in speech[:: max(1, len(speech) // 12)]]
+        waves = [to_float(samples)[:max_samples] for _, samples in speech[:: max(1, len(speech) // 12)]]
     sources = [sha256(tagger_folder(folder) / WEIGHTS) for folder in folders]
     card = {**description["card"], "source_sha256": sources[0] if len(sources) == 1 else sources}
     tagger = export_onnx(model, target, labels, card, calibration, int8, waves if speech else ())

@@ -16,7 +16,7 @@ FAILED, USAGE = 1, 2
 def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from sed.training.preparers import PREPARERS
+    from sed.corpora.readers import PREPARERS
 
     for preparer in PREPARERS.values():
         click.echo(f"{preparer.name:9}{preparer.title}")
@@ -79,8 +79,8 @@ def main(
 
     Exit status: 0; 1 if there is no manifest; 2 for wrong usage.
     """
+    from sed.corpora.readers import Options, find_preparer, prepare
     from sed.errors import OptionError, SedError
-    from sed.training.preparers import Options, find_preparer, prepare
 
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-prepare: %(message)s")
     settings["languages"] = tuple(settings["languages"])

@@ -76,7 +76,7 @@ def main(
     Exit status: 0; 1 if nothing could be made; 2 for wrong usage.
     """
     from sed.errors import OptionError, SedError
-    from sed.training.simulation import write_conversations, write_patterns
+    from sed.simulation.writing import write_conversations, write_patterns
 
     if (conversations is None) == (patterns is None):
         raise click.UsageError("expected either --conversations N or --patterns N")
@@ -110,7 +110,7 @@ def main(
 
 def _options(settings: dict[str, Any]) -> Any:
     from sed.errors import OptionError
-    from sed.training.conversations import ConversationOptions
+    from sed.simulation.conversation import ConversationOptions
 
     given: dict[str, Any] = {"duration": settings["duration"]}
     if settings["dry"]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from sed.errors import SedError
-from sed.training.recipes import run_command
+from sed.training.recipe.run import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

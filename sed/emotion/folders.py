@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sed.errors import MissingDependencyError, ModelError
+from sed.formats.files import described
 from sed.grid import FRAME_RATE, HOP
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchT
 
 
 def _open_trained(folder: Path, **options: Any) -> TorchTagger:
-    from sed.emotion.neural import TorchTagger, longest_piece
-    from sed.training.folder import load_tagger
+    from sed.emotion.neural import TorchTagger
+    from sed.networks.store import load_tagger
 
     model, description = load_tagger(folder)
     card = description["card"]
-    window = card.get("window", min(5 * FRAME_RATE * HOP, longest_piece(model) or 5 * FRAME_RATE * HOP))
+    window = card.get("window", min(5 * FRAME_RATE * HOP, model.max_samples or 5 * FRAME_RATE * HOP))
     try:
         return TorchTagger(model, description["labels"], window, card, **options)
     except ModelError as error:
@@ -64,16 +65,9 @@ def _listing(folder: Path) -> str:
     return ", ".join([*names[:6], *(["..."] if len(names) > 6 else [])]) or "nothing"
 
 
-def described(path: Path) -> str:
-    """A file's name, and what it is where it is none."""
-    kind = "" if path.is_file() else " (a folder)" if path.is_dir() else " (a link to nothing)"
-    return path.name + kind
-
-
 def _need_torch(folder: Path) -> None:
-    from sed._torchaudio import allow_missing_extension
+    import sed.networks  # noqa: F401  (torchaudio imports after this)
 
-    allow_missing_extension()
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401

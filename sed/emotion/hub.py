@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sed.emotion.folders import described
 from sed.errors import MissingDependencyError, ModelError
+from sed.formats.files import described
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from sed.emotion.tagger import is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count, samples_to_seconds
+from sed.networks.base import FrameTagger
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -38,7 +39,7 @@ class TorchTagger:
 
     def __init__(
         self,
-        model: Any,
+        model: FrameTagger,
         labels: Sequence[str],
         window: int,
         card: dict[str, Any] | None = None,
@@ -52,25 +53,25 @@ class TorchTagger:
         self.card = dict(card or {})
         self.device = _device(device)
         self.precision = _precision(precision, self.device)
-        self.longest: int | None = longest_piece(model)
-        """The longest piece that the model takes at once, samples; None where there is no bound."""
+        self.max_samples: int | None = model.max_samples
+        """The longest input in samples; None: unlimited."""
         different = set(self.labels)
         if not 2 <= len(self.labels) == len(different) or different - set(model.labels):
             raise ModelError(
                 f"found labels {list(self.labels)}, expected two or more different ones of {list(model.labels)}"
             )
-        if not is_window(window) or (self.longest and window > self.longest):
+        if not is_window(window) or (self.max_samples and window > self.max_samples):
             raise ModelError(
                 f"found a window of {window!r} samples, expected a positive multiple of {HOP}"
-                + (f" up to {self.longest}" if self.longest else "")
+                + (f" up to {self.max_samples}" if self.max_samples else "")
             )
         self.window = window
         self.batch = 1 if self.device.type == "cpu" else 16
         self._threads = threads
-        ready_for_use(model)
+        model.prepare_for_inference()
         for module in list(model.modules()):
             if parametrize.is_parametrized(module):
-                for name in list(module.parametrizations):
+                for name in list(module.parametrizations.keys()):  # type: ignore[union-attr,operator]
                     parametrize.remove_parametrizations(module, name)
         self._model = model.eval().requires_grad_(False).to(self.device)
         self._columns = [model.labels.index(label) for label in self.labels]
@@ -78,16 +79,16 @@ class TorchTagger:
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
 
-        Raises `OptionError` on another shape, on no samples, and on more than `longest`, `ModelError` where the
+        Raises `OptionError` on another shape, on no samples, and on more than `max_samples`, `ModelError` where the
         model says something that is no number.
         """
         waves = np.array(waves, np.float32, order="C")  # a copy: torch takes no read-only arrays
         if waves.ndim != 2 or waves.shape[1] == 0:
             raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
-        if self.longest and waves.shape[1] > self.longest:
+        if self.max_samples and waves.shape[1] > self.max_samples:
             raise OptionError(
                 f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
-                f" {samples_to_seconds(self.longest)} s; give longer audio in windows"
+                f" {samples_to_seconds(self.max_samples)} s; give longer audio in windows"
             )
         result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
         with self._ready():
@@ -120,20 +121,6 @@ class TorchTagger:
                 yield
             finally:
                 torch.set_num_threads(before)
-
-
-def ready_for_use(model: Any) -> None:
-    """Take out of `model`, in place, what training needs and only costs time afterwards: low-rank matrices go into
-    the weights, branches that only teach are left out."""
-    for method in ("merge", "fold"):
-        if hasattr(model, method):
-            getattr(model, method)()
-
-
-def longest_piece(model: Any) -> int | None:
-    """The most samples that `model` takes at once; None where there is no bound."""
-    positions = getattr(model, "settings", {}).get("positions")
-    return positions * HOP if positions else getattr(model, "longest", None)
 
 
 def _device(name: str) -> torch.device:

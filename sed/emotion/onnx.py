@@ -50,8 +50,8 @@ class OnnxTagger:
         self.labels: tuple[str, ...] = tuple(self.card["labels"])
         self.frame_rate: int = self.card["frame_rate"]
         self.window: int = self.card["window"]
-        self.longest: int | None = self.card.get("longest", self.window)
-        """The longest piece that the model takes at once, samples; None where there is no bound."""
+        self.max_samples: int | None = self.card.get("longest", self.window)
+        """The longest input in samples; None: unlimited."""
 
     @classmethod
     def bundled(cls, threads: int = 1) -> OnnxTagger:
@@ -61,15 +61,15 @@ class OnnxTagger:
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
 
-        Raises `OptionError` on another shape, on no samples, and on more than `longest`.
+        Raises `OptionError` on another shape, on no samples, and on more than `max_samples`.
         """
         waves = np.ascontiguousarray(waves, np.float32)
         if waves.ndim != 2 or waves.shape[1] == 0:
             raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
-        if self.longest and waves.shape[1] > self.longest:
+        if self.max_samples and waves.shape[1] > self.max_samples:
             raise OptionError(
                 f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
-                f" {samples_to_seconds(self.longest)} s; give longer audio in windows"
+                f" {samples_to_seconds(self.max_samples)} s; give longer audio in windows"
             )
         # One at a time: an int8 graph scales activations over the whole batch, so together the items would
         # change each other's posteriors. On a CPU a batch would be hardly faster.
@@ -105,9 +105,9 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
             f"{path}: found {rate!r} frames a second and a window of {window!r} samples, expected"
             f" {FRAME_RATE} frames and a positive multiple of {HOP} samples at {SAMPLE_RATE} Hz"
         )
-    longest = card.get("longest", window)
-    if longest is not None and not (isinstance(longest, int) and longest >= window):
+    max_samples = card.get("longest", window)
+    if max_samples is not None and not (isinstance(max_samples, int) and max_samples >= window):
         raise ModelError(
-            f"{path}: found {longest!r} samples as the longest piece, expected at least the window's {window}"
+            f"{path}: found {max_samples!r} samples as the longest piece, expected at least the window's {window}"
         )
     return card

@@ -20,9 +20,9 @@ from sed.emotion.hyperyaml import CLASS, read_hyperyaml
 from sed.emotion.neural import TorchTagger
 from sed.errors import ModelError
 from sed.grid import SAMPLE_RATE
-from sed.training.backbones import without_initial_values
-from sed.training.encoder import EncoderTagger, read_config
-from sed.training.weights import match_weights, read_weights
+from sed.networks.backbones import without_initial_values
+from sed.networks.pretrained import EncoderTagger, read_config
+from sed.networks.weights import match_weights, read_weights
 
 WINDOW = 15 * SAMPLE_RATE  # the longest utterances of ZED: these models were made for such clips, in one pass
 WORDS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
@@ -176,7 +176,7 @@ def _load_head(model: EncoderTagger, path: Path) -> None:
     stored = read_weights(path)
     weights = [value for value in stored.values() if value.ndim == 2]
     biases = [value for value in stored.values() if value.ndim == 1]
-    own = model.classify.weight
+    own = model.classifier.weight
     if len(weights) != 1 or len(biases) > 1:
         shapes = [tuple(value.shape) for value in stored.values()]
         raise ModelError(f"{path}: found tensors of shapes {shapes}, expected one linear layer")
@@ -187,6 +187,6 @@ def _load_head(model: EncoderTagger, path: Path) -> None:
         )
     with torch.no_grad():
         own.copy_(weights[0])
-        model.classify.bias.zero_()
+        model.classifier.bias.zero_()
         if biases:
-            model.classify.bias.copy_(biases[0])
+            model.classifier.bias.copy_(biases[0])

@@ -74,3 +74,9 @@ def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
             raise
     except OSError as error:
         raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def described(path: Path) -> str:
+    """A file's name, and what it is where it is none."""
+    kind = "" if path.is_file() else " (a folder)" if path.is_dir() else " (a link to nothing)"
+    return path.name + kind

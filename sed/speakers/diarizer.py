@@ -20,11 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
+from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.errors import OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, assign, find_people
-from sed.speakers.embedding import FEATURES_PER_FRAME, FeatureStream, SpeakerEmbedding
+from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
+from sed.speakers.following import OnlineOptions, OnlineSpeakers
+from sed.speakers.online import LocalSpeakers
 from sed.speakers.smoothing import in_order
 from sed.speakers.stretches import Stretch, StretchOptions, frames_to_embed, pairs_at_once, stretches_of
 from sed.speakers.turns import Turns
@@ -89,6 +92,11 @@ class SegmentationDiarizer:
     def begin(self) -> SegmentationSession:
         """Start on a new recording."""
         return SegmentationSession(self)
+
+    def begin_online(self) -> OnlineSpeakers:
+        """Start on a live stream; of the bounds only the maximum is kept."""
+        options = OnlineOptions().with_at_most(self.bounds[1])
+        return OnlineSpeakers(LocalSpeakers(self.segmentation), self.embedding, options)
 
 
 class SegmentationSession:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sed.audio.fbank import FEATURE_HOP, FEATURE_WINDOW, filter_bank
 from sed.grid import HOP, frames_to_seconds, seconds_to_frames
-from sed.speakers.embedding import FEATURE_HOP, FEATURE_WINDOW, SpeakerEmbedding, filter_bank
+from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.gallery import Gallery, GalleryOptions, Person
 from sed.speakers.online import LiveTurns
 from sed.speakers.tracks import PRESENT, Stretch, Track, Tracker

@@ -9,9 +9,13 @@ import numpy as np
 
 from sed.grid import frame_count, seconds_to_frames
 from sed.result import Diarization
-from sed.speakers.smoothing import in_order, speaker_names, united
+from sed.speakers.online import LiveTurns, LocalSpeakers, LocalSpeech, local_activity
+from sed.speakers.smoothing import in_order, smooth, speaker_names, united
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector, SpeechSession
+from sed.speech.segmentation import WINDOW_FRAMES
+
+DETECTED = 4.0  # seconds of speech that a detector's session keeps in sight
 
 
 class ReferenceTurns:
@@ -34,6 +38,10 @@ class ReferenceTurns:
     def begin(self) -> ReferenceSession:
         """Start on a new recording."""
         return ReferenceSession(self.annotation)
+
+    def begin_online(self) -> KnownTurns:
+        """Start on a live stream."""
+        return KnownTurns(self.annotation)
 
 
 class ReferenceSession:
@@ -80,6 +88,10 @@ class OneSpeaker:
         """Start on a new recording."""
         return OneSpeakerSession(self.speech.begin(), self.fill, self.shortest)
 
+    def begin_online(self) -> OneVoice:
+        """Start on a live stream."""
+        return OneVoice(local_activity(self.speech), self.fill, self.shortest)
+
 
 class OneSpeakerSession:
     """One recording of one speaker."""
@@ -97,3 +109,63 @@ class OneSpeakerSession:
         self._found += self._speech.close().tobytes()
         speech = np.frombuffer(self._found, bool)
         return in_order([runs(speech)], len(speech), self._fill, self._shortest)
+
+
+class OneVoice:
+    """Everything spoken is one speaker's: the live form of `sed.speakers.OneSpeaker`.
+
+    >>> from sed.speech.webrtc import WebRtcDetector
+    >>> OneVoice(LocalSpeech(WebRtcDetector()), 15, 5).step(np.zeros(16_000, np.float32), 0, 25).active.shape
+    (50, 0)
+    """
+
+    def __init__(self, activities: LocalSpeakers | LocalSpeech, fill: int, shortest: int) -> None:
+        self._activities = activities
+        self._fill, self._shortest = fill, shortest
+        self.window = WINDOW_FRAMES if isinstance(activities, LocalSpeakers) else seconds_to_frames(DETECTED)
+        self._settled = 0
+
+    def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
+        """As `OnlineSession.step`."""
+        speech = np.any(self._activities(audio, start) > 0.5, axis=1)
+        active = smooth(speech, self._fill, self._shortest)
+        if start > self._settled:
+            active = np.pad(active, (start - self._settled, 0))
+        active = active[max(self._settled - start, 0) :, None]
+        self._settled = final
+        if not active.any():
+            return LiveTurns(active[:, :0], (), ())
+        return LiveTurns(active, (0,), speaker_names(1))
+
+
+class KnownTurns:
+    """Turns that are given: the live form of `sed.speakers.ReferenceTurns`.
+
+    >>> from sed.result import Segment
+    >>> session = KnownTurns(Diarization("call", 1.0, [Segment(0.1, 0.5, "Ann")]))
+    >>> session.step(np.zeros(0), 50, 25).active.shape, session.step(np.zeros(0), 75, 75).names
+    ((50, 1), ())
+    """
+
+    window = 0
+
+    def __init__(self, annotation: Diarization) -> None:
+        self._turns: dict[str, list[tuple[int, int]]] = {}
+        for segment in annotation:
+            name = segment.speaker or speaker_names(1)[0]
+            span = (seconds_to_frames(segment.start), seconds_to_frames(segment.end))
+            self._turns.setdefault(name, []).append(span)
+        self._settled = 0
+
+    def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
+        """As `OnlineSession.step`."""
+        now = np.arange(self._settled, start + frame_count(len(audio)))
+        self._settled = final
+        active = {
+            key: np.any([(now >= low) & (now < high) for low, high in spans], axis=0)
+            for key, spans in enumerate(self._turns.values())
+        }
+        keys = tuple(key for key, flags in active.items() if flags.any())
+        names = tuple(self._turns)
+        columns = np.stack([active[key] for key in keys], 1) if keys else np.zeros((len(now), 0), bool)
+        return LiveTurns(columns, keys, tuple(names[key] for key in keys))

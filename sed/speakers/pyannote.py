@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from sed.audio.fbank import FEATURE_HOP, filter_bank
 from sed.errors import MissingDependencyError, ModelError
 from sed.grid import SAMPLE_RATE, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
-from sed.speakers.embedding import FEATURE_HOP, SpeakerEmbedding, filter_bank
+from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.smoothing import in_order
 from sed.speakers.turns import Turns
 from sed.speech.segmentation import LOCAL_SPEAKERS, WINDOW, Segmentation
@@ -36,10 +37,9 @@ SMALLEST_CLUSTER = 12
 
 def import_pyannote() -> None:
     """Import pyannote.audio with its telemetry off. Raises `MissingDependencyError` where it is missing."""
-    from sed._torchaudio import allow_missing_extension
+    import sed.networks  # noqa: F401  (torchaudio imports after this)
 
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
-    allow_missing_extension()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(

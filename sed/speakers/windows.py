@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.grid import FRAME_RATE, SAMPLE_RATE, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, find_people, likeness_of
-from sed.speakers.embedding import FEATURES_PER_FRAME, FeatureStream, SpeakerEmbedding
+from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
+from sed.speakers.following import OnlineOptions, OnlineSpeakers
+from sed.speakers.online import local_activity
 from sed.speakers.smoothing import in_order, smooth
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector
@@ -72,6 +75,11 @@ class VoiceActivityDiarizer:
     def begin(self) -> VoiceActivitySession:
         """Start on a new recording."""
         return VoiceActivitySession(self)
+
+    def begin_online(self) -> OnlineSpeakers:
+        """Start on a live stream; of the bounds only the maximum is kept."""
+        options = OnlineOptions().with_at_most(self.bounds[1])
+        return OnlineSpeakers(local_activity(self.speech), self.embedding, options)
 
 
 class VoiceActivitySession:

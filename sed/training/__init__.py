@@ -1,1 +1,3 @@
-"""Training: corpora, transition patterns, augmentation, the compact model, the SpeechBrain Brain, export."""
+"""Training of frame taggers with SpeechBrain: recipes, data, objectives, the learning loop, evaluation and export."""
+
+import sed.networks  # noqa: F401  (torchaudio and speechbrain can be imported after this)

@@ -2,13 +2,12 @@
 
 Few clips teach little and spoil much, so there are guards: only some parts learn (`trainable_parts`), they are
 held near the old weights (`KeepClose`, L2-SP), the old tagger's own posteriors are taught along (the objective
-`sed.training.teachers.Distillation` with the old folder as teacher: learning without forgetting), and of all
-epochs, the untouched start among them, the best on clips held out is kept.
+`Distillation` with the old folder as teacher: learning without forgetting), and of all epochs, the untouched start
+among them, the best on clips held out is kept.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -19,16 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sed.corpora.manifest import SPLITS
 from sed.errors import OptionError
-from sed.training import lora
-from sed.training.brain import fit
-from sed.training.checks import check_scores, names
-from sed.training.clip_table import read_clips
-from sed.training.clips import Batch, ClipSampler, Speech
+from sed.networks import lora
+from sed.networks.store import load_tagger, tagger_folder
+from sed.training.data.clip_table import read_clips
+from sed.training.data.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
-from sed.training.folder import load_tagger, tagger_folder
-from sed.training.manifests import SPLITS
-from sed.training.objectives import Objective
+from sed.training.objectives.base import Objective
+from sed.training.recipe.checks import check_scores, names
+from sed.training.train import fit
 
 _log = logging.getLogger("sed.training")
 
@@ -70,13 +69,13 @@ def trainable_parts(tagger: Any, parts: Collection[str] | str, rank: int = 4, al
         raise OptionError(f"parts to adapt {sorted(parts)}: expected some of {', '.join(PARTS)}")
     if "all" in parts:
         return sum(p.numel() for p in tagger.requires_grad_(True).parameters())
-    head = tagger.groups(1.0, 1.0, 1.0)[-1]["params"]
+    head = tagger.parameter_groups(1.0, 1.0, 1.0)[-1]["params"]
     tagger.requires_grad_(False)
     if "lora" in parts and not lora.add_low_rank(tagger, LOW_RANK, rank, alpha):
         raise OptionError(
             f"lora on a {type(tagger).__name__}: found no attention, expected an encoder with some"
         )
-    moving = list(tagger.classify.parameters()) if "classifier" in parts else []
+    moving = list(tagger.classifier.parameters()) if "classifier" in parts else []
     moving += head if "head" in parts else []
     moving += [p for n, p in tagger.named_parameters() if n.endswith("bias")] if "bias" in parts else []
     for parameter in moving:
@@ -155,8 +154,7 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         )
     start = Path(h["start"])
     model, description = load_tagger(tagger_folder(start))
-    if hasattr(model, "merge"):
-        model.merge()  # low-rank changes from its own training are part of it now
+    model.merge_low_rank()  # low-rank changes from its own training are part of it now
     speech = without_test(read_clips(h["clips_table"]), h["clips_table"])
     if unknown := sorted({u.emotion for u, _ in speech} - set(model.labels)):
         raise OptionError(
@@ -187,11 +185,4 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         learnt,
         lambda tagger: evaluate(tagger, judged, [], main),
         run_options,
-        finish=_merged,
     )
-
-
-def _merged(tagger: Any) -> Any:
-    plain = copy.deepcopy(tagger)
-    lora.merge(plain)
-    return plain

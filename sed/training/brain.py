@@ -1,127 +1,195 @@
-"""The recipe of the frame taggers: hyperparameters in, a tagger folder out. How it learns: `sed.training.loop`."""
+"""The SpeechBrain Brain of the frame taggers: batches in, trained weights, checkpoints and a line an epoch out.
+
+One "epoch" is a fixed number of batches, numbered through the run; what batch ``n`` holds and what dropout
+does in it follow from the seed and ``n`` alone, so a run that was stopped and resumed ends where an
+uninterrupted one does. Validation and export use an exponential moving average of the weights.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sed._torchaudio import allow_missing_extension
+import speechbrain as sb
+import torch
+from torch import Tensor
 
-allow_missing_extension()
+from sed.training.data.clips import Batch
+from sed.training.evaluation import Report
+from sed.training.objectives.base import FeatureTap, Objectives
+from sed.training.objectives.losses import tagger_loss
+from sed.training.recipe import checks
+from sed.training.schedule import learning_rate_factor
 
-import speechbrain as sb  # noqa: E402
-import torch  # noqa: E402
-
-from sed.training import checks  # noqa: E402
-from sed.training.clips import ClipSampler, Speech, pattern_clips  # noqa: E402
-from sed.training.corpora import load_speech, read_manifest  # noqa: E402
-from sed.training.evaluation import Report, evaluate  # noqa: E402
-from sed.training.folder import save_tagger  # noqa: E402
-from sed.training.loop import TaggerBrain  # noqa: E402
-from sed.training.objectives import Objectives  # noqa: E402
-from sed.training.schedule import Batches, NumberedBatches  # noqa: E402
-from sed.training.soups import start_from  # noqa: E402
-from sed.training.standardise import standardise  # noqa: E402
-from sed.training.unlabelled import WithUnlabelled  # noqa: E402
+_log = logging.getLogger("sed.training")
 
 
-def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
-    """Train a frame tagger as `hparams` says, from the newest checkpoint in its folder if there is one.
+class TaggerBrain(sb.Brain):
+    """Trains ``modules.tagger`` on `Batch` items, together with the `objectives` where there are any.
 
-    Raises `OptionError` on names that mean nothing (`sed.training.checks`), before it reads any audio.
-    Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and
-    `sed.training.folder.load_tagger`.
+    Needs in `hparams`: seed, steps, warmup_steps, decay_steps, encoder_rate, head_rate, layer_decay,
+    weight_decay, label_smoothing, run_weight, ema_decay, clip_norm; may have betas, hard_weight (of the loss
+    of the frame labels), each_branch (each branch of the tagger learns to judge alone, see
+    `FrameTagger.branch_logits`: learnt together, one leans on the other), annealing (a scheduler such as
+    NewBob, whose value multiplies all rates) with annealing_score, and keep: ``last``, or the score whose best
+    checkpoint is kept. `validate` is called after each epoch with the averaged tagger and returns a `Report`.
+
+    Several processes read different batches, and their gradients are averaged: ``N`` processes do what one
+    does with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
     """
-    h = dict(hparams)
-    manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
-    model = h["tagger"]
-    labels, main = list(model.labels), checks.names(h["labels"])
-    left_out = checks.names(h.get("leave_out"))
-    h["labels"] = main
-    checks.check_scores(h)
-    checks.check_labels(main, labels)
-    checks.check_corpora(manifest, left_out, labels)
-    heard = read_manifest(manifest, checks.names(h.get("splits")) or ["train"], labels, left_out)
-    if not h.get("teachers"):  # who may know labels that nobody gave
-        checks.check_heard(main, heard)
-    speech = load_speech(heard)
-    # What was left out may be watched, but must not decide anything.
-    deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
-    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
-    clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
-    sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
-    if h.get("unlabelled"):
-        sampler = WithUnlabelled(
-            sampler, h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
-        )
-    if h.get("start"):
-        start_from(model, h["start"])
-    else:
-        if h.get("encoder_weights"):
-            model.load_encoder(h["encoder_weights"])
-        if h.get("voice_weights"):
-            model.load_voice(h["voice_weights"])
-        if h.get("standardise"):
-            standardise(model, map(sampler.batch, range(h["standardise"])))
-    return fit(
-        h,
-        model,
-        sampler,
-        speech,
-        lambda t: evaluate(t, valid, clips, main, h["valid_utterances"]),
-        run_options,
-    )
 
+    def __init__(
+        self,
+        *args: Any,
+        validate: Callable[[Any], Report],
+        log_file: Path | None,
+        objectives: Objectives | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.validate, self.log_file = validate, log_file
+        self.ema = copy.deepcopy(self.modules["tagger"]).eval().requires_grad_(False)
+        self.report: Report | None = None
+        self.objectives: Objectives | None = None
+        if objectives:
+            self.objectives = objectives.to(self.device)
+            self.modules["objectives"] = self.objectives
+            self.objectives_ema = copy.deepcopy(self.objectives).eval().requires_grad_(False)
+        self.tap = FeatureTap(self._tagger)
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverables({"tagger": self.modules["tagger"], "ema": self.ema})
+            if self.objectives is not None:
+                self.checkpointer.add_recoverables(
+                    {"objectives": self.objectives, "objectives_ema": self.objectives_ema}
+                )
 
-def fit(
-    h: Mapping[str, Any],
-    model: Any,
-    sampler: Batches,
-    speech: Speech,
-    report: Callable[[Any], Report],
-    run_options: Mapping[str, Any] | None = None,
-    finish: Callable[[Any], Any] | None = None,
-) -> Path:
-    """Train `model` on the batches of `sampler`; `speech` is what their events are numbered by.
+    @property
+    def _tagger(self) -> Any:
+        tagger = self.modules["tagger"]
+        return getattr(tagger, "module", tagger)  # unwrapped where training is distributed
 
-    `report` scores the averaged tagger after each epoch, `finish` makes of it what is written to the folder
-    ``tagger`` in the output folder, which is returned; without it, low-rank changes are merged.
-    """
-    finish = finish or (lambda tagger: copy.deepcopy(tagger).merge() if hasattr(tagger, "merge") else tagger)
-    main: Sequence[str] = list(h["labels"])
-    folder = Path(h["output_folder"]) / "tagger"
-    checks.check_schedule(h, dict(run_options or {}))
-    objectives = Objectives(h.get("objectives"))
-    objectives.build(model, speech)
-    checks.check_model(h, model, objectives.longest)
+    def init_optimizers(self) -> None:
+        """AdamW with a rate for each layer; every rate follows `learning_rate_factor`."""
+        h = self.hparams
+        groups = self._tagger.parameter_groups(h.encoder_rate, h.head_rate, h.layer_decay)
+        if self.objectives is not None and (own := list(self.objectives.parameters())):
+            groups.append({"params": own, "lr": h.head_rate})
+        self.rates = [group["lr"] for group in groups]
+        betas = tuple(getattr(h, "betas", (0.9, 0.98)))
+        self.optimizer = torch.optim.AdamW(groups, betas=betas, weight_decay=h.weight_decay)
+        self.optimizers_dict = {"optimizer": self.optimizer}
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("optimizer", self.optimizer)
 
-    def save(tagger: Any, averaged: Objectives | None) -> None:
-        if sb.utils.distributed.if_main_process():
-            save_tagger(finish(tagger), folder, main, h["card"])
-            if averaged is not None:
-                averaged.save(folder)
+    def on_fit_start(self) -> None:
+        """Resume from the newest checkpoint. They are written at the end of an epoch, so a new one begins."""
+        super().on_fit_start()
+        self.step, self.avg_train_loss = 0, 0.0
+        if getattr(self.hparams, "score_start", False) and not self.optimizer_step:
+            self._conclude(None)
 
-    def validate(tagger: Any) -> Report:
-        checks.check_finite("weight", tagger.parameters(), brain.optimizer_step)
-        save(tagger, brain.objectives and brain.objectives_ema)  # there is something to export at any time
-        return report(tagger)
+    def compute_forward(self, batch: Batch, stage: sb.Stage) -> Tensor:
+        """Logits ``(B, F, C)``."""
+        waves = torch.from_numpy(batch.waves).to(self.device)
+        if batch.lengths is None:
+            return self.modules["tagger"](waves)
+        return self.modules["tagger"](waves, torch.from_numpy(batch.lengths).to(self.device))
 
-    brain = TaggerBrain(
-        modules={"tagger": model},
-        hparams={key: value for key, value in h.items() if key not in ("tagger", "objectives")},
-        run_opts=dict(run_options or {}),
-        checkpointer=h.get("checkpointer"),
-        validate=validate,
-        log_file=Path(h["log_file"]) if h.get("log_file") else None,
-        objectives=objectives,
-    )
-    brain.train_set = batches = NumberedBatches(sampler, h["epoch_steps"])
-    loader = torch.utils.data.DataLoader(
-        batches, batch_size=None, shuffle=False, num_workers=int(h.get("workers") or 0)
-    )
-    brain.fit(h["epoch_counter"], loader, progressbar=False)
-    brain.load_best()
-    save(brain.ema, brain.objectives and brain.objectives_ema)
-    return folder
+    def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
+        """The loss of `tagger_loss`, of each branch if so asked, and of the objectives."""
+        h = self.hparams
+        hard = batch.targets if self.objectives is None else self.objectives.hard_targets(batch)
+        targets = torch.from_numpy(hard).to(self.device)
+        features = self.tap.take()
+        said = self._tagger.branch_logits(features) if getattr(h, "each_branch", False) else [predictions]
+        losses = [tagger_loss(logits, targets, h.label_smoothing, h.run_weight) for logits in said]
+        loss = getattr(h, "hard_weight", 1.0) * torch.stack(losses).sum()
+        if self.objectives is None:
+            return loss
+        if missing := predictions.shape[1] - features.shape[1]:  # encoders may end a frame early
+            features = torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1)
+        return loss + self.modules["objectives"](features, predictions, batch, self.optimizer_step / h.steps)
+
+    def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
+        """Set rates and the random state of this step, both functions of its number."""
+        h = self.hparams
+        factor = learning_rate_factor(self.optimizer_step, h.steps, h.warmup_steps, h.decay_steps)
+        if annealing := getattr(h, "annealing", None):
+            factor *= annealing.hyperparam_value
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        # A batch is the same part of its step whether processes or accumulation share the step out.
+        share = self.grad_accumulation_factor
+        part = self.train_set.rank * share + (self.step - 1) % share
+        torch.manual_seed((h.seed * 1_000_003 + self.optimizer_step) * 1009 + part)
+
+    def check_loss_isfinite(self, loss: Tensor) -> None:
+        """A loss that is no number would make all weights none, but where its step is left out."""
+        self.nonfinite_count += int(not torch.isfinite(loss))
+        left_out = self.scaler.is_enabled() or self.skip_nonfinite_grads
+        if self.nonfinite_count > (self.nonfinite_patience if left_out else 0):
+            checks.check_finite("loss", [loss], self.optimizer_step + 1)
+
+    def on_fit_batch_end(self, batch: Batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
+        """Say now and then how it goes."""
+        if self.optimizer_step % 20 == 0:
+            _log.info("step %d  loss %.3f", self.optimizer_step, float(loss.detach()))
+
+    def optimizers_step(self) -> None:
+        """Clip over all parameter groups (SpeechBrain's own clips the first only), step, and average."""
+        self.scaler.unscale_(self.optimizer)
+        trainable = [p for p in self.modules.parameters() if p.requires_grad]
+        torch.nn.utils.clip_grad_norm_(trainable, self.hparams.clip_norm)
+        if not self.scaler.is_enabled() and self.skip_nonfinite_grads:
+            self.check_gradients()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
+        # Averages over few steps at first, else the start would weigh on the average for long.
+        decay = min(self.hparams.ema_decay, self.optimizer_step / (self.optimizer_step + 10))
+        averages: list[tuple[Any, Any]] = [(self.ema, self._tagger)]
+        if self.objectives is not None:
+            averages.append((self.objectives_ema, self.objectives))
+        with torch.no_grad():
+            for ema, module in averages:
+                for mean, new in zip(ema.parameters(), module.parameters(), strict=True):
+                    mean.lerp_(new, 1 - decay)
+
+    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
+        """Number the batches of this epoch."""
+        if stage == sb.Stage.TRAIN and epoch is not None:
+            self.train_set.epoch = epoch - 1
+
+    def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
+        """Validate the averaged weights, log a line, save a checkpoint."""
+        if stage == sb.Stage.TRAIN:
+            self._conclude(stage_loss)
+
+    def _conclude(self, loss: float | None) -> None:
+        h = self.hparams
+        self.report = self.validate(self.ema)
+        scores = self.report.scores()
+        line = f"step {self.optimizer_step:5d}  " + ("" if loss is None else f"loss {loss:.3f}  ")
+        _log.info(line + str(self.report))
+        if self.log_file is not None and sb.utils.distributed.if_main_process():
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            with self.log_file.open("a", encoding="utf-8") as log:
+                log.write(f"{line}{self.report}\n")
+        if loss is not None and (annealing := getattr(h, "annealing", None)):
+            annealing(scores[h.annealing_score])
+        if self.checkpointer is not None:
+            self.checkpointer.save_and_keep_only(meta=scores, num_to_keep=3, **self._best())
+
+    def _best(self) -> dict[str, list[str]]:
+        keep = getattr(self.hparams, "keep", "last")
+        return {} if keep == "last" else {"max_keys" if keep == "uar" else "min_keys": [keep]}
+
+    def load_best(self) -> None:
+        """With `keep` other than ``last``, go back to the best checkpoint; of equal ones the newest."""
+        if self.checkpointer is not None and (best := self._best()):
+            (choice, (key,)), *_ = best.items()
+            self.checkpointer.recover_if_possible(**{choice.rstrip("s"): key})

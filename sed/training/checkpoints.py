@@ -13,12 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from sed._torchaudio import allow_missing_extension
-
-allow_missing_extension()
-
-from speechbrain.utils import checkpoints  # noqa: E402
-from speechbrain.utils.distributed import if_main_process  # noqa: E402
+from speechbrain.utils import checkpoints
+from speechbrain.utils.distributed import if_main_process
 
 _log = logging.getLogger("sed.training")
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from sed.training.calibration import Calibration, calibrated
-from sed.training.clips import Speech
-from sed.training.corpora import to_float
-from sed.training.patterns import Event, frame_labels
+from sed.corpora.audio import to_float
+from sed.simulation.patterns import Event, frame_labels
+from sed.training.data.clips import Speech
+from sed.training.export.calibration import Calibration, calibrated
 
 
 def unweighted_recall(confusion: np.ndarray) -> float:

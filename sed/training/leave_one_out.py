@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from sed.corpora.audio import load_speech, read_manifest
 from sed.errors import OptionError
-from sed.training.calibration import Calibration, fit_calibration
-from sed.training.checks import names
-from sed.training.clips import pattern_clips
-from sed.training.corpora import load_speech, read_manifest
+from sed.networks.store import load_tagger
+from sed.training.data.clips import pattern_clips
 from sed.training.evaluation import evaluate, unweighted_recall
-from sed.training.folder import load_tagger
-from sed.training.recipes import run_recipe
+from sed.training.export.calibration import Calibration, fit_calibration
+from sed.training.recipe.checks import names
+from sed.training.recipe.run import run_recipe
 
 _log = logging.getLogger("sed.training")
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from sed.training.clips import Batch
+from sed.training.data.clips import Batch
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int, decay: int) -> float:

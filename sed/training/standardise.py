@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from sed.errors import OptionError
-from sed.training.clips import Batch
-from sed.training.head import Head
+from sed.networks.head import Head
+from sed.training.data.clips import Batch
 
 _LEAST = 0.02  # deviation of a dimension, as share of that of all: what never moves is not blown up
 

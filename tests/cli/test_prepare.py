@@ -10,7 +10,7 @@ import soundfile
 from click.testing import CliRunner
 
 from sed.cli.prepare import main
-from sed.training.preparers import PREPARERS
+from sed.corpora.readers import PREPARERS
 
 
 @pytest.fixture
@@ -81,6 +81,6 @@ def test_failures_have_their_status_and_write_nothing(arguments, status, text, e
 
 
 def test_neither_torch_nor_pandas_is_imported():
-    code = "import sys, sed.cli.prepare, sed.training.preparers; print('torch' in sys.modules, 'pandas' in sys.modules)"
+    code = "import sys, sed.cli.prepare, sed.corpora.readers; print('torch' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

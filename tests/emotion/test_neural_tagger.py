@@ -14,9 +14,9 @@ from sed.emotion.tagger import Tagger
 from sed.emotion.windows import PosteriorStream, posteriors_of
 from sed.errors import ModelError, OptionError
 from sed.grid import HOP, frame_count
-from sed.training.encoder import EncoderTagger
-from sed.training.folder import CARD, WEIGHTS, save_tagger
-from sed.training.model import CompactTagger
+from sed.networks.compact import CompactTagger
+from sed.networks.pretrained import EncoderTagger
+from sed.networks.store import CARD, WEIGHTS, save_tagger
 
 LEARNT = ["calm", "sad", "neutral", "angry", "happy"]
 IN_USE = ["neutral", "happy", "angry", "sad"]
@@ -111,7 +111,7 @@ def test_silence_and_extremes_stay_finite(saved):
 def test_posteriors_that_are_no_numbers_are_refused(precision, said):
     model = model_of("wavlm")
     with torch.no_grad():
-        model.classify.weight[LEARNT.index("sad"), 0] = torch.nan
+        model.classifier.weight[LEARNT.index("sad"), 0] = torch.nan
     tagger = TorchTagger(model, IN_USE, WINDOW, precision=precision)
     with pytest.raises(ModelError, match=said):
         tagger.posteriors(noise(1, 3200))
@@ -146,7 +146,7 @@ def test_wrong_input_is_refused(saved):
     for shape in ((100,), (1, 0), (1, 2, 100)):
         with pytest.raises(OptionError, match=r"expected \(batch, samples\)"):
             tagger.posteriors(np.zeros(shape, np.float32))
-    if tagger.longest:
+    if tagger.max_samples:
         with pytest.raises(OptionError, match=r"4\.0000625 s of audio at once: expected at most 4\.0 s"):
             tagger.posteriors(np.zeros((1, 64_001), np.float32))
 

@@ -90,7 +90,7 @@ def test_it_is_a_tagger_with_whole_words_in_the_documented_order(published):
     tagger = load_tagger(published)
     assert isinstance(tagger, Tagger)
     assert tagger.labels == ("neutral", "happy", "angry", "sad")
-    assert (tagger.frame_rate, tagger.window, tagger.longest) == (50, 240_000, None)
+    assert (tagger.frame_rate, tagger.window, tagger.max_samples) == (50, 240_000, None)
     assert tagger.posteriors(clip(999)[None]).dtype == np.float32
     assert tagger.posteriors(clip(16_000)[None])[0].sum(1) == pytest.approx(1, abs=1e-5)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from sed.audio.fbank import filter_bank
 from sed.errors import ModelError, OptionError
 from sed.grid import frame_count
-from sed.speakers.embedding import SpeakerEmbedding, filter_bank
+from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.pyannote import CampplusForPyannote, PyannoteDiarizer, import_pyannote, is_pipeline
 
 try:

@@ -9,7 +9,8 @@ from sed.result import Diarization, Segment
 from sed.speakers import OneSpeaker, ReferenceTurns, SegmentationDiarizer, VoiceActivityDiarizer
 from sed.speakers import following as following_room
 from sed.speakers.following import OnlineOptions, OnlineSpeakers
-from sed.speakers.online import LocalSpeech, OneVoice, begin_online
+from sed.speakers.given import OneVoice
+from sed.speakers.online import LocalSpeech, begin_online
 from sed.speech.webrtc import WebRtcDetector
 
 AUDIO = np.zeros(10_000 * HOP, np.float32)

@@ -10,13 +10,13 @@ from tiny_encoders import CONFIGS
 from tones import LABELS, PITCH, RATE, SHORT, TINY_COMPACT, log, make_corpora, run, tone
 
 from sed.errors import FormatError, OptionError
+from sed.networks.compact import CompactTagger
+from sed.networks.logmel import LogMelTagger
+from sed.networks.lora import LowRankLinear
+from sed.networks.pretrained import EncoderTagger
+from sed.networks.store import load_tagger
 from sed.training.adapt import KeepClose, hold_out, trainable_parts, without_test
-from sed.training.clip_table import read_clips
-from sed.training.encoder import EncoderTagger
-from sed.training.folder import load_tagger
-from sed.training.logmel import LogMelTagger
-from sed.training.lora import LowRankLinear
-from sed.training.model import CompactTagger
+from sed.training.data.clip_table import read_clips
 
 SHIFT = 1.6  # the new speaker's "voice"
 TINY = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 200}
@@ -204,8 +204,8 @@ def test_keep_close_is_the_squared_distance():
     guard.build(model, [])
     assert not list(guard.parameters()) and guard(None, None, None, 0.0) == 0
     with torch.no_grad():
-        model.classify.weight[0, 0] += 3.0
-        model.classify.bias[1] -= 2.0
+        model.classifier.weight[0, 0] += 3.0
+        model.classifier.bias[1] -= 2.0
     assert guard(None, None, None, 0.0).item() == pytest.approx(13.0, rel=1e-5)
 
 

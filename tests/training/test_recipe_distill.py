@@ -6,16 +6,16 @@ import soundfile
 import torch
 from tones import LABELS, PITCH, RATE, SHORT, TINY_COMPACT, losses, make_corpora, run, tone
 
+from sed.corpora.audio import read_wave
 from sed.emotion.onnx import OnnxTagger
 from sed.errors import AudioError, OptionError
-from sed.training.augment import Augmentation
-from sed.training.clips import Batch
-from sed.training.corpora import read_wave
-from sed.training.export import export_onnx
-from sed.training.folder import load_tagger, save_tagger
-from sed.training.model import CompactTagger
-from sed.training.teachers import Distillation, Ensemble, open_teacher
-from sed.training.unlabelled import WithUnlabelled, audio_files, random_stretch
+from sed.networks.compact import CompactTagger
+from sed.networks.store import load_tagger, save_tagger
+from sed.training.data.augment import Augmentation
+from sed.training.data.clips import Batch
+from sed.training.data.unlabelled import WithUnlabelled, audio_files, random_stretch
+from sed.training.export.onnx import export_onnx
+from sed.training.objectives.distillation import Distillation, Ensemble, open_teacher
 
 OPTIONS = {
     **SHORT,

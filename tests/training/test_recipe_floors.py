@@ -11,11 +11,11 @@ from tones import LABELS, SHORT, make_corpora, run
 from sed.emotion import load_tagger as open_tagger
 from sed.errors import ModelError, OptionError
 from sed.grid import frame_count
-from sed.training.export import export_onnx, largest_difference
-from sed.training.folder import load_tagger, save_tagger
+from sed.networks.compact import CompactTagger
+from sed.networks.logmel import LogMelTagger
+from sed.networks.store import load_tagger, save_tagger
+from sed.training.export.onnx import export_onnx, largest_difference
 from sed.training.leave_one_out import recall_interval, table
-from sed.training.logmel import LogMelTagger
-from sed.training.model import CompactTagger
 
 FOUR = {"trained_labels": "[neutral, happy, angry, sad]"}
 LOGMEL = "{head_width: 16, dilations: [1], spec_augment: 0}"
@@ -57,10 +57,10 @@ def test_the_probe_learns_a_linear_layer_on_states_that_stay(corpora, encoder, t
     assert heads == {"layer_weights", "head", "classify"}
     # Linear: from the normalised states to the logits there is one matrix.
     seen = []
-    model.classify.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model.classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         logits = model(torch.randn(1, 6400))
-        assert torch.equal(logits, seen[0] @ model.classify.weight.T + model.classify.bias)
+        assert torch.equal(logits, seen[0] @ model.classifier.weight.T + model.classifier.bias)
     with pytest.raises(OptionError, match="linear head with dilations"):
         CompactTagger(LABELS, head_width=0)
 

@@ -9,7 +9,7 @@ import torch
 from tones import ROOT, SHORT, TINY_COMPACT, losses, make_corpora, run
 
 from sed.cli import train as train_command
-from sed.training.folder import load_tagger
+from sed.networks.store import load_tagger
 
 OPTIONS = {
     **SHORT,

@@ -1,6 +1,7 @@
 """The paper's recipe on a tiny random WavLM: it learns, resumes, freezes what it says, and ignores padding."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from tones import LABELS, log, losses, make_corpora, run
 
 from sed.cli import run as run_command_line
 from sed.errors import OptionError
-from sed.training.clips import ClipOptions, ClipSampler
-from sed.training.folder import load_tagger
-from sed.training.recipes import run_recipe
+from sed.networks.store import load_tagger
+from sed.training.data.clips import ClipOptions, ClipSampler
+from sed.training.recipe.run import run_recipe
 
 OPTIONS = {
     "epoch_steps": 20,
@@ -85,7 +86,7 @@ def test_what_learns_is_an_option(corpora, encoder, tmp_path, options, moves, st
     )  # fmt: skip
     model, _ = load_tagger(folder)
     torch.manual_seed(0)
-    before = type(model)(LABELS, encoder, **{k: v for k, v in model.settings.items() if k != "encoder"})
+    before = type(model)(LABELS, encoder, **{k: v for k, v in asdict(model.config).items() if k != "encoder"})
     before.load_encoder(encoder)
     old = before.state_dict()
     changed = {n for n, v in model.state_dict().items() if not torch.equal(v, old[n])}
@@ -99,7 +100,7 @@ def test_what_learns_is_an_option(corpora, encoder, tmp_path, options, moves, st
 def speech(lengths):
     from pathlib import Path
 
-    from sed.training.corpora import Utterance
+    from sed.corpora.audio import Utterance
 
     rows = []
     for number, (label, seconds) in enumerate(lengths):
@@ -109,8 +110,8 @@ def speech(lengths):
 
 
 def test_whole_clips_are_padded_and_padding_has_no_target_and_no_say(encoder):
-    from sed.training.augment import Augmentation
-    from sed.training.encoder import EncoderTagger
+    from sed.networks.pretrained import EncoderTagger
+    from sed.training.data.augment import Augmentation
 
     none = Augmentation(
         speed=0, reverberation=0, noise=0, equaliser=0, telephone=0, clipping=0, gain_range=(0, 0)

@@ -9,9 +9,9 @@ from tones import QUIET, SHORT, TINY_COMPACT, losses, make_corpora, run
 from torch import nn
 
 from sed.errors import OptionError
-from sed.training.clips import Batch
-from sed.training.head import Head
-from sed.training.model import CompactTagger
+from sed.networks.compact import CompactTagger
+from sed.networks.head import Head
+from sed.training.data.clips import Batch
 from sed.training.standardise import standardise
 
 TINY = {"layers": 1, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 400}

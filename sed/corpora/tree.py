@@ -1,0 +1,272 @@
+"""A corpus as published, a folder, an archive (ZIP, TAR) or a folder of archives, as one tree of named files.
+
+Names are relative, with forward slashes; hidden files and what macOS leaves in archives are not there. Text is
+read in place. Audio of a folder stays where it is; of an archive only what is asked for is unpacked, into a folder
+beside the manifest (`Tree.fetch`).
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from sed.corpora.fresh import Fresh
+from sed.errors import FormatError
+from sed.formats.files import is_hidden
+
+AUDIO = frozenset(".wav .flac .ogg .opus .mp3 .m4a .mp4 .aac .aif .aiff .au .sph".split())
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z", ".rar")
+OPENED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
+_BLOCK = 1 << 20
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+
+
+def stem(name: str) -> str:
+    """The last part of `name` without its suffix."""
+    return PurePosixPath(name).stem
+
+
+class Tree:
+    """The files of a corpus: `names`, sorted; `title` is what messages call it."""
+
+    def __init__(self, title: str, names: Iterable[str]) -> None:
+        self.title = title
+        self.names = sorted(name for name in names if _is_visible(name))
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+    @cached_property
+    def audio(self) -> list[str]:
+        """The names of audio and film files."""
+        return [name for name in self.names if PurePosixPath(name).suffix.lower() in AUDIO]
+
+    def called(self, pattern: str) -> list[str]:
+        """The names whose last part matches the regular expression `pattern` wholly; case doesn't count."""
+        expression = re.compile(pattern, re.IGNORECASE)
+        return [name for name in self.names if expression.fullmatch(PurePosixPath(name).name)]
+
+    @property
+    def packed(self) -> list[str]:
+        """Archives inside; those of an archive are not looked into."""
+        return [name for name in self.names if name.lower().endswith(PACKED)]
+
+    def text(self, name: str, fallback: str = "cp1252") -> str:
+        """The text of a file: UTF-8, UTF-16 with a mark, or else `fallback`; lines end in ``\\n``."""
+        data = self._read(name)
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        try:
+            text = data.decode("utf-16" if utf16 else "utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode(fallback, errors="replace")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+        """Where the files `names` are on disk; an archive's are unpacked into `folder` first."""
+        raise NotImplementedError
+
+    def _read(self, name: str) -> bytes:
+        raise NotImplementedError
+
+
+class FolderTree(Tree):
+    """A folder; nothing is copied. Links to folders are followed, each folder once. `without` is not looked into."""
+
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        self.root, self._without = root, without
+        super().__init__(str(root), self._walk())
+
+    def _walk(self) -> Iterator[str]:
+        seen = {os.path.realpath(path) for path in (self.root, self._without) if path is not None}
+        for folder, folders, files in os.walk(self.root, followlinks=True):
+            real = {name: os.path.realpath(Path(folder) / name) for name in sorted(folders)}
+            folders[:] = [name for name in real if not name.startswith(".") and real[name] not in seen]
+            seen.update(real[name] for name in folders)
+            for name in files:
+                yield (Path(folder) / name).relative_to(self.root).as_posix()
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            raise FormatError(f"{self.root / name}: cannot be read ({error.strerror or error})") from None
+
+    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+        """Where the files are."""
+        return {name: self.root / name for name in names}
+
+
+class TableTree(FolderTree):
+    """A table on its own, whose audio is wherever it says, relative to its folder."""
+
+    def __init__(self, table: Path) -> None:
+        self.table = table
+        super().__init__(table.parent)
+        self.title = str(table)
+
+    def _walk(self) -> Iterator[str]:
+        yield self.table.name
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (self.root / name).is_file()
+
+
+class ArchiveTree(Tree):
+    """A ZIP or TAR file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._is_zip = zipfile.is_zipfile(path)
+        self._sizes = self._guarded(self._list)
+        super().__init__(str(path), self._sizes)
+        if unsafe := [name for name in self._sizes if ".." in PurePosixPath(name).parts or name[:1] in "/\\"]:
+            raise FormatError(f"{path}: found a member {unsafe[0]!r}, expected names inside the archive")
+
+    def _guarded(self, work: Callable[[], dict[str, int]]) -> dict[str, int]:
+        try:
+            return work()
+        except _DAMAGE as error:
+            raise FormatError(f"{self.path}: the archive cannot be read ({error})") from None
+
+    def _list(self) -> dict[str, int]:
+        if self._is_zip:
+            with zipfile.ZipFile(self.path) as archive:
+                return {item.filename: item.file_size for item in archive.infolist() if not item.is_dir()}
+        with tarfile.open(self.path) as tar:
+            sizes = {item.name.removeprefix("./"): item.size for item in tar if item.isfile()}
+            _read_to_end(tar)
+            return sizes
+
+    def _members(self, wanted: frozenset[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        if self._is_zip:
+            with zipfile.ZipFile(self.path) as archive:
+                for name in sorted(wanted):
+                    with archive.open(name) as source:
+                        yield name, source
+            return
+        with tarfile.open(self.path) as tar:  # a compressed one is read from front to back, once
+            for item in tar:
+                name = item.name.removeprefix("./")
+                if name in wanted and item.isfile() and (content := tar.extractfile(item)) is not None:
+                    yield name, content
+
+    @cached_property
+    def _texts(self) -> dict[str, bytes]:
+        """What small text files a TAR holds: to look one up means to read the archive from its beginning."""
+        kinds = (".txt", ".csv", ".tsv", ".json", ".yaml")
+        wanted = frozenset(name for name in self.names if name.lower().endswith(kinds))
+        return {name: source.read() for name, source in self._members(wanted)}
+
+    def _read(self, name: str) -> bytes:
+        found: dict[str, bytes] = {}
+
+        def work() -> dict[str, int]:
+            if not self._is_zip and name in self._texts:
+                found[name] = self._texts[name]
+            else:
+                found.update((n, source.read()) for n, source in self._members(frozenset([name])))
+            return {}
+
+        self._guarded(work)
+        return found[name]
+
+    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+        """Unpack the files into `folder`; those that are there already in their full length are left."""
+        paths = {name: folder / name for name in names}
+        wanted = frozenset(
+            name
+            for name, path in paths.items()
+            if not (path.is_file() and path.stat().st_size == self._sizes[name])
+        )
+
+        def work() -> dict[str, int]:
+            for name, source in self._members(wanted):
+                with fresh.open(paths[name]) as target:
+                    while block := source.read(_BLOCK):
+                        target.write(block)
+            return {}
+
+        if wanted:
+            self._guarded(work)
+        return paths
+
+
+class ArchivesTree(FolderTree):
+    """A folder of archives, as EmoV-DB comes: each is a folder of its own name without suffix, beside loose files."""
+
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        super().__init__(root, without)
+        self._archives: dict[str, ArchiveTree] = {}
+        self._inside: dict[str, tuple[str, str]] = {}  # name: the archive's folder, name in the archive
+        for archive in [name for name in self.names if name.lower().endswith(OPENED)]:
+            prefix = re.sub(r"(\.tar)?\.\w+$", "", archive, flags=re.IGNORECASE)
+            self._archives[prefix] = ArchiveTree(root / archive)
+            self._inside |= {f"{prefix}/{name}": (prefix, name) for name in self._archives[prefix].names}
+        self.names = sorted({*self.names, *self._inside})
+
+    def _read(self, name: str) -> bytes:
+        if name not in self._inside:
+            return super()._read(name)
+        prefix, inner = self._inside[name]
+        return self._archives[prefix]._read(inner)
+
+    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+        """Where the files are; those of the archives are unpacked first, each archive's into its own folder."""
+        names = list(names)
+        paths = super().fetch([name for name in names if name not in self._inside], folder, fresh)
+        for prefix, archive in self._archives.items():
+            wanted = [self._inside[name][1] for name in names if self._inside.get(name, ("",))[0] == prefix]
+            for inner, path in archive.fetch(wanted, folder / prefix, fresh).items():
+                paths[f"{prefix}/{inner}"] = path
+        return paths
+
+
+def open_tree(source: str | Path, without: Path | None = None) -> Tree:
+    """The tree behind a folder, an archive, or a table (.csv, .tsv). Raises `FormatError` where there is none.
+
+    The archives in a folder are looked into where no audio lies beside them. The folder `without` is as if it were not
+    there: what an earlier run unpacked is no part of the corpus.
+    """
+    path = Path(source)
+    if path.is_dir():
+        tree = FolderTree(path, without)
+        opened = [name for name in tree.names if name.lower().endswith(OPENED)]
+        return ArchivesTree(path, without) if opened and not tree.audio else tree
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file or folder, expected a corpus as published")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return TableTree(path)
+    if not (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+        raise FormatError(
+            f"{path}: found a file of another kind, expected a folder, a ZIP or TAR archive, or a CSV file"
+        )
+    return ArchiveTree(path)
+
+
+def _read_to_end(tar: tarfile.TarFile) -> None:
+    """Raise `tarfile.ReadError` where `tar` does not end as it should; tarfile itself takes a damaged header for the
+    end, and never reads as far as the checksum behind what is compressed."""
+    file = tar.fileobj
+    assert file is not None
+    file.seek(tar.offset)
+    if any(file.read(tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError("a header in it is damaged")
+    while file.read(_BLOCK):
+        pass
+
+
+def _is_visible(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not is_hidden(path) and "__MACOSX" not in path.parts

@@ -1,0 +1,77 @@
+"""The mean of several trained taggers' weights: one tagger, which costs what one costs.
+
+Fine-tuned from the same weights, they lie in one valley, whatever batches and augmentation they had (Wortsman et al.
+2022, *Model soups*): here the mean is about as good as the posteriors' mean of two compact taggers, and as each of them
+(`benchmarks/results/training/README.md`). Heads drawn from different seeds do not lie in one valley: let the runs begin
+with the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sed.errors import ModelError, OptionError
+from sed.networks.store import load_tagger, tagger_folder
+
+
+def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
+    """As `sed.networks.store.load_tagger`, with the mean of the weights in `folders` (a tagger's own or a run's) and
+    the description of the first. Raises `OptionError` where there are none, `ModelError` where one cannot be read or
+    has another kind, labels or shape than the first.
+
+    ``model, description = load_mean(["results/seed3", "results/seed4"])``
+    """
+    import torch
+
+    if not folders:
+        raise OptionError("no tagger to take the mean of: expected at least one folder")
+    model, description = load_tagger(tagger_folder(folders[0]))
+    mean = model.state_dict()  # the model's own tensors: what is added to them is in the model
+    for number, folder in enumerate(folders[1:], 2):
+        other, found = load_tagger(tagger_folder(folder))
+        wanted, there = _shape(description), _shape(found)
+        for key in [*wanted, *there]:
+            if wanted.get(key, "nothing") != there.get(key, "nothing"):
+                raise ModelError(
+                    f"{folder}: found {key} {there.get(key, 'nothing')}, expected {wanted.get(key, 'nothing')} as in"
+                    f" {folders[0]}"
+                )
+        for name, value in other.state_dict().items():
+            if torch.is_floating_point(value):
+                mean[name] += (value - mean[name]) / number
+    return model, description
+
+
+def start_from(model: Any, folders: str | Path | Sequence[str | Path]) -> None:
+    """Give `model` the weights of the trained tagger in a folder, or the mean of those in several; `ModelError` where
+    they do not fit."""
+    folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
+    trained, _ = load_mean(folders)
+    where = ", ".join(map(str, folders))
+    if type(trained) is not type(model) or trained.labels != model.labels:
+        raise ModelError(
+            f"{where}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
+            f" {type(model).__name__} of labels {' '.join(model.labels)}"
+        )
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ModelError(f"{where}: found a tagger of another shape: {error}") from error
+
+
+def _shape(description: Mapping[str, Any]) -> dict[str, Any]:
+    """What taggers must have in common for a mean of their weights, by dotted name."""
+    flat: dict[str, Any] = {}
+
+    def add(key: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                add(f"{key}.{name}", inner)
+        else:
+            flat[key] = value
+
+    for key in ("kind", "labels", "trained_labels", "settings"):
+        add(key, description[key])
+    return flat

@@ -1,0 +1,323 @@
+"""The compact emotion tagger in torch: raw 16 kHz waves in, logits of every emotion for each 20 ms frame out.
+
+Whisper's log-mel (80 bands, 25 ms windows every 10 ms), its convolutional stem, positions and first encoder
+layers (Radford et al. 2022), a learned sum over the layers, and a head (`sed.networks.head`). Optional: a second
+branch on the lower half of a speaker network (`sed.networks.campplus`) with its own head, and a third whose head sees
+the states of both. Each item of a batch is computed on its own: nothing is normalised across the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sed.errors import ModelError, OptionError
+from sed.grid import HOP
+from sed.networks.base import FrameTagger
+from sed.networks.campplus import WIDTH, VoiceEncoder
+from sed.networks.head import Head, SharedClassifier
+from sed.networks.mel import KaldiMel, LogMel, hide_stretches, mix_styles
+
+
+class EncoderLayer(nn.Module):
+    """One pre-norm transformer layer with the parameter names of transformers' WhisperEncoderLayer."""
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.self_attn = nn.ModuleDict(
+            {
+                "q_proj": nn.Linear(width, width),
+                "k_proj": nn.Linear(width, width, bias=False),
+                "v_proj": nn.Linear(width, width),
+                "out_proj": nn.Linear(width, width),
+            }
+        )
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, feedforward)
+        self.fc2 = nn.Linear(feedforward, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, F, width)`` to the same shape."""
+        y = self.self_attn_layer_norm(x)
+        query, key, value = (
+            self.self_attn[name](y).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for name in ("q_proj", "k_proj", "v_proj")
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        x = x + self.dropout(self.self_attn["out_proj"](mixed.transpose(1, 2).flatten(2)))
+        y = functional.gelu(self.fc1(self.final_layer_norm(x)))
+        return x + self.dropout(self.fc2(y))
+
+
+def _halved(x: Tensor) -> Tensor:
+    """The mean of every two frames: ``(B, F, C)`` to ``(B, ceil(F / 2), C)``; an odd last frame stays."""
+    half = (x.shape[1] + 1) // 2
+    return torch.cat([x, x[:, -1:]], 1)[:, : 2 * half].unflatten(1, (half, 2)).mean(2)
+
+
+def _doubled(x: Tensor, frames: int) -> Tensor:
+    """Every frame twice, `frames` of them: ``(B, ceil(F / 2), C)`` to ``(B, F, C)``."""
+    return x[:, :, None].expand(-1, -1, 2, -1).flatten(1, 2)[:, :frames]
+
+
+class VoiceBranch(nn.Module):
+    """`VoiceEncoder` and the `Head` for its states: raw waves in, states out, so that fusion hears them, too."""
+
+    def __init__(
+        self, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float, learns: bool
+    ) -> None:
+        super().__init__()
+        self.mel = KaldiMel()
+        self.encoder = VoiceEncoder(learns=learns)
+        self.head: Head | None = Head(WIDTH, head_width, dilations, reaches, dropout)
+
+    def forward(self, waves: Tensor, stretches: int = 0, styles: float = 0.0) -> Tensor:
+        """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `stretches` are for `hide_stretches`, `styles` for
+        `mix_styles`."""
+        return self.encoder(hide_stretches(mix_styles(self.mel(waves), styles), stretches))
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """The shape of a `CompactTagger`. The defaults fit Whisper base.
+
+    layers, width, heads, feedforward, bands: those of the Whisper encoder; `layers` counts from the lowest.
+    positions: longest input in frames (1500 is 30 s).
+    head_width, dilations, reaches: those of `sed.networks.head.Head`.
+    halve_after: after this many layers two frames become one, which halves the work of those that follow; 0: never.
+    voice: whether there is a second branch with the lower half of CAM++.
+    fusion: number of last layers that the third branch sees, concatenated with the speaker branch's states at the
+        last layer's rate and without dilations; 0: no third branch.
+    shares: weights of the branches (encoder, voice, fusion); empty: equal. A branch of share 0 only helps training,
+        and `CompactTagger.prepare_for_inference` removes it.
+
+    Raises `OptionError` on a negative number of layers.
+    """
+
+    layers: int = 3
+    width: int = 512
+    heads: int = 8
+    feedforward: int = 2048
+    bands: int = 80
+    positions: int = 1500
+    head_width: int = 192
+    dilations: Sequence[int] = (1, 3, 9)
+    reaches: Sequence[int] = ()
+    halve_after: int = 0
+    voice: bool = False
+    fusion: int = 0
+    shares: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        if self.layers < 0:
+            raise OptionError(f"{self.layers} layers: expected 0 or more")
+        for name in ("dilations", "reaches", "shares"):
+            object.__setattr__(self, name, list(getattr(self, name)))
+
+
+class CompactTagger(FrameTagger):
+    """The compact tagger; see the module's text for its parts.
+
+    `labels` are all emotions that it learns; the remaining keyword arguments are the fields of `CompactConfig`.
+
+    dropout: in the encoder's layers, frozen ones included. Whisper was trained without, and a head on frozen states
+        loses much of what distinguishes emotions.
+    head_dropout: in the heads.
+    spec_augment, style_share: for `hide_stretches` and `mix_styles` while training.
+    train_stem: whether the convolutions and positions learn.
+    frozen_layers: number of lowest layers that do not learn, which also saves their backward pass.
+    train_voice: whether the encoder of the speaker branch learns.
+
+    Raises `OptionError` where a fusion has no speaker branch or reaches down to layers of another rate, or where
+    shares are not one for each branch.
+    """
+
+    config: CompactConfig
+    int8_convolutions = True  # measured for Whisper's and CAM++'s
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        dropout: float = 0.0,
+        head_dropout: float = 0.2,
+        spec_augment: int = 2,
+        style_share: float = 0.0,
+        train_stem: bool = False,
+        frozen_layers: int = 0,
+        train_voice: bool = False,
+        **shape: Any,
+    ) -> None:
+        super().__init__()
+        c = self.config = CompactConfig(**shape)
+        self.labels = tuple(labels)
+        self.spec_augment, self.style_share = spec_augment, style_share
+        self.log_mel = LogMel(c.bands)
+        self.conv1 = nn.Conv1d(c.bands, c.width, 3, padding=1)
+        self.conv2 = nn.Conv1d(c.width, c.width, 3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(c.positions, c.width)
+        self.layers = nn.ModuleList(
+            EncoderLayer(c.width, c.heads, c.feedforward, dropout) for _ in range(c.layers)
+        )
+        self.layer_weights = nn.Parameter(torch.zeros(c.layers + 1))
+        self.head: Head | None = Head(c.width, c.head_width, c.dilations, c.reaches, head_dropout)
+        self.voice = (
+            VoiceBranch(c.head_width, c.dilations, c.reaches, head_dropout, train_voice) if c.voice else None
+        )
+        self.fusion = self._fusion_head(head_dropout) if c.fusion else None
+        widths = [head.width for head in self.heads]
+        self.classifier = SharedClassifier(widths, c.shares or [1.0] * len(widths), len(labels))
+        stem = (self.conv1, self.conv2, self.embed_positions)
+        for parameter in (p for module in stem for p in module.parameters()):
+            parameter.requires_grad_(train_stem)
+        for layer in list(self.layers)[:frozen_layers]:
+            layer.requires_grad_(False)
+
+    @property
+    def _halves(self) -> bool:
+        return 0 < self.config.halve_after < len(self.layers)
+
+    def _fusion_head(self, dropout: float) -> Head:
+        c = self.config
+        most = len(self.layers) - (c.halve_after if self._halves else 0)
+        if self.voice is None or c.fusion > most:
+            raise OptionError(
+                f"fusion of {c.fusion} layers {'with' if self.voice else 'without'} voice: expected at most {most},"
+                " those of one rate, with voice"
+            )
+        reaches = [reach // 2 for reach in c.reaches] if self._halves else c.reaches
+        return Head(c.fusion * c.width + WIDTH, c.head_width, (), reaches, dropout, scale_only=True)
+
+    @property
+    def max_samples(self) -> int:
+        """The number of positions, in samples."""
+        return self.config.positions * HOP
+
+    @property
+    def heads(self) -> list[Head]:
+        """That of each branch, in the order of their features."""
+        voice = None if self.voice is None else self.voice.head
+        return [head for head in (self.head, voice, self.fusion) if head is not None]
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
+        changes = (self.spec_augment, self.style_share) if self.training else (0, 0.0)
+        total, layers = self._words(waves, *changes)
+        features = [] if self.head is None else [self.head(total)]
+        if self.voice is not None:
+            voice = self.voice(waves, *changes)
+            if self.voice.head is not None:
+                features.append(self.voice.head(voice))
+            if self.fusion is not None:
+                states = [*layers[-self.config.fusion :], _halved(voice) if self._halves else voice]
+                fused = self.fusion(torch.cat(states, 2))
+                features.append(_doubled(fused, total.shape[1]) if self._halves else fused)
+        return self.classifier(torch.cat(features, 2))
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether `branch_logits` can separate the branches; not after `prepare_for_inference`."""
+        return isinstance(self.classifier, SharedClassifier)
+
+    def branch_logits(self, features: Tensor) -> list[Tensor]:
+        """Logits of each branch on its own, ``(B, F, labels)``, from the features that enter `classifier`."""
+        if isinstance(self.classifier, SharedClassifier):
+            return self.classifier.branch_logits(features)
+        return super().branch_logits(features)
+
+    def prepare_for_inference(self) -> None:
+        """Remove, in place, the heads without a share; the output stays the same, and nothing can be trained."""
+        super().prepare_for_inference()
+        if not isinstance(self.classifier, SharedClassifier):
+            return
+        kept = [bool(share) for share in self.classifier.shares]
+        self.classifier = self.classifier.folded()
+        if not kept[0]:
+            self.head = None
+        if self.fusion is not None and not kept[2]:
+            self.fusion = None
+        if self.voice is not None and not kept[1]:
+            self.voice.head = None
+            if self.fusion is None:
+                self.voice = None  # nothing uses its states any more
+
+    def _words(self, waves: Tensor, stretches: int, styles: float) -> tuple[Tensor, list[Tensor]]:
+        """The learned sum over the layers, and what each layer gives, halved frames or not."""
+        mel = hide_stretches(mix_styles(self.log_mel(waves), styles), stretches)
+        x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
+        x = x + self.embed_positions.weight[: x.shape[1]]
+        weights = torch.softmax(self.layer_weights, 0)
+        total, frames = weights[0] * x, x.shape[1]
+        fine: Tensor | None = None  # what was summed before frames became fewer
+        states = []
+        for depth, (layer, weight) in enumerate(zip(self.layers, weights[1:], strict=True)):
+            if depth and depth == self.config.halve_after:
+                x, fine, total = _halved(x), total, torch.zeros(())
+            x = layer(x)
+            states.append(x)
+            total = total + weight * x
+        return (total if fine is None else fine + _doubled(total, frames)), states
+
+    def load_encoder(self, path: str | Path) -> None:
+        """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.
+
+        Raises `ModelError` where the file is missing or does not fit.
+        """
+        from safetensors.torch import load_file
+
+        try:
+            stored = load_file(str(path))
+        except Exception as error:
+            raise ModelError(f"cannot read encoder weights from {path}: {error}") from error
+        wanted = ("conv1.", "conv2.", "embed_positions.", "layers.")
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(wanted)}
+        for name, value in own.items():
+            found = stored.get(name)
+            if found is None or (found.shape != value.shape and name != "embed_positions.weight"):
+                shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
+                raise ModelError(f"{path}: found {shape} for {name}, expected shape {tuple(value.shape)}")
+            own[name] = found[: len(value)].float()
+        self.load_state_dict(own, strict=False)
+
+    def load_voice(self, path: str | Path) -> None:
+        """Take the second branch's encoder from CAM++'s ONNX file: see `VoiceEncoder.load`.
+
+        Raises `ModelError` where the file does not fit, `OptionError` where there is no second branch.
+        """
+        if self.voice is None:
+            raise OptionError(f"a tagger without voice: expected no voice_weights, found {path}")
+        self.voice.encoder.load(path)
+
+    def parameter_groups(
+        self, encoder_rate: float, head_rate: float, layer_decay: float
+    ) -> list[dict[str, Any]]:
+        """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
+
+        Frozen layers keep a group of their own (without gradients nothing moves them), so freezing or thawing
+        between two parts of a run is no matter for its checkpoints.
+        """
+        groups: list[dict[str, Any]] = []
+        for depth, layer in enumerate(self.layers):
+            rate = encoder_rate * layer_decay ** (len(self.layers) - 1 - depth)
+            groups.append({"params": list(layer.parameters()), "lr": rate})
+        stem: list[nn.Parameter] = [
+            p for m in (self.conv1, self.conv2, self.embed_positions) for p in m.parameters()
+        ]
+        if stem := [p for p in stem if p.requires_grad]:
+            groups.append({"params": stem, "lr": encoder_rate * layer_decay ** len(self.layers)})
+        if self.voice is not None and (
+            voice := [p for p in self.voice.encoder.parameters() if p.requires_grad]
+        ):
+            groups.append({"params": voice, "lr": encoder_rate})
+        taken = {id(p) for group in groups for p in group["params"]}
+        head = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
+        return [*groups, {"params": head, "lr": head_rate}]

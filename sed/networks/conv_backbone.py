@@ -1,0 +1,174 @@
+"""`ConvBackbone`: encoders of transformers with a convolutional front end; 16 kHz waves in, layer states out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sed.errors import ModelError
+from sed.grid import HOP
+from sed.networks.base import StateHook, frame_counts
+from sed.networks.fast_convolutions import convolve, suits
+
+FAMILIES = "WavLM, HuBERT, wav2vec 2.0, data2vec-audio or Whisper"
+
+
+class ConvBackbone(nn.Module):
+    """An encoder whose convolutions make a frame of every 320 samples.
+
+    They hear more than 320 samples a frame (400 as published) and so make a frame too few for the audio. With
+    `pad_tail` the audio is padded with zeros, so that each frame is heard with its own samples in the middle
+    and none is lost; without, the last frames repeat their neighbour, which is what an encoder that was
+    trained without padding should do.
+    """
+
+    def __init__(self, config: Any, pad_tail: bool) -> None:
+        super().__init__()
+        from transformers import AutoModel
+
+        self.encoder = AutoModel.from_config(config)
+        parts = ("feature_extractor", "feature_projection", "encoder")
+        kernels, strides = getattr(config, "conv_kernel", None), getattr(config, "conv_stride", None)
+        if not kernels or not strides or not all(hasattr(self.encoder, part) for part in parts):
+            raise ModelError(f"found an encoder of type {config.model_type!r}, expected {FAMILIES}")
+        self.field, step = 1, 1
+        for kernel, stride in zip(kernels, strides, strict=True):
+            self.field += (kernel - 1) * step
+            step *= stride
+        if step != HOP:
+            raise ModelError(f"found an encoder that makes a frame of {step} samples, expected {HOP}")
+        self.width: int = config.hidden_size
+        self.max_samples: int | None = None
+        self.pad_tail = pad_tail
+        # Normalising over time lets zeros behind a shorter item change its features.
+        self._alone = getattr(config, "feat_extract_norm", "group") == "group"
+        if config.model_type == "wavlm":
+            self._fuse_attention(config)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer layers, lowest first."""
+        return self.encoder.encoder.layers
+
+    @property
+    def front(self) -> list[nn.Module]:
+        """What comes before the layers, without the convolutions."""
+        stem = [self.encoder.feature_projection, self.encoder.encoder.pos_conv_embed]
+        return stem if self.final_norm else [*stem, self.encoder.encoder.layer_norm]
+
+    @property
+    def final_norm(self) -> nn.Module | None:
+        """The normalisation after the last layer, where the encoder has one."""
+        stable = getattr(self.encoder.config, "do_stable_layer_norm", False)
+        return self.encoder.encoder.layer_norm if stable else None
+
+    def freeze_features(self) -> None:
+        """The convolutions do not learn, nor does the way back lead through them."""
+        self.encoder.feature_extractor.requires_grad_(False)
+        self.encoder.feature_extractor._requires_grad = False
+
+    def unused(self) -> list[nn.Parameter]:
+        """Parameters that pretraining needed and nothing here does."""
+        names = ("masked_spec_embed", "adapter")
+        return [p for name, p in self.encoder.named_parameters() if name.startswith(names)]
+
+    def forward(
+        self, waves: Tensor, lengths: Tensor | None, hear: StateHook | None, mask: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """``(B, T)`` waves to ``(B, F, width)``, the last layer's states after `final_norm`.
+
+        ``F = ceil(T / 320)`` where the tail is padded; else `extend` completes what is made of the states.
+        `lengths` ``(B,)`` are the samples that each item really has: it then sounds as if alone. `hear` is
+        given every layer's states as they come, `mask` changes the features that enter the layers.
+        """
+        frames = (waves.shape[1] + HOP - 1) // HOP
+        hidden = self.encoder.feature_projection(self._features(waves, lengths, frames))
+        hidden = mask(hidden[0] if isinstance(hidden, tuple) else hidden)
+        exists = None
+        if lengths is not None and int(lengths.min()) < waves.shape[1]:
+            exists = torch.arange(hidden.shape[1], device=hidden.device) < self.made(lengths)[:, None]
+        hooks = (self._listen(hear) if hear else []) + ([] if exists is None else self._confine(exists))
+        try:
+            last: Tensor = self.encoder.encoder(hidden, attention_mask=exists).last_hidden_state
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return last
+
+    def made(self, lengths: Tensor) -> Tensor:
+        """Frames that the convolutions make of each of `lengths` samples."""
+        return frame_counts(lengths) if self.pad_tail else (lengths - self.field).clamp(min=0) // HOP + 1
+
+    def extend(self, states: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
+        """`states` ``(B, made, width)`` with the last one that an item really has repeated up to `frames`."""
+        if self.pad_tail:
+            return states
+        last = torch.full((states.shape[0],), states.shape[1], device=states.device)
+        if lengths is not None:
+            last = torch.minimum(last, self.made(lengths))
+        place = torch.minimum(torch.arange(frames, device=states.device), last[:, None] - 1)
+        return states.gather(1, place[:, :, None].expand(-1, -1, states.shape[2]))
+
+    def _features(self, waves: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
+        """``(B, frames made, channels)`` from the convolutions."""
+        spare = self.field - HOP
+        if self.pad_tail:
+            before = spare // 2
+            waves = functional.pad(waves, (before, frames * HOP + spare - before - waves.shape[1]))
+        else:  # without a branch, or an exported graph would know one side of it only
+            waves = functional.pad(waves, (0, torch.sym_max(self.field - waves.shape[1], 0)))
+        if lengths is None or not self._alone or int(lengths.min()) == int(lengths.max()):
+            return self._convolve(waves)
+        ends = frame_counts(lengths) * HOP + spare if self.pad_tail else lengths.clamp(min=self.field)
+        parts = [self._convolve(wave[None, : int(end)])[0] for wave, end in zip(waves, ends, strict=True)]
+        return nn.utils.rnn.pad_sequence(parts, batch_first=True)
+
+    def _convolve(self, waves: Tensor) -> Tensor:
+        extractor = self.encoder.feature_extractor
+        return convolve(extractor, waves) if suits(extractor, waves) else extractor(waves).transpose(1, 2)
+
+    def _listen(self, hear: StateHook) -> list[Any]:
+        def before(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+            hear(0, arguments[0])
+
+        def after(number: int) -> Callable[..., None]:
+            def listen(_: nn.Module, __: Any, output: Any) -> None:
+                hear(number, output[0] if isinstance(output, tuple) else output)
+
+            return listen
+
+        hooks = [self.layers[0].register_forward_pre_hook(before)]
+        return hooks + [
+            layer.register_forward_hook(after(number)) for number, layer in enumerate(self.layers, 1)
+        ]
+
+    def _confine(self, exists: Tensor) -> list[Any]:
+        """Where positions come from several convolutions (data2vec), each sees zeros behind an item."""
+
+        def after(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+            return output * exists[:, None]
+
+        return [
+            layer.register_forward_hook(after)
+            for layer in getattr(self.encoder.encoder.pos_conv_embed, "layers", ())
+        ]
+
+    def _fuse_attention(self, config: Any) -> None:
+        from sed.networks.wavlm_attention import GatedAttention
+
+        layer: Any
+        for number, layer in enumerate(self.layers):
+            own = GatedAttention(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.attention_dropout,
+                config.num_buckets,
+                config.max_bucket_distance,
+                has_relative_position_bias=number == 0,
+            )
+            own.load_state_dict(layer.attention.state_dict())
+            layer.attention = own

@@ -1,0 +1,150 @@
+"""What comes behind an encoder: states of frames in, features that tell emotions apart out, and their logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sed.errors import OptionError
+
+
+class Scale(nn.Module):
+    """A gain and an offset for each dimension."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape ``(..., width)`` to the same."""
+        return x * self.weight + self.bias
+
+
+class ContextBlock(nn.Module):
+    """A residual block that looks 4 * `dilation` frames to either side, each channel on its own in time."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        if dilation < 1:
+            raise OptionError(f"a dilation of {dilation}: expected 1 or more")
+        self.norm = nn.LayerNorm(width)
+        self.spread = nn.Conv1d(width, width, 9, padding=4 * dilation, dilation=dilation, groups=width)
+        self.mix = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, F, width)`` to the same shape."""
+        y = self.spread(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.dropout(self.mix(functional.gelu(y)))
+
+
+class LocalStatistics(nn.Module):
+    """Adds what the sound around a frame is like: mean and deviation over each of several stretches.
+
+    `reaches` are frames to either side. Over a whole utterance, mean and deviation of the encoder's features tell
+    emotions of unheard voices apart better than single frames do; a stretch keeps that and follows changes.
+    """
+
+    def __init__(self, width: int, reaches: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.reaches = list(reaches)
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Linear(2 * width * len(self.reaches), width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, F, width)`` to the same shape."""
+        y = self.norm(x)
+        sums = functional.pad(torch.cat([y, y * y], 2).cumsum(1), (0, 0, 1, 0))  # much faster than pooling
+        frames = x.shape[1]
+        place = torch.arange(frames, device=x.device)
+        parts = []
+        for reach in self.reaches:
+            first, end = (place - reach).clamp(min=0), (place + reach + 1).clamp(max=frames)
+            mean, power = ((sums[:, end] - sums[:, first]) / (end - first)[:, None]).chunk(2, 2)
+            parts += [mean, torch.sqrt((power - mean * mean).clamp(min=1e-5))]
+        return x + self.dropout(functional.gelu(self.mix(torch.cat(parts, 2))))
+
+
+class Head(nn.Module):
+    """Normalises states, makes them `head_width` wide, adds `LocalStatistics` and then `ContextBlock` s.
+
+    `reaches` and `dilations` may be empty; with a `head_width` of 0 nothing but normalisation is left, and both
+    must be: `OptionError` otherwise. `width` is that of what comes out. With `scale_only` each dimension has a gain and
+    an offset, but frames are not normalised.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        head_width: int,
+        dilations: Sequence[int],
+        reaches: Sequence[int],
+        dropout: float,
+        scale_only: bool = False,
+    ) -> None:
+        super().__init__()
+        if not head_width and (len(dilations) or len(reaches)):
+            raise OptionError(
+                f"a linear head with dilations {list(dilations)} and reaches {list(reaches)}: expected none"
+            )
+        self.width = head_width or width
+        self.norm: Scale | nn.LayerNorm = Scale(width) if scale_only else nn.LayerNorm(width)
+        self.reduce = nn.Linear(width, head_width) if head_width else None
+        self.statistics = LocalStatistics(head_width, reaches, dropout) if reaches else nn.Identity()
+        self.context = nn.ModuleList(ContextBlock(head_width, dilation, dropout) for dilation in dilations)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """``(B, F, width of the states)`` to ``(B, F, width)``."""
+        y = self.dropout(self.norm(states))
+        if self.reduce is None:
+            return y
+        y = self.statistics(functional.gelu(self.reduce(y)))
+        for block in self.context:
+            y = block(y)
+        return self.dropout(y)
+
+
+class SharedClassifier(nn.Linear):
+    """A classifier of the features of several branches side by side, of which each counts by its share.
+
+    Shares are relative; where they are alike it is a plain linear layer. A branch without any only teaches the
+    encoder that it hears.
+    """
+
+    def __init__(self, widths: Sequence[int], shares: Sequence[float], labels: int) -> None:
+        super().__init__(sum(widths), labels)
+        if len(shares) != len(widths) or min(shares) < 0 or sum(shares) <= 0:
+            raise OptionError(
+                f"shares {list(shares)}: expected {len(widths)} numbers, none below 0, not all 0"
+            )
+        self.widths = list(widths)
+        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 where they are alike
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, F, all widths)`` to ``(B, F, labels)`` logits."""
+        return functional.linear(features, torch.cat(self._weights(), 1), self.bias)
+
+    def _weights(self) -> list[Tensor]:
+        """The weights of each branch, by its share."""
+        parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
+        return [part * share for part, share in parts]
+
+    def branch_logits(self, features: Tensor) -> list[Tensor]:
+        """The logits of each branch without the others: by their shares, their mean is what `forward` gives."""
+        parts = zip(features.split(self.widths, 2), self.weight.split(self.widths, 1), strict=True)
+        return [functional.linear(part, weight * len(self.widths), self.bias) for part, weight in parts]
+
+    def folded(self) -> nn.Linear:
+        """The same as a plain linear layer of the branches that have a share."""
+        parts = zip(self._weights(), self.shares, strict=True)
+        weight = torch.cat([part for part, share in parts if share], 1).detach()
+        plain = nn.Linear(weight.shape[1], weight.shape[0])
+        with torch.no_grad():
+            plain.weight.copy_(weight)
+            plain.bias.copy_(self.bias)
+        return plain.to(weight)

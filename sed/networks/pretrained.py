@@ -1,0 +1,294 @@
+"""A frame head on any pretrained speech encoder: raw 16 kHz waves in, logits of every emotion a 20 ms frame out.
+
+The encoder is described by its configuration, which is part of `config`: a saved tagger loads with no network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sed.errors import ModelError, OptionError
+from sed.grid import HOP
+from sed.networks import lora
+from sed.networks.backbones import make_backbone
+from sed.networks.base import FrameTagger
+from sed.networks.head import ContextBlock
+from sed.networks.weights import match_weights, read_weights
+
+INPUTS = ("raw", "centred", "normalised", "standardised")
+LOW_RANK = ("q_proj", "v_proj")  # Hu et al. 2021 adapt these
+
+
+class _Context(ContextBlock):
+    """The compact tagger's block, told which frames exist: behind an item it sees zeros, as if alone."""
+
+    def forward(self, x: Tensor, exists: Tensor | None = None) -> Tensor:
+        """``(B, F, width)`` to the same shape; `exists` is ``(B, F)``."""
+        y = self.norm(x) if exists is None else self.norm(x) * exists[:, :, None]
+        y = self.spread(y.transpose(1, 2)).transpose(1, 2)
+        return x + self.dropout(self.mix(functional.gelu(y)))
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of an `EncoderTagger`; see its arguments. `encoder` is the encoder's own configuration."""
+
+    encoder: dict[str, Any]
+    inputs: str
+    layers: str
+    norm: str
+    head: str
+    head_width: int
+    dilations: list[int]
+    tail: str
+    lora_rank: int
+    lora_alpha: float
+
+
+class EncoderTagger(FrameTagger):
+    """A frame head on the encoder that `encoder` describes; its weights are random until `load_encoder`.
+
+    labels: all emotions that it learns.
+    encoder: the configuration, as in ``config.json``, or a folder that holds one.
+    depth: layers to keep, from the lowest; None keeps all.
+    inputs: ``raw`` waves, ``centred`` (mean 0), ``normalised`` (mean 0, variance 1, silence stays near 0) or
+        ``standardised`` (the same, however faint), each piece by itself; None takes what the encoder was
+        trained with.
+    layers: ``sum``, a learned weighted sum over the states of all layers, or ``last``.
+    norm: what comes between encoder and head: ``frame``, a learned layer norm; ``clip``, frames and channels
+        of a piece together to mean 0 and variance 1, with nothing learned (SpeechBrain's ``output_norm``); ``none``.
+    head: ``linear``, or ``context`` as in the compact tagger (`head_width`, `dilations`).
+    tail: ``pad`` or ``repeat``; see `sed.networks.backbones.ConvBackbone`.
+    freeze_features: the convolutions do not learn.
+    frozen_layers: so many layers from the lowest, and all below them, do not learn; -1 freezes the encoder.
+    lora_rank: above 0, low-rank matrices learn in place of the layers that are not frozen. `lora_alpha`
+        scales them.
+    dropout: in the encoder; None takes that of the configuration. `head_dropout`: in the head.
+    spec_augment: so many stretches of up to 300 ms and of up to a tenth of the channels are hidden, training.
+    """
+
+    config: EncoderConfig
+    supports_lengths = True
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        encoder: Mapping[str, Any] | str | Path,
+        *,
+        depth: int | None = None,
+        inputs: str | None = None,
+        layers: str = "sum",
+        norm: str = "frame",
+        head: str = "linear",
+        head_width: int = 192,
+        dilations: Sequence[int] = (1, 3, 9),
+        tail: str = "pad",
+        freeze_features: bool = True,
+        frozen_layers: int = 0,
+        lora_rank: int = 0,
+        lora_alpha: float = 16.0,
+        dropout: float | None = None,
+        head_dropout: float = 0.1,
+        spec_augment: int = 0,
+    ) -> None:
+        super().__init__()
+        _one_of("layers", layers, ("sum", "last"))
+        _one_of("norm", norm, ("frame", "clip", "none"))
+        _one_of("head", head, ("linear", "context"))
+        _one_of("tail", tail, ("pad", "repeat"))
+        config, wanted = read_config(encoder)
+        if depth is not None and depth < 1:
+            raise OptionError(f"a depth of {depth} layers: expected 1 or more, or null for all")
+        if depth is not None:
+            config["encoder_layers" if config.get("model_type") == "whisper" else "num_hidden_layers"] = depth
+        inputs = inputs or wanted
+        _one_of("inputs", inputs, INPUTS)
+        self.config = EncoderConfig(
+            config, inputs, layers, norm, head, head_width, list(dilations), tail, lora_rank, lora_alpha
+        )
+        self.labels = tuple(labels)
+        self._lowest_only = depth is not None
+        self.spec_augment = spec_augment
+        self.backbone = make_backbone(config, tail == "pad", dropout)
+        width = self.backbone.width
+        self.layer_weights = nn.Parameter(torch.zeros(len(self.layers) + 1)) if layers == "sum" else None
+        self.norm = nn.LayerNorm(width) if norm == "frame" else None
+        self.reduce = nn.Linear(width, head_width) if head == "context" else None
+        self.context = nn.ModuleList(
+            _Context(head_width, dilation, head_dropout)
+            for dilation in (dilations if head == "context" else ())
+        )
+        self.head_dropout = nn.Dropout(head_dropout)
+        self.classifier = nn.Linear(head_width if head == "context" else width, len(labels))
+        self._freeze(freeze_features, frozen_layers, lora_rank)
+        if lora_rank:
+            for layer in list(self.layers)[max(frozen_layers, 0) :]:
+                lora.add_low_rank(layer, LOW_RANK, lora_rank, lora_alpha)
+
+    @property
+    def max_samples(self) -> int | None:
+        """What the encoder takes at once."""
+        return self.backbone.max_samples
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The encoder's transformer layers, lowest first."""
+        return self.backbone.layers
+
+    def forward(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits.
+
+        Where items were padded with zeros, `lengths` ``(B,)`` tells their samples, and the padding has no
+        part in their logits.
+        """
+        frames = (waves.shape[1] + HOP - 1) // HOP
+        weights = None if self.layer_weights is None else torch.softmax(self.layer_weights, 0)
+        total: list[Tensor] = []
+
+        def hear(number: int, states: Tensor) -> None:
+            assert weights is not None
+            part = weights[number] * states
+            total[:] = [total[0] + part if total else part]
+
+        waves = self._scale(waves, lengths)
+        x = self.backbone(waves, lengths, None if weights is None else hear, self._mask)
+        x = total[0] if total else x
+        if self.config.norm == "clip":
+            x = self._clip_norm(x, lengths)
+        x = self.head_dropout(x if self.norm is None else self.norm(x))
+        if self.reduce is not None:
+            x = functional.gelu(self.reduce(x))
+            exists = None
+            if lengths is not None:
+                exists = torch.arange(x.shape[1], device=x.device) < self.backbone.made(lengths)[:, None]
+            for block in self.context:
+                x = block(x, exists)
+            x = self.head_dropout(x)
+        return self.backbone.extend(self.classifier(x), lengths, frames)
+
+    def _scale(self, waves: Tensor, lengths: Tensor | None) -> Tensor:
+        kind = self.config.inputs
+        if kind == "raw":
+            return waves
+        if lengths is None:
+            centred = waves - waves.mean(1, keepdim=True)
+            spread = centred.square().mean(1, keepdim=True)
+        else:
+            exists = torch.arange(waves.shape[1], device=waves.device) < lengths[:, None]
+            samples = lengths[:, None].to(waves.dtype)
+            centred = (waves - (waves * exists).sum(1, keepdim=True) / samples) * exists
+            spread = centred.square().sum(1, keepdim=True) / samples
+        if kind == "centred":
+            return centred
+        return centred / (
+            torch.sqrt(spread + 1e-5) if kind == "normalised" else spread.sqrt().clamp(min=1e-10)
+        )
+
+    def _clip_norm(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        if lengths is None:
+            return functional.layer_norm(x, x.shape[1:])
+        made = self.backbone.made(lengths).tolist()
+        parts = [functional.layer_norm(item[:n], item[:n].shape) for item, n in zip(x, made, strict=True)]
+        return nn.utils.rnn.pad_sequence(parts, batch_first=True)
+
+    def _mask(self, features: Tensor) -> Tensor:
+        """SpecAugment (Park et al. 2019) on the features that enter the layers: stretches set to zero."""
+        if not (self.training and self.spec_augment):
+            return features
+        batch, frames, channels = features.shape
+        hidden = torch.zeros(features.shape, dtype=torch.bool, device=features.device)
+        for size, widest, axis in ((frames, 15, 1), (channels, channels // 10, 2)):
+            place = torch.arange(size, device=features.device)
+            for _ in range(self.spec_augment):
+                width = torch.rand(batch, 1, device=features.device) * min(widest, size // 4)
+                start = torch.rand(batch, 1, device=features.device) * (size - width)
+                hidden = hidden | ((place >= start) & (place < start + width)).unsqueeze(3 - axis)
+        return features.masked_fill(hidden, 0.0)
+
+    def _freeze(self, features: bool, frozen: int, rank: int) -> None:
+        if not -1 <= frozen <= len(self.layers):
+            raise OptionError(f"{frozen} frozen layers: expected -1 to {len(self.layers)}")
+        if features or frozen or rank:
+            self.backbone.freeze_features()
+        if frozen or rank:
+            for module in self.backbone.front:
+                module.requires_grad_(False)
+        for layer in self.layers if frozen == -1 or rank else list(self.layers)[:frozen]:
+            layer.requires_grad_(False)
+        after = self.backbone.final_norm
+        if after is not None and (frozen == -1 or rank or self.layer_weights is not None):
+            after.requires_grad_(False)  # with a sum over the layers it has no part in the output
+        for parameter in self.backbone.unused():
+            parameter.requires_grad_(False)
+
+    def load_encoder(self, path: str | Path) -> None:
+        """Take the encoder's weights from a folder or file as transformers or SpeechBrain write them.
+
+        Layers beyond `depth` are left out. Raises `ModelError` where the file is missing or does not fit.
+        """
+        match_weights(self.backbone.encoder, read_weights(path), str(path), self._lowest_only)
+
+    def merge_low_rank(self) -> None:
+        """Add the low-rank updates to the encoder's weights, in place."""
+        super().merge_low_rank()
+        self.config = replace(self.config, lora_rank=0)
+
+    def parameter_groups(
+        self, encoder_rate: float, head_rate: float, layer_decay: float
+    ) -> list[dict[str, Any]]:
+        """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
+
+        As with the compact tagger every layer has a group, frozen or not; what else of the encoder learns
+        follows in one, the head comes last.
+        """
+        groups: list[dict[str, Any]] = []
+        for depth, layer in enumerate(self.layers):
+            rate = encoder_rate * layer_decay ** (len(self.layers) - 1 - depth)
+            groups.append({"params": list(layer.parameters()), "lr": rate})
+        taken = {id(p) for group in groups for p in group["params"]}
+        stem = [p for p in self.backbone.parameters() if p.requires_grad and id(p) not in taken]
+        if stem:
+            groups.append({"params": stem, "lr": encoder_rate * layer_decay ** len(self.layers)})
+        taken |= {id(p) for p in self.backbone.parameters()}
+        head = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
+        return [*groups, {"params": head, "lr": head_rate}]
+
+
+def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any], str]:
+    """An encoder's configuration, and how it wants its waves (one of `INPUTS`).
+
+    `encoder` is the configuration itself or a folder with ``config.json`` and perhaps
+    ``preprocessor_config.json``. Raises `ModelError` where neither is there.
+    """
+    if isinstance(encoder, Mapping):
+        # Encoders with layer norm in the convolutions were pretrained on normalised waves, as a rule.
+        return dict(encoder), "normalised" if encoder.get("feat_extract_norm") == "layer" else "raw"
+    folder = Path(encoder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        wanted = read_config(config)[1]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"found no encoder in {folder}, expected a folder with config.json: {error}"
+        ) from error
+    extractor = folder / "preprocessor_config.json"
+    if extractor.is_file() and config.get("model_type") != "whisper":
+        try:
+            normalise = json.loads(extractor.read_text(encoding="utf-8")).get("do_normalize", True)
+        except (OSError, ValueError, AttributeError) as error:
+            raise ModelError(f"{extractor} is damaged: {error}") from error
+        wanted = "normalised" if normalise else "raw"
+    return config, wanted
+
+
+def _one_of(name: str, value: str, expected: Sequence[str]) -> None:
+    if value not in expected:
+        raise OptionError(f"{name} {value!r}: expected one of {', '.join(expected)}")

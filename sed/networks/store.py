@@ -1,0 +1,100 @@
+"""A trained tagger on disk: ``tagger.safetensors`` (weights) and ``tagger.json`` (card, kind and shape)."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sed.errors import ModelError
+
+WEIGHTS, CARD = "tagger.safetensors", "tagger.json"
+KINDS = {
+    "compact": ("sed.networks.compact", "CompactTagger"),
+    "encoder": ("sed.networks.pretrained", "EncoderTagger"),
+    "logmel": ("sed.networks.logmel", "LogMelTagger"),
+}
+
+
+def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Mapping[str, Any]) -> None:
+    """Write `model` (of a class in `KINDS`) to `folder`, whole or not at all.
+
+    `labels` are the emotions that it tells apart in use, in the order of its posteriors; those it learnt may
+    be more. `card` goes along (name, licence, window, origin).
+    """
+    from safetensors.torch import save_file
+
+    classes = {name: kind for kind, (_, name) in KINDS.items()}
+    if type(model).__name__ not in classes:
+        raise ModelError(f"a tagger of class {type(model).__name__}: expected {' or '.join(classes)}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / (WEIGHTS + ".part"))
+    description = {
+        "kind": classes[type(model).__name__],
+        "labels": list(labels),
+        "trained_labels": list(model.labels),
+        "settings": asdict(model.config),
+        "card": dict(card),
+    }
+    (folder / (CARD + ".part")).write_text(json.dumps(description, indent=1), encoding="utf-8")
+    for name in (WEIGHTS, CARD):
+        os.replace(folder / (name + ".part"), folder / name)
+
+
+def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
+    """The model in evaluation mode, and its description: kind, labels, trained_labels, settings, card.
+
+    A folder that names no kind holds a compact tagger, the only one there was at first. Raises `ModelError`
+    where a file is missing, damaged, or does not fit the other.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    try:
+        description = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if not isinstance(description, dict) or not isinstance(description.get("card"), dict):
+            raise ModelError(f"{folder / CARD}: found no card, expected labels, settings and a card by name")
+        kind = description.setdefault("kind", "compact")
+        if kind not in KINDS:
+            raise ModelError(
+                f"{folder / CARD}: found a tagger of kind {kind!r}, expected {' or '.join(KINDS)}"
+            )
+        module, name = KINDS[kind]
+        build = getattr(importlib.import_module(module), name)
+        with _quickly(kind):
+            model = build(description["trained_labels"], **description["settings"])
+        model.load_state_dict(load_file(folder / WEIGHTS))
+        missing = set(description["labels"]) - set(model.labels)
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"no trained tagger in {folder}: {error}") from error
+    except Exception as error:  # safetensors has an exception of its own for damaged files
+        raise ModelError(f"the weights in {folder / WEIGHTS} are damaged: {error}") from error
+    if missing:
+        raise ModelError(f"{folder / CARD}: labels {sorted(missing)} are not among those that it learnt")
+    with torch.no_grad():
+        return model.eval(), description
+
+
+def tagger_folder(path: str | Path) -> Path:
+    """The tagger's own folder, where `path` is that or the run's that holds it."""
+    path = Path(path)
+    return path / "tagger" if (path / "tagger").is_dir() else path
+
+
+def _quickly(kind: str) -> AbstractContextManager[None]:
+    """Large models are made without initial values, which the file replaces anyway."""
+    if kind != "encoder":
+        return nullcontext()
+    from sed.networks.backbones import without_initial_values
+
+    return without_initial_values()

@@ -1,0 +1,88 @@
+"""The encoder half of Whisper as a backbone: 16 kHz waves in, states of every layer out; see `backbones`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from sed.errors import ModelError
+from sed.grid import HOP
+from sed.networks.base import StateHook, frame_counts
+from sed.networks.mel import LogMel
+
+
+class WhisperBackbone(nn.Module):
+    """Whisper's encoder on pieces of any length up to its own, with the log-mel computed from the waves."""
+
+    def __init__(self, config: Any, pad_tail: bool) -> None:
+        super().__init__()
+        if not pad_tail:
+            raise ModelError("found a Whisper encoder without padding of the tail, expected with")
+        self.encoder = WhisperEncoder(config)
+        self.log_mel = LogMel(config.num_mel_bins)
+        self.width: int = config.d_model
+        self.max_samples: int | None = config.max_source_positions * HOP
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer layers, lowest first."""
+        return self.encoder.layers
+
+    @property
+    def front(self) -> list[nn.Module]:
+        """What comes before the layers, without the convolutions: only the positions, which stay fixed."""
+        return []
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The normalisation after the last layer."""
+        return self.encoder.layer_norm
+
+    def freeze_features(self) -> None:
+        """The convolutions do not learn."""
+        self.encoder.conv1.requires_grad_(False)
+        self.encoder.conv2.requires_grad_(False)
+
+    def unused(self) -> list[nn.Parameter]:
+        """None: everything has a part in the output."""
+        return []
+
+    def forward(
+        self, waves: Tensor, lengths: Tensor | None, hear: StateHook | None, mask: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """As that of `ConvBackbone`; raises `ModelError` on more audio than Whisper has positions for."""
+        if self.max_samples is not None and waves.shape[1] > self.max_samples:
+            raise ModelError(f"found {waves.shape[1]} samples at once, expected at most {self.max_samples}")
+        frames = (waves.shape[1] + HOP - 1) // HOP
+        mel = self.log_mel(waves)
+        exists = None
+        if lengths is not None:
+            exists = torch.arange(frames, device=mel.device) < frame_counts(lengths)[:, None]
+            fine = exists.repeat_interleave(2, 1)[:, None].to(mel.dtype)
+            mel = functional.gelu(self.encoder.conv1(mel * fine)) * fine
+        else:
+            mel = functional.gelu(self.encoder.conv1(mel))
+        hidden = mask(functional.gelu(self.encoder.conv2(mel)).transpose(1, 2))
+        hidden = hidden + self.encoder.embed_positions.weight[:frames]
+        hidden = functional.dropout(hidden, self.encoder.dropout, self.training)
+        attend = None if exists is None else exists[:, None, None].expand(-1, 1, frames, -1)
+        for number, layer in enumerate(self.layers):
+            if hear:
+                hear(number, hidden)
+            hidden = layer(hidden, attend)
+        if hear:
+            hear(len(self.layers), hidden)
+        return self.final_norm(hidden)
+
+    def made(self, lengths: Tensor) -> Tensor:
+        """Frames that the encoder makes of each of `lengths` samples."""
+        return frame_counts(lengths)
+
+    def extend(self, states: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
+        """Nothing to extend: every frame is there."""
+        return states

@@ -1,0 +1,1 @@
+"""Simulated recordings with exact references: conversations, transition patterns, rooms, lines and codecs."""

@@ -1,0 +1,1 @@
+"""Training clips: utterances and unlabelled audio in, augmented batches with frame targets out."""

@@ -1,0 +1,206 @@
+"""Augmentation of training audio: mono float32 waves at 16 kHz in, as many samples out.
+
+Only `change_speed` changes the length. Every function takes a numpy Generator where it draws anything, and
+changes nothing in place. `Augmentation` holds how often each is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sed.errors import OptionError
+from sed.grid import SAMPLE_RATE
+from sed.simulation.codecs import low_pass, through_codec
+from sed.training.recipe.ranges import check_numbers, check_ranges
+
+
+def _fft_size(samples: int) -> int:
+    """The next product of a power of two and at most 3: numpy's FFT is slow on large primes."""
+    size = 1 << max(samples - 1, 1).bit_length()
+    return size * 3 // 4 if size * 3 // 4 >= samples else size
+
+
+def _level(wave: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(wave.astype(np.float64) ** 2))) if len(wave) else 0.0
+
+
+def change_speed(wave: np.ndarray, factor: float) -> np.ndarray:
+    """Play `factor` times as fast, which moves pitch and formants along: about another voice.
+
+    >>> len(change_speed(np.zeros(16000, np.float32), 1.25))
+    12800
+    """
+    import soxr
+
+    if factor == 1:
+        return wave
+    return soxr.resample(wave.astype(np.float32), SAMPLE_RATE, SAMPLE_RATE / factor, quality="MQ")
+
+
+def apply_gain(wave: np.ndarray, decibels: float) -> np.ndarray:
+    """`wave` louder by `decibels`."""
+    return (wave * 10 ** (decibels / 20)).astype(np.float32)
+
+
+def coloured_noise(rng: np.random.Generator, samples: int, slope: float = 0.0) -> np.ndarray:
+    """Noise of level 1 whose power falls by `slope` dB an octave: 0 is white, 3 pink, 6 brown."""
+    size = _fft_size(samples)
+    spectrum = np.fft.rfft(rng.standard_normal(size).astype(np.float32))
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** (-slope / 20 / np.log10(2))
+    noise = np.fft.irfft(spectrum, size)[:samples]
+    return (noise / max(_level(noise), 1e-12)).astype(np.float32)
+
+
+def babble(rng: np.random.Generator, samples: int, voices: Sequence[np.ndarray]) -> np.ndarray:
+    """Noise of level 1 made of all `voices`, each repeated from a random point on, at like levels."""
+    total = np.zeros(samples, np.float32)
+    for voice in voices:
+        if (level := _level(voice)) > 0:
+            start = int(rng.integers(len(voice)))
+            total += np.take(voice, np.arange(start, start + samples), mode="wrap") / np.float32(level)
+    return total / np.float32(max(_level(total), 1e-12))
+
+
+def add_noise(wave: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """`wave` with `noise` at `snr` dB below its mean level.
+
+    >>> wave, noise = np.ones(100, np.float32), np.ones(100, np.float32)
+    >>> round(float(add_noise(wave, noise, 20.0)[0]), 3)
+    1.1
+    """
+    scale = _level(wave) / max(_level(noise), 1e-12) * 10 ** (-snr / 20)
+    return (wave + noise * scale).astype(np.float32)
+
+
+def equalise_bands(rng: np.random.Generator, wave: np.ndarray, tilt: float, spread: float) -> np.ndarray:
+    """Another microphone: a tilt of up to `tilt` dB an octave around 1 kHz, and gains of `spread` dB
+    deviation at eight points from 60 Hz to 8 kHz, joined smoothly."""
+    size = _fft_size(len(wave))
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 30) / 1000)
+    points = np.linspace(-4, 3, 8)
+    decibels = rng.uniform(-tilt, tilt) * octaves
+    decibels += np.interp(octaves, points, rng.standard_normal(len(points)) * spread)
+    shaped = np.fft.irfft(np.fft.rfft(wave, size) * 10 ** (np.clip(decibels, -30, 30) / 20), size)[
+        : len(wave)
+    ]
+    return shaped.astype(np.float32)
+
+
+def telephone(wave: np.ndarray, low: float = 300.0, high: float = 3400.0) -> np.ndarray:
+    """A telephone line: only `low` to `high` Hz pass, then 8 bit mu-law (ITU-T G.711's curve)."""
+    size = _fft_size(len(wave))
+    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    passed = 1 / (1 + (low / np.maximum(frequency, 1)) ** 8) / (1 + (frequency / high) ** 24)
+    narrow = np.fft.irfft(np.fft.rfft(wave, size) * passed, size)[: len(wave)]
+    peak = max(float(np.abs(narrow).max(initial=0)), 1e-9)
+    squeezed = np.sign(narrow) * np.log1p(255 * np.abs(narrow) / peak) / np.log(256)
+    stepped = np.round(squeezed * 127) / 127
+    return (np.sign(stepped) * np.expm1(np.abs(stepped) * np.log(256)) / 255 * peak).astype(np.float32)
+
+
+def reverberate(
+    rng: np.random.Generator, wave: np.ndarray, seconds: float, wet: float, lead: float = 0.0
+) -> np.ndarray:
+    """A room whose echo falls by 60 dB in `seconds`: exponentially decaying noise, `wet` times the direct
+    sound's energy, starting `lead` seconds after it. The direct sound stays where it was."""
+    length = max(int(seconds * SAMPLE_RATE), 1)
+    tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
+    tail *= np.sqrt(wet / np.sum(tail**2))
+    response = np.concatenate([[1.0], np.zeros(int(lead * SAMPLE_RATE)), tail])
+    size = _fft_size(len(wave) + len(response))
+    echoed = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(response, size), size)[: len(wave)]
+    return echoed.astype(np.float32)
+
+
+def clip_peaks(wave: np.ndarray, share: float) -> np.ndarray:
+    """Overdriven: the loudest `share` of the samples are cut to one level."""
+    limit = float(np.quantile(np.abs(wave), 1 - share)) if len(wave) else 0.0
+    return np.clip(wave, -limit, limit).astype(np.float32) if limit > 0 else wave
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How often each effect is applied (shares, 0 to 1), and in which ranges it is drawn."""
+
+    speed: float = 0.6
+    """Share of voices that are played faster or slower."""
+    speed_range: tuple[float, float] = (0.85, 1.15)
+    reverberation: float = 0.25
+    decay_range: tuple[float, float] = (0.15, 0.8)
+    """Seconds of decay by 60 dB."""
+    noise: float = 0.5
+    snr_range: tuple[float, float] = (5.0, 35.0)
+    """Signal-to-noise ratio, dB."""
+    equaliser: float = 0.5
+    tilt: float = 3.0
+    spread: float = 3.0
+    telephone: float = 0.12
+    clipping: float = 0.08
+    gain_range: tuple[float, float] = (-20.0, 6.0)
+    """dB, always drawn."""
+    band_limit: float = 0.0
+    """Share that lost what is above a frequency of `band_range` (Hz)."""
+    band_range: Sequence[float] = (2500.0, 7000.0)
+    codec: float = 0.0
+    """Share that went through one of `codecs` (`sed.simulation.codecs.CODECS`)."""
+    codecs: Sequence[str] = ("opus", "vorbis", "mp3", "gsm", "adpcm", "mulaw")
+
+    def __post_init__(self) -> None:
+        """Raise `OptionError` on what is no share or range."""
+        shares = (
+            "speed",
+            "reverberation",
+            "noise",
+            "equaliser",
+            "telephone",
+            "clipping",
+            "band_limit",
+            "codec",
+        )
+        check_numbers(self, shares, 0, 1)
+        check_numbers(self, ["tilt", "spread"], 0)
+        check_ranges(self, ["snr_range", "gain_range"])
+        check_ranges(self, ["speed_range"], 0.1)
+        check_ranges(self, ["decay_range"], 0)
+        check_ranges(self, ["band_range"], 1)
+        if self.codec and not self.codecs:
+            raise OptionError("codecs: found none, expected some for a share `codec` above 0")
+
+    def draw_speed(self, rng: np.random.Generator) -> float:
+        """A factor for `change_speed`; 1 for the share of voices that stay as they are."""
+        return float(rng.uniform(*self.speed_range)) if rng.random() < self.speed else 1.0
+
+    def __call__(
+        self, rng: np.random.Generator, wave: np.ndarray, voices: Sequence[np.ndarray] = ()
+    ) -> np.ndarray:
+        """`wave` after the drawn effects, in the order of a real recording: room, noise, microphone, line.
+
+        `voices` make the babble noise; without them that noise is left out. Speed is not among them, since it
+        moves references: see `draw_speed`.
+        """
+        if rng.random() < self.reverberation:
+            wet = 10 ** rng.uniform(-1.5, 0.3)
+            wave = reverberate(rng, wave, rng.uniform(*self.decay_range), wet, rng.uniform(0.002, 0.02))
+        if rng.random() < self.noise:
+            if len(voices) and rng.random() < 0.35:
+                wave = add_noise(wave, babble(rng, len(wave), voices), rng.uniform(*self.snr_range) + 3)
+            else:
+                noise = coloured_noise(rng, len(wave), rng.uniform(0, 6))
+                wave = add_noise(wave, noise, rng.uniform(*self.snr_range))
+        if rng.random() < self.equaliser:
+            wave = equalise_bands(rng, wave, self.tilt, self.spread)
+        if rng.random() < self.clipping:
+            wave = clip_peaks(wave, rng.uniform(0.001, 0.05))
+        if rng.random() < self.telephone:
+            wave = telephone(wave, rng.uniform(150, 350), rng.uniform(3000, 3800))
+        # Nothing is drawn where they are off: runs from before these existed stay what they were.
+        if self.band_limit and rng.random() < self.band_limit:
+            low, high = self.band_range
+            wave = low_pass(wave, rng.uniform(low, high))
+        if self.codec and rng.random() < self.codec:
+            name = self.codecs[int(rng.integers(len(self.codecs)))]
+            wave = through_codec(wave, name, rng.random())
+        return apply_gain(wave, rng.uniform(*self.gain_range))

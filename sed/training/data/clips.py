@@ -1,0 +1,263 @@
+"""Training clips: batch number in, waves and frame targets out, the same ones for the same seed.
+
+Every batch is a pure function of the seed and its number, so a resumed run sees what an uninterrupted one
+would have seen, and several processes share the numbers out among themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sed.corpora.audio import Utterance, to_float
+from sed.errors import OptionError
+from sed.grid import HOP, SAMPLE_RATE, frame_count, samples_to_seconds, seconds_to_samples
+from sed.simulation.patterns import NEUTRAL, Event, frame_labels, join, transition_pattern
+from sed.training.data.augment import Augmentation, change_speed
+from sed.training.recipe.ranges import check_numbers, check_ranges
+
+Speech = Sequence[tuple[Utterance, np.ndarray]]
+Clip = tuple[np.ndarray, np.ndarray, list[Event]]  # augmented wave, clean wave, events
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """How clips are drawn. Times in seconds."""
+
+    length: Sequence[float] = (2.0, 5.5)
+    """Of a clip; drawn once a batch, so nothing is padded to the longest."""
+    batch_seconds: float = 36.0
+    """Audio in a batch, rounded to whole clips."""
+    pattern_share: float = 0.45
+    """Clips in one of the paper's four patterns; the others join utterances of any speakers and emotions, as
+    a window of a conversation does."""
+    same_speaker: float = 0.3
+    """Of the other clips: share in which one person speaks all of them."""
+    corpus_power: float = 0.25
+    """Corpora are drawn by this power of their length: 0 is evenly, 1 as they come."""
+    auxiliary_weight: float = 0.3
+    """How often an emotion beyond the tagger's own labels is drawn, relative to one of those."""
+    neutral_weight: float = 1.0
+    """How often neutral is drawn, relative to an emotion; in patterns it is then all there is."""
+    gap: tuple[float, float] = (0.0, 0.5)
+    """Silence between utterances; frames in it have no target."""
+    edge: float = 0.4
+    """Silence that may precede and follow."""
+    level_spread: float = 3.0
+    """Deviation of the level of each utterance, dB."""
+    batch_clips: int = 0
+    """Clips in a batch; 0: as many as `batch_seconds` holds."""
+    whole: bool = False
+    """Clips keep their own length, up to the longest of `length`; shorter ones of a batch are padded, and
+    padding has no target. Needs `batch_clips`."""
+
+    def __post_init__(self) -> None:
+        """Raise `OptionError` on what is no length, share or weight."""
+        check_ranges(self, ["length"], samples_to_seconds(HOP))
+        check_ranges(self, ["gap"], 0)
+        check_numbers(self, ["pattern_share", "same_speaker"], 0, 1)
+        check_numbers(self, ["corpus_power"], -math.inf)
+        check_numbers(
+            self,
+            ["batch_seconds", "auxiliary_weight", "neutral_weight", "edge", "level_spread", "batch_clips"],
+            0,
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`waves` ``(B, T)`` float32; `targets` ``(B, ceil(T / 320))`` int64, -1 where there is no target.
+
+    `clean` are the waves before augmentation, sample for sample; `events` say for each clip what was spoken
+    where, with the number of the utterance in the sampler's speech; `lengths` are the samples of each clip
+    before padding, None where nothing is padded.
+    """
+
+    waves: np.ndarray
+    targets: np.ndarray
+    clean: np.ndarray | None = None
+    events: Sequence[Sequence[Event]] = ()
+    lengths: np.ndarray | None = None
+
+
+class ClipSampler:
+    """Draws balanced batches from loaded speech (`sed.corpora.audio.load_speech`).
+
+    Corpora are drawn by a power of their length, emotions evenly within a corpus (those not in
+    `main_labels` by `ClipOptions.auxiliary_weight`), then speakers evenly, then utterances. `labels` gives
+    the order of the targets. Raises `OptionError` where no utterance has any of `labels`.
+    """
+
+    def __init__(
+        self,
+        speech: Speech,
+        labels: Sequence[str],
+        main_labels: Sequence[str],
+        options: ClipOptions | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.labels = tuple(labels)
+        self.main_labels = tuple(main_labels)
+        self.options = options or ClipOptions()
+        self.augmentation = augmentation or Augmentation()
+        self.seed = seed
+        if self.options.whole and not self.options.batch_clips:
+            raise OptionError("clips of their whole length: expected batch_clips to say how many a batch has")
+        self.speech = speech
+        # Numbers of utterances by corpus, emotion, speaker.
+        self.tree: dict[str, dict[str, dict[str, list[int]]]] = {}
+        lengths: dict[str, int] = {}
+        for number, (utterance, samples) in enumerate(speech):
+            if utterance.emotion in self.labels:
+                emotions = self.tree.setdefault(utterance.corpus, {})
+                emotions.setdefault(utterance.emotion, {}).setdefault(utterance.speaker, []).append(number)
+                lengths[utterance.corpus] = lengths.get(utterance.corpus, 0) + len(samples)
+        if not self.tree:
+            raise OptionError(f"no training speech with any of the emotions {', '.join(self.labels)}")
+        shares = np.array([lengths[corpus] for corpus in self.tree], float) ** self.options.corpus_power
+        self._shares = shares / shares.sum()
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number`."""
+        rng = np.random.default_rng([self.seed, number])
+        shortest, longest = (seconds_to_samples(seconds) // HOP for seconds in self.options.length)
+        frames = int(rng.integers(shortest, longest, endpoint=True))
+        samples = frames * HOP
+        count = self.options.batch_clips or max(1, round(self.options.batch_seconds * SAMPLE_RATE / samples))
+        if self.options.whole:
+            return self.collate([self.clip(rng, longest * HOP) for _ in range(count)], padded=True)
+        return self.collate([self.clip(rng, samples) for _ in range(count)])
+
+    def collate(self, clips: Sequence[Clip], padded: bool = False) -> Batch:
+        """`clips` as one batch, the shorter ones with silence behind; only with `padded` it tells `lengths`."""
+        longest = max(len(wave) for wave, _, _ in clips)
+        waves, clean = np.zeros((2, len(clips), longest), np.float32)
+        targets = np.full((len(clips), frame_count(longest)), -1, np.int64)
+        for row, (wave, original, events) in enumerate(clips):
+            waves[row, : len(wave)], clean[row, : len(wave)] = wave, original
+            targets[row, : frame_count(len(wave))] = frame_labels(events, len(wave), self.labels)
+        lengths = np.array([len(wave) for wave, _, _ in clips]) if padded else None
+        return Batch(waves, targets, clean, [events for _, _, events in clips], lengths)
+
+    def clip(self, rng: np.random.Generator, samples: int) -> Clip:
+        """One augmented clip of `samples` samples (with `whole` its own length, up to that many)."""
+        corpus, emotion, speaker = self._draw(rng)
+        if rng.random() < self.options.pattern_share and speaker in self.tree[corpus].get(NEUTRAL, {}):
+            clean, events = self._pattern(rng, corpus, emotion, speaker)
+        else:
+            clean, events = self._mixture(rng, corpus, emotion, speaker, samples)
+        if not self.options.whole or len(clean) > samples:
+            clean, events = self._crop(rng, clean, events, samples)
+        voices = [self.speech[self._utterance(rng, *self._draw(rng))][1] for _ in range(3)]
+        return self.augmentation(rng, clean, [to_float(voice) for voice in voices]), clean, events
+
+    def _draw(self, rng: np.random.Generator) -> tuple[str, str, str]:
+        corpus = list(self.tree)[rng.choice(len(self.tree), p=self._shares)]
+        emotions = list(self.tree[corpus])
+        weights = np.array(
+            [
+                (1.0 if e in self.main_labels else self.options.auxiliary_weight)
+                * (self.options.neutral_weight if e == NEUTRAL else 1.0)
+                for e in emotions
+            ]
+        )
+        if not weights.any():  # a corpus with nothing but neutral speech
+            weights[:] = 1.0
+        emotion = emotions[rng.choice(len(emotions), p=weights / weights.sum())]
+        speakers = list(self.tree[corpus][emotion])
+        return corpus, emotion, speakers[rng.integers(len(speakers))]
+
+    def _utterance(self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str) -> int:
+        candidates = self.tree[corpus][emotion][speaker]
+        return candidates[rng.integers(len(candidates))]
+
+    def _voice(self, rng: np.random.Generator, number: int, speed: float) -> np.ndarray:
+        level = 10 ** (rng.normal(0, self.options.level_spread) / 20)
+        return change_speed(to_float(self.speech[number][1]), speed) * np.float32(level)
+
+    def _pattern(
+        self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str
+    ) -> tuple[np.ndarray, list[Event]]:
+        speed = self.augmentation.draw_speed(rng)
+        pools, numbers = [], []
+        for label in (NEUTRAL, emotion):
+            pool = self.tree[corpus][label][speaker]
+            numbers.append([pool[chosen] for chosen in rng.permutation(len(pool))[:2]])
+            pools.append([self._voice(rng, number, speed) for number in numbers[-1]])
+        name = "emotion" if emotion == NEUTRAL else None
+        sources = (numbers[0], numbers[1])
+        return transition_pattern(rng, pools[0], pools[1], emotion, name, self.options.gap, sources=sources)
+
+    def _mixture(
+        self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str, samples: int
+    ) -> tuple[np.ndarray, list[Event]]:
+        alone = rng.random() < self.options.same_speaker
+        speed = self.augmentation.draw_speed(rng)
+        waves: list[np.ndarray] = []
+        labels: list[str] = []
+        numbers: list[int] = []
+        while sum(len(wave) for wave in waves) < 1.5 * samples:
+            numbers.append(self._utterance(rng, corpus, emotion, speaker))
+            waves.append(self._voice(rng, numbers[-1], speed))
+            labels.append(emotion)
+            if alone:
+                known = [e for e in self.tree[corpus] if speaker in self.tree[corpus][e]]
+                emotion = known[rng.integers(len(known))]
+            else:
+                corpus, emotion, speaker = self._draw(rng)
+                speed = self.augmentation.draw_speed(rng)
+        gaps = [seconds_to_samples(rng.uniform(*self.options.gap)) for _ in waves[1:]]
+        return join(waves, labels, gaps, fade=80, sources=numbers)
+
+    def _crop(
+        self, rng: np.random.Generator, wave: np.ndarray, events: list[Event], samples: int
+    ) -> tuple[np.ndarray, list[Event]]:
+        """A stretch of `samples` samples from a random point on, silence where it passes the ends."""
+        edge = seconds_to_samples(self.options.edge)
+        low, high = -int(rng.integers(edge + 1)), len(wave) - samples + int(rng.integers(edge + 1))
+        start = int(rng.integers(min(low, high), max(low, high) + 1))
+        clip = np.zeros(samples, np.float32)
+        first, last = max(start, 0), min(start + samples, len(wave))
+        clip[first - start : last - start] = wave[first:last]
+        moved = [replace(event, start=event.start - start, end=event.end - start) for event in events]
+        return clip, moved
+
+
+def pattern_clips(
+    speech: Speech, labels: Sequence[str], clips: int, seed: int
+) -> list[tuple[np.ndarray, list[Event]]]:
+    """A fixed set of clips in the paper's four patterns for evaluation, without augmentation or gaps.
+
+    The patterns, the emotions of `labels` and the speakers who have them take turns, so each gets its share.
+    Raises `OptionError` where clips are wanted and no speaker has both neutral and an emotion of `labels`.
+    """
+    if not clips:
+        return []
+    rng = np.random.default_rng(seed)
+    voices: dict[str, dict[str, list[np.ndarray]]] = {}
+    for utterance, samples in speech:
+        if utterance.emotion in labels:
+            voices.setdefault(utterance.speaker, {}).setdefault(utterance.emotion, []).append(
+                to_float(samples)
+            )
+    pairs = [
+        (s, e) for s in voices if NEUTRAL in voices[s] for e in labels if e != NEUTRAL and e in voices[s]
+    ]
+    if not pairs:
+        where = ", ".join(sorted({f"{utterance.corpus} ({utterance.split})" for utterance, _ in speech}))
+        raise OptionError(
+            f"found no speaker of {where or 'an empty set'} with both {NEUTRAL} and one of"
+            f" {', '.join(label for label in labels if label != NEUTRAL)}, expected one for the transition patterns"
+        )
+    patterns = ("neutral-emotion", "emotion-neutral", "neutral-emotion-neutral", "emotion")
+    order: list[tuple[str, str]] = []
+    while len(order) < clips:
+        order += [pairs[number] for number in rng.permutation(len(pairs))]
+    return [
+        transition_pattern(rng, voices[speaker][NEUTRAL], voices[speaker][emotion], emotion, patterns[n % 4])
+        for n, (speaker, emotion) in enumerate(order[:clips])
+    ]

@@ -1,0 +1,1 @@
+"""What a tagger learns: losses and the named objectives of a recipe."""

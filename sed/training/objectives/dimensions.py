@@ -1,0 +1,90 @@
+"""Arousal, valence and dominance beside the emotions: a linear head on the same features, loss 1 - CCC.
+
+After training the head lies beside the tagger; `load_dimensions` opens both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sed.corpora.ratings import DIMENSIONS
+from sed.errors import ModelError, OptionError
+from sed.training.data.clips import Batch, Speech
+from sed.training.objectives.base import FeatureTap, Objective, event_means
+from sed.training.objectives.losses import concordance
+
+HEAD = "dimensions.safetensors"
+
+
+class Dimensions(Objective):
+    """Learns the columns arousal, valence and dominance of the manifest.
+
+    An utterance's value is compared with the mean over its frames, by the concordance correlation coefficient
+    over the utterances of a batch; a batch with fewer than two rated ones teaches nothing.
+    """
+
+    def build(self, tagger: Any, speech: Speech) -> None:
+        """The head, whose bias starts at the mean of each dimension."""
+        self.values = np.array(
+            [u.ratings.dimensions if u.ratings else (np.nan,) * 3 for u, _ in speech], np.float32
+        )
+        known = ~np.isnan(self.values)
+        if not known.any():
+            raise OptionError(
+                f"dimensions: found no ratings in the manifest, expected columns {', '.join(DIMENSIONS)}"
+            )
+        self.head = nn.Linear(tagger.classifier.in_features, len(DIMENSIONS))
+        with torch.no_grad():
+            for column in range(len(DIMENSIONS)):
+                rated = self.values[known[:, column], column]
+                self.head.bias[column] = float(rated.mean()) if len(rated) else 0.0
+
+    def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
+        """1 - CCC, mean over the dimensions that the batch has ratings of."""
+        means, sources = event_means(features, batch)
+        predicted = self.head(means)
+        true = torch.from_numpy(self.values[sources]).to(predicted)
+        losses = []
+        for column in range(len(DIMENSIONS)):
+            rated = ~torch.isnan(true[:, column])
+            if int(rated.sum()) > 1:
+                losses.append(1 - concordance(predicted[rated, column, None], true[rated, column, None])[0])
+        return torch.stack(losses).mean() if losses else predicted.sum() * 0
+
+    def save(self, folder: Path) -> None:
+        """Write the head to `folder`, whole or not at all."""
+        from safetensors.torch import save_file
+
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.head.state_dict().items()}
+        save_file(weights, folder / (HEAD + ".part"))
+        os.replace(folder / (HEAD + ".part"), folder / HEAD)
+
+
+def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The dimensions of a trained folder: a function from a ``(T,)`` wave at 16 kHz to ``(frames, 3)`` float32,
+    arousal, valence and dominance of each 20 ms. Raises `ModelError` where the folder has no such head."""
+    from safetensors.torch import load_file
+
+    from sed.networks.store import load_tagger
+
+    tagger, _ = load_tagger(folder)
+    head = nn.Linear(tagger.classifier.in_features, len(DIMENSIONS))
+    try:
+        head.load_state_dict(load_file(Path(folder) / HEAD))
+    except Exception as error:  # safetensors has an exception of its own for damaged files
+        raise ModelError(f"no head for arousal, valence, dominance in {folder}: {error}") from error
+    tap = FeatureTap(tagger)
+
+    def dimensions(wave: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            tagger(torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None])
+            return head(tap.take()[0]).numpy()
+
+    return dimensions

@@ -1,0 +1,129 @@
+"""The recipe of the frame taggers: hyperparameters in, a tagger folder out. How it learns: `sed.training.brain`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+import torch
+
+from sed.corpora.audio import load_speech, read_manifest
+from sed.networks.averaging import start_from
+from sed.networks.base import FrameTagger
+from sed.networks.store import save_tagger
+from sed.training.brain import TaggerBrain
+from sed.training.data.clips import ClipSampler, Speech, pattern_clips
+from sed.training.data.unlabelled import WithUnlabelled
+from sed.training.evaluation import Report, evaluate
+from sed.training.objectives.base import Objectives
+from sed.training.recipe import checks
+from sed.training.schedule import Batches, NumberedBatches
+from sed.training.standardise import standardise
+
+
+def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
+    """Train a frame tagger as `hparams` says, from the newest checkpoint in its folder if there is one.
+
+    Raises `OptionError` on names that mean nothing (`sed.training.recipe.checks`), before it reads any audio.
+    Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and
+    `sed.networks.store.load_tagger`.
+    """
+    h = dict(hparams)
+    manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
+    model = h["tagger"]
+    labels, main = list(model.labels), checks.names(h["labels"])
+    left_out = checks.names(h.get("leave_out"))
+    h["labels"] = main
+    checks.check_scores(h)
+    checks.check_labels(main, labels)
+    checks.check_corpora(manifest, left_out, labels)
+    heard = read_manifest(manifest, checks.names(h.get("splits")) or ["train"], labels, left_out)
+    if not h.get("teachers"):  # who may know labels that nobody gave
+        checks.check_heard(main, heard)
+    speech = load_speech(heard)
+    # What was left out may be watched, but must not decide anything.
+    deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
+    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
+    clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
+    sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
+    if h.get("unlabelled"):
+        sampler = WithUnlabelled(
+            sampler, h["unlabelled"], h["unlabelled_share"], h["augmentation"], h["seed"]
+        )
+    if h.get("start"):
+        start_from(model, h["start"])
+    else:
+        if h.get("encoder_weights"):
+            model.load_encoder(h["encoder_weights"])
+        if h.get("voice_weights"):
+            model.load_voice(h["voice_weights"])
+        if h.get("standardise"):
+            standardise(model, map(sampler.batch, range(h["standardise"])))
+    return fit(
+        h,
+        model,
+        sampler,
+        speech,
+        lambda t: evaluate(t, valid, clips, main, h["valid_utterances"]),
+        run_options,
+    )
+
+
+def fit(
+    h: Mapping[str, Any],
+    model: Any,
+    sampler: Batches,
+    speech: Speech,
+    report: Callable[[Any], Report],
+    run_options: Mapping[str, Any] | None = None,
+) -> Path:
+    """Train `model` on the batches of `sampler`; `speech` is what their events are numbered by.
+
+    `report` scores the averaged tagger after each epoch, which is then written to the folder ``tagger`` in the output
+    folder, with its low-rank updates merged. Returns that folder.
+    """
+    main: Sequence[str] = list(h["labels"])
+    folder = Path(h["output_folder"]) / "tagger"
+    checks.check_schedule(h, dict(run_options or {}))
+    objectives = Objectives(h.get("objectives"))
+    objectives.build(model, speech)
+    checks.check_model(h, model, objectives.max_samples)
+
+    def save(tagger: Any, averaged: Objectives | None) -> None:
+        if sb.utils.distributed.if_main_process():
+            save_tagger(_merged(tagger), folder, main, h["card"])
+            if averaged is not None:
+                averaged.save(folder)
+
+    def validate(tagger: Any) -> Report:
+        checks.check_finite("weight", tagger.parameters(), brain.optimizer_step)
+        save(tagger, brain.objectives and brain.objectives_ema)  # there is something to export at any time
+        return report(tagger)
+
+    brain = TaggerBrain(
+        modules={"tagger": model},
+        hparams={key: value for key, value in h.items() if key not in ("tagger", "objectives")},
+        run_opts=dict(run_options or {}),
+        checkpointer=h.get("checkpointer"),
+        validate=validate,
+        log_file=Path(h["log_file"]) if h.get("log_file") else None,
+        objectives=objectives,
+    )
+    brain.train_set = batches = NumberedBatches(sampler, h["epoch_steps"])
+    loader = torch.utils.data.DataLoader(
+        batches, batch_size=None, shuffle=False, num_workers=int(h.get("workers") or 0)
+    )
+    brain.fit(h["epoch_counter"], loader, progressbar=False)
+    brain.load_best()
+    save(brain.ema, brain.objectives and brain.objectives_ema)
+    return folder
+
+
+def _merged(tagger: FrameTagger) -> FrameTagger:
+    """A copy of `tagger` with its low-rank updates added to the weights."""
+    plain = copy.deepcopy(tagger)
+    plain.merge_low_rank()
+    return plain

@@ -1,0 +1,82 @@
+"""The mean of several taggers' weights."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from tiny_taggers import TWO_BRANCHES
+from tones import LABELS
+
+from sed.cli import export
+from sed.emotion.onnx import OnnxTagger
+from sed.errors import ModelError, OptionError
+from sed.networks.averaging import load_mean, start_from
+from sed.networks.compact import CompactTagger
+from sed.networks.store import save_tagger
+
+
+def saved(folder, seed, labels=LABELS, **changes):
+    torch.manual_seed(seed)
+    model = CompactTagger(labels, **{**TWO_BRANCHES, **changes})
+    save_tagger(model, folder / "tagger", labels, {"name": f"seed {seed}"})
+    return model
+
+
+def test_three_count_alike_and_the_first_gives_the_card(tmp_path):
+    models = [saved(tmp_path / str(seed), seed) for seed in range(3)]
+    mean, description = load_mean([tmp_path / "0", tmp_path / "1" / "tagger", tmp_path / "2"])
+    assert description["card"]["name"] == "seed 0" and not mean.training
+    for name, value in mean.state_dict().items():
+        expected = torch.stack([model.state_dict()[name] for model in models]).mean(0)
+        torch.testing.assert_close(value, expected, msg=name)
+
+
+def test_the_mean_of_one_is_that_one_and_of_none_is_refused(tmp_path):
+    model = saved(tmp_path / "0", 0)
+    mean, _ = load_mean([tmp_path / "0"])
+    for name, value in mean.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    with pytest.raises(OptionError, match="expected at least one folder"):
+        load_mean([])
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"head_width": 4}, "found settings.head_width 4, expected 8 as in"),
+        ({"labels": LABELS[::-1]}, "labels"),
+        (None, "no trained tagger in"),
+    ],
+)
+def test_what_has_no_mean_is_refused_in_a_sentence_and_nothing_is_written(tmp_path, other, said):
+    saved(tmp_path / "0", 0)
+    if other is not None:
+        saved(tmp_path / "1", 1, **other)
+    with pytest.raises(ModelError, match=said):
+        load_mean([tmp_path / "0", tmp_path / "1"])
+    arguments = [str(tmp_path / name) for name in ("0", "1", "model.onnx")]
+    result = CliRunner().invoke(export.main, arguments)
+    assert result.exit_code == 1 and said in result.output
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_run_goes_on_from_the_mean_and_the_export_says_what_it_says(tmp_path):
+    for seed in range(2):
+        saved(tmp_path / str(seed), seed)
+    folders = [str(tmp_path / "0"), str(tmp_path / "1")]
+    mean, _ = load_mean(folders)
+    model = CompactTagger(LABELS, **TWO_BRANCHES).eval()
+    start_from(model, folders)
+    wave = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)) * 0.1
+    with torch.inference_mode():
+        assert torch.equal(model(wave), mean(wave))
+        expected = torch.softmax(mean(wave), 2)
+    result = CliRunner().invoke(export.main, [*folders, str(tmp_path / "model.onnx")])
+    assert result.exit_code == 0, result.output
+    tagger = OnnxTagger(tmp_path / "model.onnx")
+    assert tagger.posteriors(wave.numpy()) == pytest.approx(expected.numpy(), abs=1e-4)
+    assert len(tagger.card["source_sha256"]) == len(set(tagger.card["source_sha256"])) == 2
+    json.dumps(tagger.card)
+    with pytest.raises(ModelError, match="tagger of another shape"):
+        start_from(CompactTagger(LABELS, **{**TWO_BRANCHES, "head_width": 4}), folders)
