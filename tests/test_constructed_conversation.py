@@ -1,12 +1,11 @@
 """The whole path on conversations whose audio tells the truth: every person's every emotion is a tone."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.accuracy import accuracy
 from sed.simulation.conversation import ConversationOptions, Utterance, simulate_conversation
 
 RATE, HOP = 16_000, 320
@@ -49,37 +48,25 @@ def conversation():
     return simulate_conversation(people, 4, DRY)
 
 
-@pytest.fixture(scope="module")
-def accuracy():
-    """The module benchmarks/accuracy.py."""
-    folder = Path(__file__).resolve().parent.parent / "benchmarks"
-    spec = importlib.util.spec_from_file_location("accuracy", folder / "accuracy.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        spec.loader.exec_module(module)
-    return module
-
-
-def rates(accuracy, reference, result):
+def rates(reference, result):
     return {name: s.errors / s.total for name, s in accuracy.measure(reference, result).items()}
 
 
-def test_given_the_turns_the_emotions_come_out_right(conversation, accuracy):
+def test_given_the_turns_the_emotions_come_out_right(conversation):
     from sed import EmotionDiarizer
     from sed.speakers import ReferenceTurns
 
     samples, reference = conversation
     diarizer = EmotionDiarizer(tagger=ToneTagger())
-    found = rates(accuracy, reference, diarizer((samples, RATE), turns=ReferenceTurns(reference)))
+    found = rates(reference, diarizer((samples, RATE), turns=ReferenceTurns(reference)))
     assert found["der"] < 0.01, "turns were given: only rounding to frames may be wrong"
     assert found["joint"] < 0.06 and found["eder"] < 0.06, "what is left is overlap and changes within words"
 
 
-def test_perfect_and_floor_get_what_they_deserve(conversation, accuracy):
+def test_perfect_and_floor_get_what_they_deserve(conversation):
     _, reference = conversation
-    assert set(rates(accuracy, reference, reference).values()) == {0.0}
-    found = rates(accuracy, reference, accuracy.floor(reference))
+    assert set(rates(reference, reference).values()) == {0.0}
+    found = rates(reference, accuracy.floor(reference))
     length = {label: sum(s.duration for s in reference if s.emotion == label) for label in LABELS}
     emotional = 1 - length["neutral"] / sum(length.values())
     assert found["eder_speech"] == pytest.approx(emotional, abs=0.04)
@@ -88,7 +75,7 @@ def test_perfect_and_floor_get_what_they_deserve(conversation, accuracy):
     assert found["joint"] > found["der"]
 
 
-def test_a_shift_is_punished_by_its_length(conversation, accuracy):
+def test_a_shift_is_punished_by_its_length(conversation):
     _, reference = conversation
     shifted = replace(
         reference,
@@ -100,6 +87,6 @@ def test_a_shift_is_punished_by_its_length(conversation, accuracy):
     assert found["der_collar"].errors == pytest.approx(0, abs=1e-9)
 
 
-def test_interval_surrounds_the_pooled_rate(accuracy):
+def test_interval_surrounds_the_pooled_rate():
     rate, (low, high) = accuracy.pooled([accuracy.Score(1, 10), accuracy.Score(3, 10), accuracy.Score(2, 20)])
     assert rate == pytest.approx(0.15) and low < rate < high

@@ -1,24 +1,9 @@
 """The live benchmark itself, in small: it measures what it says, and its verdicts can go both ways."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-
-
-@pytest.fixture
-def live(monkeypatch):
-    """The module benchmarks/live.py."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in ("live", "clients", "stream_cost", "report"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import live
-
-    return live
-
+from benchmarks.cost import live
 
 CLIENTS = {
     "clients": 8, "seconds": 60.0, "latency": 1.0, "finals": 90, "median": 1.1, "p95": 1.5, "most": 1.8, "lag": 0.3,
@@ -26,7 +11,7 @@ CLIENTS = {
 }  # fmt: skip
 
 
-def test_a_few_seconds_of_a_stream_are_measured_and_reported(live, data):
+def test_a_few_seconds_of_a_stream_are_measured_and_reported(data):
     clip = data / "ami_dev00.flac"
     blocks = list(live.stream_cost.halves([clip], 1.0))
     assert len(blocks) == 120 and {len(block) for block in blocks} == {8000}

@@ -39,7 +39,7 @@ class Sliced(Protocol):
 @dataclass(frozen=True)
 class DecoderOptions:
     """What the decoders can be told. The defaults were tuned on validation speakers
-    (benchmarks/tune_decoder.py).
+    (benchmarks/tuning/decoder.py).
 
     method: ``viterbi`` (default), ``argmax``, ``median`` or ``tv``.
     switch_cost: viterbi; what a change of emotion costs, in nats of frame log-posterior.

@@ -37,7 +37,7 @@ from sed.speech.segmentation import WINDOW_FRAMES, Segmentation, SegmentationStr
 @dataclass(frozen=True)
 class DiarizationOptions:
     """Every number of the diarization; times in seconds. Tuned on AMI clips of part train and on conversations
-    simulated from `train` speakers (`benchmarks/diarization.py --tune`).
+    simulated from `train` speakers (`benchmarks/peers/diarization.py --tune`).
 
     step: from one segmentation window to the next, and the length of its middle; a multiple of 0.04.
     fill: pauses of one speaker up to this length are bridged.

@@ -28,7 +28,7 @@ Activities = Callable[[np.ndarray, int], np.ndarray]
 @dataclass(frozen=True)
 class OnlineOptions:
     """Every number of the live speakers; times in seconds. Tuned on AMI clips of part train and on
-    conversations simulated from `train` speakers (`benchmarks/tune_online.py`).
+    conversations simulated from `train` speakers (`benchmarks/tuning/online_speakers.py`).
 
     window: audio that is heard at each step; the segmentation network was trained on 10.
     chunk: clean speech that is embedded at once; more begins a new stretch.

@@ -18,7 +18,7 @@ from sed.errors import OptionError
 @dataclass(frozen=True)
 class GalleryOptions:
     """When a voice is taken for a person. Tuned on AMI clips of part train and on conversations simulated
-    from `train` speakers (`benchmarks/tune_online.py`).
+    from `train` speakers (`benchmarks/tuning/online_speakers.py`).
 
     alike: cosine from which a voice is taken for a known person.
     early: seconds of clean speech; with less than that a voice is given to whom is expected.

@@ -30,7 +30,7 @@ from sed.speech.segmentation import LOCAL_SPEAKERS, WINDOW, Segmentation
 logger = logging.getLogger("sed.speakers.pyannote")
 
 # Of pyannote's agglomerative clustering behind CAM++: tuned on AMI clips of part train and on conversations mixed
-# from `train` speakers (benchmarks/diarization.py --tune-peer); the other numbers are pyannote's own.
+# from `train` speakers (benchmarks/peers/diarization.py --tune-peer); the other numbers are pyannote's own.
 THRESHOLD = 0.7
 SMALLEST_CLUSTER = 12
 

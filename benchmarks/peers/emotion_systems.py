@@ -1,0 +1,292 @@
+"""Emotion classifiers in one form, ours and peers: posteriors of utterances, and of the frames of clips.
+
+In: ``(n,)`` float32 waves at 16 kHz, trimmed and equalised. Out: ``(recordings, labels)`` and, for each clip,
+``(frames, labels)`` at 50 a second. Utterance-level systems hear a clip in windows of 1.5 s, two a second, with a
+second classifier that was trained on the middle window of each utterance. What is trained is trained on `train`
+speakers and chosen (layer, strength of regularisation, epoch, temperature) on `valid` ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmarks.peers.emotion_features import (
+    CLIP_STEP,
+    Features,
+    LogMel,
+    cached,
+    frames_of,
+    middle,
+    to_frames,
+    windows,
+)
+from sed.corpora.audio import to_float
+from sed.emotion import load_tagger
+from sed.emotion.tagger import Tagger
+from sed.emotion.windows import posteriors_of
+from sed.grid import HOP
+from sed.training.data.clips import Speech
+from sed.training.evaluation import unweighted_recall
+
+PICTURE_HOP = HOP // 2  # samples from one column of a log-mel picture to the next
+CELL_POWER = (
+    0.75  # a corpus' emotion with n utterances weighs n ** 0.25 in all, as the bundled tagger's recipe has it
+)
+EPOCHS = 20
+STRENGTHS = {"svm": (0.3, 1.0, 3.0, 10.0), "linear": (1e-4, 1e-3, 1e-2, 1e-1)}
+TEMPERATURES = np.geomspace(0.05, 20, 60)
+
+
+class System(Protocol):
+    """A classifier that is ready to work."""
+
+    name: str
+    how: str
+    """What it is, in a line for the table's notes."""
+
+    def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
+        """``(recordings, labels)``."""
+        ...
+
+    def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
+        """``(frames, labels)`` of each."""
+        ...
+
+
+class FrameTagger:
+    """A `Tagger`: what it says of an utterance is the mean over its frames. `labels` picks and orders."""
+
+    def __init__(self, name: str, tagger: Tagger, labels: Sequence[str], how: str) -> None:
+        self.name, self.how, self._tagger = name, how, tagger
+        self._columns = [tagger.labels.index(label) for label in labels]
+
+    def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
+        """Mean posteriors; never from the cache."""
+        return np.stack([frames.mean(0) for frames in self.clips(waves)])
+
+    def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
+        """Frame posteriors; never from the cache."""
+        found = [posteriors_of(self._tagger, wave)[:, self._columns] for wave in waves]
+        return [frames / np.maximum(frames.sum(1, keepdims=True), 1e-9) for frames in found]
+
+
+class Emotion2vec:
+    """A fine-tuned emotion2vec (Ma et al. 2023) in a folder, through funasr; of its nine labels ours compete."""
+
+    name = "emotion2vec"
+    how = "the folder's fine-tuned emotion2vec through funasr, as it comes"
+
+    def __init__(self, folder: Path, labels: Sequence[str]) -> None:
+        from funasr import AutoModel
+
+        self._model = AutoModel(model=str(folder), disable_update=True)
+        self._labels = list(labels)
+
+    def _one(self, wave: np.ndarray) -> np.ndarray:
+        found = self._model.generate(wave, granularity="utterance", extract_embedding=False)[0]
+        names = [str(label).split("/")[-1] for label in found["labels"]]  # "生气/angry"
+        row = np.array([found["scores"][names.index(label)] for label in self._labels], np.float64)
+        return row / max(row.sum(), 1e-9)
+
+    def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
+        """Scores of whole utterances."""
+        return np.stack([self._one(wave) for wave in waves])
+
+    def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
+        """Scores of windows, as for every utterance-level system."""
+        found = []
+        for wave in waves:
+            spans = windows(len(wave), CLIP_STEP)
+            rows = np.stack([self._one(wave[start:end]) for start, end in spans])
+            found.append(to_frames(rows, spans, frames_of(len(wave))))
+        return found
+
+
+def wavlm(folder: Path, labels: Sequence[str]) -> FrameTagger:
+    """SpeechBrain's emotion diarization WavLM in a folder of its layout, through `sed.emotion.load_tagger`."""
+    return FrameTagger("WavLM large (SpeechBrain)", load_tagger(folder), labels, "the folder's, as it comes")
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def temperature_of(scores: np.ndarray, true: np.ndarray) -> float:
+    """The temperature at which ``softmax(scores / temperature)`` is the likeliest."""
+    losses = [-np.log(softmax(scores / t)[np.arange(len(true)), true] + 1e-12).mean() for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def truth_of(speech: Speech, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label numbers, corpora and training weights of utterances."""
+    true = np.array([list(labels).index(utterance.emotion) for utterance, _ in speech])
+    corpora = np.array([utterance.corpus for utterance, _ in speech])
+    return true, corpora, cell_weights(true, corpora, CELL_POWER)
+
+
+def cell_weights(true: np.ndarray, corpora: np.ndarray, power: float) -> np.ndarray:
+    """Training weights, 1 in the mean: an utterance of a corpus' emotion that has n of them weighs ``n ** -power``."""
+    cells = Counter(zip(corpora, true, strict=True))
+    weights = np.array([cells[cell] ** -power for cell in zip(corpora, true, strict=True)])
+    return weights / weights.mean()
+
+
+def recalls(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> dict[str, float]:
+    """Unweighted average recall of each corpus."""
+    found = {}
+    for corpus in np.unique(corpora):
+        confusion = np.zeros((labels, labels))
+        np.add.at(confusion, (true[corpora == corpus], told[corpora == corpus]), 1)
+        found[str(corpus)] = unweighted_recall(confusion)
+    return found
+
+
+def mean_recall(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> float:
+    """Unweighted average recall, averaged over corpora."""
+    return float(np.mean(list(recalls(true, told, corpora, labels).values())))
+
+
+class _Classifier:
+    """Features of one layer, scaled, to scores: a support vector machine or logistic regression."""
+
+    def __init__(self, kind: str, layer: int, strength: float) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+        from sklearn.svm import SVC
+
+        self.layer, self.strength, self.temperature = layer, strength, 1.0
+        self._scale = StandardScaler()
+        self._model: Any = (
+            SVC(C=strength, decision_function_shape="ovr")
+            if kind == "svm"
+            else LogisticRegression(C=strength, max_iter=400)
+        )
+
+    def fit(self, features: np.ndarray, true: np.ndarray, weights: np.ndarray) -> _Classifier:
+        self._model.fit(self._scale.fit_transform(features[:, self.layer]), true, sample_weight=weights)
+        return self
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        return self._model.decision_function(self._scale.transform(features[:, self.layer]))
+
+    def posteriors(self, features: np.ndarray) -> np.ndarray:
+        return softmax(self.scores(features) / self.temperature)
+
+
+class Pooled:
+    """A classifier on frozen features: `kind` is ``svm`` (radial basis) or ``linear`` (logistic regression)."""
+
+    def __init__(self, name: str, features: Features, kind: str) -> None:
+        self.name, self.how = name, ""
+        self._features, self._kind = features, kind
+
+    def fit(self, train: Speech, valid: Speech, labels: Sequence[str], cache: Path | None) -> Pooled:
+        """Train on `train`, choose layer, strength and temperatures on `valid`."""
+        sets = []
+        for speech in (train, valid):
+            waves = [to_float(samples) for _, samples in speech]
+            spans = [[(0, len(wave)), middle(len(wave))] for wave in waves]
+            found = np.stack(cached(self._features, waves, spans, cache))
+            sets.append((found[:, 0], found[:, 1], *truth_of(speech, labels)))
+        whole, parts, true, _, weights = sets[0]
+        held, held_parts, held_true, held_corpora, _ = sets[1]
+        best: tuple[float, _Classifier] | None = None
+        for layer in range(whole.shape[1]):
+            for strength in STRENGTHS[self._kind]:
+                tried = _Classifier(self._kind, layer, strength).fit(whole, true, weights)
+                recall = mean_recall(held_true, tried.scores(held).argmax(1), held_corpora, len(labels))
+                if best is None or recall > best[0]:
+                    best = recall, tried
+        assert best is not None
+        self._whole = best[1]
+        self._window = _Classifier(self._kind, self._whole.layer, self._whole.strength)
+        self._window.fit(parts, true, weights)
+        self._whole.temperature = temperature_of(self._whole.scores(held), held_true)
+        self._window.temperature = temperature_of(self._window.scores(held_parts), held_true)
+        layers = f"layer {self._whole.layer} of 0-{whole.shape[1] - 1}, " if whole.shape[1] > 1 else ""
+        self.how = f"{whole.shape[2]} numbers, {layers}C = {self._whole.strength:g}"
+        return self
+
+    def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
+        """Posteriors of whole utterances."""
+        found = cached(self._features, waves, [[(0, len(wave))] for wave in waves], cache)
+        return self._whole.posteriors(np.concatenate(found))
+
+    def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
+        """Posteriors of windows, interpolated."""
+        spans = [windows(len(wave), CLIP_STEP) for wave in waves]
+        found = cached(self._features, waves, spans, cache)
+        return [
+            to_frames(self._window.posteriors(rows), own, frames_of(len(wave)))
+            for rows, own, wave in zip(found, spans, waves, strict=True)
+        ]
+
+
+class Cnn:
+    """The network of `emotion_cnn` on log-mel pictures; one for utterances and windows alike."""
+
+    name = "log-mel CNN"
+
+    def __init__(self) -> None:
+        self.how = ""
+        self._features = LogMel()
+        self._temperatures = {"whole": 1.0, "window": 1.0}
+
+    def fit(self, train: Speech, valid: Speech, labels: Sequence[str], cache: Path | None, seed: int) -> Cnn:
+        """Train on `train` for a fixed number of epochs, keep the one with the best recall on `valid`."""
+        from benchmarks.peers.emotion_cnn import LogMelCnn, logits
+        from benchmarks.peers.emotion_cnn import train as train_network
+
+        pictures, held = (
+            self._pictures([to_float(s) for _, s in speech], cache) for speech in (train, valid)
+        )
+        true, _, weights = truth_of(train, labels)
+        held_true, held_corpora, _ = truth_of(valid, labels)
+
+        def judge(model: LogMelCnn) -> float:
+            told = np.array([logits(model, picture[None])[0].argmax() for picture in held])
+            return mean_recall(held_true, told, held_corpora, len(labels))
+
+        self._model = train_network(pictures, true, weights, judge, EPOCHS, seed)
+        whole = np.concatenate([logits(self._model, picture[None]) for picture in held])
+        parts = [
+            self._windows(picture, [middle(len(s))]) for picture, (_, s) in zip(held, valid, strict=True)
+        ]
+        self._temperatures["whole"] = temperature_of(whole, held_true)
+        self._temperatures["window"] = temperature_of(np.concatenate(parts), held_true)
+        size = sum(p.numel() for p in self._model.parameters())
+        self.how = f"{size / 1000:.0f} k parameters, at most {EPOCHS} epochs of 2 s crops, SpecAugment"
+        return self
+
+    def _pictures(self, waves: Sequence[np.ndarray], cache: Path | None) -> list[np.ndarray]:
+        return [rows[0] for rows in cached(self._features, waves, [[(0, len(w))] for w in waves], cache)]
+
+    def _windows(self, picture: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+        from benchmarks.peers.emotion_cnn import logits
+
+        parts = [picture[start // PICTURE_HOP : end // PICTURE_HOP] for start, end in spans]
+        shortest = min(map(len, parts))
+        return logits(self._model, np.stack([part[:shortest] for part in parts]))
+
+    def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
+        """Posteriors of whole utterances."""
+        from benchmarks.peers.emotion_cnn import logits
+
+        rows = [logits(self._model, picture[None]) for picture in self._pictures(waves, cache)]
+        return softmax(np.concatenate(rows) / self._temperatures["whole"])
+
+    def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
+        """Posteriors of windows, interpolated."""
+        found = []
+        for wave, picture in zip(waves, self._pictures(waves, cache), strict=True):
+            spans = windows(len(wave), CLIP_STEP)
+            rows = softmax(self._windows(picture, spans) / self._temperatures["window"])
+            found.append(to_frames(rows, spans, frames_of(len(wave))))
+        return found

@@ -1,0 +1,133 @@
+"""Chooses the numbers of the live speakers on training material.
+
+    python -m benchmarks.tuning.online_speakers --shared ../shared
+
+Material, all of part or split `train`: AMI clips, and seeded simulated conversations of people of one corpus and
+of several, 90 s each. Networks answer to a window of audio once. Each knob is moved in turn over its grid at
+1 s of latency, and kept where the mean DER of the three groups (plus 0.2 points for each speaker too many or
+too few) falls. Prints one line a trial and the best options.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+
+from benchmarks.accuracy.latency import Remembering
+from sed.formats import read_all
+from sed.grid import HOP, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
+from sed.result import Diarization, Segment
+from sed.scoring import der
+from sed.simulation.conversation import ConversationOptions
+from sed.simulation.sets import conversation_set
+from sed.speakers import SegmentationDiarizer
+from sed.speakers.following import OnlineOptions, OnlineSpeakers
+from sed.speakers.gallery import GalleryOptions
+from sed.speakers.online import LocalSpeakers
+from sed.speakers.smoothing import runs
+from sed.streaming.diarizer import STEP
+
+GRIDS: dict[str, tuple[float, ...]] = {
+    "alike": (0.35, 0.4, 0.45, 0.5),
+    "founding": (1.0, 1.5, 2.0),
+    "expected": (0.1, 0.15, 0.2),
+    "same": (0.7, 0.75, 0.8, 0.9),
+    "chunk": (1.0, 1.5, 2.0),
+    "pause": (0.2, 0.3, 0.5),
+    "first": (0.4, 0.6),
+    "window": (5.0, 7.0, 10.0),
+}
+
+
+class Item(NamedTuple):
+    """A recording with its reference; `group` is averaged with others of its kind first."""
+
+    group: str
+    samples: np.ndarray
+    reference: Diarization
+
+
+def material(shared: Path, count: int) -> list[Item]:
+    """What is tuned on."""
+    folder, items = shared / "conversations", []
+    for reference in read_all(folder / "debug.train.rttm"):
+        samples, _ = soundfile.read(folder / f"{reference.uri}.wav", dtype="float32")
+        items.append(Item("meetings", samples, reference))
+    options = ConversationOptions(duration=90.0)
+    for casting, samples, reference in conversation_set(
+        shared / "corpora", "train", count, seed=7, options=options
+    ):
+        items.append(Item("several corpora" if casting.mixed else "one corpus", samples, reference))
+    return items
+
+
+def follow(session: OnlineSpeakers, samples: np.ndarray, latency: float) -> list[Segment]:
+    """The final turns of a stream, as `sed.streaming` would have them."""
+    step, frames = seconds_to_frames(STEP), frame_count(len(samples))
+    ahead = seconds_to_frames(latency) - step
+    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(frames, bool))
+    settled = 0
+    for number in range(1, -(-frames // step) + 1):
+        end = min(number * step, frames)
+        final = frames if end == frames else max(settled, end - ahead)
+        start = max(0, end - session.window)
+        turns = session.step(samples[start * HOP : end * HOP], start, final)
+        for name, active in zip(turns.names, turns.active.T, strict=True):
+            found[name][settled:final] = active[: final - settled]
+        settled = final
+    duration = samples_to_seconds(len(samples))
+    return [
+        Segment(frames_to_seconds(start), min(frames_to_seconds(end), duration), name)
+        for name, active in found.items()
+        for start, end in runs(active)
+    ]
+
+
+def trial(items: list[Item], speakers: SegmentationDiarizer, knobs: dict[str, Any], latency: float) -> float:
+    """The cost of the options `knobs`; prints what it is made of."""
+    names = {field.name for field in fields(GalleryOptions)}
+    gallery = GalleryOptions(**{k: v for k, v in knobs.items() if k in names})
+    options = OnlineOptions(**{k: v for k, v in knobs.items() if k not in names}, gallery=gallery)
+    rates, wrong = defaultdict(list), []
+    for group, samples, reference in items:
+        session = OnlineSpeakers(LocalSpeakers(speakers.segmentation), speakers.embedding, options)
+        segments = follow(session, samples, latency)
+        rates[group].append(der(reference, segments, duration=samples_to_seconds(len(samples))))
+        wrong.append(abs(len({s.speaker for s in segments}) - len(reference.speaker_names)))
+    pooled = {name: sum(r.errors for r in own) / sum(r.total for r in own) for name, own in rates.items()}
+    cost = float(np.mean(list(pooled.values()))) + 0.002 * float(np.mean(wrong))
+    parts = ", ".join(f"{name} {100 * rate:.1f}" for name, rate in pooled.items())
+    print(f"{100 * cost:.2f}: {parts}, speakers off by {np.mean(wrong):.1f}; {knobs}", flush=True)
+    return cost
+
+
+def main() -> None:
+    """Move every knob in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--conversations", type=int, default=12)
+    parser.add_argument("--latency", type=float, default=1.0)
+    parser.add_argument("--knobs", default=",".join(GRIDS), help="which to move, in order")
+    arguments = parser.parse_args()
+    items = material(arguments.shared, arguments.conversations)
+    speakers = SegmentationDiarizer()
+    speakers.segmentation.activities = Remembering(speakers.segmentation.activities)  # type: ignore[method-assign]
+    speakers.embedding = Remembering(speakers.embedding)  # type: ignore[assignment]
+    best: dict[str, Any] = {}
+    least = trial(items, speakers, best, arguments.latency)
+    for knob in arguments.knobs.split(","):
+        for value in GRIDS[knob]:
+            cost = trial(items, speakers, {**best, knob: value}, arguments.latency)
+            if cost < least:
+                least, best = cost, {**best, knob: value}
+    print(f"best, beside the defaults: {best}")
+
+
+if __name__ == "__main__":
+    main()
