@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sed.errors import MissingDependencyError, OptionError
+from sed.files import atomic
 from sed.palette import colour, ink
 from sed.result import Diarization, Segment
 from sed.scoring.assignment import best_pairs
@@ -109,16 +110,12 @@ def save_plot(
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"plot to {path}: expected a name that ends in {', '.join(SUFFIXES)}")
     figure = plot(reference, hypothesis, neutral=neutral)
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with atomic(path, path.suffix) as part, warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            figure.savefig(temporary, dpi=150)
-        temporary.replace(path)
+            figure.savefig(part, dpi=150)
     except OSError as error:
         raise OptionError(f"plot to {path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     lacking = [chr(int(glyph[1])) for one in said if (glyph := _GLYPH.match(str(one.message)))]
     if lacking:
         logger.warning(

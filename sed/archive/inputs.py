@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from sed.archive import remote
 from sed.errors import OptionError
-from sed.formats.files import is_hidden
+from sed.files import is_hidden
 
 AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64 .sph .m4a .mp4 .aac .wma .amr"

@@ -23,7 +23,7 @@ from sed.archive.outputs import Outputs
 from sed.archive.work import Report
 from sed.emotion.folders import SPEECHBRAIN, TRAINED
 from sed.errors import OptionError
-from sed.formats.files import PART, is_hidden
+from sed.files import PART, is_hidden
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes

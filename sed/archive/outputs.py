@@ -15,7 +15,7 @@ from sed import formats
 from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.errors import FormatError, OptionError
-from sed.formats.files import save_bytes
+from sed.files import save_bytes
 from sed.result import Diarization, Segment
 
 # Formats whose recordings can follow one another on standard output, each with its name.

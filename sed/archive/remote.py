@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError, SedError
-from sed.formats.files import is_hidden
+from sed.files import is_hidden
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _WEB = ("http", "https")

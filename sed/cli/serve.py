@@ -80,7 +80,7 @@ def main(
 def _token(path: str | None) -> str | None:
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
-    from sed.formats.files import load_text
+    from sed.files import load_text
 
     return load_text(path).strip()
 

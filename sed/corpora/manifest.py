@@ -24,8 +24,8 @@ from typing import Any
 from sed.corpora.corrections import corrected
 from sed.corpora.ratings import DIMENSIONS, Ratings, read_ratings
 from sed.errors import FormatError
+from sed.files import load_text, save_bytes, to_bytes
 from sed.formats.csv import read_rows
-from sed.formats.files import load_text, save_bytes, to_bytes
 from sed.formats.json import load, to_text
 from sed.formats.kind import number, short
 

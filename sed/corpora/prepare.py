@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sed.corpora.entries import Entry, Notes, Preparer
-from sed.corpora.fresh import Fresh
 from sed.corpora.lengths import audio_lengths
 from sed.corpora.manifest import OFFICIAL, SPLITS, Utterance, is_prepared, write_manifest
 from sed.corpora.ratings import DIMENSIONS, Ratings
 from sed.corpora.splits import draw_splits
 from sed.corpora.tree import Tree, open_tree
 from sed.errors import AudioError, FormatError, OptionError
+from sed.files import NewFiles
 from sed.formats.kind import without_blanks
 
 SPLIT_CHOICES = ("auto", "speakers", *SPLITS)
@@ -96,12 +96,12 @@ def prepare(
     if not entries:
         raise FormatError(_nothing(preparer, tree, notes, found, options))
     _count(preparer, entries, options, notes)
-    with Fresh() as fresh:
+    with NewFiles() as new_files:
         if options.strict:
             _demand(tree, notes)
-        fresh.folder(target.parent)
+        new_files.folder(target.parent)
         files = sorted({entry.file for entry in entries})
-        paths = tree.fetch(files, unpacked, fresh)
+        paths = tree.fetch(files, unpacked, new_files)
         lengths = audio_lengths(paths.values())
         entries = [entry for entry in entries if _is_sound(entry, lengths[paths[entry.file]], notes)]
         if not entries:

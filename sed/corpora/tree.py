@@ -18,9 +18,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from sed.corpora.fresh import Fresh
 from sed.errors import FormatError
-from sed.formats.files import is_hidden
+from sed.files import NewFiles, is_hidden
 
 AUDIO = frozenset(".wav .flac .ogg .opus .mp3 .m4a .mp4 .aac .aif .aiff .au .sph".split())
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z", ".rar")
@@ -73,7 +72,7 @@ class Tree:
             text = data.decode(fallback, errors="replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
-    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+    def fetch(self, names: Iterable[str], folder: Path, new_files: NewFiles) -> dict[str, Path]:
         """Where the files `names` are on disk; an archive's are unpacked into `folder` first."""
         raise NotImplementedError
 
@@ -103,7 +102,7 @@ class FolderTree(Tree):
         except OSError as error:
             raise FormatError(f"{self.root / name}: cannot be read ({error.strerror or error})") from None
 
-    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+    def fetch(self, names: Iterable[str], folder: Path, new_files: NewFiles) -> dict[str, Path]:
         """Where the files are."""
         return {name: self.root / name for name in names}
 
@@ -182,7 +181,7 @@ class ArchiveTree(Tree):
         self._guarded(work)
         return found[name]
 
-    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+    def fetch(self, names: Iterable[str], folder: Path, new_files: NewFiles) -> dict[str, Path]:
         """Unpack the files into `folder`; those that are there already in their full length are left."""
         paths = {name: folder / name for name in names}
         wanted = frozenset(
@@ -193,7 +192,7 @@ class ArchiveTree(Tree):
 
         def work() -> dict[str, int]:
             for name, source in self._members(wanted):
-                with fresh.open(paths[name]) as target:
+                with new_files.open(paths[name]) as target:
                     while block := source.read(_BLOCK):
                         target.write(block)
             return {}
@@ -222,13 +221,13 @@ class ArchivesTree(FolderTree):
         prefix, inner = self._inside[name]
         return self._archives[prefix]._read(inner)
 
-    def fetch(self, names: Iterable[str], folder: Path, fresh: Fresh) -> dict[str, Path]:
+    def fetch(self, names: Iterable[str], folder: Path, new_files: NewFiles) -> dict[str, Path]:
         """Where the files are; those of the archives are unpacked first, each archive's into its own folder."""
         names = list(names)
-        paths = super().fetch([name for name in names if name not in self._inside], folder, fresh)
+        paths = super().fetch([name for name in names if name not in self._inside], folder, new_files)
         for prefix, archive in self._archives.items():
             wanted = [self._inside[name][1] for name in names if self._inside.get(name, ("",))[0] == prefix]
-            for inner, path in archive.fetch(wanted, folder / prefix, fresh).items():
+            for inner, path in archive.fetch(wanted, folder / prefix, new_files).items():
                 paths[f"{prefix}/{inner}"] = path
         return paths
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sed.errors import MissingDependencyError, ModelError
-from sed.formats.files import described
+from sed.files import described
 from sed.grid import FRAME_RATE, HOP
 
 if TYPE_CHECKING:

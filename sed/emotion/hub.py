@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sed.errors import MissingDependencyError, ModelError
-from sed.formats.files import described
+from sed.files import described
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sed.errors import FormatError, OptionError
+from sed.files import load_bytes, load_text, save_bytes, to_bytes
 from sed.formats import (
     audacity,
     csv,
@@ -31,7 +32,6 @@ from sed.formats import (
     textgrid,
     webvtt,
 )
-from sed.formats.files import load_bytes, load_text, save_bytes, to_bytes
 from sed.formats.kind import Format
 from sed.formats.uem import read_uem
 from sed.result import Diarization

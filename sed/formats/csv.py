@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import FormatError
-from sed.formats.files import load_text
+from sed.files import load_text
 from sed.formats.kind import UNKNOWN, Format, collect, name_of, number, segment_of
 from sed.result import Diarization, Segment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 
 from sed.errors import FormatError
-from sed.formats.files import load_text
+from sed.files import load_text
 from sed.formats.kind import number
 
 

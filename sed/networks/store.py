@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import ModelError
+from sed.files import atomic
 
 WEIGHTS, CARD = "tagger.safetensors", "tagger.json"
 KINDS = {
@@ -35,7 +35,6 @@ def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Map
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / (WEIGHTS + ".part"))
     description = {
         "kind": classes[type(model).__name__],
         "labels": list(labels),
@@ -43,9 +42,9 @@ def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Map
         "settings": asdict(model.config),
         "card": dict(card),
     }
-    (folder / (CARD + ".part")).write_text(json.dumps(description, indent=1), encoding="utf-8")
-    for name in (WEIGHTS, CARD):
-        os.replace(folder / (name + ".part"), folder / name)
+    with atomic(folder / CARD) as card_part, atomic(folder / WEIGHTS) as weights_part:
+        save_file(weights, weights_part)
+        card_part.write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
 def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sed import formats
 from sed.errors import FormatError, SedError
-from sed.formats.files import is_hidden, load_text
+from sed.files import is_hidden, load_text
 from sed.formats.json import what_is
 from sed.result import Diarization
 

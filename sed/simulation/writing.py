@@ -19,9 +19,9 @@ import numpy as np
 
 from sed import formats
 from sed.corpora.audio import load_speech, read_manifest, to_float
-from sed.corpora.fresh import Fresh
 from sed.corpora.manifest import Utterance, write_manifest
 from sed.errors import OptionError
+from sed.files import NewFiles
 from sed.formats.kind import without_blanks
 from sed.grid import SAMPLE_RATE, samples_to_seconds
 from sed.result import Diarization, Segment
@@ -144,17 +144,17 @@ def _write(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OptionError(f"{folder} is not empty: expected a new or an empty folder")
     rows = []
-    with Fresh() as fresh:
+    with NewFiles() as new_files:
         for samples, reference, speaker in made:
             path = folder / "audio" / f"{reference.uri}.{kind}"
-            with fresh.open(path) as file:
+            with new_files.open(path) as file:
                 file.write(_encoded(samples, kind))
             rttm = io.StringIO()
             formats.write(reference, rttm, "rttm")
-            with fresh.open(folder / "rttm" / f"{reference.uri}.rttm") as file:
+            with new_files.open(folder / "rttm" / f"{reference.uri}.rttm") as file:
                 file.write(rttm.getvalue().encode())
             rows.append(_row(reference, path, speaker, split, with_neutral))
-        with fresh.open(folder / "options.json") as file:
+        with new_files.open(folder / "options.json") as file:
             file.write(json.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n")
         write_manifest(rows, folder / "manifest.json")
     return rows

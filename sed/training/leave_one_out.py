@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from sed.corpora.audio import load_speech, read_manifest
 from sed.errors import OptionError
+from sed.files import save_bytes
 from sed.networks.store import load_tagger
 from sed.training.data.clips import pattern_clips
 from sed.training.evaluation import evaluate, unweighted_recall
@@ -161,6 +161,4 @@ def table(scores: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _write(target: Path, text: str) -> None:
-    part = target.with_name(target.name + ".part")
-    part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
-    os.replace(part, target)
+    save_bytes((text.rstrip("\n") + "\n").encode(), target)

@@ -5,7 +5,6 @@ After training the head lies beside the tagger; `load_dimensions` opens both.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from sed.corpora.ratings import DIMENSIONS
 from sed.errors import ModelError, OptionError
+from sed.files import atomic
 from sed.training.data.clips import Batch, Speech
 from sed.training.objectives.base import FeatureTap, Objective, event_means
 from sed.training.objectives.losses import concordance
@@ -63,8 +63,8 @@ class Dimensions(Objective):
         from safetensors.torch import save_file
 
         weights = {name: value.detach().cpu().contiguous() for name, value in self.head.state_dict().items()}
-        save_file(weights, folder / (HEAD + ".part"))
-        os.replace(folder / (HEAD + ".part"), folder / HEAD)
+        with atomic(folder / HEAD) as part:
+            save_file(weights, part)
 
 
 def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:

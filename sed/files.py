@@ -1,0 +1,164 @@
+"""Whole files: bytes and text in, atomic writes out; errors of the system in one sentence with the path."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from os import PathLike
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import IO
+
+from sed.errors import FormatError
+
+PART = ".part"
+"""How the name of a file ends that is being written; before it stands the number of the process."""
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a part of a relative path begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def load_bytes(path: str | PathLike[str]) -> bytes:
+    """The content of a file. Raises `FormatError` where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError:
+        raise FormatError(f"{str(path)!r}: no name of a file") from None
+
+
+def load_text(path: str | PathLike[str]) -> str:
+    """The text of a file: UTF-8 with or without a mark, or UTF-16 with one (Praat writes it).
+
+    Lines end in ``\\n`` whatever the system. Raises `FormatError` where there is no text to be read.
+    """
+    data = load_bytes(path)
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: cannot be read (it is not UTF-8 text)") from None
+    if "\0" in text:
+        raise FormatError(f"{path}: cannot be read (it holds zero bytes, which no text does)")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def to_bytes(text: str) -> bytes:
+    """`text` in UTF-8; raises `FormatError` where it holds half a character."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise FormatError("a name in this result is not valid Unicode, expected text") from None
+
+
+@contextmanager
+def atomic(path: str | PathLike[str], suffix: str = PART) -> Iterator[Path]:
+    """A temporary path beside `path`, which becomes `path` when the block ends without an exception.
+
+    A link stays a link and an existing file keeps its permissions. Raises what the system raises (`OSError`); after
+    any exception `path` is as it was and nothing is left behind. `suffix` is what the temporary name ends in, for
+    libraries that choose a format by it.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic(folder / "a.txt") as part:
+    ...     _ = part.write_text("a")
+    >>> [p.name for p in folder.iterdir()]
+    ['a.txt']
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{os.getpid()}{suffix}")
+    try:
+        yield part
+        if target.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
+    """Write `data` to a file that appears, or is replaced, when it is complete (see `atomic`).
+
+    What is no regular file (a pipe, ``/dev/stdout``) is written to. Raises `FormatError` where that fails.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+        with atomic(target) as part:
+            part.write_bytes(data)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+class NewFiles:
+    """A block in which files are created with `open`; an exception in it removes those that were not there before,
+    and the folders created for them.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> try:
+    ...     with NewFiles() as new:
+    ...         with new.open(folder / "new" / "a.txt") as file:
+    ...             _ = file.write(b"a")
+    ...         raise OSError("full")
+    ... except OSError:
+    ...     print(sorted(folder.iterdir()))
+    []
+    """
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+        self._folders: list[Path] = []
+
+    def __enter__(self) -> NewFiles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            return
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        for folder in reversed(self._folders):
+            with suppress(OSError):  # another process has put something there
+                folder.rmdir()
+
+    def folder(self, path: Path) -> None:
+        """Create a folder and those above it; raises `FormatError` where that fails."""
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        for folder in reversed(missing):
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise FormatError(f"{folder}: cannot be made ({error.strerror or error})") from None
+            self._folders.append(folder)
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[IO[bytes]]:
+        """A binary file that gets its name when the block ends well. Raises `FormatError` where it cannot be made."""
+        self.folder(path.parent)
+        existed = path.exists()
+        with ExitStack() as stack:
+            part = stack.enter_context(atomic(path))
+            try:
+                file = stack.enter_context(part.open("wb"))
+            except OSError as error:
+                raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None
+            yield file
+        if not existed:
+            self._files.append(path)
+
+
+def described(path: Path) -> str:
+    """A file's name, and what it is where it is none."""
+    kind = "" if path.is_file() else " (a folder)" if path.is_dir() else " (a link to nothing)"
+    return path.name + kind
