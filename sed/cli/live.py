@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.options import common_options
-from sed.cli.signals import handled
+from sed.console import handled
 
 if TYPE_CHECKING:
     from sed.live.outputs import Files
@@ -63,7 +63,7 @@ def main(list_devices: bool, **options: Any) -> None:
     Ctrl-C ends it and writes everything. Exit status: 0; 1 if something failed (what was heard until then is
     written); 2 for wrong usage.
     """
-    from sed.live.devices import quiet_libraries
+    from sed.console import quiet_libraries
 
     with quiet_libraries():
         status = _guarded(list_devices, options)

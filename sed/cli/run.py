@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.options import common_options, diarizer_options, on_command_line
-from sed.cli.signals import handled
+from sed.console import handled
 
 if TYPE_CHECKING:
     from sed.archive.inputs import Input
@@ -96,8 +96,8 @@ def main(
     """
     from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
+    from sed.console import quiet_libraries
     from sed.errors import FormatError, OptionError, SedError, WorkerError
-    from sed.live.devices import quiet_libraries
 
     if not inputs and list_file is None:
         raise click.UsageError("Missing argument 'AUDIO...'.")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sed.console import quiet_libraries
 from sed.errors import DeviceError, MissingDependencyError, OptionError
 
 
@@ -103,31 +100,3 @@ def reason(error: Exception) -> str:
     """PortAudio's own words, without its codes and repetitions."""
     text = str(error.args[0]) if error.args else str(error)
     return text.removeprefix("Error opening InputStream: ").removeprefix("Error starting stream: ").strip()
-
-
-@contextlib.contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Silence what libraries themselves write to standard error; Python's own still gets there.
-
-    PortAudio, ALSA and JACK complain about every device they try, and about a lost one; libmpg123, inside libsndfile,
-    about frames of an MP3 that is all right. The user gets one sentence instead.
-    """
-    python, saved = sys.stderr, -1
-    try:
-        if python is not None and python.fileno() == 2:
-            saved = os.dup(2)
-    except (OSError, ValueError):  # not a real file: nothing to keep apart
-        pass
-    if saved < 0:
-        yield
-        return
-    try:
-        sys.stderr = open(saved, "w", 1, python.encoding, python.errors, closefd=False)  # noqa: SIM115
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        sys.stderr = python
-        os.dup2(saved, 2)
-        os.close(saved)

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from sed.console import quiet_libraries
 from sed.errors import DeviceError, OptionError
 from sed.live.blocks import BlockQueue, Gap, Pace
-from sed.live.devices import find_device, load_sounddevice, quiet_libraries, reason
+from sed.live.devices import find_device, load_sounddevice, reason
 from sed.live.recorder import to_int16
 
 log = logging.getLogger("sed.live")
