@@ -3,7 +3,7 @@
 KAIST and Selvas AI: of a file's five digits the hundreds tell the emotion. 1-100 are neutral, 101-200 happy, 201-300
 sad, 301-400 angry. The release's own README has the last two the other way round, and so do manifests that follow it.
 The sentences of 201-300 mourn and those of 301-400 scold, voices are darker and lower in the former, and who built on
-the release at KAIST counts as here (hash2430/emotion_tts); ``benchmarks/results/training/leave_one_out.md`` has the
+the release at KAIST counts as here (hash2430/emotion_tts); ``benchmarks/results/leave_one_out.md`` has the
 evidence.
 """
 

@@ -2,7 +2,7 @@
 
 Fine-tuned from the same weights, they lie in one valley, whatever batches and augmentation they had (Wortsman et al.
 2022, *Model soups*): here the mean is about as good as the posteriors' mean of two compact taggers, and as each of them
-(`benchmarks/results/training/README.md`). Heads drawn from different seeds do not lie in one valley: let the runs begin
+(`docs/training.md`). Heads drawn from different seeds do not lie in one valley: let the runs begin
 with the same ones.
 """
 
