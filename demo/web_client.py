@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
-from sed.client import stream
 from sed.errors import SedError
+from sed.server.client import stream
 
 
 def in_real_time(path: str, seconds: float = 0.1) -> Iterator[np.ndarray]:

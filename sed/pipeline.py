@@ -2,14 +2,14 @@
 
 One pass over the audio in blocks. What is kept are the posteriors (16 bytes a frame, on disk where nobody wants them
 back) and about a kilobyte for each stretch of speech, not the audio. Speech and emotion are independent of each other,
-so with two threads or more they run side by side, each at its own pace (`sed.lanes`); the result is the same.
+so with two threads or more they run side by side, each at its own pace (`sed.stage_pool`); the result is the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +20,14 @@ from sed.emotion.tagger import Tagger
 from sed.emotion.windows import PosteriorStream
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
-from sed.joining import join
-from sed.lanes import Lanes
 from sed.result import Diarization
-from sed.rows import Rows
+from sed.segmenting import join
 from sed.speakers import make_diarizer
 from sed.speakers.smoothing import united
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
-
-if TYPE_CHECKING:
-    from sed.streaming import StreamingDiarizer
+from sed.spooling import SpooledArray
+from sed.stage_pool import StagePool
+from sed.streaming import StreamingDiarizer
 
 
 class EmotionDiarizer:
@@ -147,7 +145,7 @@ class EmotionDiarizer:
             stages = [_Stages(self.tagger, turns or self.diarizer, posteriors) for _ in range(columns)]
             samples, reported = 0, 0
             ends: list[int] = []  # of the blocks
-            with Lanes(self.threads) as lanes:
+            with StagePool(self.threads) as lanes:
                 for block in audio:
                     parts = block.T if several else block[None]
                     jobs = [stage.push(part) for stage, part in zip(stages, parts, strict=True)]
@@ -183,9 +181,9 @@ class EmotionDiarizer:
         `turns` replaces the diarizer, as in a call. Raises `OptionError` on another latency, and where the
         diarizer cannot work live.
         """
-        from sed.streaming import StreamingDiarizer
-
-        return StreamingDiarizer(self, latency, turns)
+        if self.channels == "split":
+            raise OptionError("a live stream with channels='split': expected one channel or their mix")
+        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency)
 
 
 class _Stages:
@@ -194,7 +192,7 @@ class _Stages:
     def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
         self._emotion = PosteriorStream(tagger)
         self._speakers: SpeakerSession = diarizer.begin()
-        self._posteriors = Rows(len(tagger.labels), on_disk=not in_memory)
+        self._posteriors = SpooledArray(len(tagger.labels), on_disk=not in_memory)
 
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
         """The two jobs to do for a block; they may run side by side."""
@@ -203,7 +201,7 @@ class _Stages:
             lambda: self._posteriors.append(self._emotion.push(samples)),
         ]
 
-    def close(self) -> tuple[Turns, Rows]:
+    def close(self) -> tuple[Turns, SpooledArray]:
         """What was found; nothing can be pushed any more."""
         self._posteriors.append(self._emotion.close())
         turns = self._speakers.close()

@@ -1,7 +1,7 @@
 """Clients of a real `sed-serve` in real time: their delay at the socket, its processor time and memory.
 
 A server with the bundled models in a process of its own, held to `cores` processors; the clients are
-`sed.client.stream` in this process, each with the demo conversation from another place on, 100 ms a block by the
+`sed.server.client.stream` in this process, each with the demo conversation from another place on, 100 ms a block by the
 clock, begun at random times. `benchmarks/cost/live.py` runs it and reports.
 """
 
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from sed.client import stream
 from sed.grid import SAMPLE_RATE
+from sed.server.client import stream
 
 CONVERSATION = Path(__file__).resolve().parents[2] / "demo" / "conversation.flac"
 BLOCK = SAMPLE_RATE // 10  # samples

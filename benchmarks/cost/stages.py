@@ -71,8 +71,8 @@ def stages(path: Path) -> tuple[dict[str, float], float]:
     from sed.emotion import load_tagger
     from sed.emotion.windows import PosteriorStream
     from sed.formats import write
-    from sed.joining import join
     from sed.result import Diarization
+    from sed.segmenting import join
     from sed.speakers import SegmentationDiarizer, embedding
 
     clock = Clock()

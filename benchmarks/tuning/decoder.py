@@ -22,9 +22,9 @@ from sed.emotion import load_tagger
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.windows import posteriors_of
 from sed.grid import SAMPLE_RATE, frame_count, samples_to_seconds
-from sed.joining import join
 from sed.result import Diarization, Segment
 from sed.scoring import eder, joint_error
+from sed.segmenting import join
 from sed.simulation.patterns import transition_pattern
 from sed.simulation.sets import conversation_set, load_speakers, speakers_of
 from sed.speakers import ReferenceTurns

@@ -9,24 +9,23 @@ What is kept is a window of audio, running sums, and one voice a speaker: a day 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sed.audio.stream import LOUDEST
+from sed.emotion.decoding import DecoderOptions
+from sed.emotion.tagger import Tagger
 from sed.errors import AudioError, OptionError, SedError
 from sed.grid import HOP, frame_at, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
-from sed.rows import Rows
 from sed.speakers.online import begin_online
+from sed.speakers.turns import SpeakerDiarizer
+from sed.spooling import SpooledArray
 from sed.streaming.decoding import OnlineDecoder
 from sed.streaming.events import Event
 from sed.streaming.posteriors import OnlinePosteriors
 from sed.streaming.segments import Lane, Ledger
-
-if TYPE_CHECKING:
-    from sed.pipeline import EmotionDiarizer
-    from sed.speakers.turns import SpeakerDiarizer
 
 SHORTEST_LATENCY, LONGEST_LATENCY = 0.5, 5.0  # seconds
 STEP = 0.5  # seconds from step to step, where the latency is at least twice that
@@ -35,8 +34,9 @@ STEP = 0.5  # seconds from step to step, where the latency is at least twice tha
 class StreamingDiarizer:
     """A live stream; made by `EmotionDiarizer.stream`. One thread at a time may use it.
 
-    `latency` in seconds (0.5 to 5) bounds the time from a sound to the final label of its 20 ms frame; `turns`
-    replaces the diarizer. Raises `OptionError` on another latency, and where the diarizer cannot work live.
+    `tagger` and `diarizer` are the models, `decoder` the decoder's options. `latency` in seconds (0.5 to 5) bounds the
+    time from a sound to the final label of its 20 ms frame. Raises `OptionError` on another latency, and where the
+    diarizer cannot work live.
 
     >>> from sed import EmotionDiarizer
     >>> stream = EmotionDiarizer().stream(latency=1.0)
@@ -47,22 +47,24 @@ class StreamingDiarizer:
     """
 
     def __init__(
-        self, diarizer: EmotionDiarizer, latency: float = 1.0, turns: SpeakerDiarizer | None = None
+        self,
+        tagger: Tagger,
+        diarizer: SpeakerDiarizer,
+        decoder: DecoderOptions | None = None,
+        latency: float = 1.0,
     ) -> None:
         if not SHORTEST_LATENCY <= latency <= LONGEST_LATENCY:
             raise OptionError(
                 f"a latency of {latency} s: expected {SHORTEST_LATENCY:g} to {LONGEST_LATENCY:g} s"
             )
-        if diarizer.channels == "split":
-            raise OptionError("a live stream with channels='split': expected one channel or their mix")
         whole = frame_at(latency)
         self.latency = float(latency)
         self._step = min(seconds_to_frames(STEP), whole // 2)
         self._ahead = whole - self._step
-        self._tagger = diarizer.tagger
-        self._options = diarizer.decoder
-        self._emotion = OnlinePosteriors(diarizer.tagger, self._step)
-        self._speakers = begin_online(turns or diarizer.diarizer)
+        self._tagger = tagger
+        self._options = decoder or DecoderOptions()
+        self._emotion = OnlinePosteriors(tagger, self._step)
+        self._speakers = begin_online(diarizer)
         self._window = max(self._emotion.window, self._speakers.window)
         self._decoders: dict[int, OnlineDecoder] = {}
         self._ledger = Ledger(self.labels)
@@ -122,7 +124,7 @@ class StreamingDiarizer:
         of the result are None.
         """
         segments: list[Segment] = []
-        rows = Rows(len(self.labels)) if posteriors else None
+        rows = SpooledArray(len(self.labels)) if posteriors else None
 
         def keep(steps: Iterable[tuple[list[Event], np.ndarray]]) -> None:
             for events, decided in steps:

@@ -61,8 +61,13 @@ def test_sed_run_writes_what_they_read(data, sed_run, tmp_path, monkeypatch):
     assert path == tmp_path / "out" / "billing" / "2026-11-02-0915.parquet"
     result = formats.read(path)
     names = {}
-    every = five_lines().replace(""".filter("emotion = 'angry'")""", "").replace("channel2", "spk00").replace("print(", "found = (", 1)
+    every = (
+        five_lines()
+        .replace(""".filter("emotion = 'angry'")""", "")
+        .replace("channel2", "spk00")
+        .replace("print(", "found = (", 1)
+    )
     exec(every, names)
     ((topic, week, minutes),) = names["found"].fetchall()
-    assert (agent, week) == ("billing", datetime(2026, 11, 2))
+    assert (topic, week) == ("billing", datetime(2026, 11, 2))
     assert minutes == pytest.approx(sum(s.duration for s in result) / 60) and len(result) > 0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from live_server import SecondsStream
 
-from sed.client import ServerError, as_int16, stream
 from sed.errors import AudioError
+from sed.server.client import ServerError, as_int16, stream
 
 
 def collect(*args, **options):
@@ -178,14 +178,14 @@ def test_a_server_that_goes_away(start_server, tone):
 
 
 def test_a_server_that_falls_silent(start_server, tone, monkeypatch):
-    monkeypatch.setattr("sed.client.PATIENCE", 0.4)
+    monkeypatch.setattr("sed.server.client.PATIENCE", 0.4)
     with pytest.raises(ServerError, match="not answered") as refusal:
         collect(start_server(lambda latency: SecondsStream(latency, delay=2.0)).ws, [tone(3)])
     assert refusal.value.code == "unreachable"
 
 
 def test_a_quiet_microphone_is_no_silent_server(start_server, tone, monkeypatch):
-    monkeypatch.setattr("sed.client.PATIENCE", 0.2)
+    monkeypatch.setattr("sed.server.client.PATIENCE", 0.2)
 
     async def slowly():
         yield tone(0.4)

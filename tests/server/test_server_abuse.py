@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from sed.client import stream
+from sed.server.client import stream
 
 HERE = Path(__file__).parent
 CHILD = """

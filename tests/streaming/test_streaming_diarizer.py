@@ -13,7 +13,6 @@ from sed.emotion.decoding import METHODS, DecoderOptions
 from sed.errors import AudioError, OptionError, SedError
 from sed.grid import HOP, frame_count
 from sed.speakers.online import LiveTurns
-from sed.streaming import StreamingDiarizer
 
 RATE = 16_000
 
@@ -299,7 +298,7 @@ def test_what_cannot_be_live_is_refused():
     with pytest.raises(OptionError, match="cannot work live"):
         EmotionDiarizer(tagger=Tones(), diarizer=mute).stream()
     with pytest.raises(OptionError, match="split"):
-        StreamingDiarizer(EmotionDiarizer(tagger=Tones(), channels="split"), 1.0)
+        EmotionDiarizer(tagger=Tones(), channels="split").stream(1.0)
 
 
 @pytest.mark.parametrize(("decoder", "minutes"), [("argmax", 60), ("viterbi", 8)])

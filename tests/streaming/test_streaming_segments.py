@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.joining import summarise
+from sed.segmenting import summarise
 from sed.streaming.segments import Lane, Ledger
 
 LABELS = ("neutral", "angry", "sad")

@@ -7,7 +7,7 @@ import pytest
 
 from sed import EmotionDiarizer
 from sed.grid import SAMPLE_RATE, frame_count
-from sed.lanes import Lanes
+from sed.stage_pool import StagePool
 
 WAIT = 20.0  # seconds after which a job that should have been let go gives up
 
@@ -15,7 +15,7 @@ WAIT = 20.0  # seconds after which a job that should have been let go gives up
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_each_lane_keeps_its_order(threads):
     done = {lane: [] for lane in range(3)}
-    with Lanes(threads) as lanes:
+    with StagePool(threads) as lanes:
         for number in range(50):
             lanes.run([lambda lane=lane, number=number: done[lane].append(number) for lane in done])
         lanes.finish()
@@ -30,7 +30,7 @@ def test_a_lane_does_not_wait_for_another_one():
     def slow():
         met.append(third.wait(WAIT))
 
-    with Lanes(2) as lanes:
+    with StagePool(2) as lanes:
         lanes.run([slow, lambda: None])
         lanes.run([lambda: None, lambda: None])
         lanes.run([lambda: None, third.set])
@@ -40,7 +40,7 @@ def test_a_lane_does_not_wait_for_another_one():
 
 def test_nothing_runs_far_ahead():
     go, given = threading.Event(), []
-    with Lanes(2, ahead=2) as lanes:
+    with StagePool(2, ahead=2) as lanes:
 
         def give():
             for number in range(8):
@@ -64,7 +64,7 @@ def test_what_a_job_raises_comes_out(threads):
     def fail():
         raise ValueError("block 1")
 
-    with pytest.raises(ValueError, match="block 1"), Lanes(threads) as lanes:
+    with pytest.raises(ValueError, match="block 1"), StagePool(threads) as lanes:
         lanes.run([fail, lambda: None])
         for _ in range(100):
             lanes.run([lambda: later.append(1), lambda: None])

@@ -27,8 +27,8 @@ def join(
 ) -> list[Segment]:
     """Segments of every speaker, in order.
 
-    `posteriors` is ``(frames, labels)`` on the grid of `turns`, an array or `sed.rows.Rows`, or a list with one a
-    speaker (channels that were recorded apart). No segment ends after `duration` seconds.
+    `posteriors` is ``(frames, labels)`` on the grid of `turns`, an array or `sed.spooling.SpooledArray`, or a list with
+    one per speaker (channels that were recorded separately). No segment ends after `duration` seconds.
 
     >>> turns = Turns.from_active(np.ones((100, 1), bool), ("spk00",))
     >>> p = np.full((100, 2), [0.9, 0.1], np.float32); p[50:] = [0.2, 0.8]

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sed.emotion.decoding import DecoderOptions
-from sed.joining import join
-from sed.rows import Rows
+from sed.segmenting import join
 from sed.speakers.turns import Turns, runs
+from sed.spooling import SpooledArray
 
 LABELS = ("neutral", "angry")
 METHODS = ["viterbi", "argmax", "tv"]
@@ -125,7 +125,7 @@ def test_rows_on_disk_give_the_segments_of_an_array(seed, method, block):
     rng = np.random.default_rng(seed)
     active = np.repeat(rng.random((40, 2)) < 0.5, 9, 0)
     p = rng.dirichlet(np.ones(2), 360).astype(np.float32)
-    rows = Rows(2, on_disk=True, block=8 * block)
+    rows = SpooledArray(2, on_disk=True, block=8 * block)
     rows.append(p)
     who, options = (
         Turns.from_active(active, ("a", "b")),

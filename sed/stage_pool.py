@@ -16,13 +16,13 @@ from typing import Any
 AHEAD = 4  # jobs that may wait in a lane: bounds what is kept of the audio
 
 
-class Lanes:
+class StagePool:
     """Runs the jobs of several lanes on `threads` threads; at most `ahead` jobs wait in each lane.
 
     What a job raises comes out of the next `run` or `finish`, and the jobs that wait are dropped.
 
     >>> done = []
-    >>> with Lanes(threads=2) as lanes:
+    >>> with StagePool(threads=2) as lanes:
     ...     for number in range(3):
     ...         lanes.run([lambda number=number: done.append(number), lambda: None])
     ...     lanes.finish()
@@ -39,7 +39,7 @@ class Lanes:
         self._done: list[int] = []
         self._error: BaseException | None = None
 
-    def __enter__(self) -> Lanes:
+    def __enter__(self) -> StagePool:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
 """Writes what a stream says about the demo conversation at each latency, for `test_streaming_golden.py`.
 
-    python tests/streaming/make_golden.py
+    python tests/support/make_golden.py
 
 To be run, and its outcome looked at, when a bundled model or the way to stream has changed on purpose.
 

@@ -1,4 +1,4 @@
-"""`Rows`: an array that grows with a recording, kept in memory, or on disk where a long one would take much of it.
+"""`SpooledArray`: an array that grows with a recording, in memory, or on disk where a long one would take much of it.
 
 In: pieces ``(n, columns)`` float32. Out: any rows of what has been put in so far, or all of them as one array.
 """
@@ -18,13 +18,13 @@ BLOCK = (
 )  # bytes that are gathered in memory before they move on: of four columns, 87 minutes of frames
 
 
-class Rows:
-    """Rows of `columns` float32 numbers.
+class SpooledArray:
+    """SpooledArray of `columns` float32 numbers.
 
     With `on_disk` no more than `block` bytes of them stay in memory: the others go to a temporary file without a name,
     which ends with the object or the process. Where there is no room for one they stay, and the log says so.
 
-    >>> rows = Rows(2, on_disk=True, block=48)
+    >>> rows = SpooledArray(2, on_disk=True, block=48)
     >>> for number in range(10): rows.append(np.full((2, 2), number))
     >>> rows.shape, rows[5:9][:, 0].tolist(), rows.kept
     ((20, 2), [2.0, 3.0, 3.0, 4.0], 48)
@@ -93,7 +93,7 @@ class Rows:
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def _part(self, number: int, first: int, last: int) -> np.ndarray:
-        """Rows `first` to `last` of block `number`."""
+        """SpooledArray `first` to `last` of block `number`."""
         if number >= self._stored:
             held = number - self._stored
             return (self._blocks[held] if held < len(self._blocks) else self._last)[first:last]

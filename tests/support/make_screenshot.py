@@ -1,6 +1,6 @@
 """Writes demo/web.png: the page while it listens to the demo conversation, in a real browser.
 
-    python tests/real/make_screenshot.py
+    python tests/support/make_screenshot.py
 
 To be run, and its outcome looked at, when the page or a bundled model has changed.
 """

@@ -1,4 +1,4 @@
-"""Rows that grow: what was put in comes out, wherever it is kept, and on disk takes no memory."""
+"""SpooledArray that grow: what was put in comes out, wherever it is kept, and on disk takes no memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.rows import Rows
+from sed.spooling import SpooledArray
 
 SIZES = st.lists(st.integers(0, 23), max_size=8)
 
 
 def filled(sizes, on_disk, block=80):
-    """Rows of two columns, five a block, in pieces of `sizes`, and what they should hold."""
-    rows, parts = Rows(2, on_disk, block), [np.zeros((0, 2), np.float32)]
+    """SpooledArray of two columns, five a block, in pieces of `sizes`, and what they should hold."""
+    rows, parts = SpooledArray(2, on_disk, block), [np.zeros((0, 2), np.float32)]
     for number, size in enumerate(sizes):
         parts.append(np.arange(2 * size, dtype=np.float32).reshape(size, 2) + 100 * number)
         rows.append(parts[-1])
@@ -41,7 +41,7 @@ def test_what_was_put_in_comes_out(sizes, on_disk, data):
 
 
 def test_the_caller_may_reuse_his_array():
-    rows, piece = Rows(2), np.ones((3, 2), np.float32)
+    rows, piece = SpooledArray(2), np.ones((3, 2), np.float32)
     rows.append(piece)
     piece[:] = 5
     assert rows.take_all().tolist() == [[1.0, 1.0]] * 3

@@ -1,0 +1,98 @@
+"""Which way imports go: rooms stand on floors, a file imports from its own room or from floors below, and no circle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "sed"
+
+# From the ground up; docs/architecture.md explains them. Rooms of one floor do not know each other.
+FLOORS = (
+    {"errors", "__init__"},
+    {"grid", "palette", "files", "console", "inference", "spooling", "stage_pool"},
+    {"result", "audio"},
+    {"formats", "speech", "networks"},
+    {"speakers", "emotion", "scoring", "corpora"},
+    {"segmenting", "plot", "simulation"},
+    {"streaming", "training"},
+    {"pipeline"},
+    {"live", "server", "archive"},
+    {"cli"},
+)
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def modules():
+    """Every module of the package by its dotted name below `sed`."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(path):
+    """Modules of the package that a file imports, anywhere in it, other than for type checking only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sed":
+            assert node.level == 0, f"{path}: a relative import"
+            base = node.module.removeprefix("sed").lstrip(".")
+            for name in node.names:
+                full = f"{base}.{name.name}".lstrip(".")
+                found.add(full if full in MODULES else base or "__init__")
+        elif isinstance(node, ast.Import):
+            found |= {n.name.removeprefix("sed.") for n in node.names if n.name.startswith("sed.")}
+    return found
+
+
+GRAPH = {name: imports(path) & set(MODULES) for name, path in MODULES.items()}
+
+
+def test_every_room_has_a_floor():
+    assert {name.split(".")[0] for name in MODULES} == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])
+def test_imports_go_down(name):
+    room = name.split(".")[0]
+    for other in GRAPH[name]:
+        there = other.split(".")[0]
+        assert there == room or FLOOR_OF[there] < FLOOR_OF[room], f"{name} imports {other}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            pytest.fail(" -> ".join([*path[path.index(name) :], name]))
+        if name in done:
+            return
+        path.append(name)
+        for other in GRAPH[name]:
+            if other != "__init__" and not name.startswith(other + "."):
+                visit(other)
+        done.add(path.pop())
+
+    for name in GRAPH:
+        visit(name)
+
+
+def test_the_walk_sees_an_import_that_goes_up(tmp_path):
+    file = tmp_path / "low.py"
+    file.write_text("def f():\n    from sed.cli import run\n    from sed.pipeline import EmotionDiarizer\n")
+    assert imports(file) == {"cli.run", "pipeline"}
