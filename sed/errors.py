@@ -5,6 +5,18 @@ Everything `sed` raises on bad input derives from `SedError`, so one `except` at
 
 from __future__ import annotations
 
+DISTRIBUTION = "speech-emotion-diarization"
+"""The name by which pip knows this package."""
+
+
+def install_hint(extras: str) -> str:
+    """How to install `extras`, several with commas.
+
+    >>> install_hint("live")
+    "pip install 'speech-emotion-diarization[live]'"
+    """
+    return f"pip install '{DISTRIBUTION}[{extras}]'"
+
 
 class SedError(Exception):
     """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line."""

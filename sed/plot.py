@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sed.errors import MissingDependencyError, OptionError
+from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.files import atomic
 from sed.palette import colour, ink
 from sed.result import Diarization, Segment
@@ -51,9 +51,7 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
     except ImportError as error:
-        raise MissingDependencyError(
-            "a plot needs matplotlib: in sed's folder, pip install '.[score]'"
-        ) from error
+        raise MissingDependencyError(f"a plot needs matplotlib: {install_hint('score')}") from error
 
     end = max(*(end for d in (reference, hypothesis) for end in (d.duration, Spans.of(d).end)), 1e-3)
     mine, theirs = _lanes(reference), _lanes(hypothesis)

@@ -23,7 +23,7 @@ from sed.archive.dispatch import Dispatch
 from sed.archive.inputs import Input
 from sed.archive.processes import do_and_remark
 from sed.archive.work import Job, Order, Report, Worker
-from sed.errors import MissingDependencyError, OptionError, SedError, WorkerError
+from sed.errors import MissingDependencyError, OptionError, SedError, WorkerError, install_hint
 
 logger = logging.getLogger("sed")
 
@@ -74,9 +74,7 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingDependencyError(
-            "a cluster needs Ray: in sed's folder, pip install '.[cluster]'"
-        ) from None
+        raise MissingDependencyError(f"a cluster needs Ray: {install_hint('cluster')}") from None
     if ray.is_initialized():
         raise WorkerError("Ray is in use by this process already, expected to connect to it here")
     host, _, port = address.rpartition("://")[2].rpartition(":")

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError, SedError
+from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError, SedError, install_hint
 from sed.files import is_hidden
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
@@ -174,16 +174,14 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        raise MissingDependencyError(
-            f"{url}: needs fsspec: in sed's folder, pip install '.[cloud]'"
-        ) from None
+        raise MissingDependencyError(f"{url}: needs fsspec: {install_hint('cloud')}") from None
     if "::" in url:
         raise OptionError(f"{url}: found several protocols, expected one")
     protocol = _protocol(url)
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        hint = ": in sed's folder, pip install '.[cloud]'" if protocol in _EXTRA else ""
+        hint = f": {install_hint('cloud')}" if protocol in _EXTRA else ""
         raise MissingDependencyError(f"{url}: {_line(error).partition(': ')[2].rstrip('.')}{hint}") from None
     except ValueError:
         raise OptionError(f"{url}: found protocol {protocol}, expected one that fsspec knows") from None

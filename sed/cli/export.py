@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
-from sed.errors import ModelError, SedError
+from sed.cli.base import command
+from sed.errors import ModelError
 
 
-@click.command(help=__doc__)
+@command("sed-export", extras="wavlm,export", help=__doc__)
 @click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--int8", is_flag=True, help="8 bit weights: a third of the size.")
@@ -43,15 +44,8 @@ def main(
         raise click.UsageError("--temperature: found nan, expected a number from 0.05 to 20")
     if temperature is not None and calibration is not None:
         raise click.UsageError("found --temperature and --calibration, expected one of them")
-    try:
-        for line in export(folders, target, int8, corpora, temperature, calibration):
-            click.echo(line)
-    except SedError as error:
-        raise click.ClickException(str(error)) from error
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"an export needs {error.name}: in sed's folder, pip install '.[wavlm,export]'"
-        ) from error
+    for line in export(folders, target, int8, corpora, temperature, calibration):
+        click.echo(line)
 
 
 def export(

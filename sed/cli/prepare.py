@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from typing import Any
 
 import click
 
+from sed.cli.base import command
 from sed.cli.score import Renaming
-
-FAILED, USAGE = 1, 2
 
 
 def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -30,7 +27,7 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
     context.exit()
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command("sed-prepare")
 @click.argument("corpus")
 @click.argument("source", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="PATH", help="The manifest to write (.json).")
@@ -55,7 +52,6 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
 @click.option("--strict", is_flag=True, help="Fail if anything is missing, instead of leaving it out.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="The corpora.")
-@click.version_option(package_name="sed")
 def main(
     corpus: str,
     source: str,
@@ -80,16 +76,11 @@ def main(
     Exit status: 0; 1 if there is no manifest; 2 for wrong usage.
     """
     from sed.corpora.readers import Options, find_preparer, prepare
-    from sed.errors import OptionError, SedError
 
-    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-prepare: %(message)s")
-    settings["languages"] = tuple(settings["languages"])
-    try:
-        options = Options(rename=rename or {}, corpus=name, **settings)
-        report = prepare(find_preparer(corpus), source, output, options)
-    except SedError as error:
-        click.echo(f"sed-prepare: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
+    options = Options(
+        rename=rename or {}, corpus=name, **{**settings, "languages": tuple(settings["languages"])}
+    )
+    report = prepare(find_preparer(corpus), source, output, options)
     if not quiet:
         for problem in report.problems:
             click.echo(f"sed-prepare: {problem}", err=True)

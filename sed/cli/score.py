@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sed.errors import DISTRIBUTION
+
 if TYPE_CHECKING:
     from sed.scoring.corpus import Report
     from sed.scoring.loading import Annotations
@@ -75,7 +77,7 @@ class Renaming(click.ParamType):
 @click.option("--samples", default=1000, show_default=True, metavar="N", help="Bootstrap samples.")
 @click.option("--level", default=0.95, show_default=True, metavar="P", help="Level of the intervals.")
 @click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of the bootstrap.")
-@click.version_option(package_name="sed")
+@click.version_option(package_name=DISTRIBUTION)
 def main(
     reference: str,
     hypothesis: str,

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from sed.errors import DISTRIBUTION
+
 FAILED, USAGE = 1, 2
 TOKEN_VARIABLE = "SED_TOKEN"
 
@@ -37,7 +39,7 @@ TOKEN_VARIABLE = "SED_TOKEN"
 @click.option("--max-speakers", type=click.IntRange(min=1), help="At most so many people speak.")
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
-@click.version_option(package_name="sed")
+@click.version_option(package_name=DISTRIBUTION)
 def main(
     token_file: str | None,
     allow_origin: tuple[str, ...],
@@ -88,7 +90,7 @@ def _token(path: str | None) -> str | None:
 def _need_packages() -> None:
     from importlib.util import find_spec
 
-    from sed.errors import MissingDependencyError
+    from sed.errors import MissingDependencyError, install_hint
 
     needed = {
         "starlette": "starlette",
@@ -97,9 +99,7 @@ def _need_packages() -> None:
         "multipart": "python-multipart",
     }
     if missing := [package for module, package in needed.items() if find_spec(module) is None]:
-        raise MissingDependencyError(
-            f"the server needs {', '.join(missing)}: in sed's folder, pip install '.[serve]'"
-        )
+        raise MissingDependencyError(f"the server needs {', '.join(missing)}: {install_hint('serve')}")
 
 
 def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
+from sed.cli.base import command
 from sed.cli.options import on_command_line
-
-FAILED, USAGE = 1, 2
 
 
 class Numbers(click.ParamType):
@@ -29,7 +27,7 @@ class Numbers(click.ParamType):
         return tuple(int(part) for part in parts)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command("sed-simulate")
 @click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST...", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="DIR", help="A new or empty folder.")
 @click.option("--conversations", type=click.IntRange(min=1), metavar="N", help="Make N conversations.")
@@ -53,7 +51,6 @@ class Numbers(click.ParamType):
 @click.option("--dry", is_flag=True, help="Neither room nor noise nor line.")
 @click.option("--format", "kind", default="flac", show_default=True, type=click.Choice(["flac", "wav"]))
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-@click.version_option(package_name="sed")
 def main(
     manifests: tuple[str, ...],
     output: str,
@@ -75,7 +72,6 @@ def main(
 
     Exit status: 0; 1 if nothing could be made; 2 for wrong usage.
     """
-    from sed.errors import OptionError, SedError
     from sed.simulation.writing import write_conversations, write_patterns
 
     if (conversations is None) == (patterns is None):
@@ -86,23 +82,19 @@ def main(
         raise click.UsageError(f"--{useless[0]} with --patterns: it is for --conversations")
     sources = manifests[0] if len(manifests) == 1 else manifests
     common = {"seed": settings["seed"], "kind": settings["kind"]}
-    try:
-        if patterns is not None:
-            rows = write_patterns(sources, output, settings["split"], patterns, **common)
-        else:
-            assert conversations is not None
-            rows = write_conversations(
-                sources,
-                output,
-                settings["split"],
-                conversations,
-                options=_options(settings),
-                sizes=settings["speakers"],
-                **common,
-            )
-    except SedError as error:
-        click.echo(f"sed-simulate: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
+    if patterns is not None:
+        rows = write_patterns(sources, output, settings["split"], patterns, **common)
+    else:
+        assert conversations is not None
+        rows = write_conversations(
+            sources,
+            output,
+            settings["split"],
+            conversations,
+            options=_options(settings),
+            sizes=settings["speakers"],
+            **common,
+        )
     if not quiet:
         hours = sum(row.duration or 0.0 for row in rows) / 3600
         click.echo(f"{output}: {len(rows)} recordings, {hours:.2f} h")

@@ -6,38 +6,41 @@ SpeechBrain's own options work too (``--device cuda``), and ``torchrun`` starts 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
 
+import click
+
+from sed.cli.base import FAILED, command, fail
 from sed.errors import SedError
-from sed.training.recipe.run import run_command
+
+NAME = "sed-train"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point; exit status 1 and one line on a `SedError`."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help"):
-        print("Usage: sed-train RECIPE.yaml [--key value]...\n\n" + (__doc__ or "").split("\n", 1)[1].strip())
-        sys.exit(0 if given else 2)
+@command(
+    NAME,
+    extras="train",
+    log=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument(
+    "arguments", metavar="RECIPE.yaml [--key value]...", nargs=-1, required=True, type=click.UNPROCESSED
+)
+def main(arguments: tuple[str, ...]) -> None:
+    """Run a recipe of hparams/; keys on the command line win.
+
+    SpeechBrain's own options work too (--device cuda), and torchrun starts several processes.
+    """
+    from sed.training.recipe.run import run_command
+
     try:
-        folder = run_command(given)
-        if os.environ.get("RANK", "0") == "0":  # torchrun's name for a process's number
-            print(folder)
+        folder = run_command(arguments)
     except SedError as error:
-        print(f"sed-train: {_said(error)}", file=sys.stderr)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        print(
-            f"sed-train: training needs {error.name}: in sed's folder, pip install '.[wavlm]'",
-            file=sys.stderr,
-        )
-        sys.exit(1)
-
+        fail(NAME, SedError(_worker_message(error)), FAILED)
     except RuntimeError as error:
         if not _left_alone(error):
             raise
-        print("sed-train: another process of this run has ended, and says why", file=sys.stderr)
-        sys.exit(1)
+        fail(NAME, SedError("another process of this run has ended and reports why"))
+    if os.environ.get("RANK", "0") == "0":  # torchrun's name for a process's number
+        click.echo(folder)
 
 
 def _left_alone(error: RuntimeError) -> bool:
@@ -47,10 +50,10 @@ def _left_alone(error: RuntimeError) -> bool:
     return "gloo/transport" in str(error) or isinstance(error, torch.distributed.DistError)
 
 
-def _said(error: SedError) -> str:
-    """What an error says; of one in a process that makes batches torch hands over its whole traceback as text.
+def _worker_message(error: SedError) -> str:
+    """The message of an error; from a process that makes batches torch hands over its whole traceback as text.
 
-    >>> _said(SedError("Caught AudioError in worker 0.\\nOriginal Traceback ...\\nAudioError: no audio"))
+    >>> _worker_message(SedError("Caught AudioError in worker 0.\\nOriginal Traceback ...\\nAudioError: no audio"))
     'no audio'
     """
     text = str(error)

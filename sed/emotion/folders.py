@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sed.errors import MissingDependencyError, ModelError
+from sed.errors import MissingDependencyError, ModelError, install_hint
 from sed.files import described
 from sed.grid import FRAME_RATE, HOP
 
@@ -73,5 +73,5 @@ def _need_torch(folder: Path) -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f"the tagger in {folder} needs torch and transformers ({error}): in sed's folder, pip install '.[wavlm]'"
+            f"the tagger in {folder} needs torch and transformers ({error}): {install_hint('wavlm')}"
         ) from error

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sed.errors import MissingDependencyError, ModelError
+from sed.errors import MissingDependencyError, ModelError, install_hint
 from sed.files import described
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -46,7 +46,7 @@ def fetch(name: str, alternatives: Sequence[Sequence[str]], optional: Sequence[s
         from huggingface_hub.constants import HF_HUB_OFFLINE
     except ImportError as error:
         raise MissingDependencyError(
-            f"the tagger {name!r} is fetched by huggingface_hub ({error}): in sed's folder, pip install '.[wavlm]'"
+            f"the tagger {name!r} is fetched by huggingface_hub ({error}): {install_hint('wavlm')}"
         ) from error
     for files in alternatives:
         places = [cached(name, file) for file in files]

@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sed.errors import FormatError, MissingDependencyError
+from sed.errors import FormatError, MissingDependencyError, install_hint
 from sed.formats.kind import Format, number, segment_of, short
 from sed.result import Diarization, Segment
 
@@ -30,9 +30,7 @@ def _arrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingDependencyError(
-            "parquet needs pyarrow: in sed's folder, pip install '.[table]'"
-        ) from None
+        raise MissingDependencyError(f"parquet needs pyarrow: {install_hint('table')}") from None
     return pyarrow
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sed.console import quiet_libraries
-from sed.errors import DeviceError, MissingDependencyError, OptionError
+from sed.errors import DeviceError, MissingDependencyError, OptionError, install_hint
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def load_sounddevice() -> Any:
             import sounddevice
     except ImportError as error:
         raise MissingDependencyError(
-            "a microphone needs the package sounddevice: in sed's folder, pip install '.[live]'"
+            f"a microphone needs the package sounddevice: {install_hint('live')}"
         ) from error
     except OSError as error:
         raise MissingDependencyError(

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sed.errors import MissingDependencyError, OptionError
+from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.scoring.assignment import best_pairs
 from sed.scoring.intervals import EPSILON, Cells, Region, Track, around, cells, support, sweep
 from sed.scoring.rates import JointErrorRate, SpeakerErrorRate
@@ -169,7 +169,7 @@ def _pyannote_der(
         from pyannote.metrics.diarization import DiarizationErrorRate
     except ImportError as error:
         raise MissingDependencyError(
-            "engine='pyannote' needs pyannote.metrics: in sed's folder, pip install '.[score]'"
+            f"engine='pyannote' needs pyannote.metrics: {install_hint('score')}"
         ) from error
 
     def annotation(rows: Iterable[tuple[str, Track]]) -> Annotation:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sed.audio.stream import LOUDEST
-from sed.errors import AudioError, FormatError, MissingDependencyError, SedError
+from sed.errors import AudioError, FormatError, MissingDependencyError, SedError, install_hint
 from sed.grid import SAMPLE_RATE
 from sed.result import Segment
 from sed.server.limits import Bucket
@@ -73,7 +73,7 @@ async def stream(
         from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
     except ImportError as error:
         raise MissingDependencyError(
-            "the client needs the package websockets: in sed's folder, pip install '.[serve]'"
+            f"the client needs the package websockets: {install_hint('serve')}"
         ) from error
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sed.errors import MissingDependencyError, OptionError
+from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.grid import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0  # metres a second
@@ -120,7 +120,7 @@ def _pyroomacoustics() -> Any:
         import pyroomacoustics
     except ImportError:
         raise MissingDependencyError(
-            "simulated rooms take the package pyroomacoustics: in sed's folder, pip install '.[train]' (or no rooms)"
+            f"simulated rooms take the package pyroomacoustics: {install_hint('train')} (or no rooms)"
         ) from None
     return pyroomacoustics
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sed.audio.fbank import FEATURE_HOP, filter_bank
-from sed.errors import MissingDependencyError, ModelError
+from sed.errors import MissingDependencyError, ModelError, install_hint
 from sed.grid import SAMPLE_RATE, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.embedding import SpeakerEmbedding
@@ -49,7 +49,7 @@ def import_pyannote() -> None:
     except ImportError as error:
         raise MissingDependencyError(
             f"diarizer 'pyannote' needs pyannote.audio, which does not import ({error}):"
-            " in sed's folder, pip install '.[pyannote]'"
+            f" {install_hint('pyannote')}"
         ) from error
 
 

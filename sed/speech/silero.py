@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sed.errors import MissingDependencyError, OptionError
+from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.grid import HOP, SAMPLE_RATE
 from sed.inference import open_model
 
@@ -27,9 +27,7 @@ def silero_model() -> Path:
         if (file := folder / "silero_vad.onnx").is_file():
             return file
     found = f"silero-vad without data/silero_vad.onnx in {folders[0].parent}" if folders else "no silero-vad"
-    raise MissingDependencyError(
-        f"the silero detector found {found}: in sed's folder, pip install '.[silero]'"
-    )
+    raise MissingDependencyError(f"the silero detector found {found}: {install_hint('silero')}")
 
 
 class SileroDetector:

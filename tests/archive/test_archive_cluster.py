@@ -160,7 +160,7 @@ def test_without_ray(make_clips, tmp_path, monkeypatch):
     told = CliRunner().invoke(main, [str(clips), "--ray", "auto"])
     assert (
         told.exit_code == 2
-        and told.stderr == "sed-run: a cluster needs Ray: in sed's folder, pip install '.[cluster]'\n"
+        and told.stderr == "sed-run: a cluster needs Ray: pip install 'speech-emotion-diarization[cluster]'\n"
     )
 
 

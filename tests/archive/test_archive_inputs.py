@@ -166,13 +166,13 @@ def test_local_paths_need_no_fsspec_and_urls_say_so(tree, monkeypatch):
     assert len(find_inputs(["calls", f"file://{tree}/other.wav"])) == 4
     for make in (lambda: find_inputs(["s3://calls/"]), lambda: Outputs.parse([], "s3://out/", 1)):
         with pytest.raises(
-            MissingDependencyError, match=r"needs fsspec: in sed's folder, pip install '.\[cloud\]'"
+            MissingDependencyError, match=r"needs fsspec: pip install 'speech-emotion-diarization\[cloud\]'"
         ):
             make()
 
 
 def test_parquet_without_pyarrow_is_refused_before_anything_is_done(tree, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingDependencyError, match=r"in sed's folder, pip install '.\[table\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[table\]'"):
         Outputs.parse(["parquet"], "out", 1)
     Outputs.parse(["rttm"], "out", 1)

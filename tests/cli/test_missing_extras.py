@@ -10,13 +10,13 @@ COMMANDS = [
         "train",
         ["x.yaml"],
         ["speechbrain"],
-        "sed-train: training needs speechbrain: in sed's folder, pip install '.[wavlm]'",
+        "sed-train: needs speechbrain: pip install 'speech-emotion-diarization[train]'",
     ),
     (
         "export",
         ["x", "y.onnx"],
         ["torch"],
-        "Error: an export needs torch: in sed's folder, pip install '.[wavlm,export]'",
+        "sed-export: needs torch: pip install 'speech-emotion-diarization[wavlm,export]'",
     ),
     ("live", ["--list-devices"], ["sounddevice"], "a microphone needs the package sounddevice"),
     ("serve", ["--port", "0"], ["uvicorn"], "the server needs uvicorn"),
@@ -24,10 +24,15 @@ COMMANDS = [
         "run",
         ["{a}", "--diarizer", "pyannote"],
         ["pyannote.audio"],
-        "in sed's folder, pip install '.[pyannote]'",
+        "pip install 'speech-emotion-diarization[pyannote]'",
     ),
-    ("run", ["{a}", "--vad", "silero"], ["silero_vad"], "in sed's folder, pip install '.[silero]'"),
-    ("score", ["{r}", "{r}", "--plot", "x.png"], ["matplotlib"], "in sed's folder, pip install '.[score]'"),
+    ("run", ["{a}", "--vad", "silero"], ["silero_vad"], "pip install 'speech-emotion-diarization[silero]'"),
+    (
+        "score",
+        ["{r}", "{r}", "--plot", "x.png"],
+        ["matplotlib"],
+        "pip install 'speech-emotion-diarization[score]'",
+    ),
 ]
 
 

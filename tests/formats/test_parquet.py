@@ -123,7 +123,7 @@ def test_what_is_no_parquet_and_a_missing_pyarrow(tmp_path, monkeypatch):
         with pytest.raises(FormatError, match=r"x\.parquet: not Parquet"):
             formats.read(path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingDependencyError, match=r"in sed's folder, pip install '.\[table\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[table\]'"):
         formats.write(CALL, path)
     assert path.read_bytes() == b"PAR1" * 10
 

@@ -120,7 +120,7 @@ def test_without_the_package(monkeypatch):
 
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(builtins, "__import__", fail)
-    with pytest.raises(MissingDependencyError, match=r"in sed's folder, pip install '.\[live\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[live\]'"):
         list_devices()
 
 

@@ -78,7 +78,7 @@ def test_missing_packages_are_named(monkeypatch):
     )
     done = CliRunner().invoke(main, [])
     assert done.exit_code == 1
-    assert "needs uvicorn, python-multipart: in sed's folder, pip install '.[serve]'" in done.output
+    assert "needs uvicorn, python-multipart: pip install 'speech-emotion-diarization[serve]'" in done.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

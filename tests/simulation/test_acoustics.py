@@ -67,7 +67,7 @@ def test_without_the_package_rooms_say_what_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
-    with pytest.raises(MissingDependencyError, match=r"in sed's folder, pip install '.\[train\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[train\]'"):
         room_response(np.random.default_rng(0), 0.3)
 
 

@@ -143,5 +143,5 @@ def test_missing_pyannote_is_said(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyannote.audio", None)
-    with pytest.raises(MissingDependencyError, match=r"in sed's folder, pip install '.\[pyannote\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[pyannote\]'"):
         make_diarizer("pyannote")

@@ -96,7 +96,7 @@ def test_missing_webrtcvad_is_said_loudly(monkeypatch):
 def test_missing_silero_is_said_loudly(monkeypatch):
     monkeypatch.setattr("sed.speech.silero.find_spec", lambda name: None)
     with pytest.raises(
-        MissingDependencyError, match=r"no silero-vad: in sed's folder, pip install '.\[silero\]'"
+        MissingDependencyError, match=r"no silero-vad: pip install 'speech-emotion-diarization\[silero\]'"
     ):
         SileroDetector()
 

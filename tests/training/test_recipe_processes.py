@@ -10,6 +10,7 @@ from tones import ROOT, SHORT, TINY_COMPACT, losses, make_corpora, run
 
 from sed.cli import train as train_command
 from sed.networks.store import load_tagger
+from sed.training.recipe import run as recipe_run
 
 OPTIONS = {
     **SHORT,
@@ -83,8 +84,8 @@ def test_who_waits_for_a_process_that_ended_says_so_in_a_sentence(monkeypatch, c
             "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer"
         )
 
-    monkeypatch.setattr(train_command, "run_command", fail)
+    monkeypatch.setattr(recipe_run, "run_command", fail)
     with pytest.raises(SystemExit) as stop:
         train_command.main(["recipe.yaml"])
     assert stop.value.code == 1
-    assert capsys.readouterr().err == "sed-train: another process of this run has ended, and says why\n"
+    assert capsys.readouterr().err == "sed-train: another process of this run has ended and reports why\n"

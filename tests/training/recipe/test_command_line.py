@@ -152,7 +152,8 @@ def test_a_trial_leaves_a_trained_folder_alone(tmp_path, capsys):
 
     before = kept()
     words = [word for key, value in tiny.items() for word in (f"--{key}", str(value))]
-    train_command.main([RECIPE, "--output_folder", str(tmp_path / "out"), *words, "--debug"])
+    arguments = [RECIPE, "--output_folder", str(tmp_path / "out"), *words, "--debug"]
+    train_command.main(arguments, standalone_mode=False)
     trial = Path(capsys.readouterr().out.strip().splitlines()[-1])
     assert (trial / "tagger.safetensors").is_file() and trial != folder
     assert before == kept()
