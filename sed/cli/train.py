@@ -34,7 +34,7 @@ def main(arguments: tuple[str, ...]) -> None:
     try:
         folder = run_command(arguments)
     except SedError as error:
-        fail(NAME, SedError(_worker_message(error)), FAILED)
+        fail(NAME, error, FAILED)
     except RuntimeError as error:
         if not _left_alone(error):
             raise
@@ -48,18 +48,6 @@ def _left_alone(error: RuntimeError) -> bool:
     import torch.distributed
 
     return "gloo/transport" in str(error) or isinstance(error, torch.distributed.DistError)
-
-
-def _worker_message(error: SedError) -> str:
-    """The message of an error; from a process that makes batches torch hands over its whole traceback as text.
-
-    >>> _worker_message(SedError("Caught AudioError in worker 0.\\nOriginal Traceback ...\\nAudioError: no audio"))
-    'no audio'
-    """
-    text = str(error)
-    if text.startswith("Caught ") and "Original Traceback" in text:
-        return text.strip().splitlines()[-1].partition(": ")[2]
-    return text
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import speechbrain as sb
 import torch
 from torch import Tensor
 
+from sed.errors import SedError
 from sed.training.data.clips import Batch
 from sed.training.evaluation import Report
 from sed.training.objectives.base import FeatureTap, Objectives
@@ -90,6 +91,12 @@ class TaggerBrain(sb.Brain):
         self.step, self.avg_train_loss = 0, 0.0
         if getattr(self.hparams, "score_start", False) and not self.optimizer_step:
             self._conclude(None)
+
+    def fit_batch(self, batch: Batch | SedError) -> Tensor:
+        """One step; raises the error where a worker could not make the batch."""
+        if isinstance(batch, SedError):
+            raise batch
+        return super().fit_batch(batch)
 
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> Tensor:
         """Logits ``(B, F, C)``."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 
+from sed.errors import SedError
 from sed.training.data.clips import Batch
 
 
@@ -42,7 +43,11 @@ class NumberedBatches(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self.batches
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch | SedError:
+        """A batch, or why there is none: torch would turn an error of a worker process into text."""
         if not 0 <= index < self.batches:
             raise IndexError(index)
-        return self.sampler.batch(((self.epoch * self.batches) + index) * self.world + self.rank)
+        try:
+            return self.sampler.batch(((self.epoch * self.batches) + index) * self.world + self.rank)
+        except SedError as error:
+            return error
