@@ -82,7 +82,7 @@ def test_encoder_weights_come_from_the_file(tmp_path, tiny):
     from safetensors.torch import save_file
 
     other = CompactTagger(LABELS, **{**TINY, "layers": 3})
-    stored = {k: v.half() for k, v in other.state_dict().items() if not k.startswith(("norm", "classify"))}
+    stored = {k: v.half() for k, v in other.state_dict().items() if not k.startswith(("norm", "classifier"))}
     save_file({k: v.contiguous() for k, v in stored.items()}, tmp_path / "encoder.safetensors")
     classify = tiny.classifier.weight.clone()
     tiny.load_encoder(tmp_path / "encoder.safetensors")
@@ -134,7 +134,7 @@ def test_frozen_layers_do_not_move():
     optimiser.step()
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert not any(name.startswith(("layers.0", "conv", "embed")) for name in moved)
-    assert "layers.1.fc1.weight" in moved and "classify.weight" in moved
+    assert "layers.1.fc1.weight" in moved and "classifier.weight" in moved
 
 
 def test_run_means_by_hand():

@@ -82,7 +82,7 @@ def test_a_new_voice_is_understood_better(start, once):
 def test_only_the_chosen_parts_moved(start, once):
     old, new = (load_tagger(f)[0].state_dict() for f in (start, once[1]))
     moved = {name for name in old if not torch.equal(old[name], new[name])}
-    assert moved and all(name.startswith(("head", "classify", "layer_weights")) for name in moved)
+    assert moved and all(name.startswith(("head", "classifier", "layer_weights")) for name in moved)
 
 
 def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, once, tmp_path):
@@ -159,7 +159,7 @@ def test_low_rank_changes_are_merged_into_a_plain_tagger(start, table, tmp_path)
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        (["classifier"], {"classify.weight", "classify.bias"}),
+        (["classifier"], {"classifier.weight", "classifier.bias"}),
         (["bias"], None),
         (["head"], None),
         (["lora"], None),
@@ -182,7 +182,7 @@ def test_parts_by_name(parts, expected):
             assert all(name.endswith("bias") for name in learning) and encoder
         elif parts == ["head"]:
             last = {name.rpartition("head.")[2] for name in learning}
-            assert not encoder and {"classify.weight", "reduce.weight"} <= last
+            assert not encoder and {"classifier.weight", "reduce.weight"} <= last
         elif parts == ["lora"]:
             assert all(".lora_" in name for name in learning)
             assert any(isinstance(module, LowRankLinear) for module in model.modules())

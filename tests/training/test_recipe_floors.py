@@ -54,7 +54,7 @@ def test_the_probe_learns_a_linear_layer_on_states_that_stay(corpora, encoder, t
         "embed_positions",
         "layers",
     }
-    assert heads == {"layer_weights", "head", "classify"}
+    assert heads == {"layer_weights", "head", "classifier"}
     # Linear: from the normalised states to the logits there is one matrix.
     seen = []
     model.classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))

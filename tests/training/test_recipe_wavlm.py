@@ -69,14 +69,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, whole, tmp_
 @pytest.mark.parametrize(
     ("options", "moves", "stays"),
     [
-        ({}, ("layers.0.", "layers.1.", "classify"), ("feature_extractor",)),
-        ({"frozen_layers": 1}, ("layers.1.", "classify"), ("layers.0.", "feature_extractor")),
+        ({}, ("layers.0.", "layers.1.", "classifier"), ("feature_extractor",)),
+        ({"frozen_layers": 1}, ("layers.1.", "classifier"), ("layers.0.", "feature_extractor")),
         (
             {"frozen_layers": -1, "layer_states": "sum"},
-            ("layer_weights", "classify"),
+            ("layer_weights", "classifier"),
             ("layers.0.", "layers.1."),
         ),
-        ({"lora_rank": 2}, ("q_proj.weight", "classify"), ("k_proj.weight", "feature_extractor")),
+        ({"lora_rank": 2}, ("q_proj.weight", "classifier"), ("k_proj.weight", "feature_extractor")),
     ],
 )
 def test_what_learns_is_an_option(corpora, encoder, tmp_path, options, moves, stays):
