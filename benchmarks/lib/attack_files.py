@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import soundfile
 
 from benchmarks.lib.report import ROOT
 
@@ -37,26 +39,18 @@ def hostile_files(folder: Path) -> Iterator[tuple[str, Path]]:
         file.write(head + b"data" + struct.pack("<I", data))
         file.truncate(44 + data)
     yield "WAV, 1,024 channels, 64 MB", folder / "channels.wav"
-    silence = ["-f", "lavfi", "-i", "anullsrc=channel_layout=7.1:sample_rate=655350"]
-    with suppress(subprocess.CalledProcessError):
-        ffmpeg(*silence, "-t", "60", "-c:a", "flac", folder / "rate.flac")
-        yield "FLAC, 8 channels, 655 kHz, 60 s", folder / "rate.flac"
-    inputs = ["-f", "lavfi", "-i", "sine=frequency=300:sample_rate=48000:duration=60"]
-    pan = "pan=64c|" + "|".join(f"c{n}=c0" for n in range(64))
-    with suppress(subprocess.CalledProcessError):
-        ffmpeg(
-            *inputs,
-            "-af",
-            pan,
-            "-c:a",
-            "libopus",
-            "-mapping_family",
-            "255",
-            "-b:a",
-            "1M",
-            folder / "many.opus",
-        )
-        yield "Opus, 64 channels, 60 s", folder / "many.opus"
+    with soundfile.SoundFile(folder / "rate.flac", "w", 655_350, 8) as flac:
+        for _ in range(60):
+            flac.write(np.zeros((655_350, 8), np.int16))
+    yield "FLAC, 8 channels, 655 kHz, 60 s", folder / "rate.flac"
+    raw = folder / "many.raw"
+    np.tile((3000 * np.sin(np.arange(48_000 * 20) / 20)).astype("<i2")[:, None], 64).tofile(raw)
+    ffmpeg(
+        *("-f", "s16le", "-ar", "48000", "-ac", "64", "-i", raw),
+        *("-c:a", "libopus", "-mapping_family", "255", "-b:a", "1M", folder / "many.opus"),
+    )
+    raw.unlink()
+    yield "Opus, 64 channels, 20 s", folder / "many.opus"
     ffmpeg(
         "-f",
         "lavfi",
