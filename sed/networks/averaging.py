@@ -1,9 +1,8 @@
 """The mean of several trained taggers' weights: one tagger, which costs what one costs.
 
-Fine-tuned from the same weights, they lie in one valley, whatever batches and augmentation they had (Wortsman et al.
-2022, *Model soups*): here the mean is about as good as the posteriors' mean of two compact taggers, and as each of them
-(`docs/training.md`). Heads drawn from different seeds do not lie in one valley: let the runs begin
-with the same ones.
+Fine-tuned from the same weights, with any batches and augmentation, they are connected by low loss (Wortsman et al.
+2022, *Model soups*): the mean is about as good as the mean of two compact taggers' posteriors, and as each of them
+(`docs/training.md`). Heads drawn from different seeds are not connected: start the runs from the same ones.
 """
 
 from __future__ import annotations

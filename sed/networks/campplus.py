@@ -1,8 +1,8 @@
-"""How a voice sounds, frame by frame: the lower half of CAM++, with the weights of its published ONNX file.
+"""Speaker features frame by frame: the lower half of CAM++, with the weights of its published ONNX file.
 
 H. Wang et al., *CAM++: A Fast and Efficient Network for Speaker Verification Using Context-Aware Masking*, 2023: a
 small convolutional network over the picture of the spectrum, then two blocks of densely connected layers over time,
-each of whose outputs is masked by what its surroundings are like. Trained to tell speakers apart, its middle layers
+each of whose outputs is masked by a summary of its context. Trained to distinguish speakers, its middle layers
 also know how they speak. In: features of `sed.networks.mel.KaldiMel`. Out: ``(B, F, 512)``, 50 frames a second.
 """
 
@@ -23,7 +23,7 @@ from sed.errors import ModelError
 WIDTH = 512
 _CHANNELS, _GROWTH, _HIDDEN = 32, 32, 128
 _BLOCKS = ((12, 1), (24, 2))  # layers and dilation
-_SEGMENT = 100  # frames whose mean is the surroundings of a frame, together with that of the whole piece
+_SEGMENT = 100  # frames whose mean is the context of a frame, together with that of the whole input
 _INNER = {
     "nonlinear1/batchnorm": "scale",
     "cam_layer/linear_local": "local",
@@ -134,7 +134,7 @@ class VoiceEncoder(nn.Module):
                 x = residual(x)
             x = functional.relu(self.conv2(x)).flatten(1, 2)
             x = functional.relu(self.tdnn(x)).transpose(1, 2)
-            pool, spread = _surroundings(x)
+            pool, spread = _context(x)
             for block, scale, transit in zip(self.blocks, self.scales, self.transits, strict=True):
                 x = transit(scale(block(x, pool, spread)))
             return x
@@ -157,7 +157,7 @@ class VoiceEncoder(nn.Module):
         self.load_state_dict(state)
 
 
-def _surroundings(x: Tensor) -> tuple[Tensor, Tensor]:
+def _context(x: Tensor) -> tuple[Tensor, Tensor]:
     """For states ``(B, F, C)``: ``(S, F)``, whose product with them is the mean of each segment plus that of all
     frames, and ``(F, S)``, which gives every frame what its segment has."""
     frames = x.shape[1]

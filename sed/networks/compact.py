@@ -22,7 +22,7 @@ from sed.grid import HOP
 from sed.networks.base import FrameTagger
 from sed.networks.campplus import WIDTH, VoiceEncoder
 from sed.networks.head import Head, SharedClassifier
-from sed.networks.mel import KaldiMel, LogMel, hide_stretches, mix_styles
+from sed.networks.mel import KaldiMel, LogMel, mask_spectrum, mix_styles
 
 
 class EncoderLayer(nn.Module):
@@ -70,7 +70,7 @@ def _doubled(x: Tensor, frames: int) -> Tensor:
 
 
 class VoiceBranch(nn.Module):
-    """`VoiceEncoder` and the `Head` for its states: raw waves in, states out, so that fusion hears them, too."""
+    """`VoiceEncoder` and the `Head` for its states: raw waves in, states out, so that the fusion head sees them too."""
 
     def __init__(
         self, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float, learns: bool
@@ -80,10 +80,10 @@ class VoiceBranch(nn.Module):
         self.encoder = VoiceEncoder(learns=learns)
         self.head: Head | None = Head(WIDTH, head_width, dilations, reaches, dropout)
 
-    def forward(self, waves: Tensor, stretches: int = 0, styles: float = 0.0) -> Tensor:
-        """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `stretches` are for `hide_stretches`, `styles` for
+    def forward(self, waves: Tensor, masks: int = 0, styles: float = 0.0) -> Tensor:
+        """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `masks` are for `mask_spectrum`, `styles` for
         `mix_styles`."""
-        return self.encoder(hide_stretches(mix_styles(self.mel(waves), styles), stretches))
+        return self.encoder(mask_spectrum(mix_styles(self.mel(waves), styles), masks))
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class CompactTagger(FrameTagger):
     dropout: in the encoder's layers, frozen ones included. Whisper was trained without, and a head on frozen states
         loses much of what distinguishes emotions.
     head_dropout: in the heads.
-    spec_augment, style_share: for `hide_stretches` and `mix_styles` while training.
+    spec_augment, style_share: for `mask_spectrum` and `mix_styles` while training.
     train_stem: whether the convolutions and positions learn.
     frozen_layers: number of lowest layers that do not learn, which also saves their backward pass.
     train_voice: whether the encoder of the speaker branch learns.
@@ -211,7 +211,7 @@ class CompactTagger(FrameTagger):
     def forward(self, waves: Tensor) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         changes = (self.spec_augment, self.style_share) if self.training else (0, 0.0)
-        total, layers = self._words(waves, *changes)
+        total, layers = self._encoder_states(waves, *changes)
         features = [] if self.head is None else [self.head(total)]
         if self.voice is not None:
             voice = self.voice(waves, *changes)
@@ -250,9 +250,9 @@ class CompactTagger(FrameTagger):
             if self.fusion is None:
                 self.voice = None  # nothing uses its states any more
 
-    def _words(self, waves: Tensor, stretches: int, styles: float) -> tuple[Tensor, list[Tensor]]:
+    def _encoder_states(self, waves: Tensor, masks: int, styles: float) -> tuple[Tensor, list[Tensor]]:
         """The learned sum over the layers, and what each layer gives, halved frames or not."""
-        mel = hide_stretches(mix_styles(self.log_mel(waves), styles), stretches)
+        mel = mask_spectrum(mix_styles(self.log_mel(waves), styles), masks)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
@@ -302,8 +302,8 @@ class CompactTagger(FrameTagger):
     ) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
 
-        Frozen layers keep a group of their own (without gradients nothing moves them), so freezing or thawing
-        between two parts of a run is no matter for its checkpoints.
+        Frozen layers keep a separate group (without gradients nothing moves them), so freezing or unfreezing
+        between two parts of a run does not affect its checkpoints.
         """
         groups: list[dict[str, Any]] = []
         for depth, layer in enumerate(self.layers):

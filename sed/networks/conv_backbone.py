@@ -20,8 +20,8 @@ FAMILIES = "WavLM, HuBERT, wav2vec 2.0, data2vec-audio or Whisper"
 class ConvBackbone(nn.Module):
     """An encoder whose convolutions make a frame of every 320 samples.
 
-    They hear more than 320 samples a frame (400 as published) and so make a frame too few for the audio. With
-    `pad_tail` the audio is padded with zeros, so that each frame is heard with its own samples in the middle
+    They see more than 320 samples per frame (400 as published) and so make one frame too few for the audio. With
+    `pad_tail` the audio is padded with zeros, so that each frame sees its own samples in the middle
     and none is lost; without, the last frames repeat their neighbour, which is what an encoder that was
     trained without padding should do.
     """
@@ -44,7 +44,7 @@ class ConvBackbone(nn.Module):
         self.width: int = config.hidden_size
         self.max_samples: int | None = None
         self.pad_tail = pad_tail
-        # Normalising over time lets zeros behind a shorter item change its features.
+        # Normalising over time lets zeros after a shorter item change its features.
         self._alone = getattr(config, "feat_extract_norm", "group") == "group"
         if config.model_type == "wavlm":
             self._fuse_attention(config)
@@ -77,12 +77,16 @@ class ConvBackbone(nn.Module):
         return [p for name, p in self.encoder.named_parameters() if name.startswith(names)]
 
     def forward(
-        self, waves: Tensor, lengths: Tensor | None, hear: StateHook | None, mask: Callable[[Tensor], Tensor]
+        self,
+        waves: Tensor,
+        lengths: Tensor | None,
+        on_states: StateHook | None,
+        mask: Callable[[Tensor], Tensor],
     ) -> Tensor:
         """``(B, T)`` waves to ``(B, F, width)``, the last layer's states after `final_norm`.
 
         ``F = ceil(T / 320)`` where the tail is padded; else `extend` completes what is made of the states.
-        `lengths` ``(B,)`` are the samples that each item really has: it then sounds as if alone. `hear` is
+        `lengths` ``(B,)`` are the samples that each item really has: the result is then as if alone. `on_states` is
         given every layer's states as they come, `mask` changes the features that enter the layers.
         """
         frames = (waves.shape[1] + HOP - 1) // HOP
@@ -91,7 +95,9 @@ class ConvBackbone(nn.Module):
         exists = None
         if lengths is not None and int(lengths.min()) < waves.shape[1]:
             exists = torch.arange(hidden.shape[1], device=hidden.device) < self.made(lengths)[:, None]
-        hooks = (self._listen(hear) if hear else []) + ([] if exists is None else self._confine(exists))
+        hooks = (self._hooks(on_states) if on_states else []) + (
+            [] if exists is None else self._confine(exists)
+        )
         try:
             last: Tensor = self.encoder.encoder(hidden, attention_mask=exists).last_hidden_state
         finally:
@@ -131,15 +137,15 @@ class ConvBackbone(nn.Module):
         extractor = self.encoder.feature_extractor
         return convolve(extractor, waves) if suits(extractor, waves) else extractor(waves).transpose(1, 2)
 
-    def _listen(self, hear: StateHook) -> list[Any]:
+    def _hooks(self, on_states: StateHook) -> list[Any]:
         def before(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-            hear(0, arguments[0])
+            on_states(0, arguments[0])
 
         def after(number: int) -> Callable[..., None]:
-            def listen(_: nn.Module, __: Any, output: Any) -> None:
-                hear(number, output[0] if isinstance(output, tuple) else output)
+            def after_layer(_: nn.Module, __: Any, output: Any) -> None:
+                on_states(number, output[0] if isinstance(output, tuple) else output)
 
-            return listen
+            return after_layer
 
         hooks = [self.layers[0].register_forward_pre_hook(before)]
         return hooks + [
@@ -147,7 +153,7 @@ class ConvBackbone(nn.Module):
         ]
 
     def _confine(self, exists: Tensor) -> list[Any]:
-        """Where positions come from several convolutions (data2vec), each sees zeros behind an item."""
+        """Where positions come from several convolutions (data2vec), each sees zeros after an item."""
 
         def after(_: nn.Module, __: Any, output: Tensor) -> Tensor:
             return output * exists[:, None]

@@ -1,4 +1,4 @@
-"""The convolutions of wav2vec 2.0 and its kin, without gradients on a processor: the same numbers, sooner.
+"""The convolutions of wav2vec 2.0 and similar encoders, without gradients on a processor: the same numbers, faster.
 
 They make up two fifths of a base model's work. Kept as ``(frames, channels)`` each is a few plain matrix
 products on strided views of its input, with nothing unfolded or transposed, and norm and activation work in

@@ -1,4 +1,4 @@
-"""What comes behind an encoder: states of frames in, features that tell emotions apart out, and their logits."""
+"""Heads: an encoder's states of frames in, features that distinguish emotions and their logits out."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class ContextBlock(nn.Module):
 
 
 class LocalStatistics(nn.Module):
-    """Adds what the sound around a frame is like: mean and deviation over each of several stretches.
+    """Adds the context of a frame: running mean and deviation over each of several windows.
 
-    `reaches` are frames to either side. Over a whole utterance, mean and deviation of the encoder's features tell
-    emotions of unheard voices apart better than single frames do; a stretch keeps that and follows changes.
+    `reaches` are frames to either side. Over a whole utterance, mean and deviation of the encoder's features
+    distinguish emotions of unseen speakers better than single frames do; a window keeps that and follows changes.
     """
 
     def __init__(self, width: int, reaches: Sequence[int], dropout: float) -> None:
@@ -112,8 +112,8 @@ class Head(nn.Module):
 class SharedClassifier(nn.Linear):
     """A classifier of the features of several branches side by side, of which each counts by its share.
 
-    Shares are relative; where they are alike it is a plain linear layer. A branch without any only teaches the
-    encoder that it hears.
+    Shares are relative; where they are equal it is a plain linear layer. A branch of share 0 only trains the
+    encoder that it uses.
     """
 
     def __init__(self, widths: Sequence[int], shares: Sequence[float], labels: int) -> None:
@@ -123,7 +123,7 @@ class SharedClassifier(nn.Linear):
                 f"shares {list(shares)}: expected {len(widths)} numbers, none below 0, not all 0"
             )
         self.widths = list(widths)
-        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 where they are alike
+        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 where they are equal
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, F, all widths)`` to ``(B, F, labels)`` logits."""

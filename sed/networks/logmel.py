@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sed.grid import HOP
 from sed.networks.base import FrameTagger
 from sed.networks.head import Head
-from sed.networks.mel import LogMel, hide_stretches
+from sed.networks.mel import LogMel, mask_spectrum
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class LogMelTagger(FrameTagger):
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         mel = self.log_mel(waves)
         if self.training and self.spec_augment:
-            mel = hide_stretches(mel, self.spec_augment)
+            mel = mask_spectrum(mel, self.spec_augment)
         frames = mel.transpose(1, 2).unflatten(1, (-1, 2)).flatten(2)
         return self.classifier(self.head(frames))
 

@@ -19,7 +19,7 @@ from sed.errors import OptionError
 class LowRankLinear(nn.Linear):
     """``x W' + b + (alpha / rank) x A' B'``, where only A ``(rank, in)`` and B ``(out, rank)`` learn.
 
-    B begins at zero, so at first the layer does what it did before.
+    B starts at zero, so at first the layer does what it did before.
 
     >>> layer = LowRankLinear(nn.Linear(8, 4), rank=2, alpha=4.0)
     >>> sorted(name for name, p in layer.named_parameters() if p.requires_grad)

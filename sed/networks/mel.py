@@ -1,4 +1,4 @@
-"""What the networks hear, computed inside them: log-mel of raw waves as Whisper and as CAM++ were trained on.
+"""The input of the networks, computed inside them: log-mel of raw waves as Whisper and as CAM++ were trained on.
 
 Both are convolutions with a windowed Fourier basis, so an exported graph takes raw waves. Each item of a batch is
 computed on its own, and how loud it is makes no difference.
@@ -47,7 +47,7 @@ def mel_filters(bands: int = 80) -> np.ndarray:
 
 class _Mel(nn.Module):
     """Mel energies of waves by `basis` ``(2 * bins, 400)``, its cosines before its sines, and `filters` ``(bands,
-    bins)``: the window of frame ``t`` is centred on sample ``160 * t``; outside the piece the sound is zero."""
+    bins)``: the window of frame ``t`` is centred on sample ``160 * t``; outside the input the audio is zero."""
 
     basis: Tensor
     filters: Tensor
@@ -78,7 +78,7 @@ class _Mel(nn.Module):
         return self._features(mel[:, :, : 2 * frames].clamp(min=_FLOOR))
 
     def _features(self, energies: Tensor) -> Tensor:
-        """What the network hears of mel energies ``(B, bands, 2 * frames)``."""
+        """The network's input from mel energies ``(B, bands, 2 * frames)``."""
         raise NotImplementedError
 
 
@@ -128,27 +128,27 @@ class KaldiMel(_Mel):
         return logs - (logs * sounds).sum(2, keepdim=True) / sounds.sum(2, keepdim=True)
 
 
-def hide_stretches(mel: Tensor, stretches: int) -> Tensor:
-    """SpecAugment (Park et al. 2019): so many stretches of up to 12 bands and of up to 300 ms of ``(B, bands,
+def mask_spectrum(mel: Tensor, masks: int) -> Tensor:
+    """SpecAugment (Park et al. 2019): `masks` masks of up to 12 bands and of up to 300 ms of ``(B, bands,
     frames)`` log-mel are set to each item's mean; 0 changes nothing."""
-    if not stretches:
+    if not masks:
         return mel
     batch, bands, frames = mel.shape
     mean = mel.mean(dim=(1, 2), keepdim=True)
     hidden = torch.zeros(batch, bands, frames, dtype=torch.bool, device=mel.device)
     for size, widest, axis in ((bands, 12, 1), (frames, 30, 2)):
         place = torch.arange(size, device=mel.device)
-        for _ in range(stretches):
+        for _ in range(masks):
             width = torch.rand(batch, 1, device=mel.device) * min(widest, size // 4)
             start = torch.rand(batch, 1, device=mel.device) * (size - width)
-            stretch = (place >= start) & (place < start + width)
-            hidden = hidden | stretch.unsqueeze(3 - axis)
+            masked = (place >= start) & (place < start + width)
+            hidden = hidden | masked.unsqueeze(3 - axis)
     return torch.where(hidden, mean, mel)
 
 
 def mix_styles(mel: Tensor, share: float, alpha: float = 0.4) -> Tensor:
     """Freq-MixStyle (Kim et al. 2022): a `share` of the items of ``(B, bands, frames)`` log-mel get the mean and
-    deviation of each band partly from another item of the batch, as if heard by another microphone in another
+    deviation of each band partly from another item of the batch, as if recorded by another microphone in another
     room; how much is drawn from a beta distribution (`alpha`, `alpha`). 0 changes nothing."""
     if not share:
         return mel

@@ -28,7 +28,7 @@ LOW_RANK = ("q_proj", "v_proj")  # Hu et al. 2021 adapt these
 
 
 class _Context(ContextBlock):
-    """The compact tagger's block, told which frames exist: behind an item it sees zeros, as if alone."""
+    """The compact tagger's block, with a mask of the frames that exist: after an item it sees zeros, as if alone."""
 
     def forward(self, x: Tensor, exists: Tensor | None = None) -> Tensor:
         """``(B, F, width)`` to the same shape; `exists` is ``(B, F)``."""
@@ -60,19 +60,19 @@ class EncoderTagger(FrameTagger):
     encoder: the configuration, as in ``config.json``, or a folder that holds one.
     depth: layers to keep, from the lowest; None keeps all.
     inputs: ``raw`` waves, ``centred`` (mean 0), ``normalised`` (mean 0, variance 1, silence stays near 0) or
-        ``standardised`` (the same, however faint), each piece by itself; None takes what the encoder was
+        ``standardised`` (the same, however faint), each input by itself; None takes what the encoder was
         trained with.
     layers: ``sum``, a learned weighted sum over the states of all layers, or ``last``.
     norm: what comes between encoder and head: ``frame``, a learned layer norm; ``clip``, frames and channels
-        of a piece together to mean 0 and variance 1, with nothing learned (SpeechBrain's ``output_norm``); ``none``.
+        of an input together to mean 0 and variance 1, with nothing learned (SpeechBrain's ``output_norm``); ``none``.
     head: ``linear``, or ``context`` as in the compact tagger (`head_width`, `dilations`).
     tail: ``pad`` or ``repeat``; see `sed.networks.backbones.ConvBackbone`.
     freeze_features: the convolutions do not learn.
-    frozen_layers: so many layers from the lowest, and all below them, do not learn; -1 freezes the encoder.
+    frozen_layers: this number of lowest layers, and all below them, do not learn; -1 freezes the encoder.
     lora_rank: above 0, low-rank matrices learn in place of the layers that are not frozen. `lora_alpha`
         scales them.
     dropout: in the encoder; None takes that of the configuration. `head_dropout`: in the head.
-    spec_augment: so many stretches of up to 300 ms and of up to a tenth of the channels are hidden, training.
+    spec_augment: number of masks of up to 300 ms and of up to a tenth of the channels, while training.
     """
 
     config: EncoderConfig
@@ -146,20 +146,20 @@ class EncoderTagger(FrameTagger):
     def forward(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits.
 
-        Where items were padded with zeros, `lengths` ``(B,)`` tells their samples, and the padding has no
+        Where items were padded with zeros, `lengths` ``(B,)`` holds their samples, and the padding has no
         part in their logits.
         """
         frames = (waves.shape[1] + HOP - 1) // HOP
         weights = None if self.layer_weights is None else torch.softmax(self.layer_weights, 0)
         total: list[Tensor] = []
 
-        def hear(number: int, states: Tensor) -> None:
+        def add_layer(number: int, states: Tensor) -> None:
             assert weights is not None
             part = weights[number] * states
             total[:] = [total[0] + part if total else part]
 
         waves = self._scale(waves, lengths)
-        x = self.backbone(waves, lengths, None if weights is None else hear, self._mask)
+        x = self.backbone(waves, lengths, None if weights is None else add_layer, self._mask)
         x = total[0] if total else x
         if self.config.norm == "clip":
             x = self._clip_norm(x, lengths)
@@ -200,7 +200,7 @@ class EncoderTagger(FrameTagger):
         return nn.utils.rnn.pad_sequence(parts, batch_first=True)
 
     def _mask(self, features: Tensor) -> Tensor:
-        """SpecAugment (Park et al. 2019) on the features that enter the layers: stretches set to zero."""
+        """SpecAugment (Park et al. 2019) on the features that enter the layers: masks set to zero."""
         if not (self.training and self.spec_augment):
             return features
         batch, frames, channels = features.shape

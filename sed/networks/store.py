@@ -24,8 +24,8 @@ KINDS = {
 def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Mapping[str, Any]) -> None:
     """Write `model` (of a class in `KINDS`) to `folder`, whole or not at all.
 
-    `labels` are the emotions that it tells apart in use, in the order of its posteriors; those it learnt may
-    be more. `card` goes along (name, licence, window, origin).
+    `labels` are the emotions that it distinguishes in use, in the order of its posteriors; it may have learnt
+    more. `card` goes along (name, licence, window, origin).
     """
     from safetensors.torch import save_file
 
@@ -76,7 +76,7 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"no trained tagger in {folder}: {error}") from error
-    except Exception as error:  # safetensors has an exception of its own for damaged files
+    except Exception as error:  # safetensors has its own exception for damaged files
         raise ModelError(f"the weights in {folder / WEIGHTS} are damaged: {error}") from error
     if missing:
         raise ModelError(f"{folder / CARD}: labels {sorted(missing)} are not among those that it learnt")

@@ -42,9 +42,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
             return load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch guesses about a file that is none of its own
+            warnings.simplefilter("ignore")  # what torch guesses about a file of another format
             stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each format has exceptions of its own for a damaged file
+    except Exception as error:  # each format has its own exceptions for damaged files
         raise ModelError(
             f"cannot read weights from {path}: it is damaged or holds more than tensors ({type(error).__name__})"
         ) from error

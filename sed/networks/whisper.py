@@ -17,7 +17,7 @@ from sed.networks.mel import LogMel
 
 
 class WhisperBackbone(nn.Module):
-    """Whisper's encoder on pieces of any length up to its own, with the log-mel computed from the waves."""
+    """Whisper's encoder on inputs of any length up to its own, with the log-mel computed from the waves."""
 
     def __init__(self, config: Any, pad_tail: bool) -> None:
         super().__init__()
@@ -53,7 +53,11 @@ class WhisperBackbone(nn.Module):
         return []
 
     def forward(
-        self, waves: Tensor, lengths: Tensor | None, hear: StateHook | None, mask: Callable[[Tensor], Tensor]
+        self,
+        waves: Tensor,
+        lengths: Tensor | None,
+        on_states: StateHook | None,
+        mask: Callable[[Tensor], Tensor],
     ) -> Tensor:
         """As that of `ConvBackbone`; raises `ModelError` on more audio than Whisper has positions for."""
         if self.max_samples is not None and waves.shape[1] > self.max_samples:
@@ -72,11 +76,11 @@ class WhisperBackbone(nn.Module):
         hidden = functional.dropout(hidden, self.encoder.dropout, self.training)
         attend = None if exists is None else exists[:, None, None].expand(-1, 1, frames, -1)
         for number, layer in enumerate(self.layers):
-            if hear:
-                hear(number, hidden)
+            if on_states:
+                on_states(number, hidden)
             hidden = layer(hidden, attend)
-        if hear:
-            hear(len(self.layers), hidden)
+        if on_states:
+            on_states(len(self.layers), hidden)
         return self.final_norm(hidden)
 
     def made(self, lengths: Tensor) -> Tensor:

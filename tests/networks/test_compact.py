@@ -5,7 +5,7 @@ import torch
 from sed.errors import ModelError
 from sed.grid import HOP, frame_count
 from sed.networks.compact import CompactTagger
-from sed.networks.mel import BINS, FOURIER, LogMel, hide_stretches, mel_filters
+from sed.networks.mel import BINS, FOURIER, LogMel, mask_spectrum, mel_filters
 from sed.networks.store import CARD, WEIGHTS, load_tagger, save_tagger
 from sed.training.evaluation import evaluate_posteriors, unweighted_recall
 from sed.training.objectives.losses import run_means, tagger_loss
@@ -107,7 +107,7 @@ def test_spec_augment_only_while_training(tiny):
     wave = torch.randn(2, 16_000)
     assert torch.equal(tiny(wave), tiny(wave))
     mel = tiny.log_mel(wave)
-    masked = hide_stretches(mel, 2) != mel
+    masked = mask_spectrum(mel, 2) != mel
     assert 0 < masked.float().mean() < 0.6
     whole_bands, whole_frames = masked.all(dim=2), masked.all(dim=1)
     assert torch.equal(masked, whole_bands[:, :, None] | whole_frames[:, None, :])
