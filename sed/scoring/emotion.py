@@ -87,13 +87,13 @@ def eder(
     """
     if compat not in (None, "speechbrain"):
         raise OptionError(f"compat={compat!r}: expected None or 'speechbrain'")
-    reference, hypothesis = Spans.of(reference), Spans.of(hypothesis)
     if compat is not None:
         if uem is not None or collar:
             raise OptionError("compat='speechbrain' knows no collar and no scored regions")
         from sed.scoring.speechbrain import speechbrain_eder
 
         return speechbrain_eder(reference, hypothesis, duration=duration, labels=labels, neutral=neutral)
+    reference, hypothesis = Spans.of(reference), Spans.of(hypothesis)
     region = scored_region(reference, hypothesis, duration, uem)
     whole = reference.duration if duration is None else duration
     truth, claimed = reference.by_emotion(labels), hypothesis.by_emotion(labels)
