@@ -34,6 +34,7 @@ _HOME = {
     "der": "speakers",
     "eder": "emotion",
     "event_score": "events",
+    "exact_recall_interval": "utterances",
     "joint_error": "speakers",
     "macro_f1": "utterances",
     "paired_test": "uncertainty",

@@ -7,7 +7,7 @@ import pytest
 
 from sed.errors import OptionError
 from sed.result import Diarization, Segment
-from sed.scoring import Options, bootstrap, paired_test, score
+from sed.scoring import Options, bootstrap, exact_recall_interval, paired_test, score
 from sed.scoring.exact import beta_cdf, beta_quantile, effective_count, share_interval
 from sed.scoring.tables import comparison, tables, to_dict
 from sed.scoring.uncertainty import estimate
@@ -122,6 +122,15 @@ def test_differences_that_agree():
     assert np.isnan(paired_test(([2.0], [10.0]), ([1.0], [10.0])).interval).all()
     assert paired_test(([2.0, 3], [10.0, 9]), ([2.0, 3], [10.0, 9])).interval == (0, 0)  # the same system
     assert np.isnan(paired_test(([2.0] * 2, [1.0] * 2), ([1.0] * 2, [1.0] * 2), rates=False).interval).all()
+
+
+def test_recall_of_utterances_that_are_all_recognised():
+    """100.0 (100.0-100.0) is no interval."""
+    balanced = ["sad", "happy"] * 20
+    assert exact_recall_interval(balanced, balanced) == pytest.approx(share_interval(1.0, 40))
+    skewed = ["sad"] * 38 + ["happy"] * 2  # the mean of the two recalls rests on two utterances
+    assert exact_recall_interval(skewed, skewed).low < share_interval(1.0, 8)[0]
+    assert exact_recall_interval(["sad", "happy"], ["calm", "calm"]).low == 0
 
 
 def test_level():

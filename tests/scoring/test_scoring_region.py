@@ -15,6 +15,7 @@ from sed.errors import OptionError
 from sed.result import Diarization, Segment
 from sed.scoring import Options, boundary_score, der, eder, joint_error, score
 from sed.scoring.ends import common_ends
+from sed.scoring.intervals import gaps, support
 from sed.scoring.spans import Spans
 from sed.scoring.tables import tables, to_dict
 
@@ -134,6 +135,43 @@ def test_claims_after_the_end_change_nothing_for_speechbrain(hypothesis, extra, 
         for own in (honest, honest + late)
     )
     assert figures(before) == figures(after)
+
+
+def test_pyannote_gives_the_same_for_claims_after_the_end():
+    """DER and IER of pyannote.metrics on the scored time, of hypotheses with claims after it."""
+    metrics = pytest.importorskip("pyannote.metrics.diarization", reason="pyannote.metrics is not installed")
+    identification = pytest.importorskip("pyannote.metrics.identification")
+    core = pytest.importorskip("pyannote.core")
+    rng = np.random.default_rng(3)
+
+    def annotation(rows, what, fill):
+        found = core.Annotation()
+        for label in {getattr(s, what) for s in rows}:
+            for span in support([(s.start, s.end) for s in rows if getattr(s, what) == label]):
+                found[core.Segment(*span), label] = label
+        if fill:
+            for span in gaps(support([(s.start, s.end) for s in rows]), 0.0, END):
+                found[core.Segment(*span), "gap"] = "neutral"
+        return found
+
+    for _ in range(40):
+        cuts = np.sort(rng.uniform(0, END, (2, 8)), 1)
+        truth, honest = (
+            [
+                Segment(a, b, str(rng.choice(["a", "b"])), str(rng.choice(LABELS)))
+                for a, b in zip(own[::2], own[1::2], strict=True)
+            ]
+            for own in cuts
+        )
+        claims = [*honest, Segment(END - 0.5, 70, "z", "sad"), Segment(END, 90, "a", "neutral")]
+        report = score([Diarization("u", END, truth)], [Diarization("u", 90.0, claims)])
+        uem = core.Timeline([core.Segment(0, END)])
+        for name, what, metric in (
+            ("der", "speaker", metrics.DiarizationErrorRate()),
+            ("eder", "emotion", identification.IdentificationErrorRate()),
+        ):
+            sides = [annotation(rows, what, name == "eder") for rows in (truth, claims)]
+            assert report[name].value == pytest.approx(metric(*sides, uem=uem), abs=1e-9)
 
 
 def test_neutral_after_the_end_gains_nothing():
