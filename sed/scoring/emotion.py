@@ -163,7 +163,7 @@ def from_matrix(matrix: ConfusionMatrix) -> EmotionErrorRate:
         total=float(seconds[:-1].sum()),
         false_alarm=float(seconds[0, 1:-1].sum()),
         missed_emotion=float(seconds[1:-1, 0].sum() + seconds[:-1, -1].sum()),
-        confusion=float(paired.sum() - np.trace(paired)),
+        confusion=max(0.0, float(paired.sum() - np.trace(paired))),  # rounding may leave -1e-16
         overlap=float(seconds[-1].sum()),
         matrix=matrix,
     )
