@@ -6,7 +6,7 @@ recordings are named in `Report.extra`.
 
 What is scored of a recording does not depend on the hypothesis: its regions in the UEM, or all of it up to its
 end. Segments outside are left out before anything is computed, so nothing that a system claims there can change a
-figure. Emotions that are only spelt otherwise are read as one (`sed.scoring.spelling`), and a warning says so.
+figure. Emotions that are only spelt otherwise are read as one (`sed.scoring.spelling`), with a warning.
 """
 
 from __future__ import annotations

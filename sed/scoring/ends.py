@@ -38,12 +38,12 @@ class Ends:
         if self.from_segments:
             lines.append(
                 "no duration is stated, so scored up to the end of the reference's last segment "
-                f"(--uem says otherwise): {self._shown(self.from_segments)}"
+                f"(--uem sets another region): {self._shown(self.from_segments)}"
             )
         if self.from_hypotheses:
             lines.append(
                 "the reference states no duration, so scored up to the one that the hypothesis states, after the end "
-                f"of the reference's last segment (--uem says otherwise): {self._shown(self.from_hypotheses)}"
+                f"of the reference's last segment (--uem sets another region): {self._shown(self.from_hypotheses)}"
             )
         if self.disputed:
             lines.append(

@@ -32,7 +32,7 @@ def share_interval(share: float, count: float, level: float = 0.95) -> tuple[flo
 
 
 def effective_count(weights: np.ndarray) -> float:
-    """How many equal units tell as much as units of these `weights` (Kish's formula).
+    """How many equal units carry as much information as units of these `weights` (Kish's formula).
 
     >>> effective_count(np.array([5.0, 5.0])), effective_count(np.array([9.0, 1.0])) < 1.3
     (2.0, True)

@@ -1,9 +1,9 @@
 """Error rates as values: seconds of each kind of error in, a rate out.
 
 A rate carries its components, refuses components that do not add up, and combines with others by summing
-seconds, so ``sum(rates).rate`` is the pooled rate of a corpus. Where time was scored in which the reference has
-nobody speak, a rate of speech is 0 without errors and 1 with some (the convention of pyannote.metrics); where no
-time was scored at all there is no rate, which is nan.
+seconds, so ``sum(rates).rate`` is the pooled rate of a corpus. Where the scored
+time has no speech in the reference, a rate of speech is 0 without errors and 1 with some (the convention of
+pyannote.metrics); where no time was scored, the rate is nan.
 """
 
 from __future__ import annotations

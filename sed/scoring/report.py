@@ -26,12 +26,12 @@ NOTHING: dict[str, Score] = {
 }
 """The score of no recording at all."""
 NO_SECOND = "no second is scored"
-NO_SPEECH = "nobody speaks in the scored time of the references"
+NO_SPEECH = "the references have no speech in the scored time"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `score` can be told.
+    """Settings of `score`.
 
     `collar` is in seconds on either side of a boundary and applies to the error rates; `labels` renames
     emotions on both sides, and a label that it maps to itself is read as it is spelt; `neutral` is the emotion of
@@ -176,7 +176,7 @@ class Report:
     extra: tuple[str, ...] = ()
     outside_uem: tuple[str, ...] = ()
     skipped: Mapping[str, str] | None = None
-    """Metrics that could not be computed although nobody asked for them by name, with the reason."""
+    """Metrics that could not be computed and were not asked for by name, with the reason."""
     without_reference: tuple[str, ...] = ()
     """Recordings of the UEM that no reference names: ones in which nothing happens."""
     unscored: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ the duration, joints that floating point tears.
 
 It wants a label for each frame. `Frames`, which `frame_segments` makes from a list of letters, are taken as they
 are: what no frame covers, such as the tail that a 50 Hz encoder drops, agrees with nothing. Any other annotation
-says what it means by its gaps, as a reference does: there, and where it has no segment at all, it is neutral.
+is neutral in its gaps, as a reference is, and throughout where it has no segment at all.
 """
 
 from __future__ import annotations

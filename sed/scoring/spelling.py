@@ -120,7 +120,7 @@ def reconcile(
 
 
 def word(label: str) -> str:
-    """What `label` means, as far as its spelling tells: its common word, or itself in lower case.
+    """The meaning of `label`, as far as its spelling shows: its common word, or itself in lower case.
 
     >>> word("HAP"), word(" Sadness"), word("zeal")
     ('happy', 'sad', 'zeal')

@@ -1,7 +1,7 @@
 """How sure a score is: errors and totals of each recording in, intervals and tests out.
 
 Recordings are the unit, since errors inside one are not independent; or groups of recordings, such as those of
-one speaker, where these are given. Where resampling shows no spread, since all units agree, it says nothing about
+one speaker, where these are given. Where resampling shows no spread, since all units agree, it shows nothing about
 the next one: the interval is then the exact one of `sed.scoring.exact`. Everything random is seeded: the same
 numbers and seed give the same interval.
 """
@@ -68,7 +68,7 @@ def _by_group(columns: list[np.ndarray], groups: Sequence[Hashable] | None) -> l
     if groups is None:
         return columns
     if len(groups) != len(columns[0]):
-        raise OptionError(f"{len(groups)} groups of {len(columns[0])} recordings: expected one a recording")
+        raise OptionError(f"{len(groups)} groups of {len(columns[0])} recordings: expected one per recording")
     number = {group: count for count, group in enumerate(dict.fromkeys(groups))}
     place = [number[group] for group in groups]
     return [np.bincount(place, weights=column, minlength=len(number)) for column in columns]
@@ -123,12 +123,12 @@ def bootstrap(
 ) -> Interval:
     """Percentile interval of the pooled rate ``sum(errors) / sum(totals)``, from resampled recordings.
 
-    Recordings are drawn with replacement, `samples` times as many as there are; with `groups`, one a recording
-    (its speaker, say), whole groups are drawn, since recordings of one group are not independent. `errors` and
-    `totals` are ``(recordings,)``; for a mean of rates, pass the rates and ones. With few recordings the interval
-    is a little narrow: of 60 simulated utterances, 93 % of the 95 % intervals held the truth. One recording, or
-    one group, says nothing of how recordings differ: the interval is nan then. A sample without totals counts 0
-    without errors and 1 with some; where these are no error `rates` (an F1, a mean distance), it is left out.
+    Recordings are drawn with replacement, `samples` times as many as there are; with `groups`, one per
+    recording (such as its speaker), whole groups are drawn, since recordings of one group are not independent.
+    `errors` and `totals` are ``(recordings,)``; for a mean of rates, pass the rates and ones. With few recordings
+    the interval is a little narrow: of 60 simulated utterances, 93 % of the 95 % intervals held the truth. One
+    recording, or one group, does not show how recordings differ: the interval is nan then. A sample without totals
+    counts 0 without errors and 1 with some; where these are no error `rates` (an F1, a mean distance), it is left out.
 
     Where all recordings agree, so that every sample gives the same, the interval is exact (Clopper-Pearson), for a
     `share`, a figure from 0 to 1 (default: as `rates`); else it is nan.

@@ -45,7 +45,7 @@ def exact_recall_interval(
 ) -> Interval:
     """The exact interval of the `unweighted_average_recall`, for where resampling utterances shows no spread.
 
-    Clopper and Pearson's, with as many utterances as would tell as much if all labels had the same number.
+    Clopper and Pearson's, with the number of utterances that would be as informative if all labels had equally many.
 
     >>> low, high = exact_recall_interval(["sad"] * 13 + ["happy"] * 17, ["sad"] * 13 + ["happy"] * 17)
     >>> round(low, 3), high

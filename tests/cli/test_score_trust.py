@@ -52,7 +52,7 @@ def test_neutral_past_the_end_gains_nothing(caplog):
     alone = run(names[0], names[2], "-o", "json")
     assert eder_of(alone)["value"] == pytest.approx(0.2)
     assert (
-        "scored up to the end of the reference's last segment (--uem says otherwise): call (10.00 s)"
+        "scored up to the end of the reference's last segment (--uem sets another region): call (10.00 s)"
         in alone.stderr
     )
     assert "the time after the end is not scored: call" in caplog.text
@@ -87,7 +87,7 @@ def test_ends_are_decided_by_recording(tmp_path):
     assert {uri: row["total"] for uri, row in eder_of(result)["files"].items()} == {"a": 10, "b": 8}
     assert (
         "no duration is stated" in result.stderr
-        and "segment (--uem says otherwise): b (8.00 s)" in result.stderr
+        and "segment (--uem sets another region): b (8.00 s)" in result.stderr
     )
 
 

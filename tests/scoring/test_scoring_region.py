@@ -295,7 +295,7 @@ def test_where_nobody_speaks_there_is_no_der():
     report = score(silent, silent, uem={"call": [(8.5, 10)]})
     assert report["eder"].value == 0 and report["eder"].pooled.total == 1.5
     assert np.isnan(report["der"].value) and not report["der"].is_empty
-    assert report.not_computed["der"] == "nobody speaks in the scored time of the references"
+    assert report.not_computed["der"] == "the references have no speech in the scored time"
 
 
 def test_recordings_of_the_uem_without_a_reference_are_named():
