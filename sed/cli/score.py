@@ -139,8 +139,6 @@ def main(
         names = [name for name in (hypothesis, against) if name is not None]
         systems = [_hypothesis(name, truth) for name in names]
         ends = common_ends(truth.recordings, truth.stated, [(s.recordings, s.stated) for s in systems])
-        for line in ends.warnings() if regions is None else ():
-            click.echo(f"sed-score: {line}", err=True)
         reports = [
             score(
                 truth.recordings,
@@ -156,6 +154,8 @@ def main(
         ]
         if plot is not None:
             _plot(truth, systems[0], plot, recording, reports[0])
+        for line in ends.warnings() if regions is None else ():
+            click.echo(f"sed-score: {line}", err=True)
         skipped(reports, (hypothesis, against))
         _print(reports, (hypothesis, against), output, per_file)
     except SedError as error:

@@ -118,8 +118,6 @@ def score(
     if not chosen:
         raise OptionError(f"nothing to score: {reasons['eder']}, {reasons['der']}")
     spelling, labels = _labels(sides, regions, options)
-    for line in spelling.warnings():
-        logger.warning("%s%s", f"{system}: " if system else "", line)
     found: dict[str, dict[str, Score]] = {name: {} for name in chosen}
     for uri in sorted(sides.keys() - unscored.keys()):
         reference, hypothesis, duration = sides.pop(uri)
@@ -130,8 +128,10 @@ def score(
                 found[name][uri] = _score_one(name, reference, hypothesis, where, known, labels, options)
         except OptionError as error:
             raise OptionError(f"{uri}: {error}") from error
+    whose = f"{system}: " if system else ""
+    for line in spelling.warnings():
+        logger.warning("%s%s", whose, line)
     if late:
-        whose = f"{system}: " if system else ""
         text = "%swhat hypotheses say about the time after the end is not scored: %s"
         logger.warning(text, whose, ", ".join(late))
     return Report(
