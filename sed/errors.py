@@ -7,7 +7,27 @@ from __future__ import annotations
 
 
 class SedError(Exception):
-    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line."""
+    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line.
+
+    `path` is the file that it is about, `kind` the format, `problem` the sentence without the path; each is None
+    where it is not known.
+
+    >>> error = FormatError("a.rttm: cannot be written (No space left on device)", path="a.rttm")
+    >>> error.problem
+    'cannot be written (No space left on device)'
+    """
+
+    path: str | None = None
+    kind: str | None = None
+
+    def __init__(self, *args: object, path: str | None = None, kind: str | None = None) -> None:
+        super().__init__(*args)
+        self.path, self.kind = path, kind
+
+    @property
+    def problem(self) -> str:
+        """The sentence without the path in front of it."""
+        return str(self).removeprefix(f"{self.path}: ")
 
     def __str__(self) -> str:
         return " ".join(

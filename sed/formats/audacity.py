@@ -54,4 +54,9 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
 
 
-FORMAT = Format("audacity", (".txt", ".audacity"), _dump, _parse)
+def _looks(text: str) -> bool:
+    line = next((line for line in text[:10_000].split("\n") if line.strip() and line[0] != "\\"), "")
+    return line.count("\t") == 2 and not line.split("\t")[0].strip("0123456789.+-eE ")
+
+
+FORMAT = Format("audacity", (".txt", ".audacity"), _dump, _parse, looks=_looks)

@@ -153,4 +153,9 @@ def _is_share(text: str | None) -> bool:
         return False
 
 
-FORMAT = Format("csv", (".csv",), _dump, _parse)
+def _looks(text: str) -> bool:
+    head = text.split("\n", 1)[0].split(",")
+    return {column.strip().strip('"') for column in head} >= set(_COLUMNS[:3])
+
+
+FORMAT = Format("csv", (".csv",), _dump, _parse, looks=_looks)

@@ -175,4 +175,4 @@ def _refer(root: Element, spans: dict[Element, tuple[float, float]], path: Path)
         waiting = [(parent, rows) for parent, rows in waiting if rows[0] not in spans]
 
 
-FORMAT = Format("eaf", (".eaf",), _dump, _parse)
+FORMAT = Format("eaf", (".eaf",), _dump, _parse, looks=lambda text: xml.begins(text, "ANNOTATION_DOCUMENT"))

@@ -79,4 +79,4 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     ]
 
 
-FORMAT = Format("emotionml", (".emotionml",), _dump, _parse)
+FORMAT = Format("emotionml", (".emotionml",), _dump, _parse, looks=lambda text: xml.begins(text, "emotionml"))

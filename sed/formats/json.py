@@ -9,6 +9,7 @@ several recordings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,8 +115,15 @@ def load(text: str, where: str) -> Any:
 
 
 def what_is(text: str, where: str = "file") -> str:
-    """Which of the formats with suffix .json a text is: json, seglst, zed or speechbrain."""
-    data = load(text, where)
+    """Which of the kinds of JSON a text is: json, jsonl, seglst, zed or speechbrain. Raises `FormatError` if none."""
+    try:
+        data = load(text, where)
+    except FormatError:
+        with contextlib.suppress(ValueError, RecursionError):
+            first = json.loads(text.lstrip().split("\n", 1)[0])
+            if isinstance(first, dict) and first.get("format") == "sed":
+                return "jsonl"
+        raise
     if isinstance(data, list):
         return "seglst"
     if isinstance(data, dict) and "format" not in data and data:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from sed.errors import FormatError
@@ -27,6 +27,7 @@ class Format:
     Either may be None. A format that is no text has `pack` and `unpack` in their place, to and from bytes.
     `suffixes` begin with a dot; the first one is given to new files. `file_names` are whole names, in lower case,
     that mean it too. `check` raises `MissingDependencyError` where the format needs what is not installed.
+    `looks` states whether a text is of this kind, by its beginning; None for kinds of JSON, which `what_is` knows.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Format:
     pack: Callable[[Diarization], bytes] | None = None
     unpack: Callable[[bytes, Path], list[Diarization]] | None = None
     check: Callable[[], None] | None = None
+    looks: Callable[[str], bool] | None = None
 
     def uri(self, path: Path) -> str:
         """The recording that a file of this kind is named after.
@@ -165,6 +167,11 @@ def stem(file: str) -> str:
     """
     path = PurePosixPath(file.replace("\\", "/"))
     return path.stem if path.suffix.lower() in _AUDIO else path.name or file
+
+
+def is_audio(path: PurePath) -> bool:
+    """Whether the suffix of `path` is that of audio."""
+    return path.suffix.lower() in _AUDIO
 
 
 def name_of(file: str, files: dict[str, str], where: str) -> str:

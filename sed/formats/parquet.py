@@ -25,6 +25,7 @@ from sed.result import Diarization, Segment
 VERSION = 1
 PREFIX = "p_"  # a label's own column; without it a label called "start" would be two columns
 _KEY = b"sed"
+MAGIC = b"PAR1"  # what every such file begins with
 
 
 def _arrow() -> Any:

@@ -98,6 +98,26 @@ def parse(text: str, path: Path) -> list[Diarization]:
     return collect(rows)
 
 
+def looks(text: str) -> bool:
+    """Whether the first line that is no comment is one of RTTM.
+
+    >>> looks(";; made by hand\\nSPEAKER call 1 5.0 3.0 <NA> <NA> ann <NA> <NA>"), looks("SPEAKER: hello, you there")
+    (True, False)
+    """
+    rows = (line.split() for line in text[:10_000].split("\n"))
+    fields = next((fields for fields in rows if fields and fields[0][0] not in ";#"), [])
+    if len(fields) < 5 or fields[0] not in ("SPEAKER", *_TYPES):
+        return False
+    return all(field == UNKNOWN or _is_number(field) for field in fields[3:5])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _number(text: str, what: str) -> float:
     try:
         if math.isfinite(found := float(text)):
@@ -111,4 +131,4 @@ _TYPES = frozenset(
     ["SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "IP", "SU"]
     + ["CB", "A/P", "SPKR-INFO"]
 )
-FORMAT = Format("rttm", (".rttm",), dump, parse)
+FORMAT = Format("rttm", (".rttm",), dump, parse, looks=looks)

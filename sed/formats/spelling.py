@@ -15,6 +15,7 @@ written as ``%25``, so distinct names stay distinct and every name is restored w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _BYTES = re.compile("[\udc80-\udcff]+")  # how Python spells bytes of a file name that are not UTF-8
 _ESCAPES = re.compile(r"(?:%[0-9A-F]{2})+|%u[0-9A-F]{4}")
@@ -93,6 +94,15 @@ FIELD = Spelling(_CONTROL, blanks=True, reserved="<NA>")
 """A field between blanks: RTTM, UEM. ``<NA>`` means unknown there."""
 
 
+def printable(text: str) -> str:
+    """`text` with bytes of file names that are not UTF-8 as escapes, for those who read it: no stream or font has them.
+
+    >>> printable("100% of caf\\udce9")
+    '100% of caf%E9'
+    """
+    return re.sub("[\ud800-\udfff]", lambda m: _escape(m[0]), text)
+
+
 def plain(name: str) -> str:
     """What several spellings of one name share: blanks are underscores, escapes are what they stand for.
 
@@ -102,3 +112,20 @@ def plain(name: str) -> str:
     True
     """
     return re.sub(r"[\s_]+", "_", _ESCAPES.sub(_decoded, name))
+
+
+def match(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Which of `names` is meant by which of `others`, where these are the same but for blanks (see `plain`).
+
+    Only those that have no exact partner, and no second one of that kind, are matched.
+
+    >>> match(["my_call", "b"], ["my call", "b"]), match(["my_call", "my call"], ["my call"])
+    ({'my call': 'my_call'}, {})
+    """
+    first, second = set(names), set(others)
+    alone: tuple[dict[str, list[str]], dict[str, list[str]]] = {}, {}
+    for own, found in zip(alone, (first - second, second - first), strict=True):
+        for name in sorted(found):
+            own.setdefault(plain(name), []).append(name)
+    ours, theirs = alone
+    return {theirs[key][0]: ours[key][0] for key in ours if len(ours[key]) == len(theirs.get(key, ())) == 1}

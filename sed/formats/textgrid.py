@@ -137,4 +137,8 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     return [Diarization(FORMAT.uri(path), duration, segments)]
 
 
-FORMAT = Format("textgrid", (".textgrid",), _dump, _parse)
+def _looks(text: str) -> bool:
+    return re.match(r'\s*(?:File type\s*=\s*)?"ooTextFile', text) is not None
+
+
+FORMAT = Format("textgrid", (".textgrid",), _dump, _parse, looks=_looks)

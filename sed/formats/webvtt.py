@@ -91,4 +91,4 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
 
 
-FORMAT = Format("webvtt", (".vtt",), _dump, _parse)
+FORMAT = Format("webvtt", (".vtt",), _dump, _parse, looks=lambda text: _BEGIN.match(text) is not None)

@@ -289,7 +289,12 @@ BROKEN = [
     ("a.seglst.json", '[{"speaker": "a"}]', r"segment 1: expected an object with session_id"),
     ("a.csv", "start,end\n1,2\n", r"found no column file, expected file, start and end"),
     ("a.csv", "file,start,end\na,soon,2\n", r"line 2: found time 'soon', expected '0 days"),
-    ("a.txt", "1 2 sad\n", r"line 1: found 1 fields, expected start, end and label with tabs"),
+    ("a.txt", "1 2\n", r"line 1: found 1 fields, expected start, end and label with tabs"),
+    (
+        "a.txt",
+        "1 2 sad\n",
+        r"a.txt: all times are whole numbers, which may be seconds, milliseconds or samples",
+    ),
     ("a.textgrid", "hello", r"the TextGrid breaks off"),
     ("a.vtt", "hello", r"expected a file that begins with WEBVTT"),
     ("a.speechbrain.json", "[]", r"found a JSON list, expected an object with a key a recording"),
