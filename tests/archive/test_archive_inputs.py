@@ -10,7 +10,7 @@ from sed.archive import remote
 from sed.archive.inputs import Input, find_inputs
 from sed.archive.outputs import Outputs
 from sed.audio import open_audio
-from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError
+from sed.errors import AudioError, MissingDependencyError, OptionError
 
 
 @pytest.fixture
@@ -54,12 +54,10 @@ def test_a_signed_url_in_a_list_is_not_asked_for_before_its_turn(tree, monkeypat
     assert relatives(list_file="list") == ["example.org/x/a.wav"]
 
 
-def test_a_name_that_is_no_text_is_told_with_its_recording():
+def test_a_name_that_is_no_text_can_be_written():
     odd = Input("calls/a\udcff.wav", "a\udcff.wav")
-    with pytest.raises(
-        FormatError, match=r"^'calls/a\\udcff.wav': a name in this result is not valid Unicode"
-    ):
-        Outputs.parse(["json"], None, 1).check_name(odd)
+    assert Outputs.parse(["rttm"], "out", 1).names(odd) == ["a\udcff.rttm"]
+    assert Outputs.parse(["rttm"], "memory://out", 1).names(odd) == ["a%FF.rttm"]
 
 
 def test_two_spellings_of_a_file_are_one_recording(tree):
