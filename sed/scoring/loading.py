@@ -7,6 +7,7 @@ files that could not be read with the reason, so that a caller can go on and sti
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,9 +133,11 @@ def _listed(path: Path, data: bytes, certainly: bool) -> list[Path]:
     try:
         lines = decode_text(data, path).split("\n")
     except FormatError:
-        if certainly:
+        if not certainly:
+            return []
+        if b"\0" in data:
             raise
-        return []
+        lines = os.fsdecode(data).splitlines()  # names of files may have bytes that are not UTF-8
     found = []
     for count, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):

@@ -124,6 +124,18 @@ def test_a_list_keeps_folders_as_written(tree):
     ]
 
 
+def test_a_list_of_names_that_are_not_utf_8(tree, monkeypatch):
+    (tree / "caf\udce9.wav").write_bytes(b"x")
+    (tree / "list").write_bytes(b"other.wav\ncaf\xe9.wav\n")
+    assert relatives(list_file="list") == ["other.wav", "caf\udce9.wav"]
+    with open("list", "rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        assert relatives(list_file="-") == ["other.wav", "caf\udce9.wav"]
+    (tree / "list").write_bytes(b"RIFF\0\0\0\0WAVE")
+    with pytest.raises(OptionError, match="list: expected a list of paths as UTF-8 text"):
+        find_inputs((), "list")
+
+
 def test_a_list_on_standard_input(tree, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("calls/anna/2.flac\n"))
     assert relatives("other.wav", list_file="-") == ["other.wav", "calls/anna/2.flac"]
