@@ -141,7 +141,7 @@ def _hypothesis(name: str, truth: Annotations) -> Annotations:
     found = load(name)
     for other, same in spelling.match(truth.recordings, found.recordings).items():
         click.echo(f"sed-score: {other} is scored against {same}: the names differ in blanks only", err=True)
-        found.recordings[same] = replace(found.recordings.pop(other), uri=same)
+        found.rename(other, same)
     if (uri := pair_single(truth.recordings, found.recordings)) is not None:
         ((own, item),) = found.recordings.items()
         click.echo(f"sed-score: {own} is scored against {uri}, the only recording on each side", err=True)

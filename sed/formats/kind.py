@@ -118,13 +118,7 @@ def segment_of(
     """The segment that plain data (as of `Segment.to_dict`, names in `spelling`) describe, as `make_segment`."""
     start, end = number(row.get("start"), where, "start"), number(row.get("end"), where, "end")
     speaker, emotion = (name(row.get(what), where, what, spelling) for what in ("speaker", "emotion"))
-    probabilities = row.get("probabilities") or {}
-    if not isinstance(probabilities, Mapping):
-        raise FormatError(f"{where}: found probabilities {short(probabilities)}, expected one for each label")
-    shares = {
-        spelling.read(label): number(p, where, f"probability of {label}")
-        for label, p in probabilities.items()
-    }
+    shares = notes.probabilities(row.get("probabilities"), where, spelling)
     sure = notes.confidence(row.get("confidence"), where)
     return make_segment(start, end, speaker, emotion, where, notes, sure, shares)
 

@@ -58,7 +58,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
                 number(time, where, what) for time, what in zip(times, ("start", "end"), strict=True)
             )
             if is_htk:
-                start, end, label = start / HTK, end / HTK, label.split()[0]  # a score may follow
+                start, end, label = start / HTK, end / HTK, (label.split() or [""])[0]  # a score may follow
             if start != end:
                 segments += filter(None, [make_segment(start, end, *names_of(label, where), where, notes)])
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]

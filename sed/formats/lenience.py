@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from sed.formats.spelling import Spelling
 
 logger = logging.getLogger("sed")
 
@@ -46,11 +48,31 @@ class Remarks:
         """A confidence, None where it is unknown or no number: no metric uses it."""
         if value is None or value == UNKNOWN:
             return None
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            if not isinstance(value, bool) and math.isfinite(found := float(value)):
-                return found
+        if (found := _finite(value)) is not None:
+            return found
         self.add("read as unknown", f"{where}: found confidence {short(value)}, expected a number")
         return None
+
+    def probabilities(self, value: Any, where: str, spelling: Spelling) -> dict[str, float]:
+        """A probability for each label; none where one of them is no number, since no metric uses them."""
+        if not value:
+            return {}
+        if isinstance(value, Mapping):
+            found = {spelling.read(label): _finite(share) for label, share in value.items()}
+            if None not in found.values():
+                return found  # type: ignore[return-value]
+        self.add(
+            "read as unknown",
+            f"{where}: found probabilities {short(value)}, expected a number for each label",
+        )
+        return {}
+
+
+def _finite(value: Any) -> float | None:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if not isinstance(value, bool) and math.isfinite(found := float(value)):
+            return found
+    return None
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sed import formats
@@ -55,6 +55,10 @@ class Annotations:
                 )
             self.recordings[item.uri] = item
             self.origins[item.uri] = str(path)
+
+    def rename(self, uri: str, new: str) -> None:
+        """Let the recording `uri` be called `new`."""
+        self.recordings[new] = replace(self.recordings.pop(uri), uri=new)
 
 
 def load(source: str | Path) -> Annotations:

@@ -61,6 +61,16 @@ def test_so_it_is_in_other_formats(tmp_path, caplog, name, content):
     assert len(told(caplog)) == 1 and "expected a number: read as unknown" in told(caplog)[0]
 
 
+@pytest.mark.parametrize("shares", ['{"sad": null}', '"n/a"', "[0.5]", '{"sad": "high"}'])
+def test_probabilities_that_are_no_numbers_are_unknown(tmp_path, caplog, shares):
+    path = tmp_path / "a.seglst.json"
+    row = '"session_id": "a", "start_time": 0, "end_time": 1, "probabilities": '
+    path.write_text(f"[{{{row}{shares}}}]")
+    (segment,) = formats.read(path)
+    assert not segment.probabilities
+    assert len(told(caplog)) == 1 and "expected a number for each label: read as unknown" in told(caplog)[0]
+
+
 def test_a_start_just_before_the_recording_is_its_start(tmp_path, caplog):
     path = tmp_path / "neg.rttm"
     path.write_text(RTTM.format(-0.008, 5.008, "A", "<NA>") + RTTM.format(-0.3, 0.2, "B", "<NA>"))

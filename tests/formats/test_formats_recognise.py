@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sed import formats
 from sed.errors import FormatError
@@ -101,3 +104,20 @@ def test_an_empty_file_is_what_its_name_says(tmp_path):
     for name in ("rttm", "x.rttm", "x.rttm.scoring"):
         (tmp_path / name).write_text(";; nobody speaks\n")
         assert formats.read_kind(tmp_path / name) == ("rttm", [])
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_no_damage_breaks_recognition(name, data):
+    """Bytes of one format with holes and bits of others read as something or are refused."""
+    content = bytearray(formats.dumps(CALL, name))
+    for _ in range(data.draw(st.integers(1, 3))):
+        first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
+        other = formats.dumps(CALL, data.draw(st.sampled_from(WRITTEN)))
+        content[first : min(last, first + 20)] = other[: data.draw(st.integers(0, 40))]
+    try:
+        kind, _ = formats.parse(bytes(content), Path("call"))
+        assert kind == formats.recognise(bytes(content), Path("call"))
+    except FormatError as error:
+        assert str(error)
