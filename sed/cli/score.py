@@ -90,9 +90,9 @@ def main(
 ) -> None:
     """Score hypotheses HYP against references REF: files, folders, quoted patterns, or lists of files.
 
-    Formats are recognised by content, or by suffix where that says nothing: RTTM, JSON, SegLST, CSV, ZED.json,
-    SpeechBrain's dictionary and the others that sed reads. Recordings are matched by name; one without a hypothesis
-    counts as one in which the system found nothing.
+    Formats are told by suffix or content: RTTM, JSON, SegLST, CSV, ZED.json, SpeechBrain's dictionary and the
+    others that sed reads. Recordings are matched by name; one without a hypothesis counts as one in which the
+    system found nothing.
 
     \b
     sed-score ref.rttm hyp.rttm                     all metrics, bootstrap intervals

@@ -33,20 +33,15 @@ class TwiceError(FormatError):
 
 @dataclass
 class Annotations:
-    """Annotations by recording; `durations_stated` unless any came from a format without durations."""
+    """Annotations by recording; `stated` are those whose format states how long the recording is."""
 
     recordings: dict[str, Diarization] = field(default_factory=dict)
-    durations_stated: bool = True
+    stated: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
     def take(self, path: Path, found: Iterable[Diarization], kind: str) -> None:
-        """Add what the file `path` of format `kind` holds; two of one recording raise `TwiceError`."""
-        found = list(found)
-        self.durations_stated &= kind in STATES_DURATION or (
-            kind in MAY_STATE_DURATION
-            and all(d.duration > max((s.end for s in d), default=0.0) for d in found)
-        )
+        """Add what the file `path` of format `kind` holds; two of one recording raise `FormatError`."""
         for item in found:
             if item.uri in self.recordings:
                 raise TwiceError(
@@ -55,10 +50,21 @@ class Annotations:
                 )
             self.recordings[item.uri] = item
             self.origins[item.uri] = str(path)
+            if kind in STATES_DURATION or (
+                kind in MAY_STATE_DURATION and item.duration > max((s.end for s in item), default=0.0)
+            ):
+                self.stated.add(item.uri)
+
+    @property
+    def durations_stated(self) -> bool:
+        """Whether the duration of every recording is known."""
+        return self.stated >= self.recordings.keys()
 
     def rename(self, uri: str, new: str) -> None:
         """Let the recording `uri` be called `new`."""
         self.recordings[new] = replace(self.recordings.pop(uri), uri=new)
+        if uri in self.stated:
+            self.stated.symmetric_difference_update({uri, new})
 
 
 def load(source: str | Path) -> Annotations:
