@@ -69,6 +69,10 @@ class Outputs:
                     paths.append((Path(item), formats.format_of(item)))
                 except FormatError as error:
                     raise OptionError(str(error)) from None
+                if (kind := paths[-1][1]) not in formats.names():
+                    raise OptionError(
+                        f"output {item}: {kind} is only read, expected one of {', '.join(formats.names())}"
+                    )
             else:
                 raise OptionError(f"output {item!r}: expected a path or one of {', '.join(formats.names())}")
         if not kinds and not paths and not (lines and directory is None):

@@ -186,3 +186,11 @@ def test_parquet_without_pyarrow_is_refused_before_anything_is_done(tree, monkey
     with pytest.raises(MissingDependencyError, match=r"in sed's folder, pip install '.\[table\]'"):
         Outputs.parse(["parquet"], "out", 1)
     Outputs.parse(["rttm"], "out", 1)
+
+
+@pytest.mark.parametrize("name", ["call.lab", "call.zed.json"])
+def test_a_format_that_is_only_read_is_refused_before_anything_is_done(name):
+    with pytest.raises(
+        OptionError, match=rf"output {name}: (lab|zed) is only read, expected one of rttm, json"
+    ):
+        Outputs.parse([name], None, 1)
