@@ -177,7 +177,7 @@ class Outputs:
 
 
 def sentence(error: BaseException) -> str:
-    """What an error says, in a line."""
+    """The message of any error, on one line."""
     if isinstance(error, SedError):
         return str(error)
     if isinstance(error, MemoryError):

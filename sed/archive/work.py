@@ -66,9 +66,9 @@ class Report:
         if not errors:
             return self
         texts = [reason(recording, error) for error in errors]
-        told = [*([self.error] if self.error else []), *texts]
+        messages = [*([self.error] if self.error else []), *texts]
         reasons = [*self.reasons, *map(_problem, [recording] * len(errors), errors, texts)]
-        return replace(self, error="; ".join(told), reasons=tuple(dict.fromkeys(reasons)))
+        return replace(self, error="; ".join(messages), reasons=tuple(dict.fromkeys(reasons)))
 
 
 class Worker:

@@ -1,7 +1,7 @@
-"""Which format a file is of: by its content; its name is only a hint, and speaks where the content says nothing.
+"""Recognises the format of a file by its content; its name is a hint, used if the content is inconclusive.
 
-People name their files as they like: Kaldi's is called ``rttm``, others ``x.rttm.scoring`` or ``x.txt``, and
-``/dev/stdin`` has no suffix.
+File names follow no rule: Kaldi's is called ``rttm``, others ``x.rttm.scoring`` or ``x.txt``, and ``/dev/stdin`` has
+no suffix.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def hinted(path: Path, kinds: Iterable[Format]) -> Format | None:
 
 
 def of_text(text: str, path: Path, kinds: dict[str, Format]) -> Format | None:
-    """The format of `text`; where nothing in it tells, the one that the name of `path` stands for, or None."""
+    """The format of `text`; if its content is inconclusive, the one that the name of `path` stands for, or None."""
     hint = hinted(path, kinds.values())
     is_json = text.lstrip()[:1] in ("{", "[")
     if hint is not None and hint.name in _JSON and is_json:

@@ -28,7 +28,7 @@ MAY_STATE_DURATION = frozenset({"parquet", "eaf", "emotionml"})
 
 
 class TwiceError(FormatError):
-    """A recording is in two files: which of them counts is not for us to choose."""
+    """A recording is in two files, and which of them counts is not known."""
 
 
 @dataclass
@@ -126,7 +126,7 @@ def _has_annotations(path: Path) -> bool:
     """Whether the content is of a format that can be read, in a file whose name does not state it."""
     try:
         return not is_audio(path) and formats.recognise(load_bytes(path), path.with_suffix("")) is not None
-    except FormatError:  # may not be read: then nobody knows
+    except FormatError:  # cannot be read
         return False
 
 
