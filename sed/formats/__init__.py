@@ -203,9 +203,9 @@ def read_all(source: str | PathLike[str] | IO[Any], format: str | None = None) -
     """Every recording in a file, in order.
 
     `source` is a path, or ``"-"`` (standard input) or an open file (which need a `format`). The format of a file
-    is recognised by its content, or by its name if the content is inconclusive. A recording that the format gives no name
-    is named after the file. Raises `FormatError` where the file cannot be read, is of no known format or breaks
-    its rules; the text names file and line.
+    is recognised by its content, or by its name if the content is inconclusive. A recording that the format gives
+    no name is named after the file. Raises `FormatError` where the file cannot be read, is of no known format or
+    breaks its rules; the text names file and line.
     """
     return read_kind(source, format)[1]
 
