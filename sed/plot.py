@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sed.errors import MissingDependencyError, OptionError
+from sed.formats.spelling import printable
 from sed.palette import colour, ink
 from sed.result import Diarization, Segment
 from sed.scoring.assignment import best_pairs
@@ -93,7 +94,7 @@ def plot(
         axes.text(1.005, low + (len(lanes) - 1) / 2, text, fontsize=8, clip_on=False, **right)
     emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
     shown = [label for label in label_order(emotions, neutral) if label in emotions]
-    axes.set_title(reference.uri, loc="left", fontsize=10, **PLAIN)
+    axes.set_title(printable(reference.uri), loc="left", fontsize=10, **PLAIN)
     patches = [Patch(facecolor=colour(label), label=label) for label in shown]
     if any(s.emotion is None for d in (reference, hypothesis) for s in d):
         patches.append(Patch(label="no emotion named", **UNSAID))

@@ -168,10 +168,15 @@ def main(
 
 
 def _hypothesis(name: str, truth: Annotations) -> Annotations:
-    """What `name` holds; a lone recording of another name goes with the lone reference."""
+    """What `name` holds; a recording whose name differs from a reference's in blanks only, and a lone recording of
+    another name, go with that reference."""
+    from sed.formats import spelling
     from sed.scoring.loading import load, pair_single
 
     found = load(name)
+    for other, same in spelling.match(truth.recordings, found.recordings).items():
+        click.echo(f"sed-score: {other} is scored against {same}: the names differ in blanks only", err=True)
+        found.rename(other, same)
     if (uri := pair_single(truth.recordings, found.recordings)) is not None:
         (own,) = found.recordings
         click.echo(f"sed-score: {own} is scored against {uri}, the only recording on each side", err=True)
@@ -223,6 +228,7 @@ def _as_scored(side: Diarization, report: Report) -> Diarization:
 
 def _print(reports: list[Report], names: tuple[str, str | None], output: str, per_file: bool) -> None:
     """The report, and where there are two its comparison with the other, on standard output."""
+    from sed.formats.spelling import printable
     from sed.scoring.tables import comparison, finite, tables, to_dict
 
     first, *others = reports
@@ -234,17 +240,17 @@ def _print(reports: list[Report], names: tuple[str, str | None], output: str, pe
             result["against"] = {"hypothesis": names[1], **to_dict(others[0], per_file=per_file)}
             tests = {name: first.compare(others[0], name) for name in first.shared(others[0])}
             result["comparison"] = finite({name: test.to_dict() for name, test in tests.items()})
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(printable(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)))
         return
     shown = tables(first, per_file=per_file)
     if others:
         shown.insert(1, comparison(first, others[0], names[1] or ""))
     if output == "markdown":
-        click.echo("\n\n".join(table.markdown() for table in shown))
+        click.echo(printable("\n\n".join(table.markdown() for table in shown)))
     elif sys.stdout.isatty():
         _print_rich(shown)
     else:
-        click.echo("\n\n".join(table.plain() for table in shown))
+        click.echo(printable("\n\n".join(table.plain() for table in shown)))
 
 
 def _print_rich(shown: list[Table]) -> None:
@@ -252,13 +258,15 @@ def _print_rich(shown: list[Table]) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    from sed.formats.spelling import printable
+
     console = Console()
     for table in shown:
         drawn = RichTable(title=Text(table.title), title_justify="left", header_style="bold")
         for number, column in enumerate(table.columns):
             drawn.add_column(Text(column), justify="left" if number == 0 else "right")
         for row in table.rows:
-            drawn.add_row(*map(Text, row))
+            drawn.add_row(*(Text(printable(cell)) for cell in row))
         console.print(drawn)
 
 

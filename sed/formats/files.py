@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from os import PathLike
@@ -11,6 +12,12 @@ from sed.errors import FormatError
 
 PART = ".part"
 """How the name of a file ends that is being written; before it stands the number of the process."""
+
+
+def part_stem(name: str) -> str:
+    """What stands for `name` in the name of the file that it is written to first: a digest where it is too long."""
+    data = os.fsencode(name)
+    return name if len(data) <= 230 else hashlib.sha256(data).hexdigest()[:32]
 
 
 def is_hidden(path: PurePath) -> bool:
@@ -23,7 +30,7 @@ def load_bytes(path: str | PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise FormatError(f"{path}: cannot be read ({error.strerror or error})", path=str(path)) from None
     except ValueError:
         raise FormatError(f"{str(path)!r}: no name of a file") from None
 
@@ -33,7 +40,11 @@ def load_text(path: str | PathLike[str]) -> str:
 
     Lines end in ``\\n`` whatever the system. Raises `FormatError` where there is no text to be read.
     """
-    data = load_bytes(path)
+    return decode_text(load_bytes(path), path)
+
+
+def decode_text(data: bytes, path: str | PathLike[str]) -> str:
+    """The text that `data`, the content of the file `path`, are; as `load_text`."""
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
@@ -58,7 +69,7 @@ def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
     to. Raises `FormatError` where that fails; then the file is as it was.
     """
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
+    part = target.with_name(f".{part_stem(target.name)}.{os.getpid()}{PART}")
     try:
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode):
@@ -73,4 +84,5 @@ def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None
+        text = f"{path}: cannot be written ({error.strerror or error})"
+        raise FormatError(text, path=str(path)) from None
