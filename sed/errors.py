@@ -18,13 +18,34 @@ def install_hint(extras: str) -> str:
     return f"pip install '{DISTRIBUTION}[{extras}]'"
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n"))
+
+
 class SedError(Exception):
-    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line."""
+    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line.
+
+    `path` is the file that it is about, `kind` the format; each is None where it is not known.
+
+    >>> error = FormatError("a.rttm: cannot be written (No space left on device)", path="a.rttm")
+    >>> error.problem
+    'cannot be written (No space left on device)'
+    """
+
+    path: str | None = None
+    kind: str | None = None
+
+    def __init__(self, *args: object, path: str | None = None, kind: str | None = None) -> None:
+        super().__init__(*args)
+        self.path, self.kind = path, kind
+
+    @property
+    def problem(self) -> str:
+        """The sentence without the path in front of it."""
+        return str(self) if self.path is None else str(self).removeprefix(_one_line(f"{self.path}: "))
 
     def __str__(self) -> str:
-        return " ".join(
-            super().__str__().split("\n")
-        )  # names of files and messages of libraries may have more
+        return _one_line(super().__str__())  # names of files and messages of libraries may have more
 
 
 class AudioError(SedError, ValueError):

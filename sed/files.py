@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,16 @@ PART = ".part"
 """How the name of a file ends that is being written; before it stands the number of the process."""
 
 
+def part_stem(name: str) -> str:
+    """What replaces `name` in the name of its temporary file: a digest if it is too long.
+
+    >>> part_stem("a.txt"), len(part_stem("a" * 255))
+    ('a.txt', 32)
+    """
+    data = os.fsencode(name)
+    return name if len(data) <= 230 else hashlib.sha256(data).hexdigest()[:32]
+
+
 def is_hidden(path: PurePath) -> bool:
     """Whether a part of a relative path begins with a dot."""
     return any(part.startswith(".") for part in path.parts)
@@ -27,7 +38,7 @@ def load_bytes(path: str | PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise FormatError(f"{path}: cannot be read ({error.strerror or error})", path=str(path)) from None
     except ValueError:
         raise FormatError(f"{str(path)!r}: no name of a file") from None
 
@@ -37,7 +48,11 @@ def load_text(path: str | PathLike[str]) -> str:
 
     Lines end in ``\\n`` whatever the system. Raises `FormatError` where there is no text to be read.
     """
-    data = load_bytes(path)
+    return decode_text(load_bytes(path), path)
+
+
+def decode_text(data: bytes, path: str | PathLike[str]) -> str:
+    """The text of `data`, the content of the file `path`; raises as `load_text`."""
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
@@ -71,7 +86,7 @@ def atomic(path: str | PathLike[str], suffix: str = PART) -> Iterator[Path]:
     ['a.txt']
     """
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}{suffix}")
+    part = target.with_name(f".{part_stem(target.name)}.{os.getpid()}{suffix}")
     try:
         yield part
         if target.exists():
@@ -95,7 +110,8 @@ def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
         with atomic(target) as part:
             part.write_bytes(data)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be written ({error.strerror or error})") from None
+        text = f"{path}: cannot be written ({error.strerror or error})"
+        raise FormatError(text, path=str(path)) from None
 
 
 class NewFiles:

@@ -37,7 +37,8 @@ class EmotionDiarizer:
     tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
     diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), each with a model behind a colon if
         wanted (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
-    vad: ``segmentation``, ``webrtc`` or ``silero``; None takes what suits the diarizer.
+    vad: ``segmentation``, ``webrtc`` or ``silero``; ``none``: every frame is speech; None takes what suits the
+        diarizer.
     decoder: a method of `sed.emotion.decoding` by name, or `DecoderOptions`.
     speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out. Exactly as
         far as there are so many turns; a live stream, or a latency, keeps to the most only.
@@ -89,7 +90,15 @@ class EmotionDiarizer:
             # The bundled tagger costs as much as speech and speakers; others cost more, and want every thread.
             tagger = load_tagger(tagger, each if tagger is None else threads)
         self.tagger: Tagger = tagger
+        if vad is not None and not isinstance(diarizer, str):
+            raise OptionError(
+                f"vad={vad!r} with a diarizer object, which detects speech itself: expected its name"
+            )
         if isinstance(diarizer, str):
+            if channels == "split" and vad == "none":
+                raise OptionError(
+                    "channels='split' with vad='none': expected one of the two, every channel would speak all the time"
+                )
             if channels == "split":
                 if diarizer not in ("segmentation", "none"):
                     raise OptionError(f"channels='split' with diarizer {diarizer!r}: expected one of the two")

@@ -19,11 +19,12 @@ import numpy as np
 
 from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.files import atomic
+from sed.formats.spelling import printable
 from sed.palette import colour, ink
 from sed.result import Diarization, Segment
 from sed.scoring.assignment import best_pairs
 from sed.scoring.confusion import label_order
-from sed.scoring.intervals import cells, support, sweep
+from sed.scoring.intervals import Region, Track, cells, support, sweep
 from sed.scoring.spans import Spans
 
 if TYPE_CHECKING:
@@ -38,8 +39,16 @@ PLAIN: Any = {"parse_math": False}  # names as they are, dollars and all
 LETTER = 0.065  # inches that a letter of a label takes
 
 
-def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neutral") -> Figure:
+def plot(
+    reference: Diarization,
+    hypothesis: Diarization,
+    *,
+    neutral: str = "neutral",
+    region: Region | None = None,
+) -> Figure:
     """A figure of `reference` above `hypothesis` on one time axis, in seconds.
+
+    `region` is the scored time, as (start, end) in seconds: only there do differences count. None: all.
 
     Raises `MissingDependencyError` without matplotlib.
 
@@ -68,7 +77,8 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
             own = [s for s in side if s.speaker == name]
             _draw(axes, own, places[start + number], inch)
     bottom = (places[-1] if places else 0) + 1.0
-    differing = _differences(reference, hypothesis, end, neutral)
+    scored = support([(0.0, end)] if region is None else list(region))
+    differing = _differences(reference, hypothesis, scored, neutral)
     axes.broken_barh([(a, b - a) for a, b in differing], (bottom - 0.2, 0.4), color="#000000", linewidth=0)
     axes.axhline(len(mine) - 0.3, color="#888888", linewidth=0.8)
 
@@ -83,7 +93,7 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
         axes.text(1.005, low + (len(lanes) - 1) / 2, text, fontsize=8, clip_on=False, **right)
     emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
     shown = [label for label in label_order(emotions, neutral) if label in emotions]
-    axes.set_title(reference.uri, loc="left", fontsize=10, **PLAIN)
+    axes.set_title(printable(reference.uri), loc="left", fontsize=10, **PLAIN)
     patches = [Patch(facecolor=colour(label), label=label) for label in shown]
     if any(s.emotion is None for d in (reference, hypothesis) for s in d):
         patches.append(Patch(label="no emotion named", **UNSAID))
@@ -98,7 +108,12 @@ def plot(reference: Diarization, hypothesis: Diarization, *, neutral: str = "neu
 
 
 def save_plot(
-    reference: Diarization, hypothesis: Diarization, path: str | Path, *, neutral: str = "neutral"
+    reference: Diarization,
+    hypothesis: Diarization,
+    path: str | Path,
+    *,
+    neutral: str = "neutral",
+    region: Region | None = None,
 ) -> None:
     """Write the figure of `plot` to `path`: PNG, SVG or PDF by its suffix.
 
@@ -107,7 +122,7 @@ def save_plot(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"plot to {path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    figure = plot(reference, hypothesis, neutral=neutral)
+    figure = plot(reference, hypothesis, neutral=neutral, region=region)
     try:
         with atomic(path, path.suffix) as part, warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -161,15 +176,15 @@ def _draw(axes: Axes, segments: Sequence[Segment], place: float, inch: float) ->
             axes.text(middle, place, text, color=ink(paint), **style)
 
 
-def _differences(reference: Diarization, hypothesis: Diarization, end: float, neutral: str) -> np.ndarray:
-    """Stretches ``(n, 2)`` in which the emotions of the two differ, gaps being neutral."""
+def _differences(reference: Diarization, hypothesis: Diarization, scored: Track, neutral: str) -> np.ndarray:
+    """Stretches ``(n, 2)`` of the `scored` time in which the emotions of the two differ, gaps being neutral."""
     here, there = (Spans.of(side).by_emotion() for side in (reference, hypothesis))
     names = label_order([*here, *there], neutral)
     nothing, size = np.empty((0, 2)), len(names)
     both = [side.get(label, nothing) for side in (here, there) for label in names]
-    edges, active = sweep([*both, np.array([[0.0, end]])])
+    edges, active = sweep([*both, scored])
     truth, claimed = active[:, :size], active[:, size : 2 * size]
     for side in (truth, claimed):
         side[:, 0] |= ~side.any(1)
-    wrong = (truth != claimed).any(1)
+    wrong = (truth != claimed).any(1) & active[:, -1]
     return support(np.stack([edges[:-1][wrong], edges[1:][wrong]], 1))

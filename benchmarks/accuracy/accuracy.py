@@ -25,8 +25,8 @@ from sed.formats import read_all, read_uem
 from sed.grid import FRAME_RATE, SAMPLE_RATE, frame_at
 from sed.result import Diarization, Segment
 from sed.scoring import der, eder, joint_error
-from sed.scoring.uncertainty import bootstrap
-from sed.scoring.utterances import unweighted_average_recall
+from sed.scoring.uncertainty import SPREAD, bootstrap
+from sed.scoring.utterances import exact_recall_interval, unweighted_average_recall
 from sed.simulation.sets import conversation_set
 from sed.simulation.speech_pieces import speech_pieces
 from sed.speakers import ReferenceTurns
@@ -108,6 +108,8 @@ def _utterance_figures(rows: list[tuple[str, str, float, float, float]]) -> dict
         )
         resampled.append(unweighted_average_recall([truth[i] for i in drawn], [verdict[i] for i in drawn]))
     low, high = np.quantile(resampled, [0.025, 0.975])
+    if high - low < SPREAD:  # all are right: resampling says nothing of the next one
+        low, high = exact_recall_interval(truth, verdict)
     recalls = {
         emotion: float(np.mean([v == emotion for t, v in zip(truth, verdict, strict=True) if t == emotion]))
         for emotion in sorted(set(truth))

@@ -26,7 +26,8 @@ from sed.emotion.onnx import BUNDLED, OnnxTagger
 from sed.emotion.windows import posteriors_of
 from sed.grid import frames_to_seconds, samples_to_seconds
 from sed.result import Segment
-from sed.scoring import bootstrap, eder
+from sed.scoring import bootstrap, eder, exact_recall_interval
+from sed.scoring.uncertainty import SPREAD
 from sed.simulation.patterns import Event, frame_labels
 from sed.training.data.clips import Speech, pattern_clips
 from sed.training.evaluation import unweighted_recall
@@ -38,7 +39,7 @@ RESAMPLES = 1000
 
 
 def recall_interval(true: np.ndarray, told: np.ndarray, labels: int) -> tuple[float, tuple[float, float]]:
-    """Unweighted average recall and its 95 % bootstrap interval over utterances."""
+    """Unweighted average recall and its 95 % interval: bootstrap over utterances, exact where all samples agree."""
 
     def recall(rows: np.ndarray | slice) -> float:
         confusion = np.zeros((labels, labels))
@@ -48,6 +49,8 @@ def recall_interval(true: np.ndarray, told: np.ndarray, labels: int) -> tuple[fl
     rng = np.random.default_rng(SEED)
     drawn = [recall(rng.integers(len(true), size=len(true))) for _ in range(RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5])
+    if high - low < SPREAD:
+        low, high = exact_recall_interval(true.tolist(), told.tolist())
     return recall(slice(None)), (float(low), float(high))
 
 

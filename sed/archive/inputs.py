@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fnmatch
 import glob
 import os
@@ -96,18 +97,23 @@ def check_names(recordings: Iterable[Input]) -> None:
 def _lines(list_file: str) -> Iterator[str]:
     try:
         if list_file == "-":
-            yield from _named(sys.stdin)
+            yield from _named(getattr(sys.stdin, "buffer", sys.stdin), list_file)
         else:
-            with open(list_file, encoding="utf-8-sig") as file:
-                yield from _named(file)
+            with open(list_file, "rb") as file:
+                yield from _named(file, list_file)
     except OSError as error:
         raise OptionError(f"{list_file}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError:
-        raise OptionError(f"{list_file}: expected a list of paths as UTF-8 text") from None
 
 
-def _named(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
+def _named(lines: Iterable[bytes | str], list_file: str) -> Iterator[str]:
+    """The names in a list. Bytes that are not UTF-8 are kept: names of files may have them."""
+    for count, line in enumerate(lines):
+        if isinstance(line, bytes):
+            if count == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if b"\0" in line or (count == 0 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))):
+                raise OptionError(f"{list_file}: expected a list of paths as UTF-8 text")
+            line = os.fsdecode(line)
         if (name := line.strip("\r\n")).strip() and not name.startswith("#"):
             yield name
 

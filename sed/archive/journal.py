@@ -23,7 +23,7 @@ from sed.archive.outputs import Outputs
 from sed.archive.work import Report
 from sed.emotion.folders import SPEECHBRAIN, TRAINED
 from sed.errors import OptionError
-from sed.files import PART, is_hidden
+from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
@@ -162,7 +162,7 @@ class Journal:
         for recording in recordings:
             for name in self._outputs.names(recording):
                 path = Path(self._outputs.directory or "", name)
-                wanted.setdefault(path.parent, set()).add(path.name)
+                wanted.setdefault(path.parent, set()).add(part_stem(path.name))
         for folder, names in wanted.items():
             for part in folder.glob(f".*{PART}"):
                 if part.name.removesuffix(PART).rpartition(".")[0].removeprefix(".") in names:
@@ -183,10 +183,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return ", ".join(f"{n}: {word(before.get(n))}, now {word(now.get(n))}" for n in names)
 
 
-def fingerprint(settings: Mapping[str, Any], speech: str | None = None) -> dict[str, Any]:
+def fingerprint(
+    settings: Mapping[str, Any], speech: str | None = None, turns: bytes | None = None
+) -> dict[str, Any]:
     """The settings of a run as far as they change results, as plain data; files and folders by their content.
 
-    `settings` are those of `EmotionDiarizer`, `speech` is a file of given turns.
+    `settings` are those of `EmotionDiarizer`, `speech` is a file of given turns, and `turns` its content where that
+    was read already: what comes from a pipe is gone then.
     """
     from sed import __version__
 
@@ -197,7 +200,9 @@ def fingerprint(settings: Mapping[str, Any], speech: str | None = None) -> dict[
         name, colon, model = diarizer.partition(":")
         plain["diarizer"] = name + colon + _by_content(model, _all_files) if model else diarizer
     if speech is not None:
-        plain["speech"] = f"{Path(speech).name} {_digest(speech)}"
+        named = "" if turns is not None and not Path(speech).is_file() else Path(speech).name
+        digest = _digest(speech) if turns is None else hashlib.sha256(turns).hexdigest()[:16]
+        plain["speech"] = f"{named} {digest}".strip()
     return {"sed": __version__, **plain}
 
 

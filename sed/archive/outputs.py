@@ -6,6 +6,7 @@ output) are apart, since a worker on another machine does the one, and perhaps n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,12 @@ from typing import IO, Any
 from sed import formats
 from sed.archive import remote
 from sed.archive.inputs import Input
-from sed.errors import FormatError, OptionError
+from sed.errors import FormatError, OptionError, SedError
 from sed.files import save_bytes
-from sed.result import Diarization, Segment
+from sed.formats.spelling import TEXT
+from sed.result import Diarization
+
+logger = logging.getLogger("sed")
 
 # Formats whose recordings can follow one another on standard output, each with its name.
 STREAMABLE = ("rttm", "jsonl")
@@ -65,6 +69,10 @@ class Outputs:
                     paths.append((Path(item), formats.format_of(item)))
                 except FormatError as error:
                     raise OptionError(str(error)) from None
+                if (kind := paths[-1][1]) not in formats.names():
+                    raise OptionError(
+                        f"output {item}: {kind} is only read, expected one of {', '.join(formats.names())}"
+                    )
             else:
                 raise OptionError(f"output {item!r}: expected a path or one of {', '.join(formats.names())}")
         if not kinds and not paths and not (lines and directory is None):
@@ -108,62 +116,83 @@ class Outputs:
         return self.directory is not None and remote.is_url(self.directory)
 
     def names(self, source: Input) -> list[str]:
-        """The files of a recording, relative to the folder, one for each of `kinds`."""
-        return [source.stem + formats.suffix(kind) for kind in self.kinds]
+        """The files of a recording, relative to the folder, one for each of `kinds`.
 
-    def check_name(self, source: Input) -> None:
-        """Find out before the work, not after it, that a format cannot hold a recording's name.
-
-        Raises `FormatError`, as `render` would.
+        They are named as the audio is; stores, whose names are UTF-8, get bytes that are not as in results.
         """
-        feels = {"neutral": 1.0}
-        trial = Diarization(
-            source.uri, 1.0, [Segment(0.0, 1.0, "spk00", "neutral", 1.0, feels)], tuple(feels)
-        )
-        for kind in dict.fromkeys([*self.kinds, *(kind for _, kind in self.paths), *["jsonl"] * self.lines]):
-            try:
-                formats.dumps(trial, kind)
-            except FormatError as error:
-                if repr(source.uri) in str(error):
-                    raise
-                raise FormatError(f"{source.path!r}: {error}") from None
+        stem = TEXT.write(source.stem) if self.is_remote else source.stem
+        return [stem + formats.suffix(kind) for kind in self.kinds]
 
-    def render(self, result: Diarization, source: Input) -> list[Product]:
-        """Everything that is wanted of `result`. Raises `FormatError` where a format cannot hold it."""
-        products = [Product(kind, str(path), formats.dumps(result, kind)) for path, kind in self.paths]
+    def render(self, result: Diarization, source: Input) -> tuple[list[Product], list[SedError]]:
+        """Everything that is wanted of `result`, and an error for each format that cannot hold it."""
+        wanted: list[tuple[str, str | None]] = [(kind, str(path)) for path, kind in self.paths]
         for kind, name in zip(self.kinds, self.names(source), strict=True):
-            target = None if self.directory is None else remote.join(self.directory, name)
-            products.append(Product(kind, target, formats.dumps(result, kind)))
+            wanted.append((kind, None if self.directory is None else remote.join(self.directory, name)))
         if self.lines:
-            products.append(Product("jsonl", None, formats.dumps(result, "jsonl")))
-        return products
+            wanted.append(("jsonl", None))
+        products: list[Product] = []
+        troubles: list[SedError] = []
+        for kind, target in wanted:
+            try:
+                products.append(Product(kind, target, formats.dumps(result, kind)))
+            except Exception as error:
+                if not isinstance(error, SedError | OSError | MemoryError):  # a mistake of ours: where it is
+                    logger.debug("%s as %s: %r", source.path, kind, error, exc_info=True)
+                text = f"{source.path}: cannot be written as {kind} ({sentence(error)})"
+                troubles.append(FormatError(text, path=source.path, kind=kind))
+        return products, troubles
 
-    def deliver(self, products: Iterable[Product], stdout: IO[str] | None = None) -> list[Product]:
-        """Write each product whole to where it belongs; returns those for standard output if that isn't given.
+    def deliver(
+        self, products: Iterable[Product], stdout: IO[str] | None = None
+    ) -> tuple[list[Product], list[SedError]]:
+        """Write each product whole to where it belongs, whatever becomes of the others.
 
-        Raises `FormatError` where one cannot be written.
+        Returns those for standard output if that isn't given, and an error for each that could not be written.
+        Raises `BrokenPipeError` where the reader of standard output has gone.
         """
-        left = []
+        left: list[Product] = []
+        troubles: list[SedError] = []
         for product in products:
-            if product.target is None:
-                if stdout is None:
-                    left.append(product)
+            try:
+                if product.target is None:
+                    if stdout is None:
+                        left.append(product)
+                    else:
+                        _print(product, stdout)
+                elif remote.is_url(product.target):
+                    remote.save_bytes(product.data, product.target)
                 else:
-                    _print(product, stdout)
-            elif remote.is_url(product.target):
-                remote.save_bytes(product.data, product.target)
-            else:
-                if self.directory is not None:
-                    _make_folder(Path(product.target).parent)
-                save_bytes(product.data, product.target)
-        return left
+                    if self.directory is not None:
+                        _make_folder(Path(product.target).parent)
+                    save_bytes(product.data, product.target)
+            except SedError as error:
+                troubles.append(error)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                place = product.target or "standard output"
+                text = f"{place}: cannot be written ({error.strerror or error})"
+                troubles.append(FormatError(text, path=place, kind=product.kind))
+        return left, troubles
+
+
+def sentence(error: BaseException) -> str:
+    """The message of any error, on one line."""
+    if isinstance(error, SedError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    text = error.strerror or str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.splitlines())
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FormatError(f"{folder}: cannot be made a folder ({error.strerror or error})") from None
+        raise FormatError(
+            f"{folder}: cannot be made a folder ({error.strerror or error})", path=str(folder)
+        ) from None
 
 
 def _print(product: Product, stdout: IO[str]) -> None:
@@ -172,3 +201,4 @@ def _print(product: Product, stdout: IO[str]) -> None:
         stream.write(product.data)
     else:
         stdout.write(product.data.decode("utf-8"))
+    stdout.flush()

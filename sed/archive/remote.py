@@ -227,13 +227,13 @@ def _told(url: str, kind: type[SedError], done: str = "read") -> Iterator[None]:
         gone = why is None or isinstance(why, FileNotFoundError) or getattr(why, "status", 0) in (404, 410)
         if isinstance(why, Exception) and not gone and _protocol(url) in _WEB:
             # fsspec's way to tell of a server that is down or refuses: the file may well be there
-            raise kind(f"{url}: cannot be {done} ({_line(why)})") from None
+            raise kind(f"{url}: cannot be {done} ({_line(why)})", path=url) from None
         missing = "no such file" if done == "read" else f"cannot be written ({_line(error)})"
-        raise kind(f"{url}: {missing}") from None
+        raise kind(f"{url}: {missing}", path=url) from None
     except PermissionError as error:
-        raise kind(f"{url}: no permission ({_line(error)})") from None
+        raise kind(f"{url}: no permission ({_line(error)})", path=url) from None
     except Exception as error:
-        raise kind(f"{url}: cannot be {done} ({_line(error)})") from None
+        raise kind(f"{url}: cannot be {done} ({_line(error)})", path=url) from None
 
 
 def _line(error: Exception) -> str:

@@ -17,8 +17,8 @@ from sed.archive.dispatch import Dispatch
 from sed.archive.inputs import Input
 from sed.archive.journal import Journal
 from sed.archive.summary import Summary
-from sed.archive.work import Job, Order, Report, Worker, reason
-from sed.errors import OptionError, SedError
+from sed.archive.work import Job, Order, Report, Worker
+from sed.errors import OptionError
 from sed.result import Diarization
 
 logger = logging.getLogger("sed")
@@ -139,18 +139,8 @@ def _settle(
     report: Report, recording: Input, order: Order, journal: Journal | None, stdout: IO[str]
 ) -> Report:
     """Write what came back, then note it; returns the report as it is after that."""
-    try:
-        order.outputs.deliver(report.products, stdout)
-        if report.products:
-            stdout.flush()
-    except BrokenPipeError:
-        raise
-    except SedError as error:
-        report = replace(report, error=reason(recording, error))
-    except OSError as error:
-        text = f"standard output: cannot be written ({error.strerror or error})"
-        report = replace(report, error=text)
-    report = replace(report, products=())
+    _, troubles = order.outputs.deliver(report.products, stdout)
+    report = replace(report, products=()).failing(recording, troubles)
     if journal is not None:
         journal.add([(recording, report)])
     return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 
@@ -11,7 +10,6 @@ from sed.archive.work import Report
 
 KINDS = 1000  # reasons that are told apart
 SHOWN = 10  # of them in the text
-_UNWRITTEN = re.compile(r"^.*: (?=cannot be written \()")
 
 
 @dataclass
@@ -42,14 +40,13 @@ class Summary:
             self.duration += report.duration
             return
         self.failed += 1
-        reason = report.error.removeprefix(f"{recording.path}: ")
-        reason = _UNWRITTEN.sub("", reason)  # the same reason whatever the result's name
-        if reason not in self.reasons and len(self.reasons) >= KINDS:
-            reason = "other reasons"
-        if (known := self.reasons.get(reason)) is None:
-            self.reasons[reason] = Failures(1, recording.path)
-        else:
-            known.count += 1
+        for reason in report.reasons or (report.error.removeprefix(f"{recording.path}: "),):
+            if reason not in self.reasons and len(self.reasons) >= KINDS:
+                reason = "other reasons"
+            if (known := self.reasons.get(reason)) is None:
+                self.reasons[reason] = Failures(1, recording.path)
+            else:
+                known.count += 1
 
     @property
     def left(self) -> int:

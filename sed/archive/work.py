@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sed.archive import remote
 from sed.archive.inputs import Input
-from sed.archive.outputs import Outputs, Product
+from sed.archive.outputs import Outputs, Product, sentence
 from sed.errors import SedError
 from sed.result import Diarization
 
@@ -48,8 +48,9 @@ class Job:
 class Report:
     """What became of job `number`.
 
-    `duration` of the audio and `spent` on it are seconds. `error` says in a sentence why it failed, or is None.
-    `products` are results that are still to be written, `warnings` what was remarked on the way.
+    `duration` of the audio and `spent` on it are seconds. `error` states why it failed, or which formats did, or is
+    None; `reasons` are the same without names of files, to be counted. `products` are results that are still to be
+    written, `warnings` what was remarked on the way.
     """
 
     number: int
@@ -58,6 +59,16 @@ class Report:
     error: str | None = None
     products: tuple[Product, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    reasons: tuple[str, ...] = field(default=())
+
+    def failing(self, recording: Input, errors: Sequence[BaseException]) -> Report:
+        """This report with `errors` added to it."""
+        if not errors:
+            return self
+        texts = [reason(recording, error) for error in errors]
+        messages = [*([self.error] if self.error else []), *texts]
+        reasons = [*self.reasons, *map(_problem, [recording] * len(errors), errors, texts)]
+        return replace(self, error="; ".join(messages), reasons=tuple(dict.fromkeys(reasons)))
 
 
 class Worker:
@@ -81,7 +92,6 @@ class Worker:
         try:
             turns = None if job.turns is None else ReferenceTurns(job.turns)
             with _source(recording) as source:
-                self._order.outputs.check_name(recording)
                 result = self._diarizer(
                     source,
                     uri=recording.uri,
@@ -90,14 +100,16 @@ class Worker:
                     posteriors=self._order.posteriors,
                 )
             _compare(job, result.duration)
-            products = self._order.outputs.render(result, recording)
+            products, troubles = self._order.outputs.render(result, recording)
             if not self._order.bring:
-                products = self._order.outputs.deliver(products)
+                products, more = self._order.outputs.deliver(products)
+                troubles += more
         except Exception as error:
             if not isinstance(error, SedError | OSError | MemoryError):  # a mistake of ours: say where
                 logger.debug("%s: %r", recording.path, error, exc_info=True)
-            return Report(job.number, 0.0, time.monotonic() - begun, reason(recording, error))
-        return Report(job.number, result.duration, time.monotonic() - begun, None, tuple(products))
+            return Report(job.number, 0.0, time.monotonic() - begun).failing(recording, [error])
+        report = Report(job.number, result.duration, time.monotonic() - begun, None, tuple(products))
+        return report.failing(recording, troubles)
 
 
 def _compare(job: Job, duration: float) -> None:
@@ -120,22 +132,21 @@ def _source(recording: Input) -> Iterator[Any]:
 
 def reason(recording: Input, error: BaseException) -> str:
     """Why a recording failed, in a sentence that begins with its path or URL."""
-    if isinstance(error, SedError):
-        text = str(error)
-    elif isinstance(error, MemoryError):
-        text = "out of memory"
-    elif isinstance(error, OSError):
-        text = error.strerror or str(error)
-    else:
-        text = f"{type(error).__name__}: {error}"
-    text = " ".join(text.splitlines())
-    if text.startswith(recording.path):
+    text = sentence(error)
+    if text.startswith(recording.path) or (isinstance(error, SedError) and error.path is not None):
         return text
     if remote.is_url(recording.path):  # known to the reader of audio by its last part only
         text = text.removeprefix(f"{recording.uri}: ")
     elif isinstance(error, SedError):  # names what it is about: standard input, a result's file
         return text
     return f"{recording.path}: {text}"
+
+
+def _problem(recording: Input, error: BaseException, text: str) -> str:
+    """The reason `text` without the name of the file that it is about."""
+    if isinstance(error, SedError) and error.path is not None:
+        return error.problem
+    return text.removeprefix(f"{recording.path}: ")
 
 
 class Remarks(logging.Handler):

@@ -158,6 +158,11 @@ class Sound:
             self._pipe = None
 
 
+def sound_path(path: str) -> str | bytes:
+    """A path as soundfile takes every one: it cannot spell names that are not UTF-8 itself."""
+    return os.fsencode(path) if os.name == "posix" else path
+
+
 def open_sound(path: str, name: str) -> Sound:
     """Open `path` for reading to its real end; `name` is for messages.
 
@@ -179,7 +184,7 @@ def open_sound(path: str, name: str) -> Sound:
     if (promised := promised_bytes(path)) is not None and promised > (there := os.path.getsize(path)):
         logger.warning("%s: breaks off, %d of %d bytes are there", name, there, promised)
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(sound_path(path))
     except TypeError:  # soundfile takes a suffix .raw at its word
         with open(path, "rb") as raw:
             if raw.read(4) not in (b"RIFF", b"fLaC", b"OggS"):

@@ -68,8 +68,9 @@ diarizer_options = _all_of(
     ),
     click.option(
         "--vad",
-        type=click.Choice(["segmentation", "webrtc", "silero"]),
-        help="How speech is found (default: what the diarizer brings).",
+        type=click.Choice(["segmentation", "webrtc", "silero", "none"]),
+        help="How speech is found (default: what the diarizer brings); none: every frame is speech, for scores beside "
+        "systems that label silence, too (with --diarizer none).",
     ),
     click.option(
         "--decoder",

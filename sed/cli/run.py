@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,7 +43,7 @@ FAILED, USAGE = 1, 2
 )
 @click.option("--posteriors", is_flag=True, help="Put the frame posteriors into json and jsonl, too.")
 @click.option(
-    "--speech", metavar="RTTM", help="Take turns and speakers from this file instead of finding them."
+    "--speech", metavar="PATH", help="Take turns and speakers from this file instead of finding them."
 )
 @click.option(
     "--workers",
@@ -98,6 +99,7 @@ def main(
     from sed.archive.outputs import Outputs
     from sed.console import quiet_libraries
     from sed.errors import FormatError, OptionError, SedError, WorkerError
+    from sed.files import load_bytes
 
     if not inputs and list_file is None:
         raise click.UsageError("Missing argument 'AUDIO...'.")
@@ -112,7 +114,8 @@ def main(
             check_names(recordings)
         if speech is not None:
             _check_alone(settings)
-        turns = _reference_turns(speech, recordings)
+        given = None if speech is None else load_bytes(speech)
+        turns = _reference_turns(speech, given, recordings)
         if fresh and directory is None:
             raise OptionError("--fresh without a folder: expected -d")
         from sed.archive.journal import Journal, fingerprint
@@ -121,7 +124,7 @@ def main(
 
         order, crew, journal = Order(settings, plan, posteriors), Crew(workers, threads, ray), None
         if directory is not None:
-            journal = Journal(plan, fingerprint(settings, speech), posteriors=posteriors, fresh=fresh)
+            journal = Journal(plan, fingerprint(settings, speech, given), posteriors=posteriors, fresh=fresh)
     except SedError as error:
         click.echo(f"sed-run: {error}", err=True)
         sys.exit(USAGE)
@@ -178,15 +181,24 @@ def _check_alone(settings: Mapping[str, Any]) -> None:
         raise OptionError(f"--speech with --{name}: expected one of the two")
 
 
-def _reference_turns(speech: str | None, recordings: Sequence[Input]) -> dict[str, Any] | None:
-    if speech is None:
+def _reference_turns(
+    speech: str | None, data: bytes | None, recordings: Sequence[Input]
+) -> dict[str, Any] | None:
+    """The turns in `data`, the content of the file `speech`, by the recording's uri."""
+    if speech is None or data is None:
         return None
     from sed import formats
     from sed.errors import OptionError
+    from sed.formats import spelling
 
-    turns = {d.uri: d for d in formats.read_all(speech)}
+    turns = {d.uri: d for d in formats.parse(data, Path(speech))[1]}
     if len(turns) == 1 and len(recordings) == 1:  # one recording, one reference: whatever its name
         return {recordings[0].uri: next(iter(turns.values()))}
+    for uri, name in spelling.match(turns, [r.uri for r in recordings]).items():
+        logging.getLogger("sed").warning(
+            "%s: the turns of %s are taken for %s: the names differ in blanks only", speech, name, uri
+        )
+        turns[uri] = turns.pop(name)
     if missing := [r.uri for r in recordings if r.uri not in turns]:
         raise OptionError(
             f"{speech}: expected turns for {', '.join(missing)}, found {', '.join(turns) or 'none'}"

@@ -12,6 +12,7 @@ import click
 from sed.errors import DISTRIBUTION
 
 if TYPE_CHECKING:
+    from sed.result import Diarization
     from sed.scoring.corpus import Report
     from sed.scoring.loading import Annotations
     from sed.scoring.tables import Table
@@ -51,10 +52,19 @@ class Renaming(click.ParamType):
 )
 @click.option("--collar", default=0.0, metavar="S", help="Leave out S seconds on either side of boundaries.")
 @click.option("--uem", metavar="PATH", help="Score these regions only (default: whole recordings).")
-@click.option("--labels", type=Renaming(), help="Rename emotions on both sides, such as hap=happy,exc=happy.")
+@click.option(
+    "--labels",
+    type=Renaming(),
+    help="Rename emotions on both sides, such as hap=happy,exc=happy. Labels that are only spelt otherwise (Happy, "
+    "hap, h) are read as one, and reported; hap=hap keeps them apart.",
+)
 @click.option("--neutral", default="neutral", show_default=True, help="The emotion of gaps.")
 @click.option("--skip-overlap", is_flag=True, help="Leave overlapping speech out of DER.")
-@click.option("--compat", type=click.Choice(["speechbrain"]), help="Compute EDER as SpeechBrain does.")
+@click.option(
+    "--compat",
+    type=click.Choice(["speechbrain"]),
+    help="Compute EDER as SpeechBrain does; gaps of the hypothesis are neutral.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["sed", "pyannote"]),
@@ -63,6 +73,12 @@ class Renaming(click.ParamType):
     help="What computes DER; pyannote.metrics gives the same, slowly.",
 )
 @click.option("--against", metavar="HYP2", help="Compare HYP with this second system: a paired test.")
+@click.option(
+    "--group",
+    metavar="SOURCE",
+    help="Intervals and tests over groups of recordings: 'speaker' (those of the references), a CSV file (file,group), "
+    "a manifest, or a pattern whose brackets are the group in a recording's name, such as '^([^_]+)_'.",
+)
 @click.option("--per-file", is_flag=True, help="A row for each recording, too.")
 @click.option(
     "-o",
@@ -88,13 +104,16 @@ def main(
     output: str,
     plot: str | None,
     recording: str | None,
+    group: str | None,
     **settings: Any,
 ) -> None:
     """Score hypotheses HYP against references REF: files, folders, quoted patterns, or lists of files.
 
     Formats are told by suffix or content: RTTM, JSON, SegLST, CSV, ZED.json, SpeechBrain's dictionary and the
     others that sed reads. Recordings are matched by name; one without a hypothesis counts as one in which the
-    system found nothing.
+    system found nothing. All systems are scored over the same time: what the UEM names, or up to the duration that
+    the reference states, else that the hypotheses state, else the end of the reference's last segment. For figures
+    beside ZED's, whose metric counts every frame, run `sed-run --vad none --diarizer none`.
 
     \b
     sed-score ref.rttm hyp.rttm                     all metrics, bootstrap intervals
@@ -102,11 +121,14 @@ def main(
     sed-score ref/ hyp/ --against other/ -o json    which of two systems is better
     sed-score ref.rttm hyp.json --plot call.png     a picture
 
-    Exit status: 0; 1 if a recording has no partner or a file could not be read (the rest is scored);
-    2 for wrong usage.
+    Exit status: 0; 1 if a recording has no partner or no scored time, or a file could not be read (the rest is
+    scored); 2 for wrong usage.
     """
+    from sed.cli.score_messages import complain, not_computed, skipped, unpaired
     from sed.errors import OptionError, SedError
     from sed.scoring.corpus import Options, score
+    from sed.scoring.ends import common_ends
+    from sed.scoring.groups import read_groups
     from sed.scoring.loading import load
 
     logging.basicConfig(level=logging.WARNING, format="sed-score: %(message)s")
@@ -114,36 +136,65 @@ def main(
         if recording is not None and plot is None:
             raise OptionError("--recording names the one to plot: expected --plot beside it")
         truth = load(reference)
-        options = Options(**settings, extent="reference" if truth.durations_stated else "union")
+        options = Options(**settings)
         regions = _regions(uem)
-        systems = [_hypothesis(name, truth) for name in (hypothesis, against) if name is not None]
+        names = [name for name in (hypothesis, against) if name is not None]
+        systems = [_hypothesis(name, truth) for name in names]
+        ends = common_ends(truth.recordings, truth.stated, [(s.recordings, s.stated) for s in systems])
         reports = [
-            score(truth.recordings, s.recordings, metrics=metrics or None, uem=regions, options=options)
-            for s in systems
+            score(
+                truth.recordings,
+                own.recordings,
+                metrics=metrics or None,
+                uem=regions,
+                durations=ends.durations,
+                groups=None if group is None else read_groups(group, _grouped(truth, regions)),
+                options=options,
+                system=name if against is not None else None,
+            )
+            for name, own in zip(names, systems, strict=True)
         ]
         if plot is not None:
-            _plot(truth, systems[0], plot, recording, options.neutral)
-        _skipped(reports, (hypothesis, against))
+            _plot(truth, systems[0], plot, recording, reports[0])
+        for line in ends.warnings() if regions is None else ():
+            click.echo(f"sed-score: {line}", err=True)
+        skipped(reports, (hypothesis, against))
         _print(reports, (hypothesis, against), output, per_file)
     except SedError as error:
         click.echo(f"sed-score: {error}", err=True)
         sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
-    names = (hypothesis, against) if against is not None else (None,)
-    pairs = zip(reports, names, strict=True)
-    if any([_complain([truth, *systems]), *(_unpaired(report, name) for report, name in pairs)]):
+    pairs = list(zip(reports, names if against is not None else (None,), strict=True))
+    failed = [complain([truth, *systems]), not_computed(reports[0], metrics)]
+    if any([*failed, *(unpaired(report, name) for report, name in pairs)]):
         sys.exit(FAILED)
 
 
 def _hypothesis(name: str, truth: Annotations) -> Annotations:
-    """What `name` holds; a lone recording of another name goes with the lone reference."""
+    """What `name` holds; a recording whose name differs from a reference's in blanks only, and a lone recording of
+    another name, go with that reference."""
+    from sed.formats import spelling
     from sed.scoring.loading import load, pair_single
 
     found = load(name)
+    for other, same in spelling.match(truth.recordings, found.recordings).items():
+        click.echo(f"sed-score: {other} is scored against {same}: the names differ in blanks only", err=True)
+        found.rename(other, same)
     if (uri := pair_single(truth.recordings, found.recordings)) is not None:
-        ((own, item),) = found.recordings.items()
+        (own,) = found.recordings
         click.echo(f"sed-score: {own} is scored against {uri}, the only recording on each side", err=True)
-        found.recordings = {uri: replace(item, uri=uri)}
+        found.rename(own, uri)
     return found
+
+
+def _grouped(truth: Annotations, regions: dict[str, Any] | None) -> dict[str, Any]:
+    """The references that are scored, and so need a group; a recording of the UEM without one is empty."""
+    from sed.result import Diarization
+
+    if regions is None:
+        return truth.recordings
+    shared = truth.recordings.keys() & regions.keys()
+    names = regions if shared or not truth.recordings else ()
+    return {uri: truth.recordings.get(uri, Diarization(uri, 0.0, [])) for uri in names}
 
 
 def _regions(uem: str | None) -> dict[str, Any] | None:
@@ -154,41 +205,7 @@ def _regions(uem: str | None) -> dict[str, Any] | None:
     return dict(formats.read_uem(uem))
 
 
-def _complain(sources: list[Annotations]) -> bool:
-    """Name the files that could not be read; whether there were any."""
-    failures = {path: text for source in sources for path, text in source.failures.items()}
-    for text in failures.values():
-        click.echo(f"sed-score: {text}", err=True)
-    return bool(failures)
-
-
-def _unpaired(report: Report, system: str | None) -> bool:
-    """Name the recordings without a partner, of the `system` where there are two; whether there were any."""
-    whose = "" if system is None else f"{system}: "
-    for names, text in (
-        (report.missing, "no hypothesis, so scored as empty"),
-        (report.extra, "no reference, so not scored"),
-        (report.outside_uem, "not in the UEM, so not scored"),
-    ):
-        if names:
-            click.echo(f"sed-score: {whose}{text}: {', '.join(names)}", err=True)
-    return bool(report.missing or report.extra or report.outside_uem)
-
-
-def _skipped(reports: list[Report], names: tuple[str, str | None]) -> None:
-    """Say which metrics the annotations do not allow, and why."""
-    lines: dict[str, None] = {}
-    for report, name in zip(reports, names, strict=False):
-        skipped = report.skipped or {}
-        for reason in dict.fromkeys(skipped.values()):
-            metrics = ", ".join(metric for metric, why in skipped.items() if why == reason)
-            reason = reason.replace("the hypotheses", f"the hypotheses of {name}")
-            lines[f"sed-score: not computed: {metrics} ({reason})"] = None
-    for line in lines:
-        click.echo(line, err=True)
-
-
-def _plot(truth: Annotations, system: Annotations, path: str, recording: str | None, neutral: str) -> None:
+def _plot(truth: Annotations, system: Annotations, path: str, recording: str | None, report: Report) -> None:
     from sed.errors import OptionError
     from sed.plot import save_plot
     from sed.result import Diarization
@@ -200,11 +217,20 @@ def _plot(truth: Annotations, system: Annotations, path: str, recording: str | N
         raise OptionError(f"--plot of {name or 'which recording?'}: expected --recording with one of {shown}")
     assert name is not None
     mine = truth.recordings[name]
-    save_plot(mine, system.recordings.get(name, Diarization(name, mine.duration, [])), path, neutral=neutral)
+    theirs = system.recordings.get(name, Diarization(name, mine.duration, []))
+    sides = [_as_scored(side, report) for side in (mine, theirs)]
+    neutral, region = report.options.neutral, report.regions.get(name, ())
+    save_plot(sides[0], sides[1], path, neutral=neutral, region=region)
+
+
+def _as_scored(side: Diarization, report: Report) -> Diarization:
+    """`side` with its emotions named as the figures have them."""
+    return replace(side, segments=[replace(s, emotion=report.emotion(s.emotion)) for s in side])
 
 
 def _print(reports: list[Report], names: tuple[str, str | None], output: str, per_file: bool) -> None:
     """The report, and where there are two its comparison with the other, on standard output."""
+    from sed.formats.spelling import printable
     from sed.scoring.tables import comparison, finite, tables, to_dict
 
     first, *others = reports
@@ -216,17 +242,17 @@ def _print(reports: list[Report], names: tuple[str, str | None], output: str, pe
             result["against"] = {"hypothesis": names[1], **to_dict(others[0], per_file=per_file)}
             tests = {name: first.compare(others[0], name) for name in first.shared(others[0])}
             result["comparison"] = finite({name: test.to_dict() for name, test in tests.items()})
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(printable(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)))
         return
     shown = tables(first, per_file=per_file)
     if others:
         shown.insert(1, comparison(first, others[0], names[1] or ""))
     if output == "markdown":
-        click.echo("\n\n".join(table.markdown() for table in shown))
+        click.echo(printable("\n\n".join(table.markdown() for table in shown)))
     elif sys.stdout.isatty():
         _print_rich(shown)
     else:
-        click.echo("\n\n".join(table.plain() for table in shown))
+        click.echo(printable("\n\n".join(table.plain() for table in shown)))
 
 
 def _print_rich(shown: list[Table]) -> None:
@@ -234,13 +260,15 @@ def _print_rich(shown: list[Table]) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    from sed.formats.spelling import printable
+
     console = Console()
     for table in shown:
         drawn = RichTable(title=Text(table.title), title_justify="left", header_style="bold")
         for number, column in enumerate(table.columns):
             drawn.add_column(Text(column), justify="left" if number == 0 else "right")
         for row in table.rows:
-            drawn.add_row(*map(Text, row))
+            drawn.add_row(*(Text(printable(cell)) for cell in row))
         console.print(drawn)
 
 

@@ -15,16 +15,17 @@ import sys
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 from sed.errors import FormatError, OptionError
-from sed.files import load_bytes, load_text, save_bytes, to_bytes
+from sed.files import decode_text, load_bytes, save_bytes, to_bytes
 from sed.formats import (
     audacity,
     csv,
     eaf,
     emotionml,
     json,
+    lab,
     parquet,
     rttm,
     seglst,
@@ -33,6 +34,7 @@ from sed.formats import (
     webvtt,
 )
 from sed.formats.kind import Format
+from sed.formats.recognise import hinted, of_text
 from sed.formats.uem import read_uem
 from sed.result import Diarization
 
@@ -44,6 +46,7 @@ _FORMATS: dict[str, Format] = {
         json.LINES,
         seglst.FORMAT,
         csv.FORMAT,
+        lab.FORMAT,  # before Audacity: what has no suffix may be of either
         audacity.FORMAT,
         textgrid.FORMAT,
         webvtt.FORMAT,
@@ -60,10 +63,13 @@ __all__ = [
     "format_of",
     "is_binary",
     "names",
+    "parse",
     "read",
     "read_all",
+    "read_kind",
     "read_uem",
     "readable",
+    "recognise",
     "suffix",
     "write",
 ]
@@ -110,9 +116,13 @@ def format_of(path: str | PathLike[str]) -> str:
             return kind.name
     matches = [(len(s), kind.name) for kind in _FORMATS.values() for s in kind.suffixes if name.endswith(s)]
     if not matches:
-        known = ", ".join(sorted({s for kind in _FORMATS.values() for s in kind.suffixes}))
-        raise FormatError(f"{path}: no format has this suffix, expected one of {known}")
+        raise FormatError(f"{path}: {_no_suffix()}", path=str(path))
     return max(matches)[1]
+
+
+def _no_suffix() -> str:
+    known = ", ".join(sorted({s for kind in _FORMATS.values() for s in kind.suffixes}))
+    return f"no format has this suffix, expected one of {known}"
 
 
 def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], format: str | None = None) -> None:
@@ -121,7 +131,7 @@ def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], forma
     A file appears whole or not at all. Raises `FormatError` where the format cannot hold the result or the
     file cannot be written, and `OptionError` for an unknown or missing format.
     """
-    if isinstance(target, str | PathLike) and target != "-":
+    if _is_path(target):
         save_bytes(dumps(diarization, format or format_of(target)), target)
         return
     if format is None:
@@ -168,8 +178,8 @@ def read(
     not state it: in them a recording ends with its last segment. Raises `FormatError` where there are several,
     where a segment ends after `duration`, and as `read_all` does.
     """
-    found = read_all(source, format)
-    place = str(source) if isinstance(source, str | PathLike) else "stream"
+    place = Path(source) if _is_path(source) else Path("stream")
+    kind, found = read_kind(source, format)
     listed = ", ".join(d.uri for d in found[:5]) + (", ..." if len(found) > 5 else "")
     if uri is not None and found:
         found = [d for d in found if d.uri == uri]
@@ -180,10 +190,7 @@ def read(
             f"{place}: found {len(found)} recordings ({listed}), expected one (read_all reads several)"
         )
     if not found:
-        kind = _kind(format or format_of(place))
-        found = [
-            Diarization(uri or ("stream" if place in ("-", "stream") else kind.uri(Path(place))), 0.0, [])
-        ]
+        found = [Diarization(uri or (_kind(kind).uri(place) if _is_path(source) else "stream"), 0.0, [])]
     result = found[0]
     if duration is None:
         return result
@@ -195,32 +202,69 @@ def read(
 def read_all(source: str | PathLike[str] | IO[Any], format: str | None = None) -> list[Diarization]:
     """Every recording in a file, in order.
 
-    `source` is a path, or ``"-"`` (standard input) or an open file (which need a `format`). A recording
-    that the format gives no name is named after the file. Raises `FormatError` where the file cannot be read,
-    is of no known format or breaks its rules; the text names file and line.
+    `source` is a path, or ``"-"`` (standard input) or an open file (which need a `format`). The format of a file
+    is recognised by its content, or by its name if the content is inconclusive. A recording that the format gives
+    no name is named after the file. Raises `FormatError` where the file cannot be read, is of no known format or
+    breaks its rules; the text names file and line.
     """
-    if isinstance(source, str | PathLike) and source != "-":
-        path = Path(source)
-        kind = _kind(format or format_of(path))
-        if kind.unpack is not None:
-            return kind.unpack(load_bytes(source), path)
-        text = load_text(source)
-        if kind.name == "json" and format is None:
-            kind = _FORMATS[json.what_is(text, str(path))]
-    else:
-        if format is None:
-            raise OptionError(f"no format for a stream: expected one of {', '.join(readable())}")
-        stream: Any = sys.stdin if source == "-" else source
-        path, kind = Path("stream"), _kind(format)
-        if kind.unpack is not None:
-            content = getattr(stream, "buffer", stream).read()
-            if not isinstance(content, bytes):
-                raise FormatError(f"{format} is no text: expected a file that is open for bytes")
-            return kind.unpack(content, path)
-        text = stream.read()
+    return read_kind(source, format)[1]
+
+
+def read_kind(
+    source: str | PathLike[str] | IO[Any], format: str | None = None
+) -> tuple[str, list[Diarization]]:
+    """The name of the format of a file, which is read once, and what `read_all` gives."""
+    if _is_path(source):
+        return parse(load_bytes(source), Path(source), format)
+    if format is None:
+        raise OptionError(f"no format for a stream: expected one of {', '.join(readable())}")
+    stream: Any = sys.stdin if source == "-" else source
+    kind = _kind(format)
+    if kind.unpack is None:
+        return format, _parse(kind, stream.read(), Path("stream"))
+    content = getattr(stream, "buffer", stream).read()
+    if not isinstance(content, bytes):
+        raise FormatError(f"{format} is no text: expected a file that is open for bytes")
+    return format, kind.unpack(content, Path("stream"))
+
+
+def parse(data: bytes, path: Path, format: str | None = None) -> tuple[str, list[Diarization]]:
+    """The name of the format of `data`, the content of the file `path`, and its recordings; as `read_kind`."""
+    if format is None and _is_bytes(data, path):
+        format = "parquet"
+    kind = None if format is None else _kind(format)
+    if kind is not None and kind.unpack is not None:
+        return kind.name, kind.unpack(data, path)
+    text = decode_text(data, path)
+    if kind is None and (kind := of_text(text, path, _FORMATS)) is None:
+        raise FormatError(f"{path}: its content is of no format, and {_no_suffix()}", path=str(path))
+    return kind.name, _parse(kind, text, path)
+
+
+def recognise(data: bytes, path: Path) -> str | None:
+    """The name of the format of `data`, the content of the file `path`; None where it is of none."""
+    if _is_bytes(data, path):
+        return "parquet"
+    try:
+        kind = of_text(decode_text(data, path), path, _FORMATS)
+    except FormatError:
+        return None
+    return None if kind is None else kind.name
+
+
+def _is_bytes(data: bytes, path: Path) -> bool:
+    hint = hinted(path, _FORMATS.values())
+    return data.startswith(parquet.MAGIC) or (hint is not None and hint.unpack is not None)
+
+
+def _parse(kind: Format, text: str, path: Path) -> list[Diarization]:
     if kind.parse is None:
         raise FormatError(f"{path}: {kind.name} is only written, expected one of {', '.join(readable())}")
     return kind.parse(text, path)
+
+
+def _is_path(source: str | PathLike[str] | IO[Any]) -> TypeGuard[str | PathLike[str]]:
+    return isinstance(source, str | PathLike) and source != "-"
 
 
 def _kind(name: str) -> Format:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.kind import Format, name, number, one_line
+from sed.formats.kind import Format, make_segment, name, number, one_line
+from sed.formats.lenience import remarks
+from sed.formats.spelling import LINE
 from sed.result import Diarization, Segment
 
 
@@ -26,28 +28,35 @@ def _label(segment: Segment) -> str:
     return emotion if segment.speaker is None else f"{one_line(segment.speaker)}: {emotion}"
 
 
+def names_of(label: str, where: str) -> tuple[str | None, str | None]:
+    """The speaker and the emotion of a label; `where` is the place for messages."""
+    speaker, _, emotion = label.strip().rpartition(": ")
+    return name(speaker, where, "speaker", LINE), name(emotion, where, "emotion", LINE)
+
+
 def _parse(text: str, path: Path) -> list[Diarization]:
-    segments = []
-    for count, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.startswith("\\"):  # a backslash begins Audacity's line of frequencies
-            continue
-        fields = line.split("\t")
-        where = f"{path}, line {count}"
-        if len(fields) != 3:
-            raise FormatError(
-                f"{where}: found {len(fields)} fields, expected start, end and label with tabs between"
-            )
-        start, end = number(fields[0], where, "start"), number(fields[1], where, "end")
-        if start == end:
-            continue
-        speaker, _, emotion = fields[2].strip().rpartition(": ")
-        try:
-            segments.append(
-                Segment(start, end, name(speaker, where, "speaker"), name(emotion, where, "emotion"))
-            )
-        except FormatError as error:
-            raise FormatError(f"{where}: {error}") from None
+    segments: list[Segment] = []
+    with remarks(path) as notes:
+        for count, line in enumerate(text.split("\n"), 1):
+            if not line.strip() or line.startswith("\\"):  # a backslash begins Audacity's line of frequencies
+                continue
+            fields = line.split("\t")
+            where = f"{path}, line {count}"
+            if len(fields) != 3:
+                raise FormatError(
+                    f"{where}: found {len(fields)} fields, expected start, end and label with tabs between"
+                )
+            start, end = number(fields[0], where, "start"), number(fields[1], where, "end")
+            if start == end:
+                continue
+            names = names_of(fields[2], where)
+            segments += filter(None, [make_segment(start, end, *names, where, notes)])
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
 
 
-FORMAT = Format("audacity", (".txt", ".audacity"), _dump, _parse)
+def _looks(text: str) -> bool:
+    line = next((line for line in text[:10_000].split("\n") if line.strip() and line[0] != "\\"), "")
+    return line.count("\t") == 2 and not line.split("\t")[0].strip("0123456789.+-eE ")
+
+
+FORMAT = Format("audacity", (".txt", ".audacity"), _dump, _parse, looks=_looks)

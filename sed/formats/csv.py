@@ -17,11 +17,13 @@ from typing import Any
 
 from sed.errors import FormatError
 from sed.files import load_text
-from sed.formats.kind import UNKNOWN, Format, collect, name_of, number, segment_of
+from sed.formats.kind import Format, collect, name_of, number, segment_of
+from sed.formats.lenience import UNKNOWN, remarks
+from sed.formats.spelling import CELL
 from sed.result import Diarization, Segment
 
 _COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
-_DELTA = re.compile(r"(?:(\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DELTA = re.compile(r"(?:(-?\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _DAYS = re.compile(
     r"(\d+) days?"
 )  # a column of which every time is whole days, such as 0, pandas writes like this
@@ -64,7 +66,8 @@ def _dump(diarization: Diarization) -> str:
     if taken := [label for label in diarization.labels if label in _COLUMNS]:
         raise FormatError(f"a label is named {taken[0]!r}, as a column of its own is: rename it first")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *diarization.labels])
+    writer.writerow([*_COLUMNS, *map(CELL.write, diarization.labels)])
+    uri = CELL.write(diarization.uri)
     for s in diarization:
         if s.speaker in ("", UNKNOWN) or s.emotion in ("", UNKNOWN):
             raise FormatError(
@@ -72,7 +75,8 @@ def _dump(diarization: Diarization) -> str:
             )
         sure = "" if s.confidence is None else s.confidence
         own = [s.probabilities.get(label, "") for label in diarization.labels]
-        row = [diarization.uri, delta(s.start), delta(s.end), s.speaker or "", s.emotion or "", sure]
+        speaker, emotion = CELL.write(s.speaker or ""), CELL.write(s.emotion or "")
+        row = [uri, delta(s.start), delta(s.end), speaker, emotion, sure]
         writer.writerow([*row, *own])
     return out.getvalue()
 
@@ -90,21 +94,24 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     labels = [c for c in behind if c not in _COLUMNS and all(_is_share(row[c]) for _, row in table)]
     rows: dict[str, list[Segment]] = {}
     files: dict[str, str] = {}
-    for where, row in table:
-        if None in row or None in row.values():
-            raise FormatError(
-                f"{where}: found more or fewer values than the {len(fields)} columns of the header"
-            )
-        own = {
-            "start": seconds(row["start"], where),
-            "end": seconds(row["end"], where),
-            "speaker": row.get("speaker"),
-            "emotion": row.get("emotion"),
-            "confidence": row.get("confidence") or None,
-            "probabilities": {label: row[label] for label in labels if row[label]},
-        }
-        rows.setdefault(name_of(row["file"], files, where), []).append(segment_of(own, where))
-    return collect(rows, labels)
+    with remarks(path) as notes:
+        for where, row in table:
+            if None in row or None in row.values():
+                raise FormatError(
+                    f"{where}: found more or fewer values than the {len(fields)} columns of the header"
+                )
+            plain = {
+                "start": seconds(row["start"], where),
+                "end": seconds(row["end"], where),
+                "speaker": row.get("speaker"),
+                "emotion": row.get("emotion"),
+                "confidence": row.get("confidence") or None,
+                "probabilities": {label: row[label] for label in labels if row[label]},
+            }
+            own = rows.setdefault(CELL.read(name_of(row["file"], files, where)), [])
+            segment = segment_of(plain, where, notes, CELL)
+            own += [segment] if segment else []
+    return collect(rows, [CELL.read(label) for label in labels])
 
 
 def read_rows(path: str | PathLike[str]) -> list[tuple[str, dict[str, str]]]:
@@ -146,4 +153,9 @@ def _is_share(text: str | None) -> bool:
         return False
 
 
-FORMAT = Format("csv", (".csv",), _dump, _parse)
+def _looks(text: str) -> bool:
+    head = text.split("\n", 1)[0].split(",")
+    return {column.strip().strip('"') for column in head} >= set(_COLUMNS[:3])
+
+
+FORMAT = Format("csv", (".csv",), _dump, _parse, looks=_looks)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from sed.errors import FormatError
 from sed.formats import xml
-from sed.formats.kind import Format, lanes, name, number, one_line
+from sed.formats.kind import Format, lanes, make_segment, name, number, one_line
+from sed.formats.lenience import remarks
+from sed.formats.spelling import LINE, MARKUP
 from sed.result import Diarization, Segment
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def _dump(diarization: Diarization) -> str:
     root.set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
     root.set("xsi:noNamespaceSchemaLocation", _SCHEMA)
     header = SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    SubElement(header, "PROPERTY", NAME=_URI).text = diarization.uri
+    SubElement(header, "PROPERTY", NAME=_URI).text = MARKUP.write(diarization.uri)
     SubElement(header, "PROPERTY", NAME=_DURATION).text = repr(float(diarization.duration))
     times = SubElement(root, "TIME_ORDER")
     instants = sorted({instant for segment in diarization for instant in _span(segment)})
@@ -84,20 +86,19 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     spans = _aligned(root, path)
     _refer(root, spans, path)
     tiers = {tier.get("TIER_ID", ""): tier for tier in root.iter("TIER")}
-    segments = []
-    for label, tier in tiers.items():
-        who = name(_speaker(label, tiers), f"{path}, tier {label}", "PARTICIPANT")
-        for row in _annotations(tier):
-            where = _where(row, path)
-            what = name((row.findtext("ANNOTATION_VALUE") or "").strip(), where, "ANNOTATION_VALUE")
-            try:
-                segments.append(Segment(*spans[row], who, what))
-            except FormatError as error:
-                raise FormatError(f"{where}: {error}") from None
+    segments: list[Segment] = []
+    with remarks(path) as notes:
+        for label, tier in tiers.items():
+            who = name(_speaker(label, tiers), f"{path}, tier {label}", "PARTICIPANT", LINE)
+            for row in _annotations(tier):
+                where = _where(row, path)
+                value = (row.findtext("ANNOTATION_VALUE") or "").strip()
+                what = name(value, where, "ANNOTATION_VALUE", LINE)
+                segments += filter(None, [make_segment(*spans[row], who, what, where, notes)])
     stated = {p.get("NAME"): p.text or "" for p in root.iter("PROPERTY")}
     duration = number(stated[_DURATION], str(path), _DURATION) if _DURATION in stated else 0.0
     end = max((s.end for s in segments), default=0.0)
-    return [Diarization(stated.get(_URI) or FORMAT.uri(path), max(duration, end), segments)]
+    return [Diarization(MARKUP.read(stated.get(_URI, "")) or FORMAT.uri(path), max(duration, end), segments)]
 
 
 def _annotations(tier: Element) -> list[Element]:
@@ -174,4 +175,4 @@ def _refer(root: Element, spans: dict[Element, tuple[float, float]], path: Path)
         waiting = [(parent, rows) for parent, rows in waiting if rows[0] not in spans]
 
 
-FORMAT = Format("eaf", (".eaf",), _dump, _parse)
+FORMAT = Format("eaf", (".eaf",), _dump, _parse, looks=lambda text: xml.begins(text, "ANNOTATION_DOCUMENT"))

@@ -13,6 +13,8 @@ from urllib.parse import quote, unquote
 from sed.errors import FormatError
 from sed.formats import xml
 from sed.formats.kind import Format, collect, name_of, number, segment_of
+from sed.formats.lenience import remarks
+from sed.formats.spelling import MARKUP
 from sed.result import Diarization, Segment
 
 _SPACE = "http://www.w3.org/2009/10/emotionml"
@@ -28,21 +30,22 @@ def _dump(diarization: Diarization) -> str:
         first = next(s for s in diarization if s.emotion is None)
         raise FormatError(f"a segment at {first.start} s has no emotion: EmotionML expects one in each")
     root = Element("emotionml", {"version": "1.0", "xmlns": _SPACE, "xmlns:sed": _OWN})
-    about = {"uri": diarization.uri, "duration": repr(float(diarization.duration))}
+    uri = MARKUP.write(diarization.uri)
+    about = {"uri": uri, "duration": repr(float(diarization.duration))}
     SubElement(SubElement(root, "info"), "sed:recording", about)
     if labels := list(dict.fromkeys([*diarization.labels, *shown])):
         root.set("category-set", "#labels")
         vocabulary = SubElement(root, "vocabulary", type="category", id="labels")
         for label in labels:
-            SubElement(vocabulary, "item", name=label)
+            SubElement(vocabulary, "item", name=MARKUP.write(label))
     for segment in diarization:
         emotion = SubElement(root, "emotion", {"expressed-through": "voice"})
         if segment.speaker is not None:
-            SubElement(SubElement(emotion, "info"), "sed:speaker").text = segment.speaker
-        category = SubElement(emotion, "category", name=segment.emotion or "")
+            SubElement(SubElement(emotion, "info"), "sed:speaker").text = MARKUP.write(segment.speaker)
+        category = SubElement(emotion, "category", name=MARKUP.write(segment.emotion or ""))
         if segment.confidence is not None:
             category.set("confidence", f"{segment.confidence:.4g}")
-        place = f"{quote(diarization.uri, safe='')}#t={segment.start:.6f},{segment.end:.6f}"
+        place = f"{quote(uri, safe='')}#t={segment.start:.6f},{segment.end:.6f}"
         SubElement(emotion, "reference", uri=place, role="expressedBy")
     return xml.dump(root)
 
@@ -53,25 +56,27 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     durations: dict[str, float] = {}
     files: dict[str, str] = {}
     for recording in root.iterfind(f"{{*}}info/{{{_OWN}}}recording"):
-        uri = recording.get("uri", "")
+        uri = MARKUP.read(recording.get("uri", ""))
         rows[uri], durations[uri] = [], number(recording.get("duration"), str(path), "duration")
-    labels = [item.get("name", "") for item in root.iterfind("{*}vocabulary/{*}item")]
-    for count, emotion in enumerate(root.iterfind("{*}emotion"), 1):
-        where = f"{path}, emotion {count}"
-        category, reference = emotion.find("{*}category"), emotion.find("{*}reference")
-        place = None if reference is None else _FRAGMENT.fullmatch(reference.get("uri", ""))
-        if category is None or place is None:
-            raise FormatError(f"{where}: expected a category, and a reference that ends in #t=start,end")
-        own = {"start": place[2] or "0", "end": place[3], "emotion": category.get("name")}
-        own["confidence"] = category.get("confidence")
-        own["speaker"] = emotion.findtext(f"{{*}}info/{{{_OWN}}}speaker")
-        file = unquote(place[1])
-        uri = file if file in durations else name_of(file, files, where)
-        rows.setdefault(uri, []).append(segment_of(own, where))
+    labels = [MARKUP.read(item.get("name", "")) for item in root.iterfind("{*}vocabulary/{*}item")]
+    with remarks(path) as notes:
+        for count, emotion in enumerate(root.iterfind("{*}emotion"), 1):
+            where = f"{path}, emotion {count}"
+            category, reference = emotion.find("{*}category"), emotion.find("{*}reference")
+            place = None if reference is None else _FRAGMENT.fullmatch(reference.get("uri", ""))
+            if category is None or place is None:
+                raise FormatError(f"{where}: expected a category, and a reference that ends in #t=start,end")
+            plain = {"start": place[2] or "0", "end": place[3], "emotion": category.get("name")}
+            plain["confidence"] = category.get("confidence")
+            plain["speaker"] = emotion.findtext(f"{{*}}info/{{{_OWN}}}speaker")
+            file = MARKUP.read(unquote(place[1]))
+            uri = file if file in durations else name_of(file, files, where)
+            segment = segment_of(plain, where, notes, MARKUP)
+            rows.setdefault(uri, []).extend([segment] if segment else [])
     found = collect(rows, labels)
     return [
         Diarization(d.uri, max(d.duration, durations.get(d.uri, 0.0)), d.segments, d.labels) for d in found
     ]
 
 
-FORMAT = Format("emotionml", (".emotionml",), _dump, _parse)
+FORMAT = Format("emotionml", (".emotionml",), _dump, _parse, looks=lambda text: xml.begins(text, "emotionml"))

@@ -9,6 +9,7 @@ several recordings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from sed.errors import FormatError
-from sed.formats.kind import Format, number, segment_of, short
+from sed.formats.kind import Format, number, segment_of
+from sed.formats.lenience import Remarks, remarks, short
+from sed.formats.spelling import TEXT
 from sed.grid import FRAME_RATE
-from sed.result import Diarization
+from sed.result import Diarization, Segment
 
 VERSION = 1
 DECIMALS = 5  # of the posteriors
@@ -31,12 +34,21 @@ def to_dict(diarization: Diarization) -> dict[str, Any]:
     return {
         "format": "sed",
         "version": VERSION,
-        "uri": diarization.uri,
+        "uri": TEXT.write(diarization.uri),
         "duration": diarization.duration,
-        "labels": list(diarization.labels),
+        "labels": [TEXT.write(label) for label in diarization.labels],
         "frame_rate": diarization.frame_rate,
-        "segments": [segment.to_dict() for segment in diarization],
+        "segments": [plain_segment(segment) for segment in diarization],
     }
+
+
+def plain_segment(segment: Segment) -> dict[str, Any]:
+    """`Segment.to_dict` with names that are UTF-8."""
+    row = segment.to_dict()
+    row |= {key: TEXT.write(row[key]) for key in ("speaker", "emotion") if key in row}
+    if segment.probabilities:
+        row["probabilities"] = {TEXT.write(label): p for label, p in segment.probabilities.items()}
+    return row
 
 
 def to_text(value: Any) -> str:
@@ -47,7 +59,7 @@ def to_text(value: Any) -> str:
         raise FormatError(f"this result cannot be written as JSON ({error})") from None
 
 
-def from_dict(row: Any, where: str) -> Diarization:
+def from_dict(row: Any, where: str, notes: Remarks) -> Diarization:
     """The inverse of `to_dict`; `where` begins the text of the `FormatError` of a wrong row."""
     if not isinstance(row, dict) or row.get("format") != "sed":
         raise FormatError(f'{where}: expected an object with "format": "sed"')
@@ -64,15 +76,18 @@ def from_dict(row: Any, where: str) -> Diarization:
         raise FormatError(f"{where}: found labels {short(labels)}, expected a list of names")
     segments = []
     for count, own in enumerate(row["segments"], 1):
+        place = f"{where}, segment {count}"
         if not isinstance(own, dict):
-            raise FormatError(f"{where}, segment {count}: found {short(own)}, expected an object")
-        segments.append(segment_of(own, f"{where}, segment {count}"))
+            raise FormatError(f"{place}: found {short(own)}, expected an object")
+        if (segment := segment_of(own, place, notes)) is not None:
+            segments.append(segment)
     rate = row.get("frame_rate", FRAME_RATE)
     if not isinstance(rate, int) or rate < 1:
         raise FormatError(f"{where}: found frame_rate {short(rate)}, expected a whole number from 1 on")
     duration = number(row["duration"], where, "duration")
     posteriors = _posteriors(row.get("posteriors"), len(labels), where)
-    return Diarization(row["uri"], duration, segments, tuple(labels), posteriors, rate)
+    names = tuple(map(TEXT.read, labels))
+    return Diarization(TEXT.read(row["uri"]), duration, segments, names, posteriors, rate)
 
 
 def _posteriors(rows: Any, labels: int, where: str) -> np.ndarray | None:
@@ -100,8 +115,15 @@ def load(text: str, where: str) -> Any:
 
 
 def what_is(text: str, where: str = "file") -> str:
-    """Which of the formats with suffix .json a text is: json, seglst, zed or speechbrain."""
-    data = load(text, where)
+    """Which of the kinds of JSON a text is: json, jsonl, seglst, zed or speechbrain. Raises `FormatError` if none."""
+    try:
+        data = load(text, where)
+    except FormatError:
+        with contextlib.suppress(ValueError, RecursionError):
+            first = json.loads(text.lstrip().split("\n", 1)[0])
+            if isinstance(first, dict) and first.get("format") == "sed":
+                return "jsonl"
+        raise
     if isinstance(data, list):
         return "seglst"
     if isinstance(data, dict) and "format" not in data and data:
@@ -114,12 +136,14 @@ def what_is(text: str, where: str = "file") -> str:
 
 
 def _parse(text: str, path: Path) -> list[Diarization]:
-    return [from_dict(load(text, str(path)), str(path))]
+    with remarks(path) as notes:
+        return [from_dict(load(text, str(path)), str(path), notes)]
 
 
 def _parse_lines(text: str, path: Path) -> list[Diarization]:
     lines = [(f"{path}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    return [from_dict(load(line, where), where) for where, line in lines]
+    with remarks(path) as notes:
+        return [from_dict(load(line, where), where, notes) for where, line in lines]
 
 
 def _posterior_rows(posteriors: np.ndarray, between: str) -> Iterator[str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from sed.errors import FormatError
+from sed.formats.lenience import UNKNOWN, Remarks, short
+from sed.formats.spelling import LINE, TEXT, Spelling
 from sed.result import Diarization, Segment
 
-UNKNOWN = "<NA>"
-"""How an unknown speaker or emotion is written where a format has no way to leave it out."""
-
+_BLANKS = re.compile("[ \t\f\v]+")
 _AUDIO = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64 .sph .m4a .mp4 .aac .wma .mkv .webm".split()
 )
@@ -26,6 +27,7 @@ class Format:
     Either may be None. A format that is no text has `pack` and `unpack` in their place, to and from bytes.
     `suffixes` begin with a dot; the first one is given to new files. `file_names` are whole names, in lower case,
     that mean it too. `check` raises `MissingDependencyError` where the format needs what is not installed.
+    `looks` states whether a text is of this kind, by its beginning; None for kinds of JSON, which `what_is` knows.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Format:
     pack: Callable[[Diarization], bytes] | None = None
     unpack: Callable[[bytes, Path], list[Diarization]] | None = None
     check: Callable[[], None] | None = None
+    looks: Callable[[str], bool] | None = None
 
     def uri(self, path: Path) -> str:
         """The recording that a file of this kind is named after.
@@ -59,27 +62,42 @@ def number(value: Any, where: str, what: str) -> float:
     raise FormatError(f"{where}: found {what} {short(value)}, expected a number")
 
 
-def name(value: Any, where: str, what: str) -> str | None:
-    """`value` as the name of something, None where it says that it is unknown; raises `FormatError`."""
+def name(value: Any, where: str, what: str, spelling: Spelling = TEXT) -> str | None:
+    """`value`, in `spelling`, as the name of something, None where it is unknown; raises `FormatError`."""
     if value is None or value in ("", UNKNOWN):
         return None
     if isinstance(value, str):
-        return value
+        return spelling.read(value)
     raise FormatError(f"{where}: found {what} {short(value)}, expected text")
 
 
+def split_fields(line: str, least: int, most: int) -> list[str]:
+    """The fields between blanks, of which there should be from `least` to `most`.
+
+    Blanks beyond ASCII (such as the one that does not break) are part of a name; where fields are lacking then, the
+    line was pasted from a page that has them for every blank.
+
+    >>> split_fields("a\\u00a0b 1 0\\t5 ", 4, 4), split_fields("a\\u00a01\\u00a00 5", 4, 4)
+    (['a\\xa0b', '1', '0', '5'], ['a', '1', '0', '5'])
+    """
+    if line.isascii():
+        return line.split()
+    fields = [field for field in _BLANKS.split(line) if field]
+    return fields if least <= len(fields) <= most else line.split()
+
+
 def one_line(value: str | None) -> str:
-    """A speaker or emotion for formats in which a line break ends it: every stretch of blanks as one blank.
+    """A speaker or emotion for formats in which a line break ends it, and blanks around it do not count.
 
-    Raises `FormatError` where nothing is left, which would read back as silence, and on the name that means unknown.
+    Raises `FormatError` where it is blank, which would read back as silence, and on the name that means unknown.
 
-    >>> one_line("Ann\\nB "), one_line(None)
-    ('Ann B', '<NA>')
+    >>> one_line("Ann  B"), one_line("Ann\\nB "), one_line(None)
+    ('Ann  B', 'Ann%0AB%20', '<NA>')
     """
     if value is None:
         return UNKNOWN
-    if (text := " ".join(value.split())) not in ("", UNKNOWN):
-        return text
+    if value.strip() not in ("", UNKNOWN):
+        return LINE.write(value)
     raise FormatError(
         f"found the name {value!r} of a speaker or emotion, expected one that is not blank and not {UNKNOWN}"
     )
@@ -94,33 +112,37 @@ def without_blanks(name: str) -> str:
     return "_".join(name.split())
 
 
-def short(value: Any) -> str:
-    """How `value` looks, in a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def segment_of(row: Mapping[str, Any], where: str) -> Segment:
-    """The segment that plain data (as of `Segment.to_dict`) describe; raises `FormatError` with `where`."""
+def segment_of(
+    row: Mapping[str, Any], where: str, notes: Remarks, spelling: Spelling = TEXT
+) -> Segment | None:
+    """The segment that plain data (as of `Segment.to_dict`, names in `spelling`) describe, as `make_segment`."""
     start, end = number(row.get("start"), where, "start"), number(row.get("end"), where, "end")
-    probabilities = row.get("probabilities") or {}
-    if not isinstance(probabilities, Mapping):
-        raise FormatError(f"{where}: found probabilities {short(probabilities)}, expected one for each label")
-    sure = row.get("confidence")
+    speaker, emotion = (name(row.get(what), where, what, spelling) for what in ("speaker", "emotion"))
+    shares = notes.probabilities(row.get("probabilities"), where, spelling)
+    sure = notes.confidence(row.get("confidence"), where)
+    return make_segment(start, end, speaker, emotion, where, notes, sure, shares)
+
+
+def make_segment(
+    start: float,
+    end: float,
+    speaker: str | None,
+    emotion: str | None,
+    where: str,
+    notes: Remarks,
+    confidence: float | None = None,
+    probabilities: Mapping[str, float] | None = None,
+) -> Segment | None:
+    """A segment that was read, None where it is wholly before the recording, which `notes` keep.
+
+    Raises `FormatError` with the place `where` on times that make no sense.
+    """
+    if (span := notes.span(start, end, where)) is None:
+        return None
     try:
-        return Segment(
-            start,
-            end,
-            name(row.get("speaker"), where, "speaker"),
-            name(row.get("emotion"), where, "emotion"),
-            None if sure is None else number(sure, where, "confidence"),
-            {
-                label: number(value, where, f"probability of {label}")
-                for label, value in probabilities.items()
-            },
-        )
+        return Segment(*span, speaker, emotion, confidence, probabilities or {})
     except FormatError as error:
-        raise FormatError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+        raise FormatError(f"{where}: {error}") from None
 
 
 def collect(rows: Mapping[str, Sequence[Segment]], labels: Sequence[str] = ()) -> list[Diarization]:
@@ -139,6 +161,11 @@ def stem(file: str) -> str:
     """
     path = PurePosixPath(file.replace("\\", "/"))
     return path.stem if path.suffix.lower() in _AUDIO else path.name or file
+
+
+def is_audio(path: PurePath) -> bool:
+    """Whether the suffix of `path` is that of audio."""
+    return path.suffix.lower() in _AUDIO
 
 
 def name_of(file: str, files: dict[str, str], where: str) -> str:

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import FormatError, MissingDependencyError, install_hint
-from sed.formats.kind import Format, number, segment_of, short
+from sed.formats.kind import Format, number, segment_of
+from sed.formats.lenience import remarks, short
+from sed.formats.spelling import TEXT
 from sed.result import Diarization, Segment
 
 VERSION = 1
 PREFIX = "p_"  # a label's own column; without it a label called "start" would be two columns
 _KEY = b"sed"
+MAGIC = b"PAR1"  # what every such file begins with
 
 
 def _arrow() -> Any:
@@ -43,23 +46,23 @@ def _pack(diarization: Diarization) -> bytes:
     arrow = _arrow()
     about = {
         "version": VERSION,
-        "uri": diarization.uri,
+        "uri": (uri := TEXT.write(diarization.uri)),
         "duration": diarization.duration,
-        "labels": list(diarization.labels),
+        "labels": [TEXT.write(label) for label in diarization.labels],
         "frame_rate": diarization.frame_rate,
     }
     text, real = arrow.string(), arrow.float64()
     columns: dict[str, tuple[Any, list[Any]]] = {
-        "recording": (text, [diarization.uri for _ in diarization]),
+        "recording": (text, [uri for _ in diarization]),
         "recording_duration": (real, [diarization.duration for _ in diarization]),
         "start": (real, [s.start for s in diarization]),
         "end": (real, [s.end for s in diarization]),
-        "speaker": (text, [s.speaker for s in diarization]),
-        "emotion": (text, [s.emotion for s in diarization]),
+        "speaker": (text, [s.speaker and TEXT.write(s.speaker) for s in diarization]),
+        "emotion": (text, [s.emotion and TEXT.write(s.emotion) for s in diarization]),
         "confidence": (real, [s.confidence for s in diarization]),
     }
     for label in diarization.labels:
-        columns[PREFIX + label] = (real, [s.probabilities.get(label) for s in diarization])
+        columns[PREFIX + TEXT.write(label)] = (real, [s.probabilities.get(label) for s in diarization])
     try:
         schema = arrow.schema(
             [(name, kind) for name, (kind, _) in columns.items()], {_KEY: json.dumps(about).encode()}
@@ -85,17 +88,22 @@ def _unpack(data: bytes, path: Path) -> list[Diarization]:
     labels = tuple(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
     segments: dict[str, list[Segment]] = {}
     durations: dict[str, float] = {}
-    for count, row in enumerate(rows, 1):
-        where = f"{path}, row {count}"
-        if not isinstance(uri := row["recording"], str):
-            raise FormatError(f"{where}: found recording {short(uri)}, expected its name")
-        own = {key: row.get(key) for key in ("start", "end", "speaker", "emotion", "confidence")}
-        own["probabilities"] = {
-            label: row[PREFIX + label] for label in labels if row[PREFIX + label] is not None
-        }
-        segments.setdefault(uri, []).append(segment_of(own, where))
-        if (duration := row.get("recording_duration")) is not None:
-            durations[uri] = number(duration, where, "recording_duration")
+    with remarks(path) as notes:
+        for count, row in enumerate(rows, 1):
+            where = f"{path}, row {count}"
+            if not isinstance(uri := row["recording"], str):
+                raise FormatError(f"{where}: found recording {short(uri)}, expected its name")
+            uri = TEXT.read(uri)
+            plain = {key: row.get(key) for key in ("start", "end", "speaker", "emotion", "confidence")}
+            plain["probabilities"] = {
+                label: row[PREFIX + label] for label in labels if row[PREFIX + label] is not None
+            }
+            own = segments.setdefault(uri, [])
+            segment = segment_of(plain, where, notes)
+            own += [segment] if segment else []
+            if (duration := row.get("recording_duration")) is not None:
+                durations[uri] = number(duration, where, "recording_duration")
+    labels = tuple(map(TEXT.read, labels))
     about = _about(table.schema.metadata, path)
     if about is not None and set(segments) <= {about["uri"]}:  # else several were joined, and it tells of one
         own_segments = segments.get(about["uri"], [])
@@ -103,7 +111,7 @@ def _unpack(data: bytes, path: Path) -> list[Diarization]:
             Diarization(about["uri"], about["duration"], own_segments, labels, frame_rate=about["frame_rate"])
         ]
     return [
-        Diarization(uri, durations.get(uri, max(s.end for s in own)), own, labels)
+        Diarization(uri, durations.get(uri, max((s.end for s in own), default=0.0)), own, labels)
         for uri, own in segments.items()
     ]
 
@@ -122,7 +130,7 @@ def _about(metadata: Any, path: Path) -> dict[str, Any] | None:
         raise FormatError(f"{path}: found version {version!r}, expected {VERSION} (a newer sed wrote it)")
     if not isinstance(uri, str) or not isinstance(rate, int) or rate < 1:
         raise FormatError(f"{path}: the metadata of its schema are damaged (uri {short(uri)}, {short(rate)})")
-    return {"uri": uri, "duration": duration, "frame_rate": rate}
+    return {"uri": TEXT.read(uri), "duration": duration, "frame_rate": rate}
 
 
 FORMAT = Format("parquet", (".parquet",), pack=_pack, unpack=_unpack, check=check)

@@ -2,7 +2,8 @@
 
 ``SPEAKER file 1 start duration emotion <NA> speaker confidence <NA>``. Tools that know speakers only (md-eval,
 dscore, meeteval, pyannote) read it as plain speaker diarization; a plain RTTM reads here with emotion None.
-Times have three decimals, confidences two. The channel is not looked at: it is part of no name here.
+Times have three decimals, confidences two. The channel is not looked at: it is part of no name here. Blanks in names
+are written as ``%20`` (see `sed.formats.spelling`), since they separate the fields.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import math
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.kind import UNKNOWN, Format, collect
+from sed.formats.kind import Format, collect, split_fields
+from sed.formats.lenience import UNKNOWN, remarks
+from sed.formats.spelling import FIELD
 from sed.result import Diarization, Segment
 
 
 def dump(diarization: Diarization) -> str:
     """RTTM lines of `diarization`, without a segment that would last 0.000 s."""
-    uri = _field(diarization.uri, "recording")
-    return "".join(line(segment, uri) for segment in diarization)
+    return "".join(line(segment, diarization.uri) for segment in diarization)
 
 
 def line(segment: Segment, uri: str) -> str:
@@ -41,48 +43,79 @@ def line(segment: Segment, uri: str) -> str:
 def _field(value: str | None, what: str) -> str:
     if value is None:
         return UNKNOWN
-    if len(value.split()) != 1 or value[0].isspace() or value[-1].isspace() or value == UNKNOWN:
+    if not value:
         raise FormatError(
-            f"the {what} is named {value!r}: RTTM expects a name without blanks, and not {UNKNOWN}; rename it first "
-            "(or choose another format, such as json)"
+            f"the {what} has an empty name: RTTM expects one (or choose another format, such as json)"
         )
-    return value
+    return FIELD.write(value)
 
 
 def parse(text: str, path: Path) -> list[Diarization]:
     """Every SPEAKER line; other types and comments (``;;``) are passed over, and so is what lasts 0 s."""
     rows: dict[str, list[Segment]] = {}
-    # An archive has a million lines: this loop does nothing twice, and words its errors when there is one.
-    for count, content in enumerate(text.split("\n"), 1):
-        fields = content.split()
-        if not fields or fields[0] in _TYPES or fields[0][0] in ";#":
-            continue
-        try:
-            if fields[0] != "SPEAKER":
-                raise FormatError(f"found type {fields[0][:40]!r}, expected SPEAKER or another of RTTM")
-            if not 8 <= len(fields) <= 10:
-                raise FormatError(f"found {len(fields)} fields, expected 10")
-            begin, lasting = _number(fields[3], "start"), _number(fields[4], "duration")
-            if lasting < 0:
-                raise FormatError(f"found duration {lasting}, expected 0 or more seconds")
-            own = rows.setdefault(fields[1], [])
-            # Sums of decimals are off by a hair: without rounding, turns that touch would overlap.
-            if (end := round(begin + lasting, 6)) == begin:
+    with remarks(path) as notes:
+        # An archive has a million lines: this loop does nothing twice, and words its errors when there is one.
+        for count, content in enumerate(text.split("\n"), 1):
+            fields = split_fields(content, 8, 10)
+            if not fields or fields[0] in _TYPES or fields[0][0] in ";#":
                 continue
-            sure = None if len(fields) < 9 or fields[8] == UNKNOWN else _number(fields[8], "confidence")
-            speaker, emotion = fields[7], fields[5]
-            own.append(
-                Segment(
-                    begin,
-                    end,
-                    None if speaker == UNKNOWN else speaker,
-                    None if emotion == UNKNOWN else emotion,
-                    sure,
+            try:
+                if fields[0] != "SPEAKER":
+                    raise FormatError(f"found type {fields[0][:40]!r}, expected SPEAKER or another of RTTM")
+                if not 8 <= len(fields) <= 10:
+                    raise FormatError(f"found {len(fields)} fields, expected 10")
+                begin, lasting = _number(fields[3], "start"), _number(fields[4], "duration")
+                if lasting < 0:
+                    raise FormatError(f"found duration {lasting}, expected 0 or more seconds")
+                uri, emotion, speaker = fields[1], fields[5], fields[7]
+                if "%" in content:
+                    uri, emotion, speaker = map(FIELD.read, (uri, emotion, speaker))
+                own = rows.setdefault(uri, [])
+                # Sums of decimals are off by a hair: without rounding, turns that touch would overlap.
+                if (end := round(begin + lasting, 6)) == begin:
+                    continue
+                sure = None
+                if len(fields) > 8 and fields[8] != UNKNOWN:
+                    sure = notes.confidence(fields[8], f"{path}, line {count}")
+                if not content.isascii() and (odd := [f for f in fields if len(f.split()) > 1]):
+                    first = f"{path}, line {count}: found {odd[0]!r}"
+                    notes.add("the blank in it is taken as part of the name", first)
+                if begin < 0:
+                    if (span := notes.span(begin, end, f"{path}, line {count}")) is None:
+                        continue
+                    begin, end = span
+                own.append(
+                    Segment(
+                        begin,
+                        end,
+                        None if fields[7] == UNKNOWN else speaker,
+                        None if fields[5] == UNKNOWN else emotion,
+                        sure,
+                    )
                 )
-            )
-        except FormatError as error:
-            raise FormatError(f"{path}, line {count}: {error}") from None
+            except FormatError as error:
+                raise FormatError(f"{path}, line {count}: {error}") from None
     return collect(rows)
+
+
+def looks(text: str) -> bool:
+    """Whether the first line that is no comment is one of RTTM.
+
+    >>> looks(";; made by hand\\nSPEAKER call 1 5.0 3.0 <NA> <NA> ann <NA> <NA>"), looks("SPEAKER: hello, you there")
+    (True, False)
+    """
+    rows = (line.split() for line in text[:10_000].split("\n"))
+    fields = next((fields for fields in rows if fields and fields[0][0] not in ";#"), [])
+    if len(fields) < 5 or fields[0] not in ("SPEAKER", *_TYPES):
+        return False
+    return all(field == UNKNOWN or _is_number(field) for field in fields[3:5])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _number(text: str, what: str) -> float:
@@ -98,4 +131,4 @@ _TYPES = frozenset(
     ["SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "IP", "SU"]
     + ["CB", "A/P", "SPKR-INFO"]
 )
-FORMAT = Format("rttm", (".rttm",), dump, parse)
+FORMAT = Format("rttm", (".rttm",), dump, parse, looks=looks)

@@ -8,18 +8,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.json import load, to_text
+from sed.formats.json import load, plain_segment, to_text
 from sed.formats.kind import UNKNOWN, Format, collect, segment_of
+from sed.formats.lenience import remarks
+from sed.formats.spelling import TEXT
 from sed.result import Diarization, Segment
 
 
 def _dump(diarization: Diarization) -> str:
     rows = []
     for segment in diarization:
-        row = segment.to_dict()
+        row = plain_segment(segment)
         times = {"start_time": row.pop("start"), "end_time": row.pop("end")}
         speaker = row.pop("speaker", UNKNOWN)
-        rows.append({"session_id": diarization.uri, "speaker": speaker, **times, "words": "", **row})
+        rows.append(
+            {"session_id": TEXT.write(diarization.uri), "speaker": speaker, **times, "words": "", **row}
+        )
     return "[" + ",".join("\n" + to_text(row) for row in rows) + "\n]\n"
 
 
@@ -28,15 +32,17 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     if not isinstance(data, list):
         raise FormatError(f"{path}: found a JSON {type(data).__name__}, expected SegLST's list of segments")
     rows: dict[str, list[Segment]] = {}
-    for count, row in enumerate(data, 1):
-        where = f"{path}, segment {count}"
-        if not isinstance(row, dict) or "session_id" not in row:
-            raise FormatError(
-                f"{where}: expected an object with session_id, speaker, start_time and end_time"
-            )
-        own = {"start": row.get("start_time"), "end": row.get("end_time")}
-        segment = segment_of({**{k: v for k, v in row.items() if k not in own}, **own}, where)
-        rows.setdefault(str(row["session_id"]), []).append(segment)
+    with remarks(path) as notes:
+        for count, row in enumerate(data, 1):
+            where = f"{path}, segment {count}"
+            if not isinstance(row, dict) or "session_id" not in row:
+                raise FormatError(
+                    f"{where}: expected an object with session_id, speaker, start_time and end_time"
+                )
+            given = {"start": row.get("start_time"), "end": row.get("end_time")}
+            own = rows.setdefault(TEXT.read(str(row["session_id"])), [])
+            segment = segment_of({**{k: v for k, v in row.items() if k not in given}, **given}, where, notes)
+            own += [segment] if segment else []
     return collect(rows)
 
 

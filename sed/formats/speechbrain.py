@@ -11,25 +11,25 @@ from typing import Any
 
 from sed.errors import FormatError
 from sed.formats.json import load, to_text
-from sed.formats.kind import Format, name, number, stem
+from sed.formats.kind import Format, make_segment, name, number, stem
+from sed.formats.lenience import Remarks, remarks
+from sed.formats.spelling import TEXT
 from sed.result import Diarization, Segment
 
 _WORDS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
 
 
-def _segments(rows: Any, label: str, where: str) -> list[Segment]:
+def _segments(rows: Any, label: str, where: str, notes: Remarks) -> list[Segment]:
     if not isinstance(rows, Iterable) or isinstance(rows, str | Mapping):
         raise FormatError(f"{where}: found {type(rows).__name__}, expected a list of emotional events")
-    segments = []
+    segments: list[Segment] = []
     for row in rows:
         if not isinstance(row, Mapping) or label not in row:
             raise FormatError(f"{where}: expected events with start, end and {label}")
         start, end = (number(row.get(key), where, key) for key in ("start", "end"))
         emotion = name(row[label], where, label)
-        try:
-            segments.append(Segment(start, end, None, _WORDS.get(emotion or "", emotion)))
-        except FormatError as error:
-            raise FormatError(f"{where}: {error}") from None
+        word = _WORDS.get(emotion or "", emotion)
+        segments += filter(None, [make_segment(start, end, None, word, where, notes)])
     return segments
 
 
@@ -44,36 +44,41 @@ def _items(text: str, path: Path) -> Iterable[tuple[str, Any]]:
 
 def _parse(text: str, path: Path) -> list[Diarization]:
     found: dict[str, Diarization] = {}
-    for file, rows in _items(text, path):
-        segments = _segments(rows, "emotion", f"{path}, {file}")
-        if (uri := stem(file)) in found:
-            raise FormatError(
-                f"{path}, {file}: found a second recording named {uri}, expected names that differ"
-            )
-        found[uri] = Diarization(uri, max((s.end for s in segments), default=0.0), segments)
+    with remarks(path) as notes:
+        for file, rows in _items(text, path):
+            segments = _segments(rows, "emotion", f"{path}, {file}", notes)
+            if (uri := TEXT.read(stem(file))) in found:
+                raise FormatError(
+                    f"{path}, {file}: found a second recording named {uri}, expected names that differ"
+                )
+            found[uri] = Diarization(uri, max((s.end for s in segments), default=0.0), segments)
     return list(found.values())
 
 
 def _parse_zed(text: str, path: Path) -> list[Diarization]:
     out = []
-    for uri, row in _items(text, path):
-        where = f"{path}, {uri}"
-        if not isinstance(row, Mapping) or "duration" not in row or "emotion" not in row:
-            raise FormatError(f"{where}: expected an object with duration and emotion")
-        out.append(
-            Diarization(
-                uri, number(row["duration"], where, "duration"), _segments(row["emotion"], "emo", where)
-            )
-        )
+    with remarks(path) as notes:
+        for uri, row in _items(text, path):
+            where = f"{path}, {uri}"
+            if not isinstance(row, Mapping) or "duration" not in row or "emotion" not in row:
+                raise FormatError(f"{where}: expected an object with duration and emotion")
+            duration = number(row["duration"], where, "duration")
+            out.append(Diarization(uri, duration, _segments(row["emotion"], "emo", where, notes)))
     return out
 
 
 def _dump(diarization: Diarization) -> str:
     """Speakers and confidences are lost, and so are segments without an emotion: the form has no place for them."""
     rows = [
-        {"start": s.start, "end": s.end, "emotion": s.emotion} for s in diarization if s.emotion is not None
+        {"start": s.start, "end": s.end, "emotion": TEXT.write(s.emotion)}
+        for s in diarization
+        if s.emotion is not None
     ]
-    return f"{{{to_text(diarization.uri)}: [" + ",".join("\n " + to_text(row) for row in rows) + "\n]}\n"
+    return (
+        f"{{{to_text(TEXT.write(diarization.uri))}: ["
+        + ",".join("\n " + to_text(row) for row in rows)
+        + "\n]}\n"
+    )
 
 
 FORMAT = Format("speechbrain", (".speechbrain.json",), _dump, _parse)

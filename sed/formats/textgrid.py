@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.kind import UNKNOWN, Format, lanes, one_line
+from sed.formats.kind import Format, lanes, make_segment, name, one_line
+from sed.formats.lenience import Remarks, remarks
+from sed.formats.spelling import LINE
 from sed.result import Diarization, Segment
 
 
@@ -62,6 +64,9 @@ def _quote(text: str) -> str:
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|<\w+>|!.*|(?<![\w\[.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w\].])')
 
 
+_FILE_TYPES = ("ooTextFile", "ooTextFile short")  # the second is what older Praats call the short form
+
+
 class _Tokens:
     """What counts in a text, in turn; comments, from a ``!`` on, do not."""
 
@@ -94,26 +99,36 @@ class _Tokens:
         return found
 
 
+def _read(tokens: _Tokens, path: Path, notes: Remarks) -> tuple[float, int, list[Segment]]:
+    """The duration, the number of tiers, and the segments. Raises `StopIteration` and `ValueError`."""
+    string, value = tokens.string, tokens.value
+    segments: list[Segment] = []
+    if string() not in _FILE_TYPES or string() != "TextGrid":
+        raise ValueError("expected an ooTextFile with a TextGrid")
+    _, duration, _, tiers = value(), value(), tokens.next(), int(value())
+    for _ in range(tiers):
+        kind, tier, _, _, count = string(), string(), value(), value(), int(value())
+        for _ in range(count):
+            if kind != "IntervalTier":
+                value(), string()
+                continue
+            start, end, label = value(), value(), string().strip()
+            if label:
+                where = f"{path}, line {tokens.line}"
+                who, what = name(tier, where, "name", LINE), name(label, where, "text", LINE)
+                segments += filter(None, [make_segment(start, end, who, what, where, notes)])
+    return duration, tiers, segments
+
+
 def _parse(text: str, path: Path) -> list[Diarization]:
     tokens = _Tokens(text)
-    string, value = tokens.string, tokens.value
-    segments = []
     try:
-        if string() != "ooTextFile" or string() != "TextGrid":
-            raise ValueError("expected an ooTextFile with a TextGrid")
-        _, duration, _, tiers = value(), value(), tokens.next(), int(value())
-        for _ in range(tiers):
-            kind, name, _, _, count = string(), string(), value(), value(), int(value())
-            for _ in range(count):
-                if kind != "IntervalTier":
-                    value(), string()
-                    continue
-                start, end, label = value(), value(), string().strip()
-                if label:
-                    who, what = (None if text in ("", UNKNOWN) else text for text in (name, label))
-                    segments.append(Segment(start, end, who, what))
+        with remarks(path) as notes:
+            duration, tiers, segments = _read(tokens, path, notes)
     except StopIteration:
         raise FormatError(f"{path}: the TextGrid breaks off") from None
+    except FormatError:
+        raise
     except ValueError as error:
         raise FormatError(f"{path}, line {tokens.line}: not a TextGrid ({error})") from None
     with contextlib.suppress(StopIteration):
@@ -122,4 +137,8 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     return [Diarization(FORMAT.uri(path), duration, segments)]
 
 
-FORMAT = Format("textgrid", (".textgrid",), _dump, _parse)
+def _looks(text: str) -> bool:
+    return re.match(r'\s*(?:File type\s*=\s*)?"ooTextFile', text) is not None
+
+
+FORMAT = Format("textgrid", (".textgrid",), _dump, _parse, looks=_looks)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 from sed.errors import FormatError
 from sed.files import load_text
-from sed.formats.kind import number
+from sed.formats.kind import number, split_fields
+from sed.formats.lenience import remarks
+from sed.formats.spelling import FIELD
 
 
 def read_uem(path: str | PathLike[str]) -> dict[str, list[tuple[float, float]]]:
@@ -15,17 +18,23 @@ def read_uem(path: str | PathLike[str]) -> dict[str, list[tuple[float, float]]]:
     Raises `FormatError`, naming file and line.
     """
     regions: dict[str, list[tuple[float, float]]] = {}
-    for count, line in enumerate(load_text(path).split("\n"), 1):
-        fields = line.split()
-        if not fields or fields[0].startswith((";", "#")):
-            continue
-        where = f"{path}, line {count}"
-        if len(fields) != 4:
-            raise FormatError(f"{where}: found {len(fields)} fields, expected file, channel, start and end")
-        start, end = number(fields[2], where, "start"), number(fields[3], where, "end")
-        if not 0 <= start < end:
-            raise FormatError(f"{where}: found {start} to {end} s, expected 0 <= start < end")
-        regions.setdefault(fields[0], []).append((start, end))
+    with remarks(Path(path)) as notes:
+        for count, line in enumerate(load_text(path).split("\n"), 1):
+            fields = split_fields(line, 4, 4)
+            if not fields or fields[0].startswith((";", "#")):
+                continue
+            where = f"{path}, line {count}"
+            if len(fields) != 4:
+                raise FormatError(
+                    f"{where}: found {len(fields)} fields, expected file, channel, start and end"
+                )
+            span = notes.span(number(fields[2], where, "start"), number(fields[3], where, "end"), where)
+            if span is None:
+                continue
+            start, end = span
+            if not 0 <= start < end:
+                raise FormatError(f"{where}: found {start} to {end} s, expected 0 <= start < end")
+            regions.setdefault(FIELD.read(fields[0]), []).append((start, end))
     return {uri: _joined(own) for uri, own in regions.items()}
 
 

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.kind import Format, name, one_line, short
+from sed.formats.kind import Format, make_segment, name, one_line
+from sed.formats.lenience import remarks, short
+from sed.formats.spelling import LINE
 from sed.result import Diarization, Segment
 
 _TIME = r"(?:(\d+):)?([0-5]\d):([0-5]\d\.\d\d\d)"
@@ -74,21 +76,19 @@ def _voices(payload: str) -> dict[str | None, str]:
 def _parse(text: str, path: Path) -> list[Diarization]:
     if not _BEGIN.match(text):
         raise FormatError(f"{path}: expected a file that begins with WEBVTT")
-    segments = []
-    for count, times, lines in _cues(text):
-        where = f"{path}, line {count}"
-        if not (match := _CUE.fullmatch(times)):
-            raise FormatError(
-                f"{where}: found {short(times)}, expected times such as 00:01.000 --> 00:02.500"
-            )
-        start, end = _seconds(*match.groups()[:3]), _seconds(*match.groups()[3:])
-        for voice, content in _voices("\n".join(lines)).items():
-            who, what = name(voice, where, "voice"), name(content, where, "emotion")
-            try:
-                segments.append(Segment(start, end, who, what))
-            except FormatError as error:
-                raise FormatError(f"{where}: {error}") from None
+    segments: list[Segment] = []
+    with remarks(path) as notes:
+        for count, times, lines in _cues(text):
+            where = f"{path}, line {count}"
+            if not (match := _CUE.fullmatch(times)):
+                raise FormatError(
+                    f"{where}: found {short(times)}, expected times such as 00:01.000 --> 00:02.500"
+                )
+            start, end = _seconds(*match.groups()[:3]), _seconds(*match.groups()[3:])
+            for voice, content in _voices("\n".join(lines)).items():
+                who, what = name(voice, where, "voice", LINE), name(content, where, "emotion", LINE)
+                segments += filter(None, [make_segment(start, end, who, what, where, notes)])
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
 
 
-FORMAT = Format("webvtt", (".vtt",), _dump, _parse)
+FORMAT = Format("webvtt", (".vtt",), _dump, _parse, looks=lambda text: _BEGIN.match(text) is not None)

@@ -42,6 +42,12 @@ def parse(text: str, path: Path, tag: str) -> Element:
     return root
 
 
+def begins(text: str, tag: str) -> bool:
+    """Whether the first element of a text is a `tag`, of whatever namespace; comments may stand before it."""
+    head = re.sub(r"<!--.*?-->|<\?.*?\?>", "", text[:10_000], flags=re.DOTALL).lstrip()
+    return re.match(rf"<(?:[\w.-]+:)?{tag}[\s>/]", head) is not None
+
+
 def local(element: Element) -> str:
     """The name of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sed.audio.headers import sound_path
 from sed.errors import OptionError
 
 SUFFIXES = (".wav", ".flac")
@@ -129,7 +130,9 @@ class FlacRecorder:
 
         try:
             if self._file is None:
-                self._file = soundfile.SoundFile(self.path, "w", self._rate, 1, "PCM_16", format="FLAC")
+                self._file = soundfile.SoundFile(
+                    sound_path(str(self.path)), "w", self._rate, 1, "PCM_16", format="FLAC"
+                )
             self._file.write(to_int16(samples))
         except soundfile.LibsndfileError as error:
             raise OSError(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sed.result import Diarization
+from sed.scoring.spans import Annotated, Spans
 
 NEEDS = {
     "eder": ("emotion",),
@@ -15,22 +15,24 @@ NEEDS = {
 }
 
 
-def available(references: Iterable[Diarization], hypotheses: Iterable[Diarization]) -> dict[str, str]:
+def available(references: Iterable[Annotated], hypotheses: Iterable[Annotated]) -> dict[str, str]:
     """For each metric that cannot be computed on these, the reason.
 
-    >>> from sed.result import Segment
+    >>> from sed.result import Diarization, Segment
     >>> zed = [Diarization("u", 2.0, [Segment(0, 1, None, "sad")])]
     >>> available(zed, zed)["der"]
     'the references name no speakers'
     """
     reasons: dict[str, str] = {}
-    for side, corpus in (("references", list(references)), ("hypotheses", list(hypotheses))):
+    for side, annotated in (("references", references), ("hypotheses", hypotheses)):
+        corpus = [Spans.of(item) for item in annotated]
         for what in ("emotion", "speaker"):
             some = every = None
             for item in corpus:
-                for segment in item.segments:
-                    named = getattr(segment, what) is not None
-                    some, every = bool(some) or named, (every is None or every) and named
+                names = item.emotions if what == "emotion" else item.speakers
+                if len(names):
+                    nameless = names.count(None)
+                    some, every = bool(some) or nameless < len(names), every is not False and not nameless
             for metric, needs in NEEDS.items():
                 if what in needs and metric not in reasons:
                     if some is False:

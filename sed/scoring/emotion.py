@@ -87,13 +87,13 @@ def eder(
     """
     if compat not in (None, "speechbrain"):
         raise OptionError(f"compat={compat!r}: expected None or 'speechbrain'")
-    reference, hypothesis = Spans.of(reference), Spans.of(hypothesis)
     if compat is not None:
         if uem is not None or collar:
             raise OptionError("compat='speechbrain' knows no collar and no scored regions")
         from sed.scoring.speechbrain import speechbrain_eder
 
         return speechbrain_eder(reference, hypothesis, duration=duration, labels=labels, neutral=neutral)
+    reference, hypothesis = Spans.of(reference), Spans.of(hypothesis)
     region = scored_region(reference, hypothesis, duration, uem)
     whole = reference.duration if duration is None else duration
     truth, claimed = reference.by_emotion(labels), hypothesis.by_emotion(labels)
@@ -163,7 +163,7 @@ def from_matrix(matrix: ConfusionMatrix) -> EmotionErrorRate:
         total=float(seconds[:-1].sum()),
         false_alarm=float(seconds[0, 1:-1].sum()),
         missed_emotion=float(seconds[1:-1, 0].sum() + seconds[:-1, -1].sum()),
-        confusion=float(paired.sum() - np.trace(paired)),
+        confusion=max(0.0, float(paired.sum() - np.trace(paired))),  # rounding may leave -1e-16
         overlap=float(seconds[-1].sum()),
         matrix=matrix,
     )

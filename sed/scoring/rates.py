@@ -1,8 +1,9 @@
 """Error rates as values: seconds of each kind of error in, a rate out.
 
 A rate carries its components, refuses components that do not add up, and combines with others by summing
-seconds, so ``sum(rates).rate`` is the pooled rate of a corpus. A rate with nothing to score is 0 without
-errors and 1 with some (the convention of pyannote.metrics).
+seconds, so ``sum(rates).rate`` is the pooled rate of a corpus. Where the scored
+time has no speech in the reference, a rate of speech is 0 without errors and 1 with some (the convention of
+pyannote.metrics); where no time was scored, the rate is nan.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class ErrorRate:
 
     correct: float
     total: float
+    scored: float | None = field(default=None, kw_only=True, compare=False, repr=False)
+    """Seconds of the recording that were scored, whoever speaks; None where that is not known."""
 
     def __post_init__(self) -> None:
         parts = self.parts
@@ -56,15 +59,18 @@ class ErrorRate:
 
     @property
     def rate(self) -> float:
-        """Errors over total, 0 for perfect; may exceed 1."""
+        """Errors over total, 0 for perfect; may exceed 1, and is nan where nothing was scored."""
         if self.total == 0:
-            return float(self.errors > 0)
+            return math.nan if self.scored == 0 else float(self.errors > 0)
         return self.errors / self.total
 
     def __add__(self: Rate, other: Rate) -> Rate:
         if type(self) is not type(other):
             return NotImplemented
-        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+        names = [f.name for f in fields(self) if f.name != "scored"]
+        both = {name: getattr(self, name) + getattr(other, name) for name in names}
+        known = self.scored is not None and other.scored is not None
+        return type(self)(**both, scored=self.scored + other.scored if known else None)  # type: ignore[operator]
 
     def __radd__(self: Rate, other: object) -> Rate:
         return self if other == 0 else NotImplemented  # 0 is where sum() starts
@@ -96,6 +102,11 @@ class EmotionErrorRate(ErrorRate):
     confusion: float = 0.0
     overlap: float = 0.0
     matrix: ConfusionMatrix = field(default_factory=ConfusionMatrix, compare=False, repr=False)
+
+    @property
+    def rate(self) -> float:
+        """Errors over total; nan where nothing was scored, since neutral fills all time that was."""
+        return self.errors / self.total if self.total else math.nan
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from operator import attrgetter
 
 import numpy as np
@@ -51,6 +52,19 @@ class Spans:
     def end(self) -> float:
         """Seconds at which the last segment ends; 0 when there is none."""
         return float(self.bounds[:, 1].max()) if len(self.bounds) else 0.0
+
+    def inside(self, region: Track) -> Spans:
+        """Those of the segments that have any time in `region`, as they are, not cut."""
+        if len(region) == 1:
+            kept = (self.bounds[:, 0] < region[0, 1]) & (self.bounds[:, 1] > region[0, 0])
+        else:  # the first region that ends after a segment starts has to start before that segment ends
+            number = np.searchsorted(region[:, 1], self.bounds[:, 0], side="right")
+            starts = np.append(region[:, 0], np.inf)[number]
+            kept = starts < self.bounds[:, 1]
+        if kept.all():
+            return self
+        speakers, emotions = (list(compress(names, kept)) for names in (self.speakers, self.emotions))
+        return replace(self, bounds=self.bounds[kept], speakers=speakers, emotions=emotions, _made={})
 
     def emotion_names(self, labels: Mapping[str, str] | None) -> Sequence[str | None]:
         """The emotions, renamed by `labels` where that has the name."""

@@ -78,6 +78,7 @@ def der(
         false_alarm=float(widths @ np.maximum(claims - speakers, 0)),
         missed_detection=float(widths @ np.maximum(speakers - claims, 0)),
         confusion=max(0.0, matched - float(right)),
+        scored=float(widths.sum()),
     )
 
 
@@ -145,6 +146,7 @@ def _joint(scored: Cells, truth: list[tuple[str, str]], claimed: list[tuple[str,
         missed_detection=float(widths @ (count - matched)),
         speaker_confusion=float(widths @ (matched - speaker_right)),
         emotion_confusion=float(widths @ (speaker_right - both)),
+        scored=float(widths.sum()),
     )
 
 
@@ -188,4 +190,5 @@ def _pyannote_der(
         false_alarm=parts["false alarm"],
         missed_detection=parts["missed detection"],
         confusion=parts["confusion"],
+        scored=float(np.diff(region).sum()),
     )

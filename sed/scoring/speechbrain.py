@@ -3,9 +3,11 @@
 That function turns frames into segments, joins neighbours with one label, splits what overlaps in the middle,
 and returns 1 - (seconds during which the labels' first letters agree) / duration. Kept as they are: one
 emotion a recording, first letters only (sad equals surprised), a value below 0 where the reference overruns
-the duration, joints that floating point tears. It wants frames; here each segment of the hypothesis is one
-(`frame_segments` makes them from a list of letters), and joined segments as SpeechBrain's own
-``diarize_file`` prints them serve as well.
+the duration, joints that floating point tears.
+
+It wants a label for each frame. `Frames`, which `frame_segments` makes from a list of letters, are taken as they
+are: what no frame covers, such as the tail that a 50 Hz encoder drops, agrees with nothing. Any other annotation
+is neutral in its gaps, as a reference is, and throughout where it has no segment at all.
 """
 
 from __future__ import annotations
@@ -15,15 +17,20 @@ from itertools import pairwise
 
 from sed.errors import OptionError
 from sed.result import Segment
+from sed.scoring.intervals import gaps, support
 from sed.scoring.rates import SpeechBrainErrorRate
 from sed.scoring.spans import Annotated, Spans
 
 
-def frame_segments(prediction: Sequence[str], window_length: float, stride: float) -> list[Segment]:
+class Frames(list[Segment]):
+    """Segments that are a network's frames, in order: time that they leave out has no label, not neutral."""
+
+
+def frame_segments(prediction: Sequence[str], window_length: float, stride: float) -> Frames:
     """One segment a frame: frame `i` lasts from ``stride * i`` for `window_length` seconds."""
-    return [
+    return Frames(
         Segment(stride * i, stride * i + window_length, emotion=label) for i, label in enumerate(prediction)
-    ]
+    )
 
 
 def speechbrain_eder(
@@ -37,12 +44,16 @@ def speechbrain_eder(
     """EDER as SpeechBrain computes it.
 
     `duration` is the recording's length in seconds, by default the reference's. Raises `OptionError` where
-    that function fails: not exactly one emotional segment in the reference, an empty hypothesis, no duration.
+    that function fails: not exactly one emotional segment in the reference, no duration.
 
     >>> frames = frame_segments("nnnaaa", 0.2, 0.2)
     >>> speechbrain_eder([Segment(0.39, 1.10, emotion="angry")], frames, duration=1.22).rate
     0.2704918032786885
+    >>> reference = [Segment(1, 3, emotion="sad")]
+    >>> [speechbrain_eder(reference, one, duration=5.0).rate for one in (reference, [])]
+    [0.0, 0.4]
     """
+    complete = isinstance(hypothesis, Frames)
     reference, hypothesis = Spans.of(reference), Spans.of(hypothesis)
     duration = reference.duration if duration is None else duration
     if not duration or duration < 0:
@@ -51,9 +62,13 @@ def speechbrain_eder(
     if len(emotional) != 1:
         raise OptionError(f"SpeechBrain's EDER with {len(emotional)} emotions in a recording: expected one")
     rows = [(start, end, emotion[:1]) for start, end, emotion in _rows(hypothesis, labels)]
-    claimed = _share_overlap(_join(rows))
-    if not claimed:
-        raise OptionError("SpeechBrain's EDER of an empty hypothesis: expected at least one segment")
+    if complete:
+        claimed = _share_overlap(_join(rows))
+    else:
+        rows = _united(rows)
+        claimed = _share_overlap(_join(rows))
+        free = gaps(support([(start, end) for start, end, _ in rows]), 0.0, float(duration))
+        claimed += [[start, end, neutral[0]] for start, end in free.tolist()]
     agreed: float = 0
     for start, end, letter in _tiled(*emotional[0], neutral, float(duration)):
         for other_start, other_end, other in claimed:
@@ -65,6 +80,13 @@ def speechbrain_eder(
 def _rows(spans: Spans, labels: Mapping[str, str] | None) -> list[tuple[float, float, str]]:
     names = spans.emotion_names(labels)
     return [(start, end, name or "") for (start, end), name in zip(spans.bounds.tolist(), names, strict=True)]
+
+
+def _united(rows: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """What each letter covers, whoever speaks, in order of time; time without an emotion is left out."""
+    letters = dict.fromkeys(letter for _, _, letter in rows if letter)
+    tracks = {letter: support([row[:2] for row in rows if row[2] == letter]) for letter in letters}
+    return sorted((start, end, letter) for letter, track in tracks.items() for start, end in track.tolist())
 
 
 def _tiled(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sed.scoring.corpus import MetricReport, Report
 from sed.scoring.events import DetectionScore
 from sed.scoring.rates import EmotionErrorRate, ErrorRate, JointErrorRate, SpeechBrainErrorRate
+from sed.scoring.report import MetricReport, Report
 
 TITLES = {
     "eder": "EDER",
@@ -19,6 +19,7 @@ TITLES = {
     "boundaries": "Boundary error",
 }
 NO_LABEL = "(none)"
+NOT_COMPUTED = "not computed"
 
 
 @dataclass(frozen=True)
@@ -83,23 +84,25 @@ def seconds(value: float, digits: int = 2) -> str:
 
 def _interval(metric: MetricReport, macro: bool) -> str:
     found = metric.macro_interval if macro else metric.interval
+    method = metric.macro_interval_method if macro else metric.interval_method
     if found is None or math.isnan(found.low):
         return "-"
     if metric.name == "boundaries":
         return f"{found.low:.3f} - {found.high:.3f}"
-    return f"{100 * found.low:.2f} - {100 * found.high:.2f}"
+    return f"{100 * found.low:.2f} - {100 * found.high:.2f}" + (" (exact)" if method == "exact" else "")
 
 
 def tables(report: Report, *, per_file: bool = False) -> list[Table]:
     """Everything in `report`, the most important first; `per_file` adds a row for each recording."""
     result = [_summary(report)]
-    result += [_parts(m) for m in report.metrics.values() if isinstance(m.pooled, ErrorRate)]
-    for metric in report.metrics.values():
+    computed = {name: metric for name, metric in report.metrics.items() if metric.not_computed is None}
+    result += [_parts(m) for m in computed.values() if isinstance(m.pooled, ErrorRate)]
+    for metric in computed.values():
         if isinstance(metric.pooled, EmotionErrorRate):
             result += [_by_emotion(metric.pooled), _confusion(metric.pooled)]
-    if "events" in report.metrics:
+    if "events" in computed:
         result.append(_events(report["events"].pooled))
-    if "boundaries" in report.metrics:
+    if "boundaries" in computed:
         found = report["boundaries"].pooled
         rows = [_detection(f"within {collar:g} s", score) for collar, score in found.within.items()]
         result.append(_detections("Boundaries", rows))
@@ -116,24 +119,47 @@ def comparison(first: Report, second: Report, name: str) -> Table:
         scale, show = (1, seconds) if metric == "boundaries" else (100, percent)
         interval, p_value = "-", "-"
         if not math.isnan(test.difference):
-            interval = f"{scale * test.interval.low:.2f} to {scale * test.interval.high:.2f}"
             p_value = f"{test.p_value:.4f}"
-        values = (show(first[metric].value), show(second[metric].value), show(test.difference))
+        if not math.isnan(test.interval.low):
+            interval = f"{scale * test.interval.low:.2f} to {scale * test.interval.high:.2f}"
+        values = (*(_value(report[metric], show) for report in (first, second)), show(test.difference))
         rows.append((TITLES[metric], *values, interval, p_value))
     columns = ("", "this", "other", "other - this", "interval", "p")
-    return Table(f"Against {name}, paired by recording", columns, tuple(rows))
+    unit = "recording" if not _grouped(first) else "group"
+    return Table(f"Against {name}, paired by {unit}", columns, tuple(rows))
+
+
+def _grouped(report: Report) -> bool:
+    return next(iter(report.metrics.values())).groups is not None
+
+
+def _value(metric: MetricReport, show: Callable[[float], str]) -> str:
+    return NOT_COMPUTED if metric.not_computed else show(metric.value)
 
 
 def _summary(report: Report) -> Table:
     level = f"{100 * report.options.level:g} %"
     rows = []
     for name, metric in report.metrics.items():
-        value = seconds(metric.value, 3) if name == "boundaries" else percent(metric.value)
+        value = _value(metric, (lambda v: seconds(v, 3)) if name == "boundaries" else percent)
         intervals = [_interval(metric, macro) for macro in (False, True)]
         rows.append((TITLES[name], value, intervals[0], percent(metric.macro), intervals[1]))
-    count = len(next(iter(report.metrics.values())).files)
-    title = f"{count} recording{'s' if count != 1 else ''}, bootstrap intervals at {level}"
+    first = next(iter(report.metrics.values()))
+    title = _counted(len(first.files), "recording")
+    units = _counted(first.units, "group" if _grouped(report) else "recording")
+    if _grouped(report):
+        title += f" in {units}"
+    if not first.units:
+        title += ": nothing is scored"
+    elif first.units < 2:
+        title += f": no interval can be computed from {units}"
+    else:
+        title += f", bootstrap intervals {'over groups ' if _grouped(report) else ''}at {level}"
     return Table(title, ("", "pooled", "interval", "mean of recordings", "interval"), tuple(rows))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _parts(metric: MetricReport) -> Table:
@@ -208,7 +234,9 @@ def _files(report: Report) -> Table:
             values = (s.rate if isinstance(s, ErrorRate) else s.f1 for s in metric.files.values())
             cells.append([percent(value) for value in values])
     recordings = next(iter(report.metrics.values())).files
-    return Table("By recording", tuple(columns), tuple(zip(recordings, *cells, strict=True)))
+    rows = [*zip(recordings, *cells, strict=True)]
+    rows += [(uri, *(NOT_COMPUTED for _ in cells)) for uri in report.unscored]
+    return Table("By recording", tuple(columns), tuple(rows))
 
 
 def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
@@ -217,7 +245,15 @@ def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
         "missing": list(report.missing),
         "extra": list(report.extra),
         "outside_uem": list(report.outside_uem),
+        "without_reference": list(report.without_reference),
+        "unscored": dict(report.unscored),
         "skipped": dict(report.skipped or {}),
+        "not_computed": report.not_computed,
+        "labels": {
+            "renamed": dict(report.spelling.renamed),
+            "only_reference": list(report.spelling.only_reference),
+            "only_hypothesis": list(report.spelling.only_hypothesis),
+        },
         "level": report.options.level,
         "collar": report.options.collar,
         "seed": report.options.seed,
@@ -227,18 +263,25 @@ def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
         row = {
             "value": metric.value,
             "interval": list(metric.interval),
+            "interval_method": metric.interval_method,
             "recordings": len(metric.files),
             "pooled": metric.pooled.to_dict(),
         }
+        if metric.groups is not None:
+            row["groups"] = metric.units
         if metric.macro is not None and metric.macro_interval is not None:
             row |= {"macro": metric.macro, "macro_interval": list(metric.macro_interval)}
+            row["macro_interval_method"] = metric.macro_interval_method
         if isinstance(metric.pooled, EmotionErrorRate):
             matrix = metric.pooled.matrix
             row["by_label"] = {label: matrix.scores(label) for label in matrix}
             row["confusion_matrix"] = matrix.to_dict()
         if per_file:
             row["files"] = {uri: part.to_dict() for uri, part in metric.files.items()}
+            row["files"] |= dict.fromkeys(report.unscored)
         result["metrics"][name] = row
+    if per_file:
+        result["regions"] = {uri: [list(span) for span in spans] for uri, spans in report.regions.items()}
     return finite(result)
 
 

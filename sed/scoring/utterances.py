@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sed.errors import OptionError
+from sed.scoring.exact import effective_count, share_interval
+from sed.scoring.uncertainty import Interval
 
 
 def _counts(
@@ -36,6 +38,24 @@ def unweighted_average_recall(reference: Sequence[Hashable], hypothesis: Sequenc
     _, table = _counts(reference, hypothesis)
     present = table.sum(1) > 0
     return float((np.diag(table)[present] / table.sum(1)[present]).mean())
+
+
+def exact_recall_interval(
+    reference: Sequence[Hashable], hypothesis: Sequence[Hashable], level: float = 0.95
+) -> Interval:
+    """The exact interval of the `unweighted_average_recall`, for where resampling utterances shows no spread.
+
+    Clopper and Pearson's, with the number of utterances that would be as informative if all labels had equally many.
+
+    >>> low, high = exact_recall_interval(["sad"] * 13 + ["happy"] * 17, ["sad"] * 13 + ["happy"] * 17)
+    >>> round(low, 3), high
+    (0.882, 1.0)
+    """
+    _, table = _counts(reference, hypothesis)
+    counts = table.sum(1)[table.sum(1) > 0]
+    weights = np.repeat(1 / counts, counts)
+    share = min(unweighted_average_recall(reference, hypothesis), 1.0)
+    return Interval(*share_interval(share, effective_count(weights), level))
 
 
 def weighted_accuracy(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:

@@ -11,6 +11,9 @@ from sed.speech.activity import SegmentationDetector, SpeechDetector
 
 DIARIZERS = ("segmentation", "pyannote", "none")
 DETECTORS = ("segmentation", "webrtc", "silero")
+EVERY_FRAME = "none"
+"""The name of no detection: every frame is speech."""
+VADS = (*DETECTORS, EVERY_FRAME)
 
 
 def make_diarizer(
@@ -28,8 +31,9 @@ def make_diarizer(
     name: ``segmentation`` (segmentation-3.0 and CAM++, bundled), ``pyannote`` (a pipeline of pyannote.audio)
         or ``none`` (everything spoken is one speaker's). A model may follow behind a colon, as in
         ``pyannote:pyannote/speaker-diarization-community-1`` or ``pyannote:/models/segmentation``.
-    vad: ``segmentation`` (also for None), ``webrtc`` or ``silero``: what detects speech. With ``segmentation``
-        as the diarizer, the latter two find speakers by short windows of voice, without overlap.
+    vad: ``segmentation`` (also for None), ``webrtc`` or ``silero``: what detects speech; ``none``: every frame is
+        speech. With ``segmentation`` as the diarizer, the latter three find speakers by short windows of voice,
+        without overlap.
     speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds.
     threads: processor threads.
     model: for ``pyannote`` a pipeline or segmentation model, by folder or name; for ``segmentation`` the path of
@@ -49,8 +53,8 @@ def make_diarizer(
     model = behind or model
     if name not in DIARIZERS:
         raise OptionError(f"diarizer {name!r}: expected one of {', '.join(DIARIZERS)}")
-    if vad is not None and vad not in DETECTORS:
-        raise OptionError(f"vad {vad!r}: expected one of {', '.join(DETECTORS)}")
+    if vad is not None and vad not in VADS:
+        raise OptionError(f"vad {vad!r}: expected one of {', '.join(VADS)}")
     if threads < 1:
         raise OptionError(f"{threads} threads: expected 1 or more")
     low, _ = speaker_bounds(speakers, min_speakers, max_speakers)
@@ -61,11 +65,12 @@ def make_diarizer(
             raise OptionError("diarizer 'none' takes no model: expected one with segmentation or pyannote")
         from sed.speakers.given import OneSpeaker
 
-        return OneSpeaker(make_detector(vad or "segmentation", threads))
+        detector = make_detector(vad or "segmentation", threads)
+        return OneSpeaker(detector, shortest=0.0) if vad == EVERY_FRAME else OneSpeaker(detector)
     if name == "pyannote":
         if vad is not None:
             raise OptionError(
-                f"vad {vad!r} with diarizer 'pyannote': expected none, its pipeline has its own"
+                f"vad {vad!r} with diarizer 'pyannote': expected no vad, its pipeline has its own"
             )
         from sed.speakers.pyannote import PyannoteDiarizer
 
@@ -76,13 +81,15 @@ def make_diarizer(
         return SegmentationDiarizer(speakers, min_speakers, max_speakers, threads, segmentation=model)
     if model is not None:
         raise OptionError(f"a segmentation model with vad {vad!r}: expected one or the other")
-    from sed.speakers.windows import VoiceActivityDiarizer
+    from sed.speakers.windows import VoiceActivityDiarizer, WindowOptions
 
-    return VoiceActivityDiarizer(make_detector(vad, threads), speakers, min_speakers, max_speakers, threads)
+    options = WindowOptions(shortest=0.0) if vad == EVERY_FRAME else None
+    detector = make_detector(vad, threads)
+    return VoiceActivityDiarizer(detector, speakers, min_speakers, max_speakers, threads, options)
 
 
 def make_detector(name: str, threads: int = 1) -> SpeechDetector:
-    """The speech detector of a name: ``segmentation``, ``webrtc`` or ``silero``. Raises as `make_diarizer`.
+    """The speech detector of a name: ``segmentation``, ``webrtc``, ``silero`` or ``none``. Raises as `make_diarizer`.
 
     >>> type(make_detector("webrtc")).__name__
     'WebRtcDetector'
@@ -97,4 +104,8 @@ def make_detector(name: str, threads: int = 1) -> SpeechDetector:
         from sed.speech.silero import SileroDetector
 
         return SileroDetector(threads=threads)
-    raise OptionError(f"vad {name!r}: expected one of {', '.join(DETECTORS)}")
+    if name == EVERY_FRAME:
+        from sed.speech.every import EveryFrame
+
+        return EveryFrame()
+    raise OptionError(f"vad {name!r}: expected one of {', '.join(VADS)}")

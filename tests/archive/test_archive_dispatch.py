@@ -10,6 +10,7 @@ from sed.archive.inputs import Input
 from sed.archive.run import _in_order
 from sed.archive.summary import KINDS, SHOWN, Summary
 from sed.archive.work import Job, Report
+from sed.errors import FormatError
 
 
 def jobs(count):
@@ -127,8 +128,10 @@ def test_a_summary_is_bounded_and_counts_all():
 def test_results_that_cannot_be_written_fail_for_one_reason():
     summary = Summary(2)
     for name in ("a", "b"):
-        error = f"out: x/{name}.rttm: cannot be written (No space left on device)"
-        summary.add(Input(f"{name}.wav", f"{name}.wav"), Report(0, error=error))
+        item = Input(f"{name}.wav", f"{name}.wav")
+        path = f"out: x/{name}.rttm"
+        error = FormatError(f"{path}: cannot be written (No space left on device)", path=path)
+        summary.add(item, Report(0).failing(item, [error]))
     assert summary.text(1.0).splitlines()[1:] == [
         "  2 x cannot be written (No space left on device): a.wav and 1 more"
     ]

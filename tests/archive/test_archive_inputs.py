@@ -10,7 +10,7 @@ from sed.archive import remote
 from sed.archive.inputs import Input, find_inputs
 from sed.archive.outputs import Outputs
 from sed.audio import open_audio
-from sed.errors import AudioError, FormatError, MissingDependencyError, OptionError
+from sed.errors import AudioError, MissingDependencyError, OptionError
 
 
 @pytest.fixture
@@ -54,12 +54,10 @@ def test_a_signed_url_in_a_list_is_not_asked_for_before_its_turn(tree, monkeypat
     assert relatives(list_file="list") == ["example.org/x/a.wav"]
 
 
-def test_a_name_that_is_no_text_is_told_with_its_recording():
+def test_a_name_that_is_no_text_can_be_written():
     odd = Input("calls/a\udcff.wav", "a\udcff.wav")
-    with pytest.raises(
-        FormatError, match=r"^'calls/a\\udcff.wav': a name in this result is not valid Unicode"
-    ):
-        Outputs.parse(["json"], None, 1).check_name(odd)
+    assert Outputs.parse(["rttm"], "out", 1).names(odd) == ["a\udcff.rttm"]
+    assert Outputs.parse(["rttm"], "memory://out", 1).names(odd) == ["a%FF.rttm"]
 
 
 def test_two_spellings_of_a_file_are_one_recording(tree):
@@ -126,6 +124,18 @@ def test_a_list_keeps_folders_as_written(tree):
     ]
 
 
+def test_a_list_of_names_that_are_not_utf_8(tree, monkeypatch):
+    (tree / "caf\udce9.wav").write_bytes(b"x")
+    (tree / "list").write_bytes(b"other.wav\ncaf\xe9.wav\n")
+    assert relatives(list_file="list") == ["other.wav", "caf\udce9.wav"]
+    with open("list", "rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        assert relatives(list_file="-") == ["other.wav", "caf\udce9.wav"]
+    (tree / "list").write_bytes(b"RIFF\0\0\0\0WAVE")
+    with pytest.raises(OptionError, match="list: expected a list of paths as UTF-8 text"):
+        find_inputs((), "list")
+
+
 def test_a_list_on_standard_input(tree, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("calls/anna/2.flac\n"))
     assert relatives("other.wav", list_file="-") == ["other.wav", "calls/anna/2.flac"]
@@ -176,3 +186,11 @@ def test_parquet_without_pyarrow_is_refused_before_anything_is_done(tree, monkey
     with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[table\]'"):
         Outputs.parse(["parquet"], "out", 1)
     Outputs.parse(["rttm"], "out", 1)
+
+
+@pytest.mark.parametrize("name", ["call.lab", "call.zed.json"])
+def test_a_format_that_is_only_read_is_refused_before_anything_is_done(name):
+    with pytest.raises(
+        OptionError, match=rf"output {name}: (lab|zed) is only read, expected one of rttm, json"
+    ):
+        Outputs.parse([name], None, 1)

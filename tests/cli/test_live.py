@@ -141,6 +141,18 @@ def test_several_outputs_at_once(call, talk, tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_name_with_blanks_and_bytes_that_are_no_text(call, talk, tmp_path):
+    """The recording names the results; RTTM grows under the same name as the finished files have."""
+    sound = tmp_path / "my caf\udce9.flac"
+    paths = [tmp_path / "a b.rttm", tmp_path / "c.json"]
+    code, _, err = call("--input", talk, "--fast", "--record", sound, "-o", paths[0], "-o", paths[1])
+    assert code == 0, err
+    assert sound.exists() and {formats.read(path).uri for path in paths} == {"my caf\udce9"}
+    assert paths[0].read_text().startswith("SPEAKER my%20caf%E9 1 ")
+    code, out, _ = call("--input", sound, "--fast", "-o", "rttm")
+    assert code == 0 and out.startswith("SPEAKER my%20caf%E9 1 ")
+
+
 def test_events_as_json_lines(call, talk):
     code, out, _ = call("--input", talk, "--fast", "--json-lines")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -167,7 +179,6 @@ def test_the_recording_is_what_was_heard(call, talk, tmp_path):
         (["-o", "rttm", "--json-lines"], "rttm and events on standard output"),
         (["-o", "no/folder/a.rttm"], "expected the folder no/folder to exist"),
         (["--record", "a.ogg"], "expected a name that ends in .wav or .flac"),
-        (["--record", "my talk.wav", "-o", "rttm"], "RTTM expects a name without blanks"),
         (["--device", "3"], "--input with --device"),
         (["--channels", "split"], "channels 'split': expected mix or the number"),
         (["--channels", "0"], "channels '0'"),

@@ -89,27 +89,6 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     assert run(tmp_path / "none.wav", angry, "-d", tmp_path / "out", "-q").stderr == none + "\n"
 
 
-def test_a_name_that_a_format_cannot_hold_is_told_before_the_work(run, angry, tmp_path, monkeypatch):
-    from sed.pipeline import EmotionDiarizer
-
-    heard, diarize = [], EmotionDiarizer.__call__
-
-    def listen(self, source, **options):
-        heard.append(options["uri"])
-        return diarize(self, source, **options)
-
-    monkeypatch.setattr(EmotionDiarizer, "__call__", listen)
-    odd = tmp_path / "Grüße an alle.flac"
-    odd.write_bytes(angry.read_bytes())
-    told = run(odd, angry, "-o", "rttm,json", "-d", tmp_path / "out")
-    assert told.exit_code == 1 and heard == [angry.stem]
-    assert "the recording is named 'Grüße an alle': RTTM expects a name without blanks" in told.stderr
-    wanted = [f"{angry.stem}.json", f"{angry.stem}.rttm"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [JOURNAL, *wanted]
-    assert run(odd, "-o", "json", "-d", tmp_path / "out").exit_code == 0
-    assert (tmp_path / "out" / "Grüße an alle.json").exists()
-
-
 def test_standard_input(angry):
     command = [sys.executable, "-m", "sed.cli.run", "-", "-o", "rttm"]
     told = subprocess.run(command, input=angry.read_bytes(), capture_output=True, check=True)

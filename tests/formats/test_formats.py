@@ -133,11 +133,16 @@ def test_no_line_of_zero_length():
 
 
 @pytest.mark.parametrize("field", ["uri", "speaker", "emotion"])
-def test_rttm_refuses_blanks(field):
-    names = {"uri": "a", "speaker": "b", "emotion": "c"} | {field: "two words"}
-    result = Diarization(names["uri"], 1.0, [Segment(0, 1, names["speaker"], names["emotion"])])
-    with pytest.raises(FormatError, match="is named 'two words': RTTM expects a name without blanks"):
-        text_of(result, "rttm")
+def test_rttm_mends_blanks_and_refuses_empty_names(field):
+    def result(value):
+        names = {"uri": "a", "speaker": "b", "emotion": "c"} | {field: value}
+        return Diarization(names["uri"], 1.0, [Segment(0, 1, names["speaker"], names["emotion"])])
+
+    text = text_of(result("two words"), "rttm")
+    assert text.split().count("two%20words") == 1 and len(text.split()) == 10
+    assert formats.read_all(io.StringIO(text), "rttm") == [result("two words")]
+    with pytest.raises(FormatError, match="has an empty name: RTTM expects one"):
+        text_of(result(""), "rttm")
 
 
 def test_pyannote_and_meeteval_read_the_rttm_as_speakers(tmp_path):
@@ -236,7 +241,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     path = tmp_path / "x.rttm"
     path.write_text("before")
     with pytest.raises(FormatError):
-        formats.write(Diarization("two words", 1.0, [Segment(0, 1, "a", "b")]), path)
+        formats.write(Diarization("x", 1.0, [Segment(0, 1, "", "b")]), path)
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["x.rttm"]
     with pytest.raises(FormatError, match=r"x.rttm: cannot be written \(No such file or directory\)"):
         formats.write(CALL, tmp_path / "none" / "x.rttm")
@@ -284,7 +289,12 @@ BROKEN = [
     ("a.seglst.json", '[{"speaker": "a"}]', r"segment 1: expected an object with session_id"),
     ("a.csv", "start,end\n1,2\n", r"found no column file, expected file, start and end"),
     ("a.csv", "file,start,end\na,soon,2\n", r"line 2: found time 'soon', expected '0 days"),
-    ("a.txt", "1 2 sad\n", r"line 1: found 1 fields, expected start, end and label with tabs"),
+    ("a.txt", "1 2\n", r"line 1: found 1 fields, expected start, end and label with tabs"),
+    (
+        "a.txt",
+        "1 2 sad\n",
+        r"a.txt: all times are whole numbers, which may be seconds, milliseconds or samples",
+    ),
     ("a.textgrid", "hello", r"the TextGrid breaks off"),
     ("a.vtt", "hello", r"expected a file that begins with WEBVTT"),
     ("a.speechbrain.json", "[]", r"found a JSON list, expected an object with a key a recording"),

@@ -115,6 +115,7 @@ SAMPLE = Diarization(
     np.full((3, 4), 0.25, np.float32),
 )
 ZED = '{"u1": {"wav": "a.wav", "duration": 5, "emotion": [{"emo": "sad", "start": 1, "end": 2}]}}'
+ONLY_READ = {"zed": ZED, "lab": "0.5 1.5 sad\n2.0 3.25 ann: happy\n"}
 PIECES = [
     *'0 - 9 " < > [ ] { } : , . = nan null true 1e999 inf -1 \t \n'.split(" "),
     " ",
@@ -130,7 +131,7 @@ PIECES = [
 @given(data=st.data())
 def test_no_damage_breaks_a_reader(name, data):
     """A file with holes, repeats and foreign bits either reads or is refused with `FormatError`."""
-    text = ZED if name == "zed" else text_of(SAMPLE, name)
+    text = ONLY_READ[name] if name in ONLY_READ else text_of(SAMPLE, name)
     for _ in range(data.draw(st.integers(1, 3))):
         first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
         if data.draw(st.booleans()):
@@ -229,13 +230,6 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["x.rttm"]
 
 
-def test_a_file_name_of_no_valid_text_is_refused(tmp_path):
-    """A name that the system hands over in half characters cannot be written as UTF-8."""
-    with pytest.raises(FormatError, match="not valid Unicode"):
-        formats.write(Diarization("a\udce9", 1.0, [Segment(0, 1, "x", "sad")]), tmp_path / "x.rttm")
-    assert os.listdir(tmp_path) == []
-
-
 def test_numbers_that_are_none_do_not_become_json(tmp_path):
     for broken in (
         Diarization("x", 1.0, [Segment(0, 1, "a", "sad", float("nan"))]),
@@ -274,11 +268,6 @@ def test_numbers_that_are_none_do_not_become_json(tmp_path):
             "a.seglst.json",
             '[{"session_id": "a", "start_time": 0, "end_time": "x"}]',
             "segment 1: found end 'x'",
-        ),
-        (
-            "a.seglst.json",
-            '[{"session_id": "a", "start_time": 0, "end_time": 1, "confidence": "high"}]',
-            "found confidence 'high', expected a number",
         ),
         ("a.csv", 'file,start,end\n"a,0,1\n', "not CSV"),
         ("a.csv", "file,start,end\na,0\n", "line 2: found more or fewer values than the 3 columns"),

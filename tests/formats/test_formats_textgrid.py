@@ -39,3 +39,9 @@ def test_what_is_wrong_is_told_with_its_line(old, new, line, problem):
 def test_comments():
     text = TEXT.replace("size = 1\n", "size = 1 ! tiers: 3\n") + '! the end: "x" 5\n'
     assert read(text)[0].segments == RESULT.segments
+
+
+def test_the_short_form_of_older_praats():
+    old = 'File type = "ooTextFile short"\n"TextGrid"\n\n0\n4\n<exists>\n1\n"IntervalTier"\n"Mary"\n0\n4\n3\n'
+    (found,) = read(old + '0\n1\n""\n1\n2.5\n"happy"\n2.5\n4\n""\n')
+    assert (found.duration, found.segments) == (4.0, (Segment(1.0, 2.5, "Mary", "happy"),))

@@ -82,12 +82,6 @@ def test_pandas_and_duckdb_read_a_folder_as_one_table(tmp_path):
     assert sorted(duckdb.sql(query).fetchall()) == [("anna", 6.0), ("bob", 6.0)]
 
 
-@pytest.mark.parametrize("name", ["speaker", "emotion"])
-def test_names_that_are_no_text_are_refused(name):
-    with pytest.raises(FormatError, match="cannot be written as Parquet"):
-        formats.dumps(Diarization("a", 1.0, [Segment(0, 1, **{name: "\ud800"})]), "parquet")
-
-
 def test_streams_are_of_bytes(tmp_path):
     out = io.BytesIO()
     formats.write(CALL, out, "parquet")

@@ -128,14 +128,14 @@ def test_wrong_input(call, message):
 
 
 def test_the_end_of_the_recording(caplog):
-    """A reference without a stated duration ends with its last segment, unless told to take the later end."""
+    """A reference without a stated duration ends with its last segment, unless told that the audio is longer."""
     reference = [recording("a", 8.0, (2, 8, "ann", "happy"))]
     hypothesis = [recording("a", 10.0, (2, 9, "x", "happy"))]
     assert score(reference, hypothesis)["eder"].value == 0
     assert "not scored: a" in caplog.text
-    union = score(reference, hypothesis, options=Options(extent="union"))
-    assert union["eder"].value == 1 / 10
-    assert union["der"].pooled.false_alarm == 1
+    longer = score(reference, hypothesis, durations={"a": 10.0})
+    assert longer["eder"].value == 1 / 10
+    assert longer["der"].pooled.false_alarm == 1
 
 
 def test_comparison_of_two_systems():

@@ -101,6 +101,13 @@ def test_speakers_make_a_union():
     assert result.total == 4 + 4 + 2
 
 
+def test_three_emotions_at_once_and_no_error():
+    """Rounding left -1e-16 s of confusion, and the error rate refused that."""
+    side = segments((0.0, 0.1, "happy"), (0.0, 0.1, "angry"), (0.0, 0.7000000000000001, "sad"))
+    found = eder(side, [*side, *segments((20, 21, "zeal"))], duration=20)
+    assert found.rate == 0 and found.confusion == 0
+
+
 def test_labels_are_renamed_and_compared_whole():
     reference, hypothesis = segments((0, 4, "hap"), (4, 8, "exc")), segments((0, 8, "happy"))
     assert eder(reference, hypothesis, duration=8).rate == 1

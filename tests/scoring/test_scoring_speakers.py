@@ -184,5 +184,6 @@ def test_empty_sides():
         {"correct": 0, "total": 0, "false_alarm": 36, "missed_detection": 0, "confusion": 0}
     )
     assert der(REFERENCE, [], duration=40).missed_detection == 31
-    assert der([], [], duration=0).rate == 0
+    assert der([], [], duration=5).rate == 0
+    assert np.isnan(der([], [], duration=0).rate)  # no second is scored
     assert joint_error([], [], duration=1).rate == 0

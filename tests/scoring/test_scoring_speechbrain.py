@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from sed.errors import OptionError
 from sed.result import Diarization, Segment
-from sed.scoring import eder
+from sed.scoring import Options, eder, score
 from sed.scoring.speechbrain import frame_segments
 
 FULL = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
@@ -54,10 +55,8 @@ def test_equals_the_real_function():
             list(letters), "u", duration, [{"emo": emotion, "start": start, "end": end}], window, stride
         )
         reference = [Segment(start, end, emotion=emotion)]
-        hypothesis = [
-            Segment(s.start, s.end, emotion=FULL[s.emotion]) for s in frame_segments(letters, window, stride)
-        ]
-        ours = eder(reference, hypothesis, duration=duration, compat="speechbrain").rate
+        frames = frame_segments(letters, window, stride)
+        ours = eder(reference, frames, duration=duration, labels=FULL, compat="speechbrain").rate
         assert ours == theirs, (case, ours, theirs)
         below_zero += ours < 0
     assert below_zero  # its oddities are reproduced as well
@@ -73,8 +72,8 @@ def test_first_letters_only_is_kept_and_ours_is_not_so():
 def test_compatible_rates_combine():
     frames = [Segment(0, 2, emotion="sad")]
     parts = [eder([Segment(0, e, emotion="sad")], frames, duration=4, compat="speechbrain") for e in (2, 4)]
-    assert [p.rate for p in parts] == [0.5, 0.5]
-    assert sum(parts).rate == 0.5
+    assert [p.rate for p in parts] == [0, 0.5]  # what the hypothesis leaves out is neutral
+    assert sum(parts).rate == 0.25
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,6 @@ def test_compatible_rates_combine():
     [
         ([], [Segment(0, 1)], 4, {}, "0 emotions in a recording: expected one"),
         ([Segment(0, 1, None, "sad"), Segment(2, 3, None, "sad")], [Segment(0, 1)], 4, {}, "2 emotions"),
-        ([Segment(0, 1, None, "sad")], [], 4, {}, "empty hypothesis"),
         ([Segment(0, 1, None, "sad")], [Segment(0, 1)], 0, {}, "expected more than 0 s"),
         ([Segment(0, 1, None, "sad")], [Segment(0, 1)], None, {}, "expected more than 0 s"),
         ([Segment(0, 1, None, "sad")], [Segment(0, 1)], 4, {"collar": 0.1}, "knows no collar"),
@@ -91,3 +89,63 @@ def test_compatible_rates_combine():
 def test_where_that_function_fails_ours_says_so(reference, hypothesis, duration, options, message):
     with pytest.raises(OptionError, match=message):
         eder(reference, hypothesis, duration=duration, compat="speechbrain", **options)
+
+
+def zed(shared):
+    rows = csv.DictReader((shared / "corpora" / "zed_boundaries.csv").open())
+    return [
+        Diarization(
+            row["id"],
+            float(row["duration"]),
+            [Segment(float(row["start"]), float(row["end"]), None, row["emo"])],
+        )
+        for row in rows
+    ]
+
+
+def test_a_reference_against_itself_has_no_error(shared):
+    """ZED names events only, so its gaps are neutral: 41 % as long as they agreed with nothing."""
+    references = zed(shared)
+    report = score(references, references, metrics=["eder"], options=Options(compat="speechbrain"))
+    assert report["eder"].value == pytest.approx(0, abs=1e-12)
+    assert report["eder"].macro == pytest.approx(0, abs=1e-12)
+
+
+def test_gaps_are_what_the_real_function_gives_for_neutral_frames(shared):
+    """Segments with gaps, and none, against the real function on frames of 20 ms that are neutral in the gaps."""
+    original, rng = real_function(), np.random.default_rng(7)
+    letter = {word: key for key, word in FULL.items()}
+    for reference in zed(shared)[::6]:
+        duration = round(reference.duration / 0.02) * 0.02
+        count = round(duration / 0.02)
+        cuts = np.sort(rng.choice(count, 6, replace=False)) if rng.random() > 0.1 else []
+        hypothesis = [
+            Segment(0.02 * int(a), 0.02 * int(b), str(n), FULL[str(rng.choice(list("hasn")))])
+            for n, (a, b) in enumerate(zip(cuts[::2], cuts[1::2], strict=True))
+        ]
+        frames = ["n"] * count
+        for s in hypothesis:
+            first, last = round(s.start / 0.02), round(s.end / 0.02)
+            frames[first:last] = letter[s.emotion] * (last - first)
+        (event,) = reference
+        truth = [{"emo": event.emotion, "start": event.start, "end": event.end}]
+        theirs = original(frames, "u", duration, truth, 0.02, 0.02)
+        ours = eder(reference.segments, hypothesis, duration=duration, compat="speechbrain").rate
+        assert ours == pytest.approx(theirs, abs=1e-9)
+        named = [*hypothesis, Segment(0, duration)]  # a segment that names no emotion says nothing
+        assert eder(reference.segments, named, duration=duration, compat="speechbrain").rate == ours
+
+
+def test_an_empty_hypothesis_is_all_neutral(shared):
+    references = zed(shared)[:20]
+    options = Options(compat="speechbrain")
+    rates = score(references, references[1:], metrics=["eder"], options=options)["eder"].files
+    event = references[0].segments[0]
+    assert rates["spk1_1"].rate == pytest.approx(event.duration / references[0].duration)
+    assert sum(rate.rate for rate in rates.values()) == pytest.approx(rates["spk1_1"].rate)
+
+
+def test_two_speakers_with_one_emotion_cover_what_either_covers():
+    reference = Diarization("u", 10.0, [Segment(0, 10, emotion="happy")])
+    hypothesis = [Segment(0, 10, "a", "happy"), Segment(2, 8, "b", "happy")]
+    assert eder(reference, hypothesis, compat="speechbrain").rate == 0

@@ -44,9 +44,10 @@ def test_seeds():
 
 def test_small_corpora():
     assert np.isnan(bootstrap([2.0], [10.0])).all()  # one recording: no spread to be seen, and not none
-    assert bootstrap([2.0, 2.0], [10.0, 10.0]) == (0.2, 0.2)
+    low, high = bootstrap([2.0, 2.0], [10.0, 10.0])  # two that agree: an exact interval, and a wide one
+    assert low < 0.01 and high > 0.85
     assert np.isnan(bootstrap([], [])).all()
-    assert bootstrap([0.0, 0.0], [0.0, 0.0]) == (0, 0)
+    assert np.isnan(bootstrap([0.0, 0.0], [0.0, 0.0])).all()
 
 
 def test_what_is_no_rate_has_no_value_without_totals():
