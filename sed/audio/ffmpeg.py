@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sed.audio import timeline
 from sed.audio.allowed import name_of, only_this
 from sed.audio.programs import Program, Waiting, output_of
+from sed.audio.timeline import ENTRIES, Start, TimedSamples, Timeline, input_options, output_options
 from sed.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger("sed")
@@ -48,7 +48,7 @@ class FfmpegDecoder:
             )
         show = [
             "-show_entries",
-            f"stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name:{timeline.ENTRIES}",
+            f"stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name:{ENTRIES}",
             "-of",
             "json",
         ]
@@ -72,11 +72,12 @@ class FfmpegDecoder:
         self.frames = round(float(duration) * self.rate) if duration else None
         form = ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels)]
         safe = only_this(found.get("format", {}).get("format_name", ""))
-        safe += timeline.input_options(timeline.container_start(found, sound))
-        command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form, *timeline.output_options(), "-"]
+        start = Start.of(found, sound)
+        safe += input_options(start)
+        command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form, *output_options(), "-"]
         self._program = Program(command, name, waiting)
-        end = float(duration) if duration else None
-        self._samples = timeline.TimedSamples(self._program.read, self.rate, self.channels, end)
+        self._timeline = Timeline(self.rate, start.sound - start.zero, float(duration) if duration else None)
+        self._samples = TimedSamples(self._program.read, self._timeline, self.channels)
         self._read = 0
         self._damage = damage
         self._ended = False
@@ -97,7 +98,7 @@ class FfmpegDecoder:
         self._ended = True
         status, messages = self._program.finish()
         lines = [line for line in messages if _NEXT not in line]
-        clock = self._samples.timeline.report()
+        clock = self._timeline.report()
         if not lines and status == 0 and not self._damage:
             if clock:
                 logger.warning("%s: %s", self._name, clock)

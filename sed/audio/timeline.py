@@ -4,15 +4,16 @@ A container gives every packet a time. Where packets are missing (a lost uplink,
 transmission), or the sound starts after the picture, the decoded samples alone would stand too early. `Timeline`
 decides how much silence belongs before each block of samples; `TimedSamples` puts it there.
 
-Time 0 is the start of the earliest sound or picture, as in players. No hole: jitter, and a start up to `TOLERANCE`
-late. What begins before 0 (the priming of a codec) is not cut, and neither is sound that comes before the sound
-before it has ended. A clock that goes back, as where files were joined, continues from there.
+Time 0 is the start of the earliest sound or picture, as in players. No hole: jitter, a start up to `TOLERANCE` late,
+and the first packets of a codec from which no samples come. What begins before 0 (the priming of a codec) is not cut,
+and neither is sound that comes before the sound before it has ended. A clock that goes back, as where files were
+joined, continues from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ TOLERANCE = 0.05  # seconds that samples and clock may be apart: less is jitter,
 MAX_HOLE = 4 * 3600.0  # seconds; a longer one is a damaged time
 MAX_SILENCE = 12 * 3600.0  # seconds of silence put into one file
 MARGIN = 60.0  # seconds that a file may go on after the end that it states
+DELAY = 0.25  # seconds of the first packets from which a decoder may make no samples
 MAX_LAG = 1.0  # seconds that the sound may be longer than its clock says before that is stated
 
 _ORIGIN = 1000.0  # seconds at which ffmpeg starts its clock: no time is negative then, and none gets shifted
@@ -34,34 +36,49 @@ _BACK = 0.25  # seconds; a clock that goes back by more was set anew
 _MONOTONIC = f"asetpts='if(lt(PTS,ld(1)-{_BACK}/TB),st(0,ld(0)+ld(1)-PTS));st(1,PTS+S/SR/TB);PTS+ld(0)'"
 
 
-def container_start(probed: Mapping[str, Any], sound: Mapping[str, Any]) -> float:
-    """When a file starts, in seconds of its own clock, by what ffprobe found in it (`ENTRIES`).
+class Start(NamedTuple):
+    """Where a file starts (`zero`), and where the packets of its sound do (`sound`), in seconds of its own clock."""
 
-    That is the earliest sound or picture of the programme with the stream `sound`: other programmes of a transport
-    stream have clocks of their own. A cover is no picture.
-    """
-    streams = probed.get("streams") or []
-    for program in probed.get("programs") or []:
-        members = {stream.get("index") for stream in program.get("streams") or []}
-        if sound.get("index") in members:
-            streams = [stream for stream in streams if stream.get("index") in members]
-            break
-    starts = [
-        float(stream["start_time"])
-        for stream in streams
-        if stream.get("codec_type") in ("audio", "video")
-        and not (stream.get("disposition") or {}).get("attached_pic")
-        and stream.get("start_time", "N/A") != "N/A"
-    ]
-    return min(starts, default=0.0)
+    zero: float
+    sound: float
+
+    @classmethod
+    def of(cls, probed: Mapping[str, Any], sound: Mapping[str, Any]) -> Start:
+        """By what ffprobe found in a file (`ENTRIES`), and of it in the stream `sound`.
+
+        A file starts with the earliest sound or picture of the programme with that stream: other programmes of a
+        transport stream have clocks of their own. A cover is no picture.
+        """
+        streams = probed.get("streams") or []
+        for program in probed.get("programs") or []:
+            members = {stream.get("index") for stream in program.get("streams") or []}
+            if sound.get("index") in members:
+                streams = [stream for stream in streams if stream.get("index") in members]
+                break
+        starts = [
+            _seconds(stream.get("start_time"))
+            for stream in streams
+            if stream.get("codec_type") in ("audio", "video")
+            and not (stream.get("disposition") or {}).get("attached_pic")
+        ]
+        zero = min((start for start in starts if start is not None), default=0.0)
+        own = _seconds(sound.get("start_time"))
+        return cls(zero, zero if own is None else own)
 
 
-def input_options(start: float) -> list[str]:
-    """Options of ffmpeg before ``-i`` so that `TimedSamples` gets the times of a file that starts at `start`.
+def _seconds(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):  # none, or "N/A"
+        return None
+
+
+def input_options(start: Start) -> list[str]:
+    """Options of ffmpeg before ``-i`` so that `TimedSamples` gets times from the start of the file on.
 
     ffmpeg would move the first sound to 0, and close holes of more than 10 s in some containers.
     """
-    return ["-copyts", "-itsoffset", f"{_ORIGIN - start:.6f}"]
+    return ["-copyts", "-itsoffset", f"{_ORIGIN - start.zero:.6f}"]
 
 
 def output_options() -> list[str]:
@@ -72,15 +89,11 @@ def output_options() -> list[str]:
 class TimedSamples:
     """Samples of `channels` channels at `rate` Hz from a running ffmpeg, in their places.
 
-    `read` gives bytes of its output (see `input_options`, `output_options`), `end` is what the container states as
-    its end in seconds, None where it does not.
+    `read` gives bytes of its output (see `input_options`, `output_options`).
     """
 
-    def __init__(
-        self, read: Callable[[int], bytes], rate: int, channels: int, end: float | None = None
-    ) -> None:
-        self.timeline = Timeline(rate, end)
-        self._rate = rate
+    def __init__(self, read: Callable[[int], bytes], timeline: Timeline, channels: int) -> None:
+        self._timeline = timeline
         self._channels = channels
         self._blocks = timed_blocks(read)
         self._silence = 0
@@ -102,7 +115,7 @@ class TimedSamples:
     def _next(self) -> bool:
         for ticks, data in self._blocks:
             self._left = np.frombuffer(data, "<f4").reshape(-1, self._channels)
-            self._silence = self.timeline.place(ticks / SCALE - _ORIGIN, len(self._left))
+            self._silence = self._timeline.place(ticks / SCALE - _ORIGIN, len(self._left))
             return True
         return False
 
@@ -110,8 +123,11 @@ class TimedSamples:
 class Timeline:
     """How much silence belongs before each block of samples at `rate` Hz, and what to state about it.
 
+    `late` is how long after the file the packets of the sound start, and `end` what the container states as its
+    end, None where it does not, both in seconds.
+
     Holes are bounded, as a damaged time can lie years ahead: by `MAX_HOLE`, by `MAX_SILENCE` in all, and by `end`
-    (seconds) and a `MARGIN` unless the sound has shown that to be wrong.
+    and a `MARGIN` unless the sound has shown that to be wrong.
 
     >>> timeline = Timeline(1000)
     >>> [timeline.place(seconds, 500) for seconds in (0.0, 0.51, 1.0, 3.5)]
@@ -120,9 +136,10 @@ class Timeline:
     '1 hole of 2.0 s (at 1.50 s) is kept as silence'
     """
 
-    def __init__(self, rate: int, end: float | None = None) -> None:
+    def __init__(self, rate: int, late: float = 0.0, end: float | None = None) -> None:
         self._rate = rate
         self._end = end
+        self._grace = TOLERANCE if late > TOLERANCE else DELAY
         self._position = 0  # samples so far, silence included
         self._shift: float | None = None  # from the clock to the position, in seconds
         self._silence = 0.0  # seconds of it in all
@@ -135,7 +152,7 @@ class Timeline:
         """The silence before the next block, in samples; the block starts at `seconds` and has `samples`."""
         here = self._position / self._rate
         if self._shift is None:  # a start that is not late is where the samples start
-            self._shift = -seconds if seconds <= TOLERANCE else 0.0
+            self._shift = -seconds if seconds <= self._grace else 0.0
         missing = seconds + self._shift - here
         silence = 0
         if missing <= TOLERANCE:
@@ -169,8 +186,10 @@ class Timeline:
         if self._refused.count:
             jumps = self._refused.described("jump")
             parts.append(f"{jumps} of the clock beyond what a hole may last: nothing is inserted")
-        if self._lag > MAX_LAG:
-            parts.append(f"the sound is up to {self._lag:.1f} s longer than its clock states: times may be late")
+        if MAX_LAG < self._lag < self._position / self._rate / 2:  # more means times that are none
+            parts.append(
+                f"the sound is up to {self._lag:.1f} s longer than its clock states: times may be late"
+            )
         return "; ".join(parts)
 
 
