@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from sed.audio.channels import ChannelMix
 from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
 from sed.audio.ffmpeg import FfmpegDecoder, is_installed
 from sed.audio.resampling import Resampler
@@ -76,21 +77,33 @@ class AudioStream:
     def __iter__(self) -> Iterator[np.ndarray]:
         split = self._choice == "split"
         resampler = self._resampler
-        done = 0
-        while len(block := self._decoder.read(BLOCK * self.sample_rate)):
-            self._check(block, done)
-            done += len(block)
-            if (out := resampler.push(self._chosen(block))).size:
+        for chosen in self._chosen():
+            if (out := resampler.push(chosen)).size:
                 yield out if split else out[:, 0]
         if (out := resampler.close()).size:
             yield out if split else out[:, 0]
 
-    def _chosen(self, block: np.ndarray) -> np.ndarray:
-        if self._choice == "split":
-            return block
-        if isinstance(self._choice, int):
-            return block[:, self._choice - 1 : self._choice]
-        return block.mean(1, dtype=np.float32, keepdims=True) if block.shape[1] > 1 else block
+    def _chosen(self) -> Iterator[np.ndarray]:
+        """The samples of the channels that were chosen, at the source's rate."""
+        if self._choice != "mix" or self.channels == 1:
+            number = self._choice if isinstance(self._choice, int) else None
+            for block in self._blocks():
+                yield block if number is None else block[:, number - 1 : number]
+            return
+        mix = ChannelMix(self.sample_rate, self.channels)
+        for block in self._blocks():
+            yield mix.push(block)
+        yield mix.close()
+        for text in mix.remarks():
+            logger.warning("%s: %s", self._name, text)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """All samples ``(n, channels)`` of the source."""
+        done = 0
+        while len(block := self._decoder.read(BLOCK * self.sample_rate)):
+            self._check(block, done)
+            done += len(block)
+            yield block
 
     def _check(self, block: np.ndarray, done: int) -> None:
         if (peak := np.abs(block).max()) <= LOUDEST:
@@ -107,7 +120,9 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
     `source` is a path, ``"-"`` (standard input), an open binary file, or ``(samples, sample_rate)`` with samples
     ``(n,)`` or ``(n, channels)``, float at full scale 1 or integer. What cannot be read twice (streams, pipes) is
     first copied to a temporary file on disk. A file that breaks off is read as far as it goes, with a warning in
-    the log. `channels` is ``mix`` (the mean), the number of one channel from 1 on, or ``split``.
+    the log. `channels` is ``mix`` (the mean; of two channels of opposite polarity their difference), the number of one
+    channel from 1 on, or ``split``. A mix in which sound is lost, or which joins what looks like one speaker per
+    channel, is reported in the log.
 
     Raises `AudioError` where there is no audio, `MissingDependencyError` where ffmpeg would be needed,
     `OptionError` for an unknown choice of channels.
