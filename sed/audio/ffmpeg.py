@@ -13,6 +13,7 @@ import numpy as np
 
 from sed.audio.allowed import name_of, only_this
 from sed.audio.programs import Program, Waiting, output_of
+from sed.audio.resampling import check_layout
 from sed.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger("sed")
@@ -67,6 +68,10 @@ class FfmpegDecoder:
             raise AudioError(
                 f"{name}: found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"
             )
+        try:
+            check_layout(self.rate, self.channels)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}") from None
         duration = found.get("format", {}).get("duration")
         self.frames = round(float(duration) * self.rate) if duration else None
         form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
