@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sed.audio import timeline
 from sed.audio.allowed import name_of, only_this
 from sed.audio.programs import Program, Waiting, output_of
 from sed.audio.resampling import check_layout
@@ -48,7 +49,7 @@ class FfmpegDecoder:
             )
         show = [
             "-show_entries",
-            "stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name",
+            f"stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name:{timeline.ENTRIES}",
             "-of",
             "json",
         ]
@@ -74,11 +75,13 @@ class FfmpegDecoder:
             raise AudioError(f"{name}: {error}") from None
         duration = found.get("format", {}).get("duration")
         self.frames = round(float(duration) * self.rate) if duration else None
-        form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
-        form += ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
+        form = ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels)]
         safe = only_this(found.get("format", {}).get("format_name", ""))
-        command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form]
+        safe += timeline.input_options(timeline.container_start(found, sound))
+        command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form, *timeline.output_options(), "-"]
         self._program = Program(command, name, waiting)
+        end = float(duration) if duration else None
+        self._samples = timeline.TimedSamples(self._program.read, self.rate, self.channels, end)
         self._read = 0
         self._damage = damage
         self._ended = False
@@ -87,12 +90,11 @@ class FfmpegDecoder:
 
     def read(self, frames: int) -> np.ndarray:
         """The next samples; a damaged file gives what can be decoded, with a warning."""
-        width = 4 * self.channels
-        data = self._program.read(frames * width)
-        if not data:
+        found = self._samples.read(frames)
+        if not len(found):
             self._end()
-        self._read += len(data) // width
-        return np.frombuffer(data[: len(data) // width * width], np.float32).reshape(-1, self.channels)
+        self._read += len(found)
+        return found
 
     def _end(self) -> None:
         if self._ended:
@@ -100,7 +102,10 @@ class FfmpegDecoder:
         self._ended = True
         status, messages = self._program.finish()
         lines = [line for line in messages if _NEXT not in line]
+        clock = self._samples.timeline.report()
         if not lines and status == 0 and not self._damage:
+            if clock:
+                logger.warning("%s: %s", self._name, clock)
             return
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
         why = re.sub(r"^\[\w+ @ 0x\w+\] ", "", why)  # an address is another one every time
@@ -108,7 +113,11 @@ class FfmpegDecoder:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
         seconds = self._read / self.rate
         logger.warning(
-            "%s: damaged; the %.2f s that could be decoded are used (%s)", self._name, seconds, why
+            "%s: damaged; the %.2f s that could be decoded are used (%s)%s",
+            self._name,
+            seconds,
+            why,
+            clock and f"; {clock}",
         )
 
     def close(self) -> None:
