@@ -170,7 +170,9 @@ class Timeline:
             jumps = self._refused.described("jump")
             parts.append(f"{jumps} of the clock beyond what a hole may last: nothing is inserted")
         if self._lag > MAX_LAG:
-            parts.append(f"the sound is up to {self._lag:.1f} s longer than its clock states: times may be late")
+            parts.append(
+                f"the sound is up to {self._lag:.1f} s longer than its clock states: times may be late"
+            )
         return "; ".join(parts)
 
 
