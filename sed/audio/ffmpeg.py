@@ -7,13 +7,14 @@ import logging
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sed.audio.allowed import name_of, only_this
 from sed.audio.programs import Program, Waiting, output_of
-from sed.audio.timeline import ENTRIES, Start, TimedSamples, Timeline, input_options, output_options
+from sed.audio.resampling import check_layout
+from sed.audio.timeline import CLOCK_ENTRIES, Start, TimedSamples, Timeline, input_options, output_options
+from sed.audio.tracks import ENTRIES, choose_track
 from sed.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger("sed")
@@ -48,7 +49,8 @@ class FfmpegDecoder:
             )
         show = [
             "-show_entries",
-            f"stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name:{ENTRIES}",
+            "stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name"
+            f":{CLOCK_ENTRIES}:{ENTRIES}",
             "-of",
             "json",
         ]
@@ -58,7 +60,7 @@ class FfmpegDecoder:
         except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
             found = {}
         streams = found.get("streams") or []
-        sound: dict[str, Any] = next((s for s in streams if s.get("codec_type") == "audio"), {})
+        sound, left_out = choose_track(streams)
         self._name = name
         self.rate, self.channels = int(sound.get("sample_rate", 0)), int(sound.get("channels", 0))
         if self.rate < 1 or self.channels < 1:  # ffprobe sees some sound in anything
@@ -68,9 +70,15 @@ class FfmpegDecoder:
             raise AudioError(
                 f"{name}: found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"
             )
+        try:
+            check_layout(self.rate, self.channels)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}") from None
+        if left_out:
+            logger.warning("%s: %s", name, left_out)
         duration = found.get("format", {}).get("duration")
         self.frames = round(float(duration) * self.rate) if duration else None
-        form = ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels)]
+        form = ["-map", f"0:{sound.get('index', 'a:0')}", "-ar", str(self.rate), "-ac", str(self.channels)]
         safe = only_this(found.get("format", {}).get("format_name", ""))
         start = Start.of(found, sound)
         safe += input_options(start)

@@ -19,7 +19,7 @@ import numpy as np
 
 from sed.audio.blocks import FORMAT, SCALE, timed_blocks
 
-ENTRIES = "stream=index,codec_type,start_time:stream_disposition=attached_pic:program_stream=index"
+CLOCK_ENTRIES = "stream=index,codec_type,start_time:stream_disposition=attached_pic:program_stream=index"
 """What `container_start` needs to know of ffprobe (``-show_entries``)."""
 
 TOLERANCE = 0.05  # seconds that samples and clock may be apart: less is jitter, and rounded times
@@ -44,7 +44,7 @@ class Start(NamedTuple):
 
     @classmethod
     def of(cls, probed: Mapping[str, Any], sound: Mapping[str, Any]) -> Start:
-        """By what ffprobe found in a file (`ENTRIES`), and of it in the stream `sound`.
+        """By what ffprobe found in a file (`CLOCK_ENTRIES`), and of it in the stream `sound`.
 
         A file starts with the earliest sound or picture of the programme with that stream: other programmes of a
         transport stream have clocks of their own. A cover is no picture.
