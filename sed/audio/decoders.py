@@ -110,6 +110,7 @@ class SoundFileDecoder:
         self._file.seekable = lambda: False
         self._name = name
         self.goes_on = self._sound.goes_on
+        self.missing = self._sound.missing
         self._read = 0
         self._warned = False
         self.rate = self._file.samplerate

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from sed.audio.containers import last_ogg_page, promised_bytes
+from sed.audio.ogg import seconds_missing
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
@@ -130,7 +131,7 @@ class Sound:
     """An open `soundfile.SoundFile` (`file`).
 
     `exact` tells whether its number of frames can be relied on, `goes_on` whether the file holds more audio
-    than libsndfile will find.
+    than libsndfile will find, `missing` how many seconds libsndfile will skip without a trace.
     """
 
     def __init__(
@@ -139,12 +140,14 @@ class Sound:
         exact: bool,
         *,
         goes_on: bool = False,
+        missing: float = 0.0,
         pipe: int | None = None,
         patched: _Patched | None = None,
     ) -> None:
         self.file = file
         self.exact = exact
         self.goes_on = goes_on
+        self.missing = missing
         self._pipe = pipe
         self._patched = patched
 
@@ -193,8 +196,9 @@ def open_sound(path: str, name: str) -> Sound:
         ends, goes_on = last_ogg_page(path)
         if not ends:
             logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
-        if goes_on:
-            return Sound(file, False, goes_on=True)
+        missing = seconds_missing(path)
+        if goes_on or missing:
+            return Sound(file, not goes_on, goes_on=goes_on, missing=missing)
     if file.format not in ("MP3", "MPEG"):
         return Sound(file, file.frames < 2**48)
     head = mp3_head(path)

@@ -14,6 +14,7 @@ from sed.audio.timeline import TOLERANCE
 
 _CONTINUED, _BEGINS = 1, 2  # flags of a page
 _NO_TIME = (1 << 64) - 1  # of a page in which no packet ends
+_LONGEST = 1 << 20  # bytes of a packet that are looked at
 _MOST = 27 + 255 + 255 * 255  # bytes of a page
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -51,7 +52,7 @@ def seconds_missing(path: str) -> float:
             for part, ends in page.packets:
                 packet, pending = pending + part, b""
                 if not ends:
-                    pending = packet
+                    pending = packet[:_LONGEST]
                 elif coder is None:
                     if (coder := _coder(packet)) is None:
                         return 0.0

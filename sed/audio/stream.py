@@ -249,10 +249,14 @@ def _decoder(path: str, name: str, waiting: Waiting | None) -> Decoder:
         found = SoundFileDecoder(path, name, waiting)
     except soundfile.LibsndfileError:
         return FfmpegDecoder(path, name, waiting=waiting)
-    if not found.goes_on:
+    if not found.goes_on and not found.missing:
         return found
     if not is_installed():
-        logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
+        if found.goes_on:
+            logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
+        if found.missing:
+            text = "%s: %.1f s are missing inside; later times are early by as much (ffmpeg would keep them right)"
+            logger.warning(text, name, found.missing)
         return found
     found.close()
     return FfmpegDecoder(path, name, waiting=waiting)
