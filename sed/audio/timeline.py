@@ -181,11 +181,10 @@ class Timeline:
         if self._late:
             parts.append(f"the sound starts at {self._late:.2f} s; the silence before it is kept")
         if self._holes.count:
-            verb = "is" if self._holes.count == 1 else "are"
-            parts.append(f"{self._holes.described('hole')} {verb} kept as silence")
+            parts.append(f"{self._holes.stated('hole of', 'holes of')} kept as silence")
         if self._refused.count:
-            jumps = self._refused.described("jump")
-            parts.append(f"{jumps} of the clock beyond what a hole may last: nothing is inserted")
+            jumps = self._refused.stated("jump of its clock by", "jumps of its clock by")
+            parts.append(f"{jumps} no plausible hole: no silence is inserted, and later times may be early")
         if MAX_LAG < self._lag < self._position / self._rate / 2:  # more means times that are none
             parts.append(
                 f"the sound is up to {self._lag:.1f} s longer than its clock states: times may be late"
@@ -207,8 +206,8 @@ class _Places:
         self.count += 1
         self._total += missing
 
-    def described(self, noun: str) -> str:
-        """As in "2 holes of 6.2 s in all (first at 4.20 s)"."""
+    def stated(self, one: str, many: str) -> str:
+        """As in "2 holes of 6.2 s in all (first at 4.20 s) are"."""
         if self.count == 1:
-            return f"1 {noun} of {self._total:.1f} s (at {self._first:.2f} s)"
-        return f"{self.count} {noun}s of {self._total:.1f} s in all (first at {self._first:.2f} s)"
+            return f"1 {one} {self._total:.1f} s (at {self._first:.2f} s) is"
+        return f"{self.count} {many} {self._total:.1f} s in all (first at {self._first:.2f} s) are"
