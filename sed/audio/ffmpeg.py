@@ -107,11 +107,14 @@ class FfmpegDecoder:
         status, messages = self._program.finish()
         lines = [line for line in messages if _NEXT not in line]
         clock = self._timeline.report()
-        if not lines and status == 0 and not self._damage:
+        nothing = self._read == 0 and bool(self.frames)
+        if not lines and status == 0 and not self._damage and not nothing:
             if clock:
                 logger.warning("%s: %s", self._name, clock)
             return
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
+        if nothing and not lines and not self._damage:  # its samples are in another file, say
+            why = f"its header promises {(self.frames or 0) / self.rate:.2f} s"
         why = re.sub(r"^\[\w+ @ 0x\w+\] ", "", why)  # an address is another one every time
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
