@@ -16,7 +16,7 @@ import numpy as np
 
 from sed.audio.channels import ChannelMix
 from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
-from sed.audio.ffmpeg import FfmpegDecoder, is_installed
+from sed.audio.ffmpeg import FfmpegDecoder
 from sed.audio.programs import Waiting
 from sed.audio.resampling import Resampler, check_layout
 from sed.errors import AudioError, OptionError
@@ -246,13 +246,6 @@ def _decoder(path: str, name: str, waiting: Waiting | None) -> Decoder:
     import soundfile
 
     try:
-        found = SoundFileDecoder(path, name, waiting)
+        return SoundFileDecoder(path, name, waiting)
     except soundfile.LibsndfileError:
         return FfmpegDecoder(path, name, waiting=waiting)
-    if not found.goes_on:
-        return found
-    if not is_installed():
-        logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
-        return found
-    found.close()
-    return FfmpegDecoder(path, name, waiting=waiting)
