@@ -109,8 +109,6 @@ class SoundFileDecoder:
         # from those before: a gap at every read. Told that it cannot seek, it does not.
         self._file.seekable = lambda: False
         self._name = name
-        self.goes_on = self._sound.goes_on
-        self.missing = self._sound.missing
         self._read = 0
         self._warned = False
         self.rate = self._file.samplerate

@@ -16,7 +16,7 @@ import numpy as np
 
 from sed.audio.channels import ChannelMix
 from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
-from sed.audio.ffmpeg import FfmpegDecoder, is_installed
+from sed.audio.ffmpeg import FfmpegDecoder
 from sed.audio.programs import Waiting
 from sed.audio.resampling import Resampler, check_layout
 from sed.errors import AudioError, OptionError
@@ -246,17 +246,6 @@ def _decoder(path: str, name: str, waiting: Waiting | None) -> Decoder:
     import soundfile
 
     try:
-        found = SoundFileDecoder(path, name, waiting)
+        return SoundFileDecoder(path, name, waiting)
     except soundfile.LibsndfileError:
         return FfmpegDecoder(path, name, waiting=waiting)
-    if not found.goes_on and not found.missing:
-        return found
-    if not is_installed():
-        if found.goes_on:
-            logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
-        if found.missing:
-            text = "%s: %.1f s are missing inside; later times are early by as much (ffmpeg would keep them right)"
-            logger.warning(text, name, found.missing)
-        return found
-    found.close()
-    return FfmpegDecoder(path, name, waiting=waiting)
