@@ -124,7 +124,7 @@ class SoundFileDecoder:
             self._read += len(part)
         found = np.concatenate(parts)
         short = self.frames is not None and self._read < self.frames - SLACK * self.rate
-        if len(found) == 0 and short and self._rest is None:
+        if len(found) == 0 and short and self._rest is None and not self._sound.has_reported:
             self._warn(f"its header promises {(self.frames or 0) / self.rate:.2f} s")
         return found
 

@@ -46,6 +46,11 @@ class Sound:
         self._pipe = pipe
         self._ranges = ranges
 
+    @property
+    def has_reported(self) -> bool:
+        """Whether a warning has said already that there is less than promised."""
+        return isinstance(self.file, JoinedFile) and self.file.has_reported
+
     def close(self) -> None:
         """Close everything that was opened for it."""
         self.file.close()
@@ -145,9 +150,10 @@ def _report_wav(data: WavData, name: str) -> None:
     if data.has_wrapped:
         text = "%s: its header promises %d bytes of sound, whose 32 bits have wrapped round; all %d are used"
         logger.warning(text, name, data.promised, data.length)
-    if data.more:
+    if data.total > data.length > 0:
         text = "%s: %d chunks of samples, of which players read one; all %d bytes are used, one after another"
-        logger.warning(text, name, 1 + len(data.more), data.total)
+        filled = (data.length > 0) + sum(start < stop for start, stop in data.more)
+        logger.warning(text, name, filled, data.total)
     if data.follows > SCRAPS:
         text = "%s: its header promises %d bytes of sound; %d further ones behind them are not used"
         logger.warning(text, name, data.promised, data.follows)
@@ -157,7 +163,7 @@ def _mp3(file: Any, path: str, name: str) -> Sound:
     import soundfile
 
     head = mp3_head(path)
-    if head is None or head.has_table:
+    if head is None or (head.has_table and not head.goes_on):
         return Sound(file, head is not None)
     try:
         through = _piped(path, 0, os.path.getsize(path))

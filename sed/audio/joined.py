@@ -60,6 +60,7 @@ class JoinedFile:
         self.frames = sum(round(frames * self.samplerate / rate) for rate, _, frames in layouts)
         self._count = len(openers)
         self._given = 0
+        self.has_reported = False
         self._number = -1
         self._part: Any = None
         self._convert: Callable[[np.ndarray, bool], np.ndarray] = _as_it_is
@@ -97,6 +98,7 @@ class JoinedFile:
             return
         if self._given == 0:
             raise errors[0]
+        self.has_reported = True
         text = "%s: %d recordings joined end to end, of which %d cannot be read to their end (%s)"
         logger.warning(text, self._name, self._count, len(errors), str(errors[0]).strip())
 

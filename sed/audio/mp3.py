@@ -56,9 +56,8 @@ def _first_frame(path: str, start: int) -> tuple[Mp3Head, int] | None:
     if xing[:4] in (b"Xing", b"Info"):
         flags = int.from_bytes(xing[4:8], "big")
         place = 8 + (4 if flags & 1 else 0)
-        return Mp3Head(
-            True, int.from_bytes(xing[place : place + 4], "big") if flags & 2 else None, there, first
-        )
+        covered = int.from_bytes(xing[place : place + 4], "big") if flags & 2 else None
+        return Mp3Head(True, covered, there), first
     if (vbri := frame[36:])[:4] == b"VBRI":
         return Mp3Head(True, int.from_bytes(vbri[10:14], "big"), there), first
     return Mp3Head(False, None, there), first
@@ -78,17 +77,18 @@ def further_mp3s(path: str) -> Iterator[int]:
     size, start = os.path.getsize(path), 0
     while (found := _first_frame(path, start)) is not None:
         head, first = found
-        if head.goes_on:
-            start = first + (head.covered or 0)
+        if head.covered and head.there > head.covered + _LONGEST:
+            start = first + head.covered
         elif head.has_table:
             return
         else:
             start = _end_of_format(path, first)
-        if start >= size:
+        if start >= size or (place := _find_frames(path, start)) is None:
             return
-        yield start
+        yield (start := place)
 
 
+_LONGEST = 2048  # bytes that a table may be wrong by: some programs do not count its own frame, of up to 1441
 _RATES = (44100, 48000, 32000)
 _BIT_RATES = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -105,6 +105,20 @@ def _frame(head: bytes) -> tuple[int, tuple[int, bool]]:
     bits = _BIT_RATES[version != 3][head[2] >> 4] * 1000
     length = (144 if version == 3 else 72) * bits // rate + (head[2] >> 1 & 1)
     return length, (rate, head[3] >> 6 == 3)
+
+
+def _find_frames(path: str, start: int) -> int | None:
+    """Where there is a frame, and another right behind it, at or soon after `start`: a picture in a tag is none."""
+    if (found := _first_frame(path, start)) is None:
+        return None
+    with open(path, "rb") as file:
+        for at in range(found[1], found[1] + 4096):
+            file.seek(at)
+            length, form = _frame(file.read(4))
+            file.seek(at + length)
+            if length and _frame(file.read(4))[1] == form:
+                return at
+    return None
 
 
 def _end_of_format(path: str, start: int) -> int:

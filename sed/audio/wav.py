@@ -12,6 +12,16 @@ from typing import IO, NamedTuple
 SCRAPS = 4096  # bytes that programs leave behind the samples and that are no sound: padding, a tag
 UNKNOWN = 0x7FFF_0000  # sizes from here on are what programs write that cannot go back: "to the end"
 _WRAP = 1 << 32
+_FILES = (
+    b"RIFF",
+    b"RF64",
+    b"BW64",
+    b"FORM",
+    b".snd",
+    b"caff",
+    b"fLaC",
+    b"OggS",
+)  # what begins other recordings
 _MOST_CHUNKS = 10_000  # looked at behind the samples
 
 
@@ -21,7 +31,7 @@ class WavData(NamedTuple):
     `follows` counts the bytes behind the promised ones if they are no chunk, as where a recorder writes its header
     now and then, and crashes in between. `channels` and `rate` (Hz) are what the header says, -1 where it does not.
     `length` is how many bytes of samples the first chunk has, whatever is promised; `more` are the ranges
-    ``(start, stop)`` of further ones. `start` is where this WAV begins in the file, `next` where another one does.
+    ``(start, stop)`` of further ones. `start` is where this WAV begins in the file, `next` where another file may.
     """
 
     offset: int
@@ -119,20 +129,20 @@ def _samples(file: IO[bytes], offset: int, length: int, size: int) -> WavData:
 
 
 def _with_what_follows(file: IO[bytes], found: WavData, block: int, size: int) -> WavData:
-    """`found` with further chunks of samples, and the place of another WAV behind it."""
+    """`found` with further chunks of samples, and the place of another file behind it."""
     at = found.offset + found.length + found.length % 2
     more: list[tuple[int, int]] = []
     for _ in range(_MOST_CHUNKS):
         if not _is_chunk(file, at, size):
             break
         file.seek(at)
-        head = file.read(12)
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        head = file.read(8)
+        if head[:4] in _FILES:
             found = found._replace(next=at)
             break
         offset, length = at + 8, int.from_bytes(head[4:8], "little")
-        if head[:4] == b"data" and (count := min(length, size - offset)):
-            more.append((offset, offset + count // block * block))
+        if head[:4] == b"data":
+            more.append((offset, offset + min(length, size - offset) // block * block))
         at = offset + length + length % 2
     if more:
         found = found._replace(length=found.length // block * block, more=tuple(more))
@@ -143,4 +153,4 @@ def _is_chunk(file: IO[bytes], at: int, size: int) -> bool:
     file.seek(at)
     head = file.read(8)
     named = (len(head) == 8 and head[:4].strip(b" ").isalnum()) or head[:4] in (b"\xa9TIM", b"_PMX")
-    return named and int.from_bytes(head[4:], "little") <= size
+    return (named and int.from_bytes(head[4:], "little") <= size) or head[:4] in _FILES
