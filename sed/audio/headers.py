@@ -16,6 +16,7 @@ from typing import Any
 from sed.audio.containers import MOST_PARTS, find_parts, ogg_ends, ogg_sounds, promised_bytes, unread_bytes
 from sed.audio.joined import JoinedFile
 from sed.audio.mp3 import Mp3Head, mp3_head
+from sed.audio.ogg import Hole, fill_holes, find_holes
 from sed.audio.ranges import Ranges
 from sed.audio.wav import SCRAPS, WavData, wav_data
 from sed.errors import AudioError
@@ -71,9 +72,12 @@ def open_sound(path: str, name: str) -> Sound:
 
     parts = find_parts(path)
     _report_lengths(path, name, parts)
+    holes, report = find_holes(path, parts)
     if len(parts) > 1:
-        joined = JoinedFile([_opener(path, *part) for part in parts], name)
-        _report_ogg(path, name)
+        joined = JoinedFile(
+            [_opener(path, *part, silence) for part, silence in zip(parts, holes, strict=True)], name
+        )
+        _report_ogg(path, name, report)
         return Sound(joined, joined.exact)
     if (data := wav_data(path)) is not None and (pieces := data.pieces()):
         return _open_ranges(path, pieces)
@@ -84,11 +88,13 @@ def open_sound(path: str, name: str) -> Sound:
             if raw.read(4) not in (b"RIFF", b"fLaC", b"OggS"):
                 raise AudioError(f"{name}: found samples without a header, expected an audio file") from None
         return _open_ranges(path, parts)
-    _report_ogg(path, name)
-    return _mp3(file, path, name) if file.format in _MP3 else Sound(file, file.frames < 2**48)
+    _report_ogg(path, name, report)
+    if file.format in _MP3:
+        return _mp3(file, path, name)
+    return Sound(fill_holes(file, holes[0]), file.frames < 2**48)
 
 
-def _opener(path: str, start: int, stop: int) -> Callable[[], Sound]:
+def _opener(path: str, start: int, stop: int, holes: Sequence[Hole]) -> Callable[[], Sound]:
     """Opens one of several recordings in a file."""
 
     def open_part() -> Sound:
@@ -97,6 +103,7 @@ def _opener(path: str, start: int, stop: int) -> Callable[[], Sound]:
         if sound.file.format in _MP3 and (head := mp3_head(path, start)) is not None and not head.has_table:
             sound.close()
             return _piped(path, start, stop)
+        sound.file = fill_holes(sound.file, holes)
         return sound
 
     return open_part
@@ -129,7 +136,9 @@ def _report_lengths(path: str, name: str, parts: Sequence[tuple[int, int]]) -> N
             logger.warning("%s: %d bytes behind the end that its header states are not used", name, unread)
 
 
-def _report_ogg(path: str, name: str) -> None:
+def _report_ogg(path: str, name: str, holes: str) -> None:
+    if holes:
+        logger.warning("%s: %s", name, holes)
     if (sounds := ogg_sounds(path)) == 0:
         return
     if not ogg_ends(path):

@@ -1,22 +1,33 @@
 """Holes in an Ogg file: sound that its clock counts, and that is not there.
 
 Every page of Ogg states the time at its end, in samples, so that lost or damaged pages and pauses of a live
-recording show. libsndfile reads what is there as if nothing was missing.
+recording show. libsndfile reads what is there as if nothing was missing; `fill_holes` puts silence there.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from typing import IO, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, NamedTuple
 
-from sed.audio.timeline import TOLERANCE
+import numpy as np
 
-_CONTINUED, _BEGINS = 1, 2  # flags of a page
+from sed.audio.timeline import Timeline
+
+_CONTINUED = 1  # a flag of a page
 _NO_TIME = (1 << 64) - 1  # of a page in which no packet ends
+_CHUNK = 1 << 20  # bytes read at once
 _LONGEST = 1 << 20  # bytes of a packet that are looked at
 _MOST = 27 + 255 + 255 * 255  # bytes of a page
+_OPUS_RATE = 48_000  # Hz of its clock, whatever the sound was sampled at
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+class Hole(NamedTuple):
+    """Where silence belongs in a recording: its start and duration in seconds."""
+
+    start: float
+    duration: float
 
 
 class Page(NamedTuple):
@@ -29,83 +40,141 @@ class Page(NamedTuple):
     packets: list[tuple[bytes, bool]]
 
 
-def seconds_missing(path: str) -> float:
-    """How many seconds are missing in the first stream of an Ogg file, if that is Opus or Vorbis; else 0."""
+def find_holes(path: str, parts: Sequence[tuple[int, int]]) -> tuple[list[list[Hole]], str]:
+    """The holes of the recordings that were joined in a file, and what to state about them; none if it is no Ogg.
+
+    `parts` are their ranges in the file. Only the first stream of each is looked at, if it is Opus or Vorbis.
+    """
+    timeline = Timeline(_OPUS_RATE)
+    with open(path, "rb") as file:
+        if file.read(4) != b"OggS":
+            return [[] for _ in parts], ""
+        holes = [_holes_of(_pages(file, *part), timeline) for part in parts]
+    return holes, timeline.report()
+
+
+def _holes_of(pages: Iterator[Page], timeline: Timeline) -> list[Hole]:
     first: Page | None = None
     coder: _Opus | _Vorbis | None = None
     pending, number = b"", 0
-    counted: int | None = None  # samples so far, on the clock of the pages
-    missing = 0
-    with open(path, "rb") as file:
-        for page in _pages(file):
-            first = first or page
-            if page.flags & _BEGINS and counted is not None:
-                break  # another recording is joined on
-            if page.stream != first.stream:
-                continue
-            if page.number != number:
-                pending = b""
-            number = page.number + 1
-            if page.flags & _CONTINUED and not pending:  # its start is lost
-                del page.packets[:1]
-            samples = 0
-            for part, ends in page.packets:
-                packet, pending = pending + part, b""
-                if not ends:
-                    pending = packet[:_LONGEST]
-                elif coder is None:
-                    if (coder := _coder(packet)) is None:
-                        return 0.0
-                else:
-                    samples += coder.samples(packet)
-            if coder is None or page.samples == _NO_TIME or page.samples == samples == 0:
-                continue
-            counted = page.samples if counted is None else counted + samples
-            if page.samples - counted > TOLERANCE * coder.rate:
-                missing += page.samples - counted
-                counted = page.samples
-    return missing / coder.rate if coder else 0.0
+    origin: int | None = None  # the time of the first sample, by the clock of the pages
+    skip = 0  # samples that are decoded and not given
+    holes: list[Hole] = []
+    start = timeline.restart()
+    for page in pages:
+        first = first or page
+        if page.stream != first.stream:
+            continue
+        if page.number != number:
+            pending = b""
+        number = page.number + 1
+        if page.flags & _CONTINUED and not pending:  # its start is lost
+            del page.packets[:1]
+        samples = 0
+        for part, ends in page.packets:
+            packet, pending = pending + part, b""
+            if not ends:
+                pending = packet[:_LONGEST]
+            elif coder is None:
+                if (coder := _coder(packet)) is None:
+                    return []
+            else:
+                samples += coder.samples(packet)
+        if coder is None or page.samples == _NO_TIME or page.samples == samples == 0:
+            continue
+        begin = page.samples - samples
+        if origin is None:
+            skip = max(coder.skip, -begin)
+            origin = begin + skip
+        skipped = min(skip, samples)
+        skip -= skipped
+        before = timeline.seconds
+        given = (samples - skipped) * _OPUS_RATE / coder.rate
+        if silence := timeline.place(max(begin - origin, 0) / coder.rate, given):
+            holes.append(Hole(before - start, silence / _OPUS_RATE))
+    return holes
 
 
-def _pages(file: IO[bytes]) -> Iterator[Page]:
-    """The pages whose checksums are right."""
-    data, at = b"", 0
+def fill_holes(file: Any, holes: Sequence[Hole]) -> Any:
+    """`file`, an open `soundfile.SoundFile`, with silence in its `holes`."""
+    return _FilledFile(file, holes) if holes else file
+
+
+class _FilledFile:
+    """What is used of the face of `soundfile.SoundFile`, and silence in the holes."""
+
+    def __init__(self, file: Any, holes: Sequence[Hole]) -> None:
+        self._file = file
+        file.seekable = self.seekable
+        self.samplerate, self.channels = file.samplerate, file.channels
+        self.format, self.frames = file.format, file.frames  # libsndfile counts the holes
+        self._holes = [
+            (round(hole.start * self.samplerate), round((hole.start + hole.duration) * self.samplerate))
+            for hole in reversed(holes)
+        ]
+        self._at = 0
+
+    def read(self, frames: int, **_: Any) -> np.ndarray:
+        """Some of the next `frames` samples ``(n, channels)``, float32; none at the end only."""
+        start, end = self._holes[-1] if self._holes else (self._at + frames, 0)
+        if self._at < start:
+            found = self._file.read(min(frames, start - self._at), dtype="float32", always_2d=True)
+        else:
+            found = np.zeros((min(frames, end - self._at), self.channels), np.float32)
+            if self._at + len(found) >= end:
+                self._holes.pop()
+        self._at += len(found)
+        return found
+
+    @staticmethod
+    def seekable() -> bool:
+        """No, see `sed.audio.decoders.SoundFileDecoder`."""
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _pages(file: IO[bytes], start: int, stop: int) -> Iterator[Page]:
+    """The pages of a range of a file whose checksums are right."""
+    file.seek(start)
+    data, at, left = b"", 0, stop - start
     while True:
-        if len(data) - at < _MOST:
-            data, at = data[at:] + file.read(1 << 20), 0
+        if len(data) - at < _MOST and left > 0:
+            more = file.read(min(_CHUNK, left))
+            data, at, left = data[at:] + more, 0, left - len(more) if more else 0
         if (at := data.find(b"OggS", at)) < 0:
-            if len(data) < 1 << 20:
-                return
             data, at = data[-3:], 0
+            if left <= 0:
+                return
             continue
         head = data[at : at + 27]
-        lengths = data[at + 27 : at + 27 + (head[26] if len(head) == 27 else 0)]
+        lengths = data[at + 27 : at + 27 + head[-1]] if len(head) == 27 else b""
         size = 27 + len(lengths) + sum(lengths)
-        if at + size > len(data) or len(head) < 27:
-            if not (more := file.read(1 << 20)):
-                return
-            data, at = data[at:] + more, 0
-            continue
-        if _checksum(data[at : at + size]) != head[22:26]:
+        if _checksum(data[at : at + size]) != head[22:26]:  # or it breaks off
             at += 4
             continue
-        packets, place = [], at + 27 + len(lengths)
-        length = 0
-        for lace in lengths:
-            length += lace
-            if lace < 255:
-                packets.append((data[place : place + length], True))
-                place, length = place + length, 0
-        if lengths and lengths[-1] == 255:
-            packets.append((data[place : place + length], False))
         yield Page(
             head[5],
             head[14:18],
             int.from_bytes(head[18:22], "little"),
             int.from_bytes(head[6:14], "little"),
-            packets,
+            _packets(data[at + 27 + len(lengths) : at + size], lengths),
         )
         at += size
+
+
+def _packets(body: bytes, lengths: bytes) -> list[tuple[bytes, bool]]:
+    found, start, end = [], 0, 0
+    for length in lengths:
+        end += length
+        if length < 255:
+            found.append((body[start:end], True))
+            start = end
+    if lengths and lengths[-1] == 255:
+        found.append((body[start:end], False))
+    return found
 
 
 def _checksum(page: bytes) -> bytes:
@@ -118,14 +187,17 @@ def _checksum(page: bytes) -> bytes:
 def _coder(packet: bytes) -> _Opus | _Vorbis | None:
     """What understands the packets of a stream with this first one."""
     if packet.startswith(b"OpusHead"):
-        return _Opus()
+        return _Opus(packet)
     return _Vorbis(packet) if packet.startswith(b"\x01vorbis") and len(packet) >= 30 else None
 
 
 class _Opus:
     """How long packets of Opus are (RFC 6716, section 3.1)."""
 
-    rate = 48_000  # of its clock, whatever the sound was sampled at
+    rate = _OPUS_RATE
+
+    def __init__(self, first: bytes) -> None:
+        self.skip = int.from_bytes(first[10:12], "little")
 
     def samples(self, packet: bytes) -> int:
         """The samples that come of `packet`."""
@@ -148,6 +220,7 @@ class _Vorbis:
 
     def __init__(self, first: bytes) -> None:
         self.rate = int.from_bytes(first[12:16], "little") or 1
+        self.skip = 0
         self._sizes = 1 << (first[28] & 15), 1 << (first[28] >> 4)
         self._modes: list[int] = []  # the size of the blocks of each
         self._before = 0

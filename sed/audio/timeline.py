@@ -140,7 +140,7 @@ class Timeline:
         self._rate = rate
         self._end = end
         self._grace = TOLERANCE if late > TOLERANCE else DELAY
-        self._position = 0  # samples so far, silence included
+        self._position = 0.0  # samples so far, silence included
         self._shift: float | None = None  # from the clock to the position, in seconds
         self._silence = 0.0  # seconds of it in all
         self._late = 0.0  # seconds
@@ -148,11 +148,21 @@ class Timeline:
         self._refused = _Places()
         self._lag = 0.0
 
-    def place(self, seconds: float, samples: int) -> int:
+    @property
+    def seconds(self) -> float:
+        """How long everything so far is, silence included."""
+        return self._position / self._rate
+
+    def restart(self) -> float:
+        """Another recording follows, whose clock starts anew; returns the `seconds`."""
+        self._shift = None
+        return self.seconds
+
+    def place(self, seconds: float, samples: float) -> int:
         """The silence before the next block, in samples; the block starts at `seconds` and has `samples`."""
-        here = self._position / self._rate
+        here = self.seconds
         if self._shift is None:  # a start that is not late is where the samples start
-            self._shift = -seconds if seconds <= self._grace else 0.0
+            self._shift = here - (seconds if seconds <= self._grace else 0.0)
         missing = seconds + self._shift - here
         silence = 0
         if missing <= TOLERANCE:
