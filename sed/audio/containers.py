@@ -18,6 +18,7 @@ _BEGINS, _ENDS = 2, 4  # flags of the pages of an OGG
 _SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")  # first packets of an OGG's streams
 _FLAC = (b"\0\0\0\x22", b"\x80\0\0\x22")  # behind "fLaC": the first block of its head
 _CHUNK = 1 << 20  # bytes that are searched at once
+_FEW = 1 << 12  # of them, right behind a page: whoever damages every page does not make each cost a megabyte
 MOST_PARTS = 1000  # recordings in one file; each has to be opened
 
 
@@ -171,7 +172,7 @@ def ogg_sounds(path: str) -> int:
 
 def _ogg_pages(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Where the pages of an OGG begin, and their heads; what is damaged is passed over."""
-    at = 0
+    at, wanted = 0, _FEW
     if file.read(4) != b"OggS":
         return
     while True:
@@ -183,11 +184,13 @@ def _ogg_pages(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             yield at, head
             file.seek(at + 27)
             at += 27 + head[26] + sum(file.read(head[26]))
+            wanted = _FEW
             continue
         file.seek(at)
-        data = file.read(_CHUNK)
+        data = file.read(wanted)
         found = data.find(b"OggS", 1)
         at += found if found > 0 else max(len(data) - 3, 1)
+        wanted = min(2 * wanted, _CHUNK)
 
 
 def ogg_ends(path: str) -> bool:

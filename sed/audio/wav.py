@@ -22,7 +22,8 @@ _FILES = (
     b"fLaC",
     b"OggS",
 )  # what begins other recordings
-_MOST_CHUNKS = 10_000  # looked at behind the samples
+_MOST_CHUNKS = 256  # looked at behind the samples; a file may have millions
+_MOST_BEFORE = 10_000  # looked at before them
 
 
 class WavData(NamedTuple):
@@ -94,7 +95,9 @@ def wav_data(path: str, start: int = 0) -> WavData | None:
             return None
         channels = rate = -1
         block = 1
-        while len(chunk := file.read(8)) == 8:
+        for _ in range(_MOST_BEFORE):
+            if len(chunk := file.read(8)) < 8:
+                break
             length = int.from_bytes(chunk[4:], "little")
             offset = file.tell()
             if chunk[:4] == b"data":
