@@ -263,10 +263,11 @@ def test_a_length_that_has_wrapped_round(huge, caplog, rest, tail):
 
 
 @pytest.mark.parametrize("promised", [0, -1, 0x7FFFF000])
-def test_a_length_that_was_never_written(huge, promised):
+def test_a_length_that_was_never_written(huge, caplog, promised):
     samples = GIB4 // 32 + 1000
     with open_audio(huge(samples, promised)) as audio:
         assert audio.duration == samples / 192_000
+    assert len(caplog.records) == (promised == 0)
 
 
 def test_a_large_chunk_behind_the_samples_is_no_wrapped_length(tmp_path):
@@ -280,12 +281,37 @@ def test_a_large_chunk_behind_the_samples_is_no_wrapped_length(tmp_path):
 
 
 def test_bytes_behind_the_end_are_stated(tmp_path, caplog):
-    for container in ("AIFF", "AU", "RF64"):
+    for container in ("AIFF", "AU", "CAF"):
         path = tmp_path / container
         soundfile.write(path, tone(300, 1), RATE, format=container)
-        path.write_bytes(path.read_bytes() + b"x" * 9000)
+        path.write_bytes(path.read_bytes() + b"\xff" * 9000)
         assert len(whole(path)) == RATE
         assert f"{path}: 9000 bytes behind the end that its header states are not used" in caplog.text
+
+
+@pytest.mark.parametrize("container", ["AIFF", "CAF"])
+def test_a_chunk_of_samples_that_is_too_short_is_stated(tmp_path, caplog, container):
+    soundfile.write(tmp_path / "x", tone(300, 4), RATE, format=container, subtype="PCM_16")
+    content = bytearray((tmp_path / "x").read_bytes())
+    place, wide = (content.find(b"SSND") + 4, 4) if container == "AIFF" else (content.find(b"data") + 4, 8)
+    content[place : place + wide] = (32000).to_bytes(wide, "big")
+    content[place + wide + 32000 : place + wide + 32002] = b"\xff\xff"
+    (tmp_path / "x").write_bytes(content)
+    assert len(whole(tmp_path / "x")) < 1.01 * RATE
+    assert len(caplog.records) == 1 and "x: 96" in caplog.text and "are not used" in caplog.text
+
+
+@pytest.mark.parametrize("promised", [0, 32000])
+def test_an_rf64_whose_length_is_wrong(tmp_path, caplog, promised):
+    path = tmp_path / "x"
+    soundfile.write(path, tone(300, 4), RATE, format="RF64", subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    sizes = content.find(b"ds64") + 8
+    content[sizes : sizes + 24] = struct.pack("<QQQ", 0 if promised == 0 else len(content) - 8, promised, 0)
+    path.write_bytes(content)
+    assert len(whole(path)) == (4 * RATE if promised == 0 else RATE)
+    text = {0: "never completed; all 128000 bytes are used", 32000: "96000 further ones behind them are not"}
+    assert len(caplog.records) == 1 and text[promised] in caplog.text
 
 
 def test_wavs_of_no_samples_or_no_sense_joined(tmp_path):
