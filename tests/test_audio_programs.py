@@ -182,6 +182,13 @@ def test_a_program_that_cannot_be_started_is_one_sentence():
 
 
 @linux
+def test_the_memory_of_a_program_is_bounded():
+    take = "x = bytearray({}); print(len(x))"
+    for size, expected in ((programs.MEMORY // 2, 0), (programs.MEMORY + 1, 1)):
+        assert output_of([sys.executable, "-S", "-c", take.format(size)], "x")[1] == expected
+
+
+@linux
 def test_programs_run_at_the_priority_of_the_thread_that_asked():
     """The server's thread for files steps back behind live streams, and so does what it starts."""
     found = []

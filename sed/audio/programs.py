@@ -33,11 +33,15 @@ CHUNK = 1 << 16  # bytes read at once: what a pipe holds
 AHEAD = 1 << 20  # bytes of output that may wait here; the program waits then
 ERRORS = 1 << 16  # bytes of messages that are kept: a damaged file has any number of them
 LONGEST = 1 << 20  # bytes of a whole output, see `output_of`
+MEMORY = 2 << 30  # bytes that a program may take: a picture in a film of some kilobytes may claim any size
 
-# Runs in a process of its own that becomes the program: asks Linux to end it when its parent ends, then replaces
-# itself. Nothing runs between fork and exec in this process, whose other threads may hold locks then.
-_LAUNCHER = """
-import ctypes, os, sys
+# Runs in a process of its own that becomes the program: asks Linux to end it when its parent ends, limits its memory,
+# then replaces itself. Nothing runs between fork and exec in this process, whose other threads may hold locks then.
+_LAUNCHER = f"""
+import ctypes, os, resource, sys
+_, most = resource.getrlimit(resource.RLIMIT_DATA)
+if most == resource.RLIM_INFINITY or most > {MEMORY}:
+    resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, {MEMORY}))
 ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
 if os.getppid() != int(sys.argv[1]):  # it ended before that
     sys.exit(1)
