@@ -14,8 +14,8 @@ from sed.audio.separate_channels import ChannelLevels
 
 WINDOW = 0.5  # seconds for which the mean or the difference is taken
 PARTS = 5  # of a window: the levels of the channels are compared in each
-CANCELLED = 0.1  # of the power that the mean of unrelated channels has; a mean below it has lost the sound
-OPPOSITE = 0.05  # power of the mean over that of the difference, up to here, of channels of opposite polarity
+CANCELLED = 0.2  # of the power that the mean of unrelated channels has; a mean below it has lost the sound
+OPPOSITE = 0.1  # power of the mean over that of the difference, up to here, of channels of opposite polarity
 MIN_LOST, MIN_SHARE = 1.0, 0.05  # seconds and share of the energy whose loss in the mean is reported
 
 

@@ -17,7 +17,9 @@ _UNKNOWN = 0x7FFF_0000  # 32-bit sizes from here on mean "to the end"
 _BEGINS, _ENDS = 2, 4  # flags of the pages of an OGG
 _SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")  # first packets of an OGG's streams
 _FLAC = (b"\0\0\0\x22", b"\x80\0\0\x22")  # behind "fLaC": the first block of its head
+_MOST_CHUNKS = 256  # of an AIFF or CAF that are looked at
 _CHUNK = 1 << 20  # bytes that are searched at once
+_FEW = 1 << 12  # of them, right behind a page: whoever damages every page does not make each cost a megabyte
 MOST_PARTS = 1000  # recordings in one file; each has to be opened
 
 
@@ -28,12 +30,26 @@ def promised_bytes(path: str) -> int | None:
 
 
 def unread_bytes(path: str) -> int:
-    """How many bytes an AIFF, AU or RF64 file has behind those that it promises, which libsndfile does not read."""
+    """How many bytes an AIFF, AU or CAF file has behind its samples and chunks, which libsndfile does not read."""
+    size = os.path.getsize(path)
     with open(path, "rb") as file:
-        if file.read(4) not in (b"FORM", b".snd", b"RF64", b"BW64"):
+        magic = file.read(4)
+        if magic == b".snd":
+            promised = _promised(file, 0)
+            return 0 if promised is None else max(size - promised, 0)
+        if magic not in (b"FORM", b"caff"):
             return 0
-        promised = _promised(file, 0)
-    return 0 if promised is None else max(os.path.getsize(path) - promised, 0)
+        at, wide = (12, 4) if magic == b"FORM" else (8, 8)  # of the first chunk, and bytes of a length
+        for _ in range(_MOST_CHUNKS):
+            file.seek(at)
+            chunk = file.read(4 + wide)
+            length = int.from_bytes(chunk[4:], "big")
+            if not chunk[:4].strip(b" ").isalnum() or len(chunk) < 4 + wide or length > size - at:
+                return size - at if at < size else 0
+            if chunk[:4] == b"SSND" and length == 0:  # libsndfile reads to the end
+                return 0
+            at += 4 + wide + length + (length % 2 if magic == b"FORM" else 0)
+    return 0
 
 
 def _promised(file: IO[bytes], start: int) -> int | None:
@@ -171,7 +187,7 @@ def ogg_sounds(path: str) -> int:
 
 def _ogg_pages(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Where the pages of an OGG begin, and their heads; what is damaged is passed over."""
-    at = 0
+    at, wanted = 0, _FEW
     if file.read(4) != b"OggS":
         return
     while True:
@@ -183,11 +199,13 @@ def _ogg_pages(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             yield at, head
             file.seek(at + 27)
             at += 27 + head[26] + sum(file.read(head[26]))
+            wanted = _FEW
             continue
         file.seek(at)
-        data = file.read(_CHUNK)
+        data = file.read(wanted)
         found = data.find(b"OggS", 1)
         at += found if found > 0 else max(len(data) - 3, 1)
+        wanted = min(2 * wanted, _CHUNK)
 
 
 def ogg_ends(path: str) -> bool:

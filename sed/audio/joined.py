@@ -100,7 +100,8 @@ class JoinedFile:
             raise errors[0]
         self.has_reported = True
         text = "%s: %d recordings joined end to end, of which %d cannot be read to their end (%s)"
-        logger.warning(text, self._name, self._count, len(errors), str(errors[0]).strip())
+        why = str(getattr(errors[0], "error_string", errors[0])).strip().removeprefix("Error : ").rstrip(".")
+        logger.warning(text, self._name, self._count, len(errors), why)
 
     def close(self) -> None:
         """Close the part that is open."""

@@ -89,6 +89,7 @@ def further_mp3s(path: str) -> Iterator[int]:
 
 
 _LONGEST = 2048  # bytes that a table may be wrong by: some programs do not count its own frame, of up to 1441
+_MOST_LOST = 1000  # places without a frame after which one is not looked for any more
 _RATES = (44100, 48000, 32000)
 _BIT_RATES = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -126,9 +127,9 @@ def _end_of_format(path: str, start: int) -> int:
 
     What is between frames, damaged or a tag, is passed over.
     """
-    at, form = start, None
+    at, form, lost = start, None, 0
     with open(path, "rb", buffering=1 << 16) as file:
-        while True:
+        while lost < _MOST_LOST:
             file.seek(at)
             head = file.read(10)
             length, found = _frame(head)
@@ -136,7 +137,8 @@ def _end_of_format(path: str, start: int) -> int:
                 at += _tag_length(head)
             elif not length:
                 if len(head) < 10:
-                    return os.path.getsize(path)
+                    break
+                lost += 1
                 file.seek(at)
                 data = file.read(1 << 16)
                 place = next(
@@ -149,7 +151,9 @@ def _end_of_format(path: str, start: int) -> int:
                 file.seek(at + length)
                 if _frame(file.read(4))[1] == found:
                     return at
+                lost += 1
                 at += 1
+    return os.path.getsize(path)
 
 
 def _tag_length(tag: bytes) -> int:

@@ -208,7 +208,7 @@ def _read(pipe: IO[bytes]) -> bytes:
 def _end(process: subprocess.Popen[bytes], output: _Output) -> None:
     """End `process` and what it started, and let go of its output."""
     with contextlib.suppress(OSError):
-        if process.poll() is None:  # else its number may be another one's
+        if process.returncode is None:  # else its end was noticed, and its number may be another one's
             if hasattr(os, "killpg"):
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()

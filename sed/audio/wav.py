@@ -1,4 +1,4 @@
-"""WAV files whose header says less than the file holds: what to read instead of what it promises.
+"""WAV and RF64 files whose header says less than the file holds: what to read instead of what it promises.
 
 A recorder that crashed never wrote the length. The 32-bit length of a file over 4 GiB has wrapped round. Some programs
 append further `data` chunks, and files joined end to end hold another WAV.
@@ -22,7 +22,8 @@ _FILES = (
     b"fLaC",
     b"OggS",
 )  # what begins other recordings
-_MOST_CHUNKS = 10_000  # looked at behind the samples
+_MOST_CHUNKS = 256  # looked at behind the samples; a file may have millions
+_MOST_BEFORE = 10_000  # looked at before them
 
 
 class WavData(NamedTuple):
@@ -44,6 +45,7 @@ class WavData(NamedTuple):
     more: tuple[tuple[int, int], ...] = ()
     start: int = 0
     next: int | None = None
+    is_rf64: bool = False
 
     @property
     def is_unfinished(self) -> bool:
@@ -57,8 +59,8 @@ class WavData(NamedTuple):
 
     @property
     def breaks_off(self) -> bool:
-        """Whether there is less than promised."""
-        return self.there < self.promised < UNKNOWN
+        """Whether there is less than promised; of an RF64 `sed.audio.containers.promised_bytes` knows."""
+        return self.there < self.promised < UNKNOWN and not self.is_rf64
 
     @property
     def total(self) -> int:
@@ -70,10 +72,12 @@ class WavData(NamedTuple):
 
         Beyond 4 GiB that is an RF64 header.
         """
-        stated = self.promised if self.promised < UNKNOWN else max(self.promised, min(self.length, _WRAP - 1))
-        if self.length <= stated and not self.more:
+        readable = self.promised
+        if self.promised >= UNKNOWN and not self.is_rf64:
+            readable = max(self.promised, min(self.length, _WRAP - 1))
+        if self.length <= readable and not self.more:
             return None
-        before = (self.start + 12, self.offset - 8)
+        before = (self.start + (48 if self.is_rf64 else 12), self.offset - 8)  # without its table of sizes
         riff = 4 + before[1] - before[0] + 8 + self.total
         samples = [(self.offset, self.offset + self.length), *self.more]
         if riff < _WRAP:
@@ -85,20 +89,29 @@ class WavData(NamedTuple):
 
 
 def wav_data(path: str, start: int = 0) -> WavData | None:
-    """What the header of the RIFF WAV at `start` says about its samples; None for any other file."""
+    """What the header of the WAV or RF64 at `start` says about its samples; None for any other file."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         file.seek(start)
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
             return None
+        sizes = None  # of an RF64
+        if head[:4] != b"RIFF":
+            sizes = file.read(36)
+            if sizes[:8] != b"ds64\x1c\0\0\0":
+                return None
         channels = rate = -1
         block = 1
-        while len(chunk := file.read(8)) == 8:
+        for _ in range(_MOST_BEFORE):
+            if len(chunk := file.read(8)) < 8:
+                break
             length = int.from_bytes(chunk[4:], "little")
             offset = file.tell()
             if chunk[:4] == b"data":
-                found = _samples(file, offset, length, size)
+                if sizes is not None and length == _WRAP - 1:
+                    length = int.from_bytes(sizes[16:24], "little")
+                found = _samples(file, offset, length, size, sizes is not None)
                 found = found._replace(channels=channels, rate=rate, start=start)
                 if found.is_unfinished or found.offset + found.length >= size:
                     return found
@@ -110,22 +123,22 @@ def wav_data(path: str, start: int = 0) -> WavData | None:
     return None
 
 
-def _samples(file: IO[bytes], offset: int, length: int, size: int) -> WavData:
+def _samples(file: IO[bytes], offset: int, length: int, size: int, is_rf64: bool) -> WavData:
     """The chunk of samples at `offset`, of which `length` is said."""
     end = offset + length + length % 2
     closed = end >= size or _is_chunk(file, end, size)
     # Nothing promised, and the next chunk right behind: nothing was recorded.
     there = 0 if length == 0 and closed else size - offset
     real = min(length, there) if length else there
-    follows = 0 if closed else size - end
-    if length and follows:
+    follows = 0 if closed or not length else size - end
+    if length and follows and not is_rf64:
         wrapped = length + (size - offset - length) // _WRAP * _WRAP
         end = offset + wrapped + wrapped % 2
         if wrapped > length and (end >= size or _is_chunk(file, end, size)):
             real, follows = wrapped, 0
         elif length >= UNKNOWN and follows > SCRAPS:
             real, follows = there, 0
-    return WavData(offset, length, there, follows, length=real)
+    return WavData(offset, length, there, follows, length=real, is_rf64=is_rf64)
 
 
 def _with_what_follows(file: IO[bytes], found: WavData, block: int, size: int) -> WavData:
