@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,20 +48,17 @@ class FfmpegDecoder:
                 f"{name}: {looks}; expected a format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3, ...), "
                 "or the ffmpeg program for others, which is not installed"
             )
-        show = [
-            "-show_entries",
-            "stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name"
-            f":{CLOCK_ENTRIES}:{ENTRIES}",
-            "-of",
-            "json",
-        ]
-        probe, _ = output_of(["ffprobe", *only_this(), *show, name_of(path)], name, waiting)
-        try:
-            found = json.loads(probe or b"{}")
-        except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
-            found = {}
+        further: list[str] = []
+        found = _probe(path, name, further, waiting)
         streams = found.get("streams") or []
         sound, left_out = choose_track(streams)
+        if streams and not int(
+            sound.get("sample_rate", 0)
+        ):  # sound that starts late is not in what was looked at
+            further = _FURTHER
+            found = _probe(path, name, further, waiting)
+            streams = found.get("streams") or []
+            sound, left_out = choose_track(streams)
         self._name = name
         self.rate, self.channels = int(sound.get("sample_rate", 0)), int(sound.get("channels", 0))
         if self.rate < 1 or self.channels < 1:  # ffprobe sees some sound in anything
@@ -81,7 +79,7 @@ class FfmpegDecoder:
         form = ["-map", f"0:{sound.get('index', 'a:0')}", "-ar", str(self.rate), "-ac", str(self.channels)]
         safe = only_this(found.get("format", {}).get("format_name", ""))
         start = Start.of(found, sound)
-        safe += input_options(start)
+        safe += further + input_options(start)
         command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form, *output_options(), "-"]
         self._program = Program(command, name, waiting)
         self._timeline = Timeline(self.rate, start.sound - start.zero, float(duration) if duration else None)
@@ -115,7 +113,7 @@ class FfmpegDecoder:
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
         if nothing and not lines and not self._damage:  # its samples are in another file, say
             why = f"its header promises {(self.frames or 0) / self.rate:.2f} s"
-        why = re.sub(r"^\[\w+ @ 0x\w+\] ", "", why)  # an address is another one every time
+        why = re.sub(r"^\[[^]@]+ @ 0x\w+\] ", "", why)  # an address is another one every time
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
         seconds = self._read / self.rate
@@ -132,6 +130,19 @@ class FfmpegDecoder:
         self._program.close()
 
 
+def _probe(path: str, name: str, options: list[str], waiting: Waiting | None) -> dict[str, Any]:
+    """What ffprobe finds in a file."""
+    show = "stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name"
+    show += f":{CLOCK_ENTRIES}:{ENTRIES}"
+    command = ["ffprobe", *only_this(), *options, "-show_entries", show, "-of", "json", name_of(path)]
+    found, _ = output_of(command, name, waiting)
+    try:
+        return json.loads(found or b"{}")
+    except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
+        return {}
+
+
+_FURTHER = ["-probesize", "64M", "-analyzeduration", "600M"]  # bytes and microseconds to look for sound in
 _NEXT = "non monotonically increasing dts"  # its word on files joined end to end, and no damage
 TEXT, UNKNOWN = "found text", "found bytes of no known format"
 MP4 = "found a damaged or unfinished MP4 file"

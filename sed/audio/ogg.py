@@ -67,6 +67,8 @@ def _holes_of(pages: Iterator[Page], timeline: Timeline) -> list[Hole]:
             continue
         if page.number != number:
             pending = b""
+            if coder:
+                coder.restart()
         number = page.number + 1
         if page.flags & _CONTINUED and not pending:  # its start is lost
             del page.packets[:1]
@@ -199,6 +201,9 @@ class _Opus:
     def __init__(self, first: bytes) -> None:
         self.skip = int.from_bytes(first[10:12], "little")
 
+    def restart(self) -> None:
+        """Packets are lost here."""
+
     def samples(self, packet: bytes) -> int:
         """The samples that come of `packet`."""
         if not packet or packet.startswith(b"OpusTags"):
@@ -223,6 +228,10 @@ class _Vorbis:
         self.skip = 0
         self._sizes = 1 << (first[28] & 15), 1 << (first[28] >> 4)
         self._modes: list[int] = []  # the size of the blocks of each
+        self._before = 0
+
+    def restart(self) -> None:
+        """Packets are lost here: of the next one come no samples, as at the start."""
         self._before = 0
 
     def samples(self, packet: bytes) -> int:
