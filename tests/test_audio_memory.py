@@ -62,7 +62,7 @@ def test_many_channels_at_a_high_rate_take_little_memory(
     command = [sys.executable, "-c", MEASURE, data / "emodb_16_sad_1.flac", path, str(choice)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert float(found[0]) == seconds
-    assert int(found[1]) < 80
+    assert int(found[1]) < 150
 
 
 @pytest.mark.parametrize(
