@@ -215,16 +215,15 @@ def test_an_mp3_of_varying_bit_rate_without_a_table_is_read_to_its_end(wav, tmp_
     assert threading.active_count() <= threads
 
 
-def test_mp3_files_joined_end_to_end_are_read_whole(tmp_path, need_program, monkeypatch, caplog):
-    need_program("ffmpeg")
+def test_mp3_files_joined_end_to_end_are_read_whole(tmp_path, monkeypatch, caplog):
     path = tmp_path / "x.mp3"
     soundfile.write(path, noise(5), RATE, format="MP3")
     path.write_bytes(path.read_bytes() * 3)
     assert mp3_head(str(path)).goes_on
     assert 15 <= len(whole(path)) / RATE < 15.5
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert len(whole(path)) / RATE == pytest.approx(5, abs=0.2)
-    assert "joined end to end; the first is used" in caplog.text
+    monkeypatch.setenv("PATH", str(tmp_path))  # without ffmpeg too
+    assert 15 <= len(whole(path)) / RATE < 15.5
+    assert not caplog.records
 
 
 def test_an_id3_tag_before_an_mp3_changes_nothing(tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 
 from sed.audio.ffmpeg import FfmpegDecoder, is_installed
 from sed.audio.headers import open_sound
+from sed.audio.programs import Waiting
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
@@ -91,14 +92,16 @@ class ArrayDecoder:
 class SoundFileDecoder:
     """What libsndfile reads. Raises `soundfile.LibsndfileError` where the file is of no kind it knows.
 
-    libsndfile ends at the first damage of a FLAC or MP3. Where ffmpeg is installed, it decodes what follows.
+    libsndfile ends at the first damage of a FLAC or MP3. Where ffmpeg is installed, it decodes what follows;
+    `waiting` is called while it is waited for.
     """
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, waiting: Waiting | None = None) -> None:
         import soundfile
 
         self._error = soundfile.LibsndfileError
         self._path = path
+        self._waiting = waiting
         self._rest: FfmpegDecoder | None = None
         self._sound = open_sound(path, name)
         self._file = self._sound.file
@@ -106,7 +109,6 @@ class SoundFileDecoder:
         # from those before: a gap at every read. Told that it cannot seek, it does not.
         self._file.seekable = lambda: False
         self._name = name
-        self.goes_on = self._sound.goes_on
         self._read = 0
         self._warned = False
         self.rate = self._file.samplerate
@@ -122,7 +124,7 @@ class SoundFileDecoder:
             self._read += len(part)
         found = np.concatenate(parts)
         short = self.frames is not None and self._read < self.frames - SLACK * self.rate
-        if len(found) == 0 and short and self._rest is None:
+        if len(found) == 0 and short and self._rest is None and not self._sound.has_reported:
             self._warn(f"its header promises {(self.frames or 0) / self.rate:.2f} s")
         return found
 
@@ -135,7 +137,7 @@ class SoundFileDecoder:
             why = str(error).strip().removeprefix("Error : ").rstrip(".")
         if is_installed():
             with contextlib.suppress(AudioError):  # so it can't either
-                self._rest = FfmpegDecoder(self._path, self._name, self._read, why)
+                self._rest = FfmpegDecoder(self._path, self._name, self._read, why, self._waiting)
                 return self._rest.read(frames)
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")

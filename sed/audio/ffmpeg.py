@@ -6,13 +6,16 @@ import json
 import logging
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sed.audio.allowed import name_of, only_this
+from sed.audio.programs import Program, Waiting, output_of
+from sed.audio.resampling import check_layout
+from sed.audio.timeline import CLOCK_ENTRIES, Start, TimedSamples, Timeline, input_options, output_options
+from sed.audio.tracks import ENTRIES, choose_track
 from sed.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger("sed")
@@ -26,14 +29,17 @@ def is_installed() -> bool:
 class FfmpegDecoder:
     """A `sed.audio.decoders.Decoder` for any container, streamed: no decoded audio is written to disk.
 
-    Raises `MissingDependencyError` without the programs, `AudioError` where there is no sound in the file. Text
-    is never handed over: ffmpeg would take it for a playlist, and open what it names.
+    Raises `MissingDependencyError` without the programs, `AudioError` where there is no sound in the file, or a program
+    hangs. Nothing but the file is opened, whatever it names (`sed.audio.allowed`). `waiting` is called while a
+    program is waited for (`sed.audio.programs`).
 
     `skip` samples are passed over, those that another decoder has read before it met a `damage`, in its words; what
     ffmpeg drops becomes silence then, as far as the container has times, so that the rest keeps its place.
     """
 
-    def __init__(self, path: str, name: str, skip: int = 0, damage: str = "") -> None:
+    def __init__(
+        self, path: str, name: str, skip: int = 0, damage: str = "", waiting: Waiting | None = None
+    ) -> None:
         looks = describe(Path(path))
         if looks == TEXT:
             raise AudioError(f"{name}: {looks}, expected audio")
@@ -42,23 +48,17 @@ class FfmpegDecoder:
                 f"{name}: {looks}; expected a format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3, ...), "
                 "or the ffmpeg program for others, which is not installed"
             )
-        local = f"file:{path}"  # a name with a colon is a file all the same
-        safe = ["-v", "error", "-protocol_whitelist", "file"]  # and nothing is fetched
-        show = [
-            "-show_entries",
-            "stream=codec_type,codec_name,sample_rate,channels:format=duration",
-            "-of",
-            "json",
-        ]
-        probe = subprocess.run(
-            ["ffprobe", *safe, *show, local], capture_output=True, check=False, stdin=subprocess.DEVNULL
-        )
-        try:
-            found = json.loads(probe.stdout or b"{}")
-        except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
-            found = {}
+        further: list[str] = []
+        found = _probe(path, name, further, waiting)
         streams = found.get("streams") or []
-        sound: dict[str, Any] = next((s for s in streams if s.get("codec_type") == "audio"), {})
+        sound, left_out = choose_track(streams)
+        if streams and not int(
+            sound.get("sample_rate", 0)
+        ):  # sound that starts late is not in what was looked at
+            further = _FURTHER
+            found = _probe(path, name, further, waiting)
+            streams = found.get("streams") or []
+            sound, left_out = choose_track(streams)
         self._name = name
         self.rate, self.channels = int(sound.get("sample_rate", 0)), int(sound.get("channels", 0))
         if self.rate < 1 or self.channels < 1:  # ffprobe sees some sound in anything
@@ -68,18 +68,22 @@ class FfmpegDecoder:
             raise AudioError(
                 f"{name}: found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"
             )
+        try:
+            check_layout(self.rate, self.channels)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}") from None
+        if left_out:
+            logger.warning("%s: %s", name, left_out)
         duration = found.get("format", {}).get("duration")
         self.frames = round(float(duration) * self.rate) if duration else None
-        form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
-        form += ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
-        # To a file, not a pipe: a damaged recording has more errors than a pipe holds, and nobody reads them.
-        try:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        except OSError as error:
-            raise AudioError(f"{name}: no temporary file for ffmpeg ({error.strerror or error})") from None
-        self._process = subprocess.Popen(
-            ["ffmpeg", "-nostdin", *safe, "-i", local, *form], stdout=subprocess.PIPE, stderr=self._errors
-        )
+        form = ["-map", f"0:{sound.get('index', 'a:0')}", "-ar", str(self.rate), "-ac", str(self.channels)]
+        safe = only_this(found.get("format", {}).get("format_name", ""))
+        start = Start.of(found, sound)
+        safe += further + input_options(start)
+        command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form, *output_options(), "-"]
+        self._program = Program(command, name, waiting)
+        self._timeline = Timeline(self.rate, start.sound - start.zero, float(duration) if duration else None)
+        self._samples = TimedSamples(self._program.read, self._timeline, self.channels)
         self._read = 0
         self._damage = damage
         self._ended = False
@@ -88,40 +92,57 @@ class FfmpegDecoder:
 
     def read(self, frames: int) -> np.ndarray:
         """The next samples; a damaged file gives what can be decoded, with a warning."""
-        assert self._process.stdout is not None
-        width = 4 * self.channels
-        data = self._process.stdout.read(frames * width)
-        if not data:
+        found = self._samples.read(frames)
+        if not len(found):
             self._end()
-        self._read += len(data) // width
-        return np.frombuffer(data[: len(data) // width * width], np.float32).reshape(-1, self.channels)
+        self._read += len(found)
+        return found
 
     def _end(self) -> None:
         if self._ended:
             return
         self._ended = True
-        status = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read(1 << 16).decode(errors="replace").strip().splitlines()
-        lines = [line for line in lines if _NEXT not in line]
-        if not lines and status == 0 and not self._damage:
+        status, messages = self._program.finish()
+        lines = [line for line in messages if _NEXT not in line]
+        clock = self._timeline.report()
+        nothing = self._read == 0 and bool(self.frames)
+        if not lines and status == 0 and not self._damage and not nothing:
+            if clock:
+                logger.warning("%s: %s", self._name, clock)
             return
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
-        why = re.sub(r"^\[\w+ @ 0x\w+\] ", "", why)  # an address is another one every time
+        if nothing and not lines and not self._damage:  # its samples are in another file, say
+            why = f"its header promises {(self.frames or 0) / self.rate:.2f} s"
+        why = re.sub(r"^\[[^]@]+ @ 0x\w+\] ", "", why)  # an address is another one every time
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
         seconds = self._read / self.rate
         logger.warning(
-            "%s: damaged; the %.2f s that could be decoded are used (%s)", self._name, seconds, why
+            "%s: damaged; the %.2f s that could be decoded are used (%s)%s",
+            self._name,
+            seconds,
+            why,
+            clock and f"; {clock}",
         )
 
     def close(self) -> None:
         """End the program."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
+        self._program.close()
 
 
+def _probe(path: str, name: str, options: list[str], waiting: Waiting | None) -> dict[str, Any]:
+    """What ffprobe finds in a file."""
+    show = "stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name"
+    show += f":{CLOCK_ENTRIES}:{ENTRIES}"
+    command = ["ffprobe", *only_this(), *options, "-show_entries", show, "-of", "json", name_of(path)]
+    found, _ = output_of(command, name, waiting)
+    try:
+        return json.loads(found or b"{}")
+    except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
+        return {}
+
+
+_FURTHER = ["-probesize", "64M", "-analyzeduration", "600M"]  # bytes and microseconds to look for sound in
 _NEXT = "non monotonically increasing dts"  # its word on files joined end to end, and no damage
 TEXT, UNKNOWN = "found text", "found bytes of no known format"
 MP4 = "found a damaged or unfinished MP4 file"

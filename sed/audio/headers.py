@@ -7,130 +7,31 @@ an MP3 of varying bit rate without a table promises what its first frame suggest
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import threading
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from sed.audio.containers import last_ogg_page, promised_bytes
+from sed.audio.containers import MOST_PARTS, find_parts, ogg_ends, ogg_sounds, promised_bytes, unread_bytes
+from sed.audio.joined import JoinedFile
+from sed.audio.mp3 import Mp3Head, mp3_head
+from sed.audio.ogg import Hole, fill_holes, find_holes
+from sed.audio.ranges import Ranges
+from sed.audio.wav import SCRAPS, WavData, wav_data
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
 
-_SCRAPS = 4096  # bytes that programs leave behind the samples and that are no sound: padding, a tag
-_UNKNOWN = 0x7FFF_0000  # sizes from here on are what programs write that cannot go back: "to the end"
+_MP3 = ("MP3", "MPEG")  # soundfile's names of it
 
-
-class WavData(NamedTuple):
-    """Where the samples of a WAV begin, how many bytes its header promises, and how many there are.
-
-    `follows` counts the bytes behind the promised ones if they are no chunk, as where a recorder writes its header
-    now and then, and crashes in between. `channels` and `rate` (Hz) are what the header says, -1 where it does not.
-    """
-
-    offset: int
-    promised: int
-    there: int
-    follows: int = 0
-    channels: int = -1
-    rate: int = -1
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether the recorder never came to write how much it recorded."""
-        return self.promised == 0 and self.there > 0
-
-    @property
-    def breaks_off(self) -> bool:
-        """Whether there is less than promised."""
-        return self.there < self.promised < _UNKNOWN
-
-
-def wav_data(path: str) -> WavData | None:
-    """What the header of a RIFF WAV says about its samples; None for any other file."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return None
-        channels = rate = -1
-        while len(chunk := file.read(8)) == 8:
-            length = int.from_bytes(chunk[4:], "little")
-            offset = file.tell()
-            if chunk[:4] == b"data":
-                end = offset + length + length % 2
-                closed = end >= size or _is_chunk(file, end, size)
-                # Nothing promised, and the next chunk right behind: nothing was recorded.
-                there = 0 if length == 0 and closed else size - offset
-                return WavData(offset, length, there, 0 if closed else size - end, channels, rate)
-            if chunk[:4] == b"fmt " and len(form := file.read(8)) == 8:
-                channels, rate = int.from_bytes(form[2:4], "little"), int.from_bytes(form[4:], "little")
-            file.seek(offset + length + length % 2)
-    return None
-
-
-def _is_chunk(file: IO[bytes], at: int, size: int) -> bool:
-    file.seek(at)
-    head = file.read(8)
-    named = (len(head) == 8 and head[:4].strip(b" ").isalnum()) or head[:4] in (b"\xa9TIM", b"_PMX")
-    return named and int.from_bytes(head[4:], "little") <= size
-
-
-class Mp3Head(NamedTuple):
-    """What the first frame of an MP3 says: whether there is a table of contents, and the bytes it covers."""
-
-    has_table: bool
-    covered: int | None
-    there: int
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether more follows what the table covers, as when files were joined end to end."""
-        return self.covered is not None and self.there > 1.01 * self.covered + 4096
-
-
-def mp3_head(path: str) -> Mp3Head | None:
-    """What the beginning of an MP3 says; None where there is no frame of layer 3 at its beginning."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        start = 0
-        while (tag := file.read(10))[:3] == b"ID3":
-            length = sum(byte << shift for byte, shift in zip(tag[6:10], (21, 14, 7, 0), strict=True))
-            start += 10 + length + (10 if tag[5] & 0x10 else 0)
-            file.seek(start)
-        file.seek(start)
-        frame = file.read(4096)
-        if size >= 128:
-            file.seek(-128, os.SEEK_END)
-            size -= 128 if file.read(3) == b"TAG" else 0
-    at = next((i for i in range(len(frame) - 3) if _is_layer_3(frame[i : i + 4])), None)
-    if at is None:
-        return None
-    frame, there = frame[at:], size - start - at
-    mpeg1, mono = frame[1] & 0x18 == 0x18, frame[3] >> 6 == 3
-    side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    xing = frame[4 + side :]
-    if xing[:4] in (b"Xing", b"Info"):
-        flags = int.from_bytes(xing[4:8], "big")
-        place = 8 + (4 if flags & 1 else 0)
-        return Mp3Head(True, int.from_bytes(xing[place : place + 4], "big") if flags & 2 else None, there)
-    if (vbri := frame[36:])[:4] == b"VBRI":
-        return Mp3Head(True, int.from_bytes(vbri[10:14], "big"), there)
-    return Mp3Head(False, None, there)
-
-
-def _is_layer_3(head: bytes) -> bool:
-    sync = head[0] == 0xFF and head[1] & 0xE0 == 0xE0
-    return sync and head[1] & 0x18 != 0x08 and head[1] & 0x06 == 0x02 and head[2] >> 4 not in (0, 15)
+__all__ = ["Mp3Head", "Sound", "WavData", "mp3_head", "open_sound", "wav_data"]
 
 
 class Sound:
-    """An open `soundfile.SoundFile` (`file`).
+    """An open `soundfile.SoundFile` (`file`), or `sed.audio.joined.JoinedFile`.
 
-    `exact` tells whether its number of frames can be relied on, `goes_on` whether the file holds more audio
-    than libsndfile will find.
+    `exact` tells whether its number of frames can be relied on.
     """
 
     def __init__(
@@ -138,21 +39,24 @@ class Sound:
         file: Any,
         exact: bool,
         *,
-        goes_on: bool = False,
         pipe: int | None = None,
-        patched: _Patched | None = None,
+        ranges: Ranges | None = None,
     ) -> None:
         self.file = file
         self.exact = exact
-        self.goes_on = goes_on
         self._pipe = pipe
-        self._patched = patched
+        self._ranges = ranges
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether a warning has said already that there is less than promised."""
+        return isinstance(self.file, JoinedFile) and self.file.has_reported
 
     def close(self) -> None:
         """Close everything that was opened for it."""
         self.file.close()
-        if self._patched is not None:
-            self._patched.close()
+        if self._ranges is not None:
+            self._ranges.close()
         if self._pipe is not None:
             os.close(self._pipe)  # and the thread that fills it ends
             self._pipe = None
@@ -171,94 +75,145 @@ def open_sound(path: str, name: str) -> Sound:
     """
     import soundfile
 
-    data = wav_data(path)
-    if data is not None and data.is_unfinished:
-        logger.warning("%s: its header was never completed; all %d bytes are used", name, data.there)
-        patched = _Patched(path, data.offset - 4)
-        return Sound(soundfile.SoundFile(patched), True, patched=patched)
-    if data is not None and 0 in (data.channels, data.rate):
-        found = f"{data.channels} channels at {data.rate} Hz"
-        raise AudioError(f"{name}: found a WAV header with {found}, expected at least 1 of each")
-    if data is not None and data.breaks_off:
-        logger.warning("%s: breaks off, %d of %d bytes are there", name, data.there, data.promised)
-    if (promised := promised_bytes(path)) is not None and promised > (there := os.path.getsize(path)):
-        logger.warning("%s: breaks off, %d of %d bytes are there", name, there, promised)
+    parts = find_parts(path)
+    _report_lengths(path, name, parts)
+    holes, report = find_holes(path, parts)
+    if len(parts) > 1:
+        joined = JoinedFile(
+            [_opener(path, *part, silence) for part, silence in zip(parts, holes, strict=True)], name
+        )
+        _report_ogg(path, name, report)
+        return Sound(joined, joined.exact)
+    if (data := wav_data(path)) is not None and (pieces := data.pieces()):
+        return _open_ranges(path, pieces)
     try:
         file = soundfile.SoundFile(sound_path(path))
     except TypeError:  # soundfile takes a suffix .raw at its word
         with open(path, "rb") as raw:
             if raw.read(4) not in (b"RIFF", b"fLaC", b"OggS"):
                 raise AudioError(f"{name}: found samples without a header, expected an audio file") from None
-        patched = _Patched(path, None)
-        return Sound(soundfile.SoundFile(patched), True, patched=patched)
-    if data is not None and data.follows > _SCRAPS:
+        return _open_ranges(path, parts)
+    _report_ogg(path, name, report)
+    if file.format in _MP3:
+        return _mp3(file, path, name)
+    return Sound(fill_holes(file, holes[0]), file.frames < 2**48)
+
+
+def _opener(path: str, start: int, stop: int, holes: Sequence[Hole]) -> Callable[[], Sound]:
+    """Opens one of several recordings in a file."""
+
+    def open_part() -> Sound:
+        data = wav_data(path, start)
+        sound = _open_ranges(path, (data and data.pieces()) or [(start, stop)])
+        if sound.file.format in _MP3 and (head := mp3_head(path, start)) is not None and not head.has_table:
+            sound.close()
+            return _piped(path, start, stop)
+        sound.file = fill_holes(sound.file, holes)
+        return sound
+
+    return open_part
+
+
+def _open_ranges(path: str, pieces: Sequence[bytes | tuple[int, int]]) -> Sound:
+    import soundfile
+
+    ranges = Ranges(path, pieces)
+    try:
+        file = soundfile.SoundFile(ranges)
+    except BaseException:
+        ranges.close()
+        raise
+    return Sound(file, file.frames < 2**48, ranges=ranges)
+
+
+def _report_lengths(path: str, name: str, parts: Sequence[tuple[int, int]]) -> None:
+    """Warn of what a header promises and is not there, and of what is there and not read."""
+    for start, _ in parts:
+        if (data := wav_data(path, start)) is not None:
+            _report_wav(data, name)
+    if len(parts) > MOST_PARTS:
+        text = "%s: more than %d recordings joined end to end; %d bytes behind them are not used"
+        logger.warning(text, name, MOST_PARTS, parts[-1][1] - parts[-1][0])
+    elif len(parts) == 1:
+        if (promised := promised_bytes(path)) is not None and promised > (there := os.path.getsize(path)):
+            logger.warning("%s: breaks off, %d of %d bytes are there", name, there, promised)
+        if (unread := unread_bytes(path)) > SCRAPS:
+            logger.warning("%s: %d bytes behind the end that its header states are not used", name, unread)
+
+
+def _report_ogg(path: str, name: str, holes: str) -> None:
+    if holes:
+        logger.warning("%s: %s", name, holes)
+    if (sounds := ogg_sounds(path)) == 0:
+        return
+    if not ogg_ends(path):
+        logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
+    if sounds > 1:
+        text = "%s: %d sound tracks; number 1 is used, %s left out; ffmpeg -map 0:a:1 extracts number 2"
+        logger.warning(text, name, sounds, "1 other is" if sounds == 2 else f"{sounds - 1} others are")
+
+
+def _report_wav(data: WavData, name: str) -> None:
+    if 0 in (data.channels, data.rate) and not data.is_unfinished:
+        found = f"{data.channels} channels at {data.rate} Hz"
+        raise AudioError(f"{name}: found a WAV header with {found}, expected at least 1 of each")
+    if data.is_unfinished:
+        logger.warning("%s: its header was never completed; all %d bytes are used", name, data.there)
+    if data.breaks_off:
+        logger.warning("%s: breaks off, %d of %d bytes are there", name, data.there, data.promised)
+    if data.has_wrapped:
+        text = "%s: its header promises %d bytes of sound, whose 32 bits have wrapped round; all %d are used"
+        logger.warning(text, name, data.promised, data.length)
+    if data.total > data.length > 0:
+        text = "%s: %d chunks of samples, of which players read one; all %d bytes are used, one after another"
+        filled = (data.length > 0) + sum(start < stop for start, stop in data.more)
+        logger.warning(text, name, filled, data.total)
+    if data.follows > SCRAPS:
         text = "%s: its header promises %d bytes of sound; %d further ones behind them are not used"
         logger.warning(text, name, data.promised, data.follows)
-    if file.format == "OGG":
-        ends, goes_on = last_ogg_page(path)
-        if not ends:
-            logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
-        if goes_on:
-            return Sound(file, False, goes_on=True)
-    if file.format not in ("MP3", "MPEG"):
-        return Sound(file, file.frames < 2**48)
+
+
+def _mp3(file: Any, path: str, name: str) -> Sound:
+    import soundfile
+
     head = mp3_head(path)
-    if head is None or head.has_table:
-        return Sound(file, head is not None, goes_on=head is not None and head.goes_on)
-    try:  # through a pipe libsndfile cannot guess a length, and decodes all there is
-        pipe = _fed(path)
-        through = soundfile.SoundFile(pipe, closefd=False)
+    if head is None or (head.has_table and not head.goes_on):
+        return Sound(file, head is not None)
+    try:
+        through = _piped(path, 0, os.path.getsize(path))
     except (OSError, soundfile.LibsndfileError):
         logger.warning("%s: an MP3 that does not say how long it is; its end may be missing", name)
         return Sound(file, False)
     file.close()
-    return Sound(through, False, pipe=pipe)
+    return through
 
 
-def _fed(path: str) -> int:
-    """The reading end of a pipe into which a thread puts the file, until it is closed."""
+def _piped(path: str, start: int, stop: int) -> Sound:
+    """An MP3 through a pipe, so that libsndfile cannot guess a length, and decodes all there is."""
+    import soundfile
+
+    pipe = _fed(path, start, stop)
+    try:
+        return Sound(soundfile.SoundFile(pipe, closefd=False), False, pipe=pipe)
+    except BaseException:
+        os.close(pipe)
+        raise
+
+
+def _fed(path: str, start: int, stop: int) -> int:
+    """The reading end of a pipe into which a thread puts a range of the file, until it is closed."""
     reading, writing = os.pipe()
 
     def feed() -> None:
         try:
             with open(path, "rb") as source, os.fdopen(writing, "wb", buffering=0) as sink:
-                while data := source.read(1 << 16):
+                source.seek(start)
+                left = stop - start
+                while data := source.read(min(left, 1 << 16)):
+                    left -= len(data)
                     sink.write(data)
         except OSError:  # closed at the other end, or unreadable: either way this is the end
             pass
 
     threading.Thread(target=feed, name="sed-mp3", daemon=True).start()
     return reading
-
-
-class _Patched(io.RawIOBase):
-    """A file whose four bytes at `at` read as "to the end" (all ones); without a name, so without a suffix."""
-
-    def __init__(self, path: str, at: int | None) -> None:
-        self._file = Path(path).open("rb")  # noqa: SIM115
-        self._at = at
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        start = self._file.tell()
-        count = self._file.readinto(buffer)
-        if self._at is not None:
-            view = memoryview(buffer).cast("B")
-            for place in range(max(self._at, start), min(self._at + 4, start + count)):
-                view[place - start] = 0xFF
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

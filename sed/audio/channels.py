@@ -1,0 +1,118 @@
+"""Several channels -> one, and what their mean would lose.
+
+`ChannelMix` takes blocks ``(n, channels)`` and returns their mean ``(n, 1)``. It works on windows of an absolute grid,
+half a second for two channels, so that the result does not depend on how the sound was cut. Two channels of opposite
+polarity (a balanced microphone on a stereo input) have no mean: their difference is used. `remarks` states at the end
+what the mean does not hold, and channels that look like one speaker each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sed.audio.separate_channels import ChannelLevels
+
+WINDOW = 0.5  # seconds for which the mean or the difference of two channels is taken
+PARTS = 5  # of a window: the levels of the channels are compared in each
+CANCELLED = 0.2  # of the power that the mean of unrelated channels has; a mean below it has lost the sound
+OPPOSITE = 0.1  # power of the mean over that of the difference, up to here, of channels of opposite polarity
+MIN_LOST, MIN_SHARE = 1.0, 0.05  # seconds and share of the energy whose loss in the mean is reported
+
+
+class ChannelMix:
+    """The mean of `channels` at `rate` Hz; see the module's text.
+
+    >>> left = np.sin(np.arange(8000, dtype=np.float32))
+    >>> mix = ChannelMix(8000, 2)
+    >>> out = np.concatenate([mix.push(np.stack([left, -left], 1)), mix.close()])
+    >>> bool(np.array_equal(out[:, 0], left))
+    True
+    >>> mix.remarks()[0][:64]
+    'its 2 channels have opposite polarity and cancel in their mean; '
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self.channels = channels
+        self._rate = rate
+        self._part = max(round(rate * WINDOW / PARTS), 1)
+        # Only what decides between mean and difference looks at a whole window; of many channels it is large.
+        self._window = self._part * (PARTS if channels == 2 else 1)
+        self._waiting = np.zeros((0, channels), np.float32)
+        self._mean_power = self._difference_power = 0.0  # of all so far, of two channels
+        self._opposite = False
+        self._differences = 0  # samples for which the difference was used
+        self._energy = self._difference_energy = self._lost_energy = 0.0
+        self._lost = 0  # samples of windows whose sound is lost
+        self._channel_energy = np.zeros(channels)
+        self._levels = ChannelLevels(channels, self._part / rate)
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """The next ``(n, channels)`` samples in; the mean of those whose windows are complete, ``(m, 1)``, out."""
+        size = self._window
+        samples = np.concatenate([self._waiting, block]) if len(self._waiting) else block
+        whole = len(samples) // size * size
+        self._waiting = samples[whole:].copy()  # not the whole block for its last samples
+        return self._mixed(samples[:whole])
+
+    def close(self) -> np.ndarray:
+        """The rest."""
+        rest, self._waiting = self._waiting, self._waiting[:0]
+        return self._mixed(rest)
+
+    def remarks(self) -> list[str]:
+        """What the mean does not hold or cannot separate, in sentences without a subject; for after `close`."""
+        found = []
+        loudest = int(self._channel_energy.argmax()) + 1
+        if self._difference_energy > MIN_SHARE * self._energy:
+            text = "its 2 channels have opposite polarity and cancel in their mean; their difference is used"
+            seconds = self._differences / self._rate
+            found.append(f"{text} for {seconds:.2f} s (--channels {loudest} reads one of them)")
+        if self._lost >= MIN_LOST * self._rate and self._lost_energy >= MIN_SHARE * self._energy:
+            seconds = self._lost / self._rate
+            text = f"its {self.channels} channels cancel in their mix for {seconds:.2f} s, which are lost"
+            found.append(f"{text}; --channels {loudest} reads one of them")
+        if alone := self._levels.one_speaker_each():
+            names = ", ".join(f"{number} alone for {seconds:.0f} s" for number, seconds in alone.items())
+            text = f"its channels hold different sound ({names}), as with one speaker per channel; their mix is used"
+            found.append(
+                f"{text} (--channels split keeps them apart, offline; --channels {loudest} reads one)"
+            )
+        return found
+
+    def _mixed(self, samples: np.ndarray) -> np.ndarray:
+        mixed = samples.mean(1, dtype=np.float32, keepdims=True)
+        size = self._window
+        for start in range(0, len(samples), size):
+            window, mean = samples[start : start + size], mixed[start : start + size]
+            for begin in range(0, len(window), self._part):
+                self._levels.add(window[begin : begin + self._part])
+            energies = np.einsum("sc,sc->c", window, window).astype(np.float64)
+            if (energy := float(energies.mean())) <= 0.0:
+                continue
+            self._channel_energy += energies
+            self._energy += energy
+            if self.channels == 2 and self._are_opposite(window, mean):
+                mean[:, 0] = (window[:, 0] - window[:, 1]) * np.float32(0.5)
+                self._differences += len(window)
+                self._difference_energy += energy
+            if _power(mean) * self.channels < CANCELLED * energy:
+                self._lost += len(window)
+                self._lost_energy += energy
+        return mixed
+
+    def _are_opposite(self, window: np.ndarray, mean: np.ndarray) -> bool:
+        """Whether everything so far, this window included, is as good as silent in the mean.
+
+        The polarity of a cable does not change: what it is becomes ever more certain, and pauses with nothing but
+        hum do not change it.
+        """
+        self._mean_power += _power(mean)
+        self._difference_power += _power((window[:, 0] - window[:, 1]) * np.float32(0.5))
+        limit = 2 * OPPOSITE if self._opposite else OPPOSITE
+        self._opposite = self._mean_power < limit * self._difference_power
+        return self._opposite
+
+
+def _power(samples: np.ndarray) -> float:
+    flat = samples.reshape(-1)
+    return float(np.dot(flat, flat))
