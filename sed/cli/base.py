@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import sys
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from sed.console import quiet_libraries
 from sed.errors import DISTRIBUTION, OptionError, SedError, install_hint
 
 FAILED, USAGE = 1, 2
@@ -17,23 +19,26 @@ FAILED, USAGE = 1, 2
 
 
 def command(
-    name: str, *, extras: str = "", log: bool = True, **settings: Any
+    name: str, *, extras: str = "", log: bool = True, silence: bool = False, **settings: Any
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Decorate the function of a command called `name`.
 
     A `SedError` becomes one line on standard error and status 2 (`OptionError`) or 1. A package that is missing becomes
-    one line that names `extras`. With `log`, warnings (with an option ``quiet`` errors only) go to standard error.
-    `settings` are click's.
+    one line that names `extras`. With `log`, warnings (with an option ``quiet`` errors only) go to standard error, and
+    with `silence` what C libraries write there does not. `settings` are click's.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def guarded(*arguments: Any, **options: Any) -> None:
-            if log:
-                level = logging.ERROR if options.get("quiet") else logging.WARNING
-                logging.basicConfig(level=level, format=f"{name}: %(message)s")
             try:
-                function(*arguments, **options)
+                with (
+                    quiet_libraries() if silence else contextlib.nullcontext()
+                ):  # before the log takes its stream
+                    if log:
+                        level = logging.ERROR if options.get("quiet") else logging.WARNING
+                        logging.basicConfig(level=level, format=f"{name}: %(message)s")
+                    function(*arguments, **options)
             except SedError as error:
                 fail(name, error)
             except ModuleNotFoundError as error:

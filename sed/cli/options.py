@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from sed.errors import DISTRIBUTION
-
 
 class Channels(click.ParamType):
     """``mix``, ``split`` or the number of a channel from 1 on."""
@@ -89,5 +87,4 @@ diarizer_options = _all_of(
 common_options = _all_of(
     click.option("--threads", type=_COUNT, default=1, show_default=True, help="Processor threads."),
     click.option("-q", "--quiet", is_flag=True, help="Errors only: no progress bar, no warnings."),
-    click.version_option(package_name=DISTRIBUTION),
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sed.cli.base import FAILED, USAGE, command, fail
 from sed.cli.options import common_options, diarizer_options, on_command_line
 from sed.console import handled
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from sed.archive.summary import Summary
     from sed.cli.progress import Messages, ProgressBar
 
-FAILED, USAGE = 1, 2
+NAME = "sed-run"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command(NAME, silence=True)
 @click.argument("inputs", nargs=-1, metavar="AUDIO...")
 @click.option(
     "-o",
@@ -97,14 +98,11 @@ def main(
     """
     from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
-    from sed.console import quiet_libraries
     from sed.errors import FormatError, OptionError, SedError, WorkerError
     from sed.files import load_bytes
 
     if not inputs and list_file is None:
         raise click.UsageError("Missing argument 'AUDIO...'.")
-    click.get_current_context().with_resource(quiet_libraries())  # libmpg123 has notes on every MP3
-    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="sed-run: %(message)s")
     try:
         recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
@@ -126,8 +124,7 @@ def main(
         if directory is not None:
             journal = Journal(plan, fingerprint(settings, speech, given), posteriors=posteriors, fresh=fresh)
     except SedError as error:
-        click.echo(f"sed-run: {error}", err=True)
-        sys.exit(USAGE)
+        fail(NAME, error, USAGE)
     stop = on_error == "stop"
     try:
         with journal or contextlib.nullcontext(), _ends_like_ctrl_c(), _listener(quiet) as listener:
@@ -145,11 +142,10 @@ def main(
         sys.stderr.close()
         sys.exit(FAILED)
     except SedError as error:
-        click.echo(f"sed-run: {error}", err=True)
         broken = isinstance(
             error, FormatError | WorkerError
-        )  # the journal, the workers: nothing the user said
-        sys.exit(FAILED if broken else USAGE)
+        )  # the journal, the workers: not the command line
+        fail(NAME, error, FAILED if broken else USAGE)
     _tell(summary, quiet, None if journal is None else journal.name)
     if summary.failed or summary.interrupted:
         sys.exit(FAILED)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sed.errors import DISTRIBUTION
+from sed.cli.base import FAILED, command
 
 if TYPE_CHECKING:
     from sed.result import Diarization
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from sed.scoring.loading import Annotations
     from sed.scoring.tables import Table
 
-FAILED, USAGE = 1, 2
+NAME = "sed-score"
 METRICS = ("eder", "der", "joint", "events", "boundaries")
 
 
@@ -39,7 +38,7 @@ class Renaming(click.ParamType):
         return pairs
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command(NAME)
 @click.argument("reference", metavar="REF")
 @click.argument("hypothesis", metavar="HYP")
 @click.option(
@@ -93,7 +92,6 @@ class Renaming(click.ParamType):
 @click.option("--samples", default=1000, show_default=True, metavar="N", help="Bootstrap samples.")
 @click.option("--level", default=0.95, show_default=True, metavar="P", help="Level of the intervals.")
 @click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of the bootstrap.")
-@click.version_option(package_name=DISTRIBUTION)
 def main(
     reference: str,
     hypothesis: str,
@@ -125,44 +123,39 @@ def main(
     scored); 2 for wrong usage.
     """
     from sed.cli.score_messages import complain, not_computed, skipped, unpaired
-    from sed.errors import OptionError, SedError
+    from sed.errors import OptionError
     from sed.scoring.corpus import Options, score
     from sed.scoring.ends import common_ends
     from sed.scoring.groups import read_groups
     from sed.scoring.loading import load
 
-    logging.basicConfig(level=logging.WARNING, format="sed-score: %(message)s")
-    try:
-        if recording is not None and plot is None:
-            raise OptionError("--recording names the one to plot: expected --plot beside it")
-        truth = load(reference)
-        options = Options(**settings)
-        regions = _regions(uem)
-        names = [name for name in (hypothesis, against) if name is not None]
-        systems = [_hypothesis(name, truth) for name in names]
-        ends = common_ends(truth.recordings, truth.stated, [(s.recordings, s.stated) for s in systems])
-        reports = [
-            score(
-                truth.recordings,
-                own.recordings,
-                metrics=metrics or None,
-                uem=regions,
-                durations=ends.durations,
-                groups=None if group is None else read_groups(group, _grouped(truth, regions)),
-                options=options,
-                system=name if against is not None else None,
-            )
-            for name, own in zip(names, systems, strict=True)
-        ]
-        if plot is not None:
-            _plot(truth, systems[0], plot, recording, reports[0])
-        for line in ends.warnings() if regions is None else ():
-            click.echo(f"sed-score: {line}", err=True)
-        skipped(reports, (hypothesis, against))
-        _print(reports, (hypothesis, against), output, per_file)
-    except SedError as error:
-        click.echo(f"sed-score: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
+    if recording is not None and plot is None:
+        raise OptionError("--recording names the one to plot: expected --plot beside it")
+    truth = load(reference)
+    options = Options(**settings)
+    regions = _regions(uem)
+    names = [name for name in (hypothesis, against) if name is not None]
+    systems = [_hypothesis(name, truth) for name in names]
+    ends = common_ends(truth.recordings, truth.stated, [(s.recordings, s.stated) for s in systems])
+    reports = [
+        score(
+            truth.recordings,
+            own.recordings,
+            metrics=metrics or None,
+            uem=regions,
+            durations=ends.durations,
+            groups=None if group is None else read_groups(group, _grouped(truth, regions)),
+            options=options,
+            system=name if against is not None else None,
+        )
+        for name, own in zip(names, systems, strict=True)
+    ]
+    if plot is not None:
+        _plot(truth, systems[0], plot, recording, reports[0])
+    for line in ends.warnings() if regions is None else ():
+        click.echo(f"sed-score: {line}", err=True)
+    skipped(reports, (hypothesis, against))
+    _print(reports, (hypothesis, against), output, per_file)
     pairs = list(zip(reports, names if against is not None else (None,), strict=True))
     failed = [complain([truth, *systems]), not_computed(reports[0], metrics)]
     if any([*failed, *(unpaired(report, name) for report, name in pairs)]):
