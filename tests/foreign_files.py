@@ -28,7 +28,7 @@ def write_secrets(folder: Path, recording: Path) -> list[Path]:
 
 
 def write_attacks(folder: Path, secrets: Sequence[Path], thorough: bool = False) -> list[Path]:
-    """Attacks on the `secrets` as files in `folder`: one of each kind, or `thorough`, each with everything."""
+    """Attacks on the `secrets` as files in `folder`: two of each kind, or `thorough`, each with everything."""
     paths = []
     for number, (suffix, content) in enumerate(_attacks(folder, secrets, thorough)):
         path = folder / f"attack{number}{suffix}"
@@ -40,14 +40,14 @@ def write_attacks(folder: Path, secrets: Sequence[Path], thorough: bool = False)
 def _attacks(folder: Path, secrets: Sequence[Path], thorough: bool) -> Iterator[tuple[str, bytes]]:
     suffixes = ("", *SUFFIXES)
     turn = 0
-    for secret in secrets if thorough else secrets[:2]:
+    for place, secret in enumerate(secrets if thorough else secrets[:2]):
         names = (os.path.relpath(secret, folder), str(secret), f"file:{secret}", f"file://{secret}")
         for kind in range(len(list(_texts("", secret)))):
             for number, name in enumerate(names):
                 text = list(_texts(name, secret))[kind].encode("latin-1")
                 if thorough:
                     yield from ((s, text.replace(b"@", byte)) for byte in BAD for s in suffixes)
-                elif number in (0, 1 + kind % 3):  # the byte and the suffix take turns
+                elif kind % 2 == place and number in (0, 1 + kind % 3):  # the byte and the suffix take turns
                     yield suffixes[turn % 6], text.replace(b"@", BAD[turn % 4])
                     turn += 1
     for secret in secrets if thorough else secrets[-2:-1]:
