@@ -1,9 +1,9 @@
 """Several channels -> one, and what their mean would lose.
 
-`ChannelMix` takes blocks ``(n, channels)`` and returns their mean ``(n, 1)``. It works on windows of half a second of
-an absolute grid, so that the result does not depend on how the sound was cut. Two channels of opposite polarity (a
-balanced microphone on a stereo input) have no mean: their difference is used. `remarks` states at the end what the
-mean does not hold, and channels that look like one speaker each.
+`ChannelMix` takes blocks ``(n, channels)`` and returns their mean ``(n, 1)``. It works on windows of an absolute grid,
+half a second for two channels, so that the result does not depend on how the sound was cut. Two channels of opposite
+polarity (a balanced microphone on a stereo input) have no mean: their difference is used. `remarks` states at the end
+what the mean does not hold, and channels that look like one speaker each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from sed.audio.separate_channels import ChannelLevels
 
-WINDOW = 0.5  # seconds for which the mean or the difference is taken
+WINDOW = 0.5  # seconds for which the mean or the difference of two channels is taken
 PARTS = 5  # of a window: the levels of the channels are compared in each
 CANCELLED = 0.2  # of the power that the mean of unrelated channels has; a mean below it has lost the sound
 OPPOSITE = 0.1  # power of the mean over that of the difference, up to here, of channels of opposite polarity
@@ -35,6 +35,8 @@ class ChannelMix:
         self.channels = channels
         self._rate = rate
         self._part = max(round(rate * WINDOW / PARTS), 1)
+        # Only what decides between mean and difference looks at a whole window; of many channels it is large.
+        self._window = self._part * (PARTS if channels == 2 else 1)
         self._waiting = np.zeros((0, channels), np.float32)
         self._mean_power = self._difference_power = 0.0  # of all so far, of two channels
         self._opposite = False
@@ -46,7 +48,7 @@ class ChannelMix:
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """The next ``(n, channels)`` samples in; the mean of those whose windows are complete, ``(m, 1)``, out."""
-        size = self._part * PARTS
+        size = self._window
         samples = np.concatenate([self._waiting, block]) if len(self._waiting) else block
         whole = len(samples) // size * size
         self._waiting = samples[whole:].copy()  # not the whole block for its last samples
@@ -79,7 +81,7 @@ class ChannelMix:
 
     def _mixed(self, samples: np.ndarray) -> np.ndarray:
         mixed = samples.mean(1, dtype=np.float32, keepdims=True)
-        size = self._part * PARTS
+        size = self._window
         for start in range(0, len(samples), size):
             window, mean = samples[start : start + size], mixed[start : start + size]
             for begin in range(0, len(window), self._part):

@@ -41,7 +41,11 @@ _COUNT = click.IntRange(min=1)
 
 diarizer_options = _all_of(
     click.option(
-        "--channels", type=Channels(), default="mix", show_default=True, help="split: a channel is a speaker."
+        "--channels",
+        type=Channels(),
+        default="mix",
+        show_default=True,
+        help="mix, split (a channel is a speaker) or the number of one.",
     ),
     click.option(
         "--speakers",
