@@ -20,11 +20,34 @@ TOKEN_VARIABLE = "SED_TOKEN"
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, help="0 takes a free one.")
 @click.option("--max-clients", type=click.IntRange(min=1), default=16, help="Live streams at once.")
 @click.option("--max-seconds", type=float, default=14400.0, help="Audio a stream or file may last.")
+@click.option("--max-upload-seconds", type=float, default=3600.0, help="Audio an uploaded file may last.")
 @click.option("--max-upload", type=click.IntRange(min=1), default=1 << 29, help="Bytes of an uploaded file.")
+@click.option(
+    "--max-uploads", type=click.IntRange(min=1), default=16, help="Complete files in work or waiting."
+)
+@click.option(
+    "--max-receiving", type=click.IntRange(min=1), default=32, help="Uploads that are being received."
+)
+@click.option(
+    "--uploads-per-address", type=click.IntRange(min=1), default=4, help="Uploads of one address at once."
+)
+@click.option(
+    "--trusted-proxy",
+    multiple=True,
+    metavar="ADDRESS|NETWORK",
+    help="A reverse proxy whose X-Forwarded-For names the client (127.0.0.1); otherwise all of its clients "
+    "share one address.",
+)
+@click.option(
+    "--stuck-after", type=float, default=60.0, help="Seconds without progress: /healthz says stuck."
+)
 @click.option(
     "--max-message", type=click.IntRange(min=1), default=1 << 18, help="Bytes of one WebSocket message."
 )
 @click.option("--max-rate", type=float, default=8.0, help="Times real time at which a client may send.")
+@click.option("--burst", type=float, default=30.0, help="Seconds of audio a client may send at once.")
+@click.option("--queue", type=float, default=10.0, help="Seconds of audio that wait per live stream.")
+@click.option("--send-timeout", type=float, default=10.0, help="Seconds to leave what is sent unread.")
 @click.option("--idle-timeout", type=float, default=30.0, help="Seconds without audio before goodbye.")
 @click.option("--allow-origin", multiple=True, metavar="URL", help="A web origin whose pages may connect.")
 @click.option(
@@ -42,6 +65,7 @@ def main(
     token_file: str | None,
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
     tagger: str | None,
     max_speakers: int | None,
     threads: int | None,
@@ -66,7 +90,13 @@ def main(
 
         if threads is not None:
             settings["threads"] = threads
-        options = ServerOptions(**settings, token=_token(token_file), origins=allow_origin, hosts=allow_host)
+        options = ServerOptions(
+            **settings,
+            token=_token(token_file),
+            origins=allow_origin,
+            hosts=allow_host,
+            trusted_proxies=trusted_proxy,
+        )
         _need_packages()
         _serve(options, {"tagger": tagger, "max_speakers": max_speakers}, quiet)
     except MissingDependencyError as error:
@@ -113,6 +143,7 @@ def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
     if not options.loopback and options.token is None and not quiet:
         click.echo(f"sed-serve: {options.host} is open to others and there is no token", err=True)
     listener = listen(options)
+    app: Any = None
     try:
         diarizer = EmotionDiarizer(**models)
         app = create_app(options, make_stream=diarizer.stream, diarize=diarizer)
@@ -129,6 +160,19 @@ def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
         pass
     finally:
         listener.close()
+        _leave(app)
+
+
+def _leave(app: Any) -> None:
+    """End the process at once where a file still holds its thread.
+
+    That thread is in foreign code that Python cannot stop, and ending in the usual way would take the
+    interpreter's state away from under it.
+    """
+    if app is not None and app.state.hub.files.working and app.state.hub.stopping.is_set():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

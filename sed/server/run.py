@@ -63,19 +63,28 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
     """A uvicorn server for `app`, set up for many patient and a few hostile clients."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        """Ends the work on files as soon as it stops; the application is told only after the connections."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """As the base class."""
+            app.state.hub.stop_files()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         app,
         ws_max_size=HARD_MESSAGE_FACTOR * options.max_message,
         ws_per_message_deflate=False,  # audio hardly shrinks, and each client would cost a window
         ws_ping_interval=20.0,  # keeps ways through proxies open
         ws_ping_timeout=None,  # the idle timeout drops the dead; a pong may queue behind audio
+        proxy_headers=False,  # it would believe every program on this machine; see `client_address`
         timeout_keep_alive=15,
         timeout_graceful_shutdown=STOP_TIMEOUT,
         log_config=None,
         access_log=False,
         server_header=False,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 async def serve(server: uvicorn.Server, listener: socket.socket, started: Callable[[], None]) -> None:

@@ -141,7 +141,8 @@ export class SedStream extends EventTarget {
 }
 
 /**
- * Have a whole file diarized (POST /diarize); `onProgress({time, duration})` is called now and then.
+ * Have a whole file diarized (POST /diarize); `onProgress({time, duration, ahead})` is called now and then, where
+ * `ahead` is how many files the server analyses before this one.
  * Resolves with the result as sed's JSON; rejects with a SedError.
  */
 export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, signal } = {}) {

@@ -85,7 +85,8 @@ export class Session extends EventTarget {
     this._abort = new AbortController();
     const { signal } = this._abort;
     const sound = decodeFile(file).catch(() => null); // only to play it back
-    const onProgress = ({ time, duration: whole }) => {
+    const onProgress = ({ time, duration: whole, ahead }) => {
+      if (ahead) return this._emit("work", { text: waiting(ahead) });
       const of = whole ? ` of ${clock(whole)}` : "";
       this._emit("work", { text: `Analysed ${clock(time)}${of}`, share: whole ? time / whole : undefined });
     };
@@ -221,6 +222,11 @@ export class Session extends EventTarget {
   _emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+/** A sentence for a file that waits for `ahead` others. */
+function waiting(ahead) {
+  return ahead === 1 ? "Waiting in the queue: 1 file before yours" : `Waiting in the queue: ${ahead} files before yours`;
 }
 
 function stem(name) {
