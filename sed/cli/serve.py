@@ -84,7 +84,8 @@ def main(
     from sed.errors import MissingDependencyError, SedError
 
     logging.basicConfig(level=logging.WARNING, format="sed-serve: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    for library in ("uvicorn.error", "python_multipart"):  # which warn of everything that a client does wrong
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         from sed.server.options import ServerOptions
 

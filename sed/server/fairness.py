@@ -42,6 +42,7 @@ class FairQueue(Generic[Entry]):
     def __init__(self) -> None:
         self._lines: dict[str, deque[Entry]] = {}  # in the order in which the addresses are served
         self._address: dict[Entry, str] = {}
+        self._latest = ""  # the address that was served last
 
     def __len__(self) -> int:
         return len(self._address)
@@ -53,9 +54,11 @@ class FairQueue(Generic[Entry]):
         return iter(tuple(self._address))
 
     def put(self, address: str, entry: Entry) -> None:
-        """Append an entry. An address without any waits for its turn behind the others."""
+        """Append an entry. An address without any has its turn after the others, but the one served last."""
         self._lines.setdefault(address, deque()).append(entry)
         self._address[entry] = address
+        if self._latest in self._lines:
+            self._lines[self._latest] = self._lines.pop(self._latest)
 
     def take(self) -> Entry:
         """Remove and return the next entry; its address is served last from now on. Raises `IndexError`."""
@@ -66,6 +69,7 @@ class FairQueue(Generic[Entry]):
         del self._lines[address], self._address[entry]
         if line:
             self._lines[address] = line
+        self._latest = address
         return entry
 
     def remove(self, entry: Entry) -> bool:

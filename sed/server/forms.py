@@ -8,7 +8,7 @@ from sed.server.refusal import UploadError
 
 FORM = "multipart/form-data"
 MAX_PARTS = 9  # a file and a few fields
-MAX_HEADER = 8192  # bytes of the headers of a part
+MAX_HEADER = 4096  # bytes of the headers of a part
 
 
 def is_form(content_type: str) -> bool:
