@@ -41,7 +41,7 @@ class ServerOptions:
     max_uploads: complete files in work or waiting. When they are that many, a file of an address with fewer of
         them replaces the last one of the address with most.
     max_receiving: uploads that are still being received; they take no place of `max_uploads`.
-    uploads_per_address: uploads of one address at once, from the first byte to the end of the response.
+    uploads_per_address: uploads of one address at once, from the first byte to the end of the work on them.
     trusted_proxies: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``) of reverse proxies whose
         ``X-Forwarded-For`` names the client. Without them, all clients of a proxy share its one address, and
         thus the limits per address.
