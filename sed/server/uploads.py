@@ -54,7 +54,7 @@ async def diarize(hub: Hub, request: Request) -> Response:
             while not await work.wait():
                 if await request.is_disconnected():
                     raise ClientDisconnect
-            return Response(_render(work.result(), kind), media_type=FORMATS[kind])
+            return Response(await work.text(kind), media_type=FORMATS[kind])
     except UploadError as error:
         hub.metrics.errors[error.code] += 1
         return error.response()
@@ -91,7 +91,7 @@ async def _receive(hub: Hub, upload: Upload, request: Request, out: BinaryIO) ->
     form = FormFile(content_type, out) if is_form(content_type) else None
     write = form.write if form else out.write
     async for chunk in hub.admission.receive(upload, request):
-        write(chunk)
+        await asyncio.to_thread(write, chunk)  # a disk that is slow holds up this upload, not the event loop
     if form:
         form.finish()
     return request.query_params.get("name", "") or (form.name if form else "")
@@ -145,6 +145,10 @@ class _Work:
         self._hub.metrics.upload_seconds += result.duration
         return replace(result, posteriors=None)
 
+    async def text(self, kind: str) -> str:
+        """The result in the format `kind`. Raises `UploadError`."""
+        return await asyncio.to_thread(_render, self.result(), kind)
+
 
 class _Lines(StreamingResponse):
     """The response with ``progress=1``: JSON lines of type ``progress``, then ``result`` or ``error``."""
@@ -164,8 +168,8 @@ class _Lines(StreamingResponse):
             yield dump(work.progress()) + "\n"
         try:
             with work:  # its place is free before the client has read the result
-                text = _render(work.result(), kind)
-            yield dump({"type": "result", "result": json.loads(text) if kind == "json" else text}) + "\n"
+                text = await work.text(kind)
+            yield await asyncio.to_thread(_result_line, text, kind)
         except UploadError as error:
             work._hub.metrics.errors[error.code] += 1
             yield dump(error_message(error.code, str(error))) + "\n"
@@ -177,6 +181,10 @@ def _render(result: Diarization, kind: str) -> str:
     text = io.StringIO()
     write(result, text, kind)
     return text.getvalue()
+
+
+def _result_line(text: str, kind: str) -> str:
+    return dump({"type": "result", "result": json.loads(text) if kind == "json" else text}) + "\n"
 
 
 def _uri(name: str) -> str:
