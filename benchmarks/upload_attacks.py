@@ -24,7 +24,7 @@ from report import commit, machine, save, table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "server"))
-from raw_http import Connection  # noqa: E402
+from upload_connection import Connection  # noqa: E402
 
 PATIENCE = 60.0  # seconds for which the bystander tries
 STRANGER = "127.0.0.2"

@@ -29,14 +29,13 @@ class ServerOptions:
     queue: seconds of audio that wait for a processor per client; when it is full, the server stops reading
         from that client, and the network holds it back.
     idle_timeout: seconds without a message after which a client is ``idle``.
-    send_timeout: seconds for which a client may leave its events, or a piece of a response, unread before it is
-        dropped.
+    send_timeout: seconds for which a client may leave its events unread before it is dropped.
     token: a secret that clients have to show, or None.
     origins: web origins beside the server's own whose pages may connect (``https://example.org``); ``*``
         allows all. Programs send no origin and need no entry.
     hosts: names beside its own under which a server on a loopback address may be asked for (a reverse
         proxy's name). It answers to no other, or a hostile page could reach it by pointing its own name here.
-    max_upload: bytes of an uploaded file. All uploads together take at most `STORED_UPLOADS` times as much of the
+    max_upload: bytes of an uploaded file; all uploads together take at most `STORED_UPLOADS` times as much of the
         disk, and one address at most as much as it leaves free.
     max_uploads: complete files in work or waiting. When they are that many, a file of an address with fewer of
         them replaces the last one of the address with most.
@@ -59,6 +58,10 @@ class ServerOptions:
     max_clients: int = 16
     max_seconds: float = 4 * 3600.0
     max_upload_seconds: float = 3600.0
+    max_receiving: int = 32
+    uploads_per_address: int = 4
+    trusted_proxies: tuple[str, ...] = ()
+    stuck_after: float = 60.0
     max_message: int = 1 << 18
     max_rate: float = 8.0
     burst: float = 30.0
@@ -70,23 +73,19 @@ class ServerOptions:
     hosts: tuple[str, ...] = ()
     max_upload: int = 1 << 29
     max_uploads: int = 16
-    max_receiving: int = 32
-    uploads_per_address: int = 4
-    trusted_proxies: tuple[str, ...] = ()
-    stuck_after: float = 60.0
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def __post_init__(self) -> None:
         for name in ("max_clients", "max_message", "max_upload", "max_uploads", "threads"):
             self._need(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("max_receiving", "uploads_per_address"):
-            self._need(name, getattr(self, name) >= 1, "1 or more")
         for name in ("max_seconds", "max_rate", "burst", "queue", "idle_timeout", "send_timeout"):
-            self._need(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
-        for name in ("max_upload_seconds", "stuck_after"):
             self._need(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         self._need("max_rate", self.max_rate >= 1, "1 or more, as a microphone needs")
         self._need("port", 0 <= self.port <= 65535, "0 to 65535")
+        for name in ("max_receiving", "uploads_per_address"):
+            self._need(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("max_upload_seconds", "stuck_after"):
+            self._need(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         if self.token is not None and (
             not self.token or not self.token.isascii() or not self.token.isprintable()
         ):

@@ -63,6 +63,20 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
     """A uvicorn server for `app`, set up for many patient and a few hostile clients."""
     import uvicorn
 
+    config = uvicorn.Config(
+        app,
+        ws_max_size=HARD_MESSAGE_FACTOR * options.max_message,
+        ws_per_message_deflate=False,  # audio hardly shrinks, and each client would cost a window
+        ws_ping_interval=20.0,  # keeps ways through proxies open
+        ws_ping_timeout=None,  # the idle timeout drops the dead; a pong may queue behind audio
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=STOP_TIMEOUT,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # it would believe every program on this machine; see `client_address`
+    )
+
     class Server(uvicorn.Server):
         """Ends the work on files as soon as it stops; the application is told only after the connections."""
 
@@ -71,19 +85,6 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
             app.state.hub.stop_files()
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(
-        app,
-        ws_max_size=HARD_MESSAGE_FACTOR * options.max_message,
-        ws_per_message_deflate=False,  # audio hardly shrinks, and each client would cost a window
-        ws_ping_interval=20.0,  # keeps ways through proxies open
-        ws_ping_timeout=None,  # the idle timeout drops the dead; a pong may queue behind audio
-        proxy_headers=False,  # it would believe every program on this machine; see `client_address`
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=STOP_TIMEOUT,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
     return Server(config)
 
 

@@ -12,7 +12,7 @@ import wave
 import httpx
 import pytest
 from live_server import diarize
-from raw_http import Connection, wait_until
+from upload_connection import Connection, wait_until
 
 # The command itself, with a diarizer that hangs on files that begin with "hang", without a sign of life.
 HANGING = """

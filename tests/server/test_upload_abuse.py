@@ -7,7 +7,7 @@ import time
 
 import pytest
 from live_server import LABELS, diarize
-from raw_http import Connection, wait_until
+from upload_connection import Connection, wait_until
 
 from sed.result import Diarization, Segment
 
