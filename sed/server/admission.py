@@ -1,7 +1,7 @@
 """`Admission`: which uploads may be received at once, and how much of the disk they may take.
 
 An upload that is being received takes no place of the queue for work, so silent ones block nothing but the
-few places of their own address; when those, or the places of all, are taken, whoever is too slow gives way.
+few places of one address; when those, or the places of all, are taken, the slowest upload gives way.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Admission:
     async def _next(self, upload: Upload, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
         """The next chunk, None at the end. Raises `UploadError` where it comes too late, or gives way."""
         left = max(self._options.idle_timeout - upload.lateness, 0.01)
-        pending = asyncio.ensure_future(anext(chunks, None))
+        pending = asyncio.ensure_future(chunks.__anext__())
         either: set[asyncio.Future[Any]] = {pending, upload.refused}
         try:
             await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -126,6 +126,8 @@ class Admission:
             if not pending.done():
                 raise UploadError("too_slow", f"an upload slower than {MIN_RATE} bytes a second")
             return pending.result()
+        except StopAsyncIteration:
+            return None
         finally:
             if not pending.done():
                 pending.cancel()

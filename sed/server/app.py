@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from sed.server import uploads
-from sed.server.exchange import PoliteHttp
+from sed.server.exchange import ExchangeMiddleware
 from sed.server.guard import Guard, token_shown
 from sed.server.hub import Hub, Stream
 from sed.server.metrics import CONTENT_TYPE
@@ -106,16 +106,16 @@ def create_app(
 
 
 class _App(Starlette):
-    """Starlette with an `Exchange` around every request, refusals of its middleware included."""
+    """Starlette with an `Exchange` for every request, also for those that its middleware refuses."""
 
     def __init__(self, hub: Hub, **settings: Any) -> None:
         super().__init__(**settings)
         self.state.hub = hub
 
     def build_middleware_stack(self) -> ASGIApp:
-        """As the base class, in `PoliteHttp`."""
+        """As the base class, in `ExchangeMiddleware`."""
         hub: Hub = self.state.hub
-        return PoliteHttp(super().build_middleware_stack(), hub.options, hub.metrics)
+        return ExchangeMiddleware(super().build_middleware_stack(), hub.options, hub.metrics)
 
 
 class _Page(StaticFiles):

@@ -1,10 +1,10 @@
-"""`Exchange`: one HTTP request and its response, with the manners that ASGI servers leave to chance.
+"""`Exchange`: one HTTP request and its response, with two guarantees that ASGI servers do not give.
 
-- A response goes out in pieces, each within `send_timeout`: who does not read is cut off, and what it held
-  is free again. To the application that looks like a client that has left.
-- A response to a request that has not been received whole (too large, a full queue, a wrong host) reaches the
-  client. Closing a connection with unread data resets it, and the client may never see why; so the rest is
-  received and thrown away first, within bounds.
+- A response is sent in pieces, each within `send_timeout`: a client that does not read is disconnected, and what
+  it held is released. To the application it looks like a client that has left.
+- A response to a request that has not been received completely (too large, a full queue, a wrong host) reaches
+  the client. Closing a connection with unread data resets it, and the client may never see the reason; so the
+  rest of the body is received and discarded first, within limits.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ LINGER_BYTES = 1 << 30  # and how much of it
 MOST_LINGERING = 64  # connections at once; any more are closed at once
 
 
-class PoliteHttp:
-    """ASGI application: `app` with an `Exchange` for each HTTP request."""
+class ExchangeMiddleware:
+    """Wraps the ASGI application `app`: an `Exchange` for each HTTP request."""
 
     def __init__(self, app: ASGIApp, options: ServerOptions, metrics: Metrics) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class PoliteHttp:
         self.lingering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; WebSockets have manners of their own (`Session`)."""
+        """Serve one request; WebSockets pass through, as `Session` has the same time limit."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,9 +55,9 @@ class Exchange:
     """`receive` and `send` of one request."""
 
     def __init__(
-        self, house: PoliteHttp, headers: Headers, receive: Receive, send: Send, timeout: float
+        self, shared: ExchangeMiddleware, headers: Headers, receive: Receive, send: Send, timeout: float
     ) -> None:
-        self._house = house
+        self._shared = shared
         self._receive = receive
         self._send = send
         self._timeout = timeout
@@ -66,7 +66,7 @@ class Exchange:
         self._linger = False
 
     async def receive(self) -> Message:
-        """As the server's, and the client has left when it was cut off."""
+        """As the server's `receive`; a client that was disconnected here has left."""
         if self._cut:
             return {"type": "http.disconnect"}
         message = await self._receive()
@@ -75,7 +75,7 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """As the server's, in pieces and within the time limit; nothing once the client was cut off."""
+        """As the server's `send`, in pieces within the time limit; does nothing after a disconnection."""
         if message["type"] == "http.response.start":
             if self._unread:
                 headers = MutableHeaders(raw=list(message.get("headers", [])))
@@ -104,7 +104,7 @@ class Exchange:
             await asyncio.wait_for(self._send(message), self._timeout)
         except asyncio.TimeoutError:
             log.info("a client left a response unread for %g s: dropped", self._timeout)
-            self._house.count_unread()
+            self._shared.count_unread()
             self._cut = True
             transport: Any = getattr(getattr(self._send, "__self__", None), "transport", None)
             if transport is not None:  # uvicorn's; ASGI has no word for it
@@ -112,9 +112,9 @@ class Exchange:
 
     async def _discard(self) -> None:
         """Receive the rest of the body; the client has the whole response, but for the end of the connection."""
-        if self._house.lingering >= MOST_LINGERING:
+        if self._shared.lingering >= MOST_LINGERING:
             return
-        self._house.lingering += 1
+        self._shared.lingering += 1
         try:
             end, left = time.monotonic() + LINGER, LINGER_BYTES
             while self._unread and left > 0 and not self._cut and (rest := end - time.monotonic()) > 0:
@@ -123,4 +123,4 @@ class Exchange:
         except asyncio.TimeoutError:
             pass
         finally:
-            self._house.lingering -= 1
+            self._shared.lingering -= 1

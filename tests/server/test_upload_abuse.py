@@ -1,37 +1,14 @@
 """What strangers may do with POST /diarize, and what a bystander with a small file sees of it meanwhile."""
 
-import contextlib
 import socket
 import threading
 import time
 
 import pytest
-from live_server import LABELS, diarize
-from upload_connection import Connection, wait_until
+from live_server import LABELS
+from upload_connection import SMALL, Connection, bystander, many, minutes, slow, wait_until
 
 from sed.result import Diarization, Segment
-
-SMALL = b"RIFF" + bytes(400)
-
-
-@contextlib.contextmanager
-def many(base, count, source="127.0.0.2", **how):
-    """So many connections that have posted something, of the address `source` or of one each."""
-    with contextlib.ExitStack() as stack:
-        sources = [source] * count if isinstance(source, str) else source
-        crowd = [stack.enter_context(Connection(base, own)) for own in sources]
-        for connection in crowd:
-            connection.post(**how)
-        yield crowd
-
-
-def bystander(server, source="127.0.0.1"):
-    """Post a small file; returns status and seconds."""
-    begun = time.monotonic()
-    with Connection(server.base, source) as connection:
-        connection.post(body=SMALL)
-        status, _, _ = connection.answer()
-    return status, time.monotonic() - begun
 
 
 def persistent_bystander(server, source="127.0.0.1", seconds=10.0):
@@ -41,22 +18,6 @@ def persistent_bystander(server, source="127.0.0.1", seconds=10.0):
         assert status in (429, 503) and time.monotonic() - begun < seconds
         time.sleep(0.1)
     return time.monotonic() - begun
-
-
-def minutes(source, *, uri, progress):
-    """As `diarize`, at 0.1 s of work for each byte of 'm' in the file, with progress all the while."""
-    with open(source, "rb") as file:
-        work = file.read().count(b"m") * 0.1
-    end = time.monotonic() + work
-    while time.monotonic() < end:
-        progress(0.5, 1.0)
-        time.sleep(0.01)
-    return diarize(source, uri=uri, progress=progress)
-
-
-def slow(tenths):
-    """A file of so many tenths of a second of work for `minutes`."""
-    return b"RIFF" + b"m" * tenths
 
 
 def test_silent_uploads_of_others_do_not_block(start_server):
@@ -185,69 +146,6 @@ def test_a_page_that_is_read_slowly_is_not_cut(start_server):
         assert time.monotonic() - begun > 0.8  # longer than the limit
         status_and_rest = reader.socket.recv(1 << 16)
         assert status_and_rest
-
-
-REFUSALS = {
-    "too large": (413, {}, {}),
-    "format": (400, {"path": "/diarize?format=mp4"}, {}),
-    "token": (401, {}, {"token": "secret"}),
-    "host": (403, {"host": "evil.example"}, {}),
-    "method": (405, {"path": "/healthz"}, {}),
-    "page": (404, {"path": "/nowhere"}, {}),
-}
-
-
-@pytest.mark.parametrize("headers", [(), ("Connection: close",)])
-@pytest.mark.parametrize("reason", REFUSALS)
-def test_early_refusals_reach_a_client_that_reads_late(start_server, reason, headers):
-    status, how, options = REFUSALS[reason]
-    size = 100_000_000 if reason == "too large" else 20_000_000
-    server = start_server(max_upload=50_000_000, **options)
-    with Connection(server.base) as connection:
-        connection.post(length=size, headers=headers, **how)
-        connection.send(size)  # was a reset by the peer
-        assert connection.answer()[0] in ({404, 405} if reason == "page" else {status})
-        assert connection.is_closed()
-
-
-def test_a_full_queue_is_told_before_and_after_the_body(start_server):
-    server = start_server(diarize=minutes, max_uploads=1)
-    with many(server.base, 1, body=slow(30)), Connection(server.base) as late:
-        wait_until(lambda: server.app.state.hub.files.working == 1)
-        late.post(length=20_000_000, headers=["Connection: close"])
-        begun = time.monotonic()
-        status, headers, body = late.answer()  # before a byte of the body is sent
-        assert status == 503 and b"in work or waiting" in body and time.monotonic() - begun < 1.0
-        assert int(headers["retry-after"]) > 0 and headers["connection"] == "close"
-        late.send(20_000_000)
-        assert late.is_closed()
-
-
-def test_refused_bodies_without_end_are_cut(start_server, monkeypatch):
-    monkeypatch.setattr("sed.server.exchange.LINGER", 1.0)
-    server = start_server(max_upload=1000)
-    with Connection(server.base, "127.0.0.2") as endless:
-        endless.post(length=1 << 40)
-        begun = time.monotonic()
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() - begun < 5:
-                endless.send(1 << 20)
-                if time.monotonic() - begun < 0.5:
-                    status, seconds = bystander(server)
-                    assert status == 200 and seconds < 1.0
-        assert time.monotonic() - begun < 3.0
-    wait_until(lambda: server.app.middleware_stack.lingering == 0)
-
-
-def test_silent_refused_uploads_are_cut_and_counted(start_server, monkeypatch):
-    monkeypatch.setattr("sed.server.exchange.MOST_LINGERING", 5)
-    server = start_server(max_upload=1000)
-    with many(server.base, 40, length=5000) as crowd:
-        assert bystander(server)[0] == 200
-        assert server.app.middleware_stack.lingering <= 5
-        begun = time.monotonic()
-        assert all(connection.is_closed() for connection in crowd)
-        assert time.monotonic() - begun < 5.0
 
 
 def test_the_disk_is_shared(start_server):

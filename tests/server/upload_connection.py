@@ -7,6 +7,10 @@ import json
 import socket
 import time
 
+from live_server import diarize
+
+SMALL = b"RIFF" + bytes(400)
+
 
 class Connection:
     """One connection to `base` (host:port) from the address `source`."""
@@ -93,3 +97,39 @@ def wait_until(condition, seconds=5.0):
         assert time.monotonic() < end
         time.sleep(0.01)
     return True
+
+
+@contextlib.contextmanager
+def many(base, count, source="127.0.0.2", **how):
+    """So many connections that have posted something, of the address `source` or of one each."""
+    with contextlib.ExitStack() as stack:
+        sources = [source] * count if isinstance(source, str) else source
+        crowd = [stack.enter_context(Connection(base, own)) for own in sources]
+        for connection in crowd:
+            connection.post(**how)
+        yield crowd
+
+
+def bystander(server, source="127.0.0.1"):
+    """Post a small file; returns status and seconds."""
+    begun = time.monotonic()
+    with Connection(server.base, source) as connection:
+        connection.post(body=SMALL)
+        status, _, _ = connection.answer()
+    return status, time.monotonic() - begun
+
+
+def minutes(source, *, uri, progress):
+    """As `diarize`, at 0.1 s of work for each byte of 'm' in the file, with progress all the while."""
+    with open(source, "rb") as file:
+        work = file.read().count(b"m") * 0.1
+    end = time.monotonic() + work
+    while time.monotonic() < end:
+        progress(0.5, 1.0)
+        time.sleep(0.01)
+    return diarize(source, uri=uri, progress=progress)
+
+
+def slow(tenths):
+    """A file of so many tenths of a second of work for `minutes`."""
+    return b"RIFF" + b"m" * tenths
