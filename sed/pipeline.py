@@ -129,7 +129,8 @@ class EmotionDiarizer:
         `source` is a path, a binary file object, ``"-"`` (standard input) or ``(array, sample_rate)``, as
         `sed.audio.open_audio` takes it. `uri` names the result (default: the file's stem). `turns` replaces
         the diarizer for this recording (`sed.speakers.ReferenceTurns`). `progress` is called after each
-        block with the seconds done and the recording's duration (None where unknown). Without `posteriors` those
+        block with the seconds done and the recording's duration (None where unknown), and at least every half second
+        while ffmpeg is waited for, with the same values again; what it raises ends the work. Without `posteriors` those
         of the result are None; of a long recording they then wait in a temporary file, and not in memory.
 
         Raises `AudioError` where the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
@@ -138,10 +139,11 @@ class EmotionDiarizer:
 
         if turns is not None and self.channels == "split":
             raise OptionError("given turns with channels='split': expected one of the two")
-        with open_audio(source, channels=self.channels) as audio:
+        report = _Progress(progress)
+        with open_audio(source, channels=self.channels, waiting=report.repeat) as audio:
             name = uri or audio.uri
             if self.latency is not None:
-                return self.stream(self.latency, turns).follow(audio, name, progress, posteriors)
+                return self.stream(self.latency, turns).follow(audio, name, report, posteriors)
             several = self.channels == "split"
             columns = audio.channels if several else 1
             stages = [_Stages(self.tagger, turns or self.diarizer, posteriors) for _ in range(columns)]
@@ -154,9 +156,9 @@ class EmotionDiarizer:
                     lanes.run([job for pair in jobs for job in pair])
                     samples += len(block)
                     ends.append(samples)
-                    reported = _report(progress, ends, reported, lanes.finished, audio.duration)
+                    reported = _report(report, ends, reported, lanes.finished, audio.duration)
                 lanes.finish()
-                _report(progress, ends, reported, lanes.finished, audio.duration)
+                _report(report, ends, reported, lanes.finished, audio.duration)
         return self._finish(stages, name, samples, posteriors)
 
     def _finish(self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool) -> Diarization:
@@ -211,17 +213,33 @@ class _Stages:
         return turns, self._posteriors
 
 
+class _Progress:
+    """Calls `progress`, if there is one, and can repeat the last call: whoever cancels does it from there."""
+
+    def __init__(self, progress: Callable[[float, float | None], None] | None) -> None:
+        self._progress = progress
+        self._last: tuple[float, float | None] = (0.0, None)
+
+    def __call__(self, done: float, duration: float | None) -> None:
+        self._last = (done, duration)
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Report once more what was reported last."""
+        if self._progress:
+            self._progress(*self._last)
+
+
 def _report(
-    progress: Callable[[float, float | None], None] | None,
+    progress: Callable[[float, float | None], None],
     ends: Sequence[int],
     reported: int,
     finished: int,
     duration: float | None,
 ) -> int:
     """Tell of the blocks that have been finished since the last time; returns how many have been told of."""
-    if progress:
-        for end in ends[reported:finished]:
-            progress(samples_to_seconds(end), duration)
+    for end in ends[reported:finished]:
+        progress(samples_to_seconds(end), duration)
     return finished
 
 

@@ -196,7 +196,7 @@ def broken(tmp_path):
     )
     yield "cube", (np.zeros((2, 3, 4)), 16000), r"expected \(samples,\) or"
     yield "words", (np.array(["a"]), 16000), "expected floats at full scale 1, or 8 to 32-bit integers"
-    yield "rate", (np.zeros(9), 12), "sample rate 12 Hz: expected 1000 to 768000 Hz"
+    yield "rate", (np.zeros(9), 12), "sample rate 12 Hz: expected 1000 to 384000 Hz"
     yield "fraction", (np.zeros(9), 16000.5), "sample rate 16000.5: expected a whole number of Hz"
     yield "text rate", (np.zeros(9), "16k"), "sample rate '16k': expected a whole number of Hz"
     yield "object", 42, r"int: expected a path, a binary file or \(samples, sample_rate\)"

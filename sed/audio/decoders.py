@@ -14,6 +14,7 @@ import numpy as np
 
 from sed.audio.ffmpeg import FfmpegDecoder, is_installed
 from sed.audio.headers import open_sound
+from sed.audio.programs import Waiting
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
@@ -91,14 +92,16 @@ class ArrayDecoder:
 class SoundFileDecoder:
     """What libsndfile reads. Raises `soundfile.LibsndfileError` where the file is of no kind it knows.
 
-    libsndfile ends at the first damage of a FLAC or MP3. Where ffmpeg is installed, it decodes what follows.
+    libsndfile ends at the first damage of a FLAC or MP3. Where ffmpeg is installed, it decodes what follows;
+    `waiting` is called while it is waited for.
     """
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, waiting: Waiting | None = None) -> None:
         import soundfile
 
         self._error = soundfile.LibsndfileError
         self._path = path
+        self._waiting = waiting
         self._rest: FfmpegDecoder | None = None
         self._sound = open_sound(path, name)
         self._file = self._sound.file
@@ -135,7 +138,7 @@ class SoundFileDecoder:
             why = str(error).strip().removeprefix("Error : ").rstrip(".")
         if is_installed():
             with contextlib.suppress(AudioError):  # so it can't either
-                self._rest = FfmpegDecoder(self._path, self._name, self._read, why)
+                self._rest = FfmpegDecoder(self._path, self._name, self._read, why, self._waiting)
                 return self._rest.read(frames)
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")

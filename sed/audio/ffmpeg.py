@@ -6,13 +6,14 @@ import json
 import logging
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sed.audio.allowed import name_of, only_this
+from sed.audio.programs import Program, Waiting, output_of
+from sed.audio.resampling import check_layout
 from sed.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger("sed")
@@ -26,14 +27,17 @@ def is_installed() -> bool:
 class FfmpegDecoder:
     """A `sed.audio.decoders.Decoder` for any container, streamed: no decoded audio is written to disk.
 
-    Raises `MissingDependencyError` without the programs, `AudioError` where there is no sound in the file. Text
-    is never handed over: ffmpeg would take it for a playlist, and open what it names.
+    Raises `MissingDependencyError` without the programs, `AudioError` where there is no sound in the file, or a program
+    hangs. Nothing but the file is opened, whatever it names (`sed.audio.allowed`). `waiting` is called while a
+    program is waited for (`sed.audio.programs`).
 
     `skip` samples are passed over, those that another decoder has read before it met a `damage`, in its words; what
     ffmpeg drops becomes silence then, as far as the container has times, so that the rest keeps its place.
     """
 
-    def __init__(self, path: str, name: str, skip: int = 0, damage: str = "") -> None:
+    def __init__(
+        self, path: str, name: str, skip: int = 0, damage: str = "", waiting: Waiting | None = None
+    ) -> None:
         looks = describe(Path(path))
         if looks == TEXT:
             raise AudioError(f"{name}: {looks}, expected audio")
@@ -42,19 +46,15 @@ class FfmpegDecoder:
                 f"{name}: {looks}; expected a format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3, ...), "
                 "or the ffmpeg program for others, which is not installed"
             )
-        local = f"file:{path}"  # a name with a colon is a file all the same
-        safe = ["-v", "error", "-protocol_whitelist", "file"]  # and nothing is fetched
         show = [
             "-show_entries",
-            "stream=codec_type,codec_name,sample_rate,channels:format=duration",
+            "stream=codec_type,codec_name,sample_rate,channels:format=duration,format_name",
             "-of",
             "json",
         ]
-        probe = subprocess.run(
-            ["ffprobe", *safe, *show, local], capture_output=True, check=False, stdin=subprocess.DEVNULL
-        )
+        probe, _ = output_of(["ffprobe", *only_this(), *show, name_of(path)], name, waiting)
         try:
-            found = json.loads(probe.stdout or b"{}")
+            found = json.loads(probe or b"{}")
         except ValueError:  # it stopped in the middle of a word: the header makes it divide by zero, say
             found = {}
         streams = found.get("streams") or []
@@ -68,18 +68,17 @@ class FfmpegDecoder:
             raise AudioError(
                 f"{name}: found sound in an unknown codec, expected one that libsndfile or ffmpeg decodes"
             )
+        try:
+            check_layout(self.rate, self.channels)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}") from None
         duration = found.get("format", {}).get("duration")
         self.frames = round(float(duration) * self.rate) if duration else None
         form = ["-af", "aresample=async=1:min_hard_comp=0.05"] if damage else []
         form += ["-map", "0:a:0", "-ar", str(self.rate), "-ac", str(self.channels), "-f", "f32le", "-"]
-        # To a file, not a pipe: a damaged recording has more errors than a pipe holds, and nobody reads them.
-        try:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        except OSError as error:
-            raise AudioError(f"{name}: no temporary file for ffmpeg ({error.strerror or error})") from None
-        self._process = subprocess.Popen(
-            ["ffmpeg", "-nostdin", *safe, "-i", local, *form], stdout=subprocess.PIPE, stderr=self._errors
-        )
+        safe = only_this(found.get("format", {}).get("format_name", ""))
+        command = ["ffmpeg", "-nostdin", *safe, "-i", name_of(path), *form]
+        self._program = Program(command, name, waiting)
         self._read = 0
         self._damage = damage
         self._ended = False
@@ -88,9 +87,8 @@ class FfmpegDecoder:
 
     def read(self, frames: int) -> np.ndarray:
         """The next samples; a damaged file gives what can be decoded, with a warning."""
-        assert self._process.stdout is not None
         width = 4 * self.channels
-        data = self._process.stdout.read(frames * width)
+        data = self._program.read(frames * width)
         if not data:
             self._end()
         self._read += len(data) // width
@@ -100,13 +98,14 @@ class FfmpegDecoder:
         if self._ended:
             return
         self._ended = True
-        status = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read(1 << 16).decode(errors="replace").strip().splitlines()
-        lines = [line for line in lines if _NEXT not in line]
-        if not lines and status == 0 and not self._damage:
+        status, messages = self._program.finish()
+        lines = [line for line in messages if _NEXT not in line]
+        nothing = self._read == 0 and bool(self.frames)
+        if not lines and status == 0 and not self._damage and not nothing:
             return
         why = lines[0] if lines else self._damage or f"ffmpeg ended with {status}"
+        if nothing and not lines and not self._damage:  # its samples are in another file, say
+            why = f"its header promises {(self.frames or 0) / self.rate:.2f} s"
         why = re.sub(r"^\[\w+ @ 0x\w+\] ", "", why)  # an address is another one every time
         if self._read == 0:
             raise AudioError(f"{self._name}: damaged, nothing could be decoded ({why})")
@@ -117,9 +116,7 @@ class FfmpegDecoder:
 
     def close(self) -> None:
         """End the program."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
+        self._program.close()
 
 
 _NEXT = "non monotonically increasing dts"  # its word on files joined end to end, and no damage

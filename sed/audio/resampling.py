@@ -7,7 +7,16 @@ import numpy as np
 from sed.errors import AudioError
 from sed.grid import SAMPLE_RATE
 
-SLOWEST, FASTEST = 1_000, 768_000  # sample rates that make sense, in Hz
+SLOWEST, FASTEST = 1_000, 384_000  # sample rates that make sense, in Hz
+MOST_CHANNELS = 32  # of a recording; a small file may claim any number, and every one takes memory
+
+
+def check_layout(rate: int, channels: int) -> None:
+    """Raises `AudioError` on a sample rate (Hz) or a number of channels out of bounds."""
+    if not SLOWEST <= rate <= FASTEST:
+        raise AudioError(f"sample rate {rate} Hz: expected {SLOWEST} to {FASTEST} Hz")
+    if channels > MOST_CHANNELS:
+        raise AudioError(f"found {channels} channels, expected at most {MOST_CHANNELS}")
 
 
 class Resampler:
@@ -15,7 +24,7 @@ class Resampler:
 
     All together, ``n`` samples in give ``round(n * 16000 / rate)`` out. Input is regrouped into blocks of one
     size before it is filtered, so the output does not depend on how it was cut. Raises `AudioError` on rates
-    outside 1 to 768 kHz.
+    outside 1 to 384 kHz, and on more than 32 channels.
 
     >>> resampler = Resampler(48_000)
     >>> sum(len(part) for part in (resampler.push(np.zeros((4801, 1), np.float32)), resampler.close()))
@@ -23,8 +32,7 @@ class Resampler:
     """
 
     def __init__(self, rate: int, channels: int = 1) -> None:
-        if not SLOWEST <= rate <= FASTEST:
-            raise AudioError(f"sample rate {rate} Hz: expected {SLOWEST} to {FASTEST} Hz")
+        check_layout(rate, channels)
         self._rate = rate
         self._channels = channels
         self._taken = self._given = 0

@@ -16,12 +16,14 @@ import numpy as np
 
 from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
 from sed.audio.ffmpeg import FfmpegDecoder, is_installed
-from sed.audio.resampling import Resampler
+from sed.audio.programs import Waiting
+from sed.audio.resampling import Resampler, check_layout
 from sed.errors import AudioError, OptionError
 
 logger = logging.getLogger("sed")
 
-BLOCK = 10  # seconds that are read at once
+BLOCK = 10  # seconds that are given at once
+BYTES = 4 << 20  # of float32 that are decoded at once: seconds of many channels or a high rate are too much
 LOUDEST = 100.0  # a sample beyond this multiple of full scale is a mistake of scale
 
 
@@ -56,6 +58,7 @@ class AudioStream:
             raise AudioError(f"{self._name}: found {has}, expected a channel {channels}")
 
         try:
+            check_layout(self.sample_rate, self.channels)
             self._resampler = Resampler(self.sample_rate, self.channels if channels == "split" else 1)
         except AudioError as error:
             self.close()
@@ -75,15 +78,26 @@ class AudioStream:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         split = self._choice == "split"
-        resampler = self._resampler
+        for block in self._blocks():
+            if block.size:
+                yield block if split else block[:, 0]
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """``(n, channels)`` at 16 kHz. What is decoded at once has bounded bytes, whatever its rate and channels."""
+        length = BLOCK * self.sample_rate
+        most = max(BYTES // (4 * self.channels), 1)
         done = 0
-        while len(block := self._decoder.read(BLOCK * self.sample_rate)):
-            self._check(block, done)
-            done += len(block)
-            if (out := resampler.push(self._chosen(block))).size:
-                yield out if split else out[:, 0]
-        if (out := resampler.close()).size:
-            yield out if split else out[:, 0]
+        parts: list[np.ndarray] = []
+        while len(part := self._decoder.read(min(most, length - done % length))):
+            self._check(part, done)
+            done += len(part)
+            parts.append(self._resampler.push(self._chosen(part)))
+            if done % length == 0:
+                yield np.concatenate(parts)
+                parts = []
+        if parts:
+            yield np.concatenate(parts)
+        yield self._resampler.close()
 
     def _chosen(self, block: np.ndarray) -> np.ndarray:
         if self._choice == "split":
@@ -101,16 +115,17 @@ class AudioStream:
         raise AudioError(f"{self._name}: found {found} at {seconds:.3f} s, expected a full scale of 1")
 
 
-def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
+def open_audio(source: Any, channels: str | int = "mix", waiting: Waiting | None = None) -> AudioStream:
     """Open a recording.
 
     `source` is a path, ``"-"`` (standard input), an open binary file, or ``(samples, sample_rate)`` with samples
     ``(n,)`` or ``(n, channels)``, float at full scale 1 or integer. What cannot be read twice (streams, pipes) is
     first copied to a temporary file on disk. A file that breaks off is read as far as it goes, with a warning in
-    the log. `channels` is ``mix`` (the mean), the number of one channel from 1 on, or ``split``.
+    the log. `channels` is ``mix`` (the mean), the number of one channel from 1 on, or ``split``. `waiting` is called a
+    few times a second while ffmpeg is waited for, here and in reading; what it raises ends ffmpeg, and comes out.
 
-    Raises `AudioError` where there is no audio, `MissingDependencyError` where ffmpeg would be needed,
-    `OptionError` for an unknown choice of channels.
+    Raises `AudioError` where there is no audio, and on more than 32 channels or 384 kHz, `MissingDependencyError`
+    where ffmpeg would be needed, `OptionError` for an unknown choice of channels.
 
     >>> with open_audio((np.zeros((44100, 2), np.int16), 44100)) as audio:
     ...     print(audio.channels, audio.duration, sum(len(block) for block in audio) == 16000)
@@ -124,14 +139,14 @@ def open_audio(source: Any, channels: str | int = "mix") -> AudioStream:
     if isinstance(source, str) and source == "-":
         if sys.stdin is None:
             raise AudioError("stdin: it is closed, expected audio")
-        return _open_binary(sys.stdin.buffer, "stdin", channels)
+        return _open_binary(sys.stdin.buffer, "stdin", channels, waiting=waiting)
     if isinstance(source, str | PathLike):
-        return _open_path(Path(fspath(source)), channels)
+        return _open_path(Path(fspath(source)), channels, waiting)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         if not isinstance(name, str):
-            return _open_binary(source, "stream", channels)
-        return _open_binary(source, Path(name).stem, channels, name)
+            return _open_binary(source, "stream", channels, waiting=waiting)
+        return _open_binary(source, Path(name).stem, channels, name, waiting)
     hint = ", an array with its rate" if hasattr(source, "__array__") else ""
     raise AudioError(
         f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate){hint}"
@@ -145,7 +160,7 @@ def check_channels(channels: Any) -> None:
         raise OptionError(f"channels {channels!r}: expected mix, split or the number of a channel from 1 on")
 
 
-def _open_path(path: Path, channels: str | int) -> AudioStream:
+def _open_path(path: Path, channels: str | int, waiting: Waiting | None) -> AudioStream:
     name = str(path) if str(path).isprintable() else repr(str(path))
     try:
         if path.is_dir():
@@ -153,7 +168,7 @@ def _open_path(path: Path, channels: str | int) -> AudioStream:
             raise AudioError(f"{name}: found a folder, expected an audio file")
         if not path.is_file() and path.exists():  # a named pipe, <(a process): can be read once only
             with path.open("rb") as pipe:
-                return _open_binary(pipe, path.stem, channels, name)
+                return _open_binary(pipe, path.stem, channels, name, waiting)
         with path.open("rb") as file:
             if not file.read(1):
                 raise AudioError(f"{name}: found an empty file, expected audio")
@@ -167,10 +182,16 @@ def _open_path(path: Path, channels: str | int) -> AudioStream:
         raise AudioError(f"{name}: cannot be read ({error.strerror or error})") from None
     except ValueError:
         raise AudioError(f"{str(path)!r}: no name of a file") from None
-    return AudioStream(_decoder(str(path), name), path.stem, channels, name=name)
+    return AudioStream(_decoder(str(path), name, waiting), path.stem, channels, name=name)
 
 
-def _open_binary(file: IO[bytes], uri: str, channels: str | int, name: str | None = None) -> AudioStream:
+def _open_binary(
+    file: IO[bytes],
+    uri: str,
+    channels: str | int,
+    name: str | None = None,
+    waiting: Waiting | None = None,
+) -> AudioStream:
     name = name or uri
     # libsndfile and ffmpeg want to seek, and know the length: what can't seek goes through a file on disk.
     try:
@@ -184,7 +205,7 @@ def _open_binary(file: IO[bytes], uri: str, channels: str | int, name: str | Non
             _keep(data, spool, name)
         if spool.tell() == 0:
             raise AudioError(f"{name}: found no bytes, expected audio")
-        return AudioStream(_decoder(spool.name, name), uri, channels, spool, name)
+        return AudioStream(_decoder(spool.name, name, waiting), uri, channels, spool, name)
     except BaseException:
         with contextlib.suppress(OSError):  # a full disk
             spool.close()
@@ -213,17 +234,17 @@ def _keep(data: bytes, spool: IO[bytes], name: str) -> None:
         raise AudioError(f"{name}: cannot be copied to {folder} ({error.strerror or error})") from None
 
 
-def _decoder(path: str, name: str) -> Decoder:
+def _decoder(path: str, name: str, waiting: Waiting | None) -> Decoder:
     import soundfile
 
     try:
-        found = SoundFileDecoder(path, name)
+        found = SoundFileDecoder(path, name, waiting)
     except soundfile.LibsndfileError:
-        return FfmpegDecoder(path, name)
+        return FfmpegDecoder(path, name, waiting=waiting)
     if not found.goes_on:
         return found
     if not is_installed():
         logger.warning("%s: files joined end to end; the first is used (ffmpeg would read all)", name)
         return found
     found.close()
-    return FfmpegDecoder(path, name)
+    return FfmpegDecoder(path, name, waiting=waiting)

@@ -2,8 +2,8 @@
 
 In: the text of a ``hyperparams.yaml``. Out: dicts, lists and scalars; ``!new:package.Class`` with keywords is a
 dict with the class's name under `CLASS`, with a list a dict with the list under `ITEMS`. References
-(``!ref <key>``, ``<key[inner]>``) are replaced. Nothing in the file is executed, so a folder from anywhere can
-be read.
+(``!ref <key>``, ``<key[inner]>``) are replaced. Nothing in the file is executed, and what its aliases and references
+may become is bounded, so a folder from anywhere can be read.
 """
 
 from __future__ import annotations
@@ -11,75 +11,149 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import yaml
+
 from sed.errors import ModelError
 
 CLASS, ITEMS = "!", "items"
-_DEPTH = 20  # references to references
+LONGEST = 1 << 17  # characters of a file; those that are published have some thousand
+DEEPEST = 20  # values in values, aliases and references replaced
+MOST = 50_000  # values likewise; a text counts one more per hundred characters
 _REFERENCE = re.compile(r"<([^<>]+)>")
+# What PyYAML raises on `!!int x`, `!!bool x`, `!!timestamp x`, besides its own errors.
+_WRONG = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class _Reference(str):
     """The text of a ``!ref``."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Makes plain values only, not too deep and not too many."""
+
+    def __init__(self, text: str, source: str) -> None:
+        super().__init__(text)
+        self._source = source
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        if self._depth > DEEPEST + 1:
+            raise _too_deep(self._source)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if node is not None and _extent(node, DEEPEST + 1, {}, self._source)[0] > MOST:
+            raise _too_many(self._source)
+        return node
+
+    def describe(self, tag: str, node: Any) -> Any:
+        """The description that stands for a tag: HyperPyYAML would make an object, or call a function."""
+        if isinstance(node, yaml.ScalarNode):
+            value = self.construct_scalar(node)
+            if tag in ("ref", "copy"):
+                return _Reference(value)
+            return {CLASS: tag.partition(":")[2], ITEMS: [value]}
+        if isinstance(node, yaml.SequenceNode):
+            return {CLASS: tag.partition(":")[2], ITEMS: self.construct_sequence(node, deep=True)}
+        return {CLASS: tag.partition(":")[2], **self.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _Loader.describe)
+
+
 def read_hyperyaml(text: str, source: str) -> dict[str, Any]:
-    """The mapping in `text`; `source` names the file in errors. Raises `ModelError` where it is not one.
+    """The mapping in `text`; `source` names the file in errors.
+
+    Raises `ModelError` where it is not one, and beyond `LONGEST`, `DEEPEST` or `MOST`.
 
     >>> read_hyperyaml("a: 3\\nb: !new:torch.nn.Linear\\n  in_features: !ref <a>\\nc: !ref <b>/x", "x")["b"]
     {'!': 'torch.nn.Linear', 'in_features': 3}
     """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    def construct(loader: Any, tag: str, node: Any) -> Any:
-        if isinstance(node, yaml.ScalarNode):
-            value = loader.construct_scalar(node)
-            return (
-                _Reference(value)
-                if tag in ("ref", "copy")
-                else {CLASS: tag.partition(":")[2], ITEMS: [value]}
-            )
-        if isinstance(node, yaml.SequenceNode):
-            return {CLASS: tag.partition(":")[2], ITEMS: loader.construct_sequence(node, deep=True)}
-        return {CLASS: tag.partition(":")[2], **loader.construct_mapping(node, deep=True)}
-
-    Loader.add_multi_constructor("!", construct)
+    if len(text) > LONGEST:
+        raise ModelError(f"{source}: found more than {LONGEST} characters, expected hyperparameters")
     try:
-        found = yaml.load(text, Loader)  # a SafeLoader at heart: it makes plain values only
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+        loader = _Loader(text, source)
+        found = loader.get_single_data()
+    except ModelError:
+        raise
+    except _WRONG as error:
         raise ModelError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise ModelError(f"{source}: found {type(found).__name__}, expected hyperparameters by name")
-    return {key: _resolve(value, found, source, _DEPTH) for key, value in found.items()}
+    return _Resolver(found, source).all()
 
 
-def _resolve(value: Any, everything: dict[str, Any], source: str, depth: int) -> Any:
-    if depth == 0:
-        raise ModelError(f"{source}: found references that lead in a circle")
-    if isinstance(value, _Reference):
-        whole = _REFERENCE.fullmatch(value)
-        if whole:
-            return _resolve(_look_up(whole[1], everything, source), everything, source, depth - 1)
-        return _REFERENCE.sub(
-            lambda match: str(
-                _resolve(_look_up(match[1], everything, source), everything, source, depth - 1)
-            ),
-            value,
-        )
-    if isinstance(value, dict):
-        return {key: _resolve(item, everything, source, depth - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_resolve(item, everything, source, depth - 1) for item in value]
-    return value
+def _extent(node: Any, depth: int, known: dict[int, tuple[int, int]], source: str) -> tuple[int, int]:
+    """How many values a node becomes once its aliases are values, and how deep; `known` holds those of other nodes."""
+    if (before := known.get(id(node))) is not None:
+        if before[1] > depth:
+            raise _too_deep(source)
+        return before
+    if depth == 0:  # or it contains itself
+        raise _too_deep(source)
+    parts = node.value if isinstance(node, yaml.CollectionNode) else []
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in parts for part in pair]
+    extents = [_extent(part, depth - 1, known, source) for part in parts]
+    count = 1 + sum(count for count, _ in extents)
+    known[id(node)] = (count, 1 + max((deep for _, deep in extents), default=0))
+    return known[id(node)]
 
 
-def _look_up(name: str, everything: dict[str, Any], source: str) -> Any:
-    value: Any = everything
-    for key in re.split(r"[\[\]]+", name.rstrip("]")):
-        try:
-            value = value[int(key) if isinstance(value, list) else key]
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelError(f"{source}: found a reference to <{name}>, expected such an entry") from error
-    return value
+class _Resolver:
+    """Replaces the references among the values of a file."""
+
+    def __init__(self, everything: dict[str, Any], source: str) -> None:
+        self._everything = everything
+        self._source = source
+        self._left = MOST
+
+    def all(self) -> dict[str, Any]:
+        """The values with all references replaced."""
+        return {key: self._resolve(value, DEEPEST) for key, value in self._everything.items()}
+
+    def _resolve(self, value: Any, depth: int) -> Any:
+        if depth == 0:
+            raise ModelError(f"{self._source}: found references that lead in a circle")
+        self._left -= 1 + (len(value) // 100 if isinstance(value, str) else 0)
+        if self._left < 0:
+            raise _too_many(self._source)
+        if isinstance(value, _Reference):
+            whole = _REFERENCE.fullmatch(value)
+            if whole:
+                return self._resolve(self._look_up(whole[1]), depth - 1)
+            return _REFERENCE.sub(
+                lambda match: str(self._resolve(self._look_up(match[1]), depth - 1)),
+                value,
+            )
+        if isinstance(value, dict):
+            return {key: self._resolve(item, depth - 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._resolve(item, depth - 1) for item in value]
+        return value
+
+    def _look_up(self, name: str) -> Any:
+        value: Any = self._everything
+        for key in re.split(r"[\[\]]+", name.rstrip("]")):
+            try:
+                value = value[int(key) if isinstance(value, list) else key]
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise ModelError(
+                    f"{self._source}: found a reference to <{name}>, expected such an entry"
+                ) from error
+        return value
+
+
+def _too_deep(source: str) -> ModelError:
+    return ModelError(f"{source}: found values nested deeper than {DEEPEST} levels, expected hyperparameters")
+
+
+def _too_many(source: str) -> ModelError:
+    return ModelError(
+        f"{source}: found more than {MOST} values once aliases and references are replaced, "
+        "expected hyperparameters"
+    )

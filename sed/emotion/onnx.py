@@ -94,7 +94,7 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
     try:
         card = json.loads(text)
         labels, rate, window = card["labels"], card["frame_rate"], card["window"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"the card of {path} is damaged: {error!r}") from error
     if not (isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels)):
         raise ModelError(f"{path}: found labels {labels!r}, expected a list of at least two names")

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from sed.emotion.hub import cached, fetch
-from sed.emotion.hyperyaml import CLASS, read_hyperyaml
+from sed.emotion.hyperyaml import CLASS, LONGEST, read_hyperyaml
 from sed.emotion.neural import TorchTagger
 from sed.errors import ModelError
 from sed.grid import SAMPLE_RATE
@@ -110,7 +110,8 @@ def in_order(labels: list[str]) -> list[str]:
 def _encoder_of(path: Path) -> dict[str, Any]:
     """Name, input scaling and output norm of the encoder that the hyperparameters describe; all else checked."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     everything = read_hyperyaml(text, str(path))
@@ -166,7 +167,7 @@ def _may_describe_encoder(path: Path) -> bool:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         return False
-    except ValueError:
+    except (ValueError, RecursionError):
         return True  # who reads it says so
     return isinstance(content, dict) and "model_type" in content
 

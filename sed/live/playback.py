@@ -14,6 +14,10 @@ from sed.live.blocks import BlockQueue
 _PIECE = SAMPLE_RATE // 10  # samples put at once
 
 
+class _StoppedError(Exception):
+    """The playing was stopped while ffmpeg was waited for."""
+
+
 class FilePlayer:
     """A source that plays `file` (as `sed.audio.open_audio` takes it); `fast`: as fast as it is taken.
 
@@ -26,11 +30,11 @@ class FilePlayer:
     def __init__(self, file: Any, channels: str | int = "mix", fast: bool = False) -> None:
         from sed.audio import open_audio
 
-        self._audio = open_audio(file, channels=channels)
+        self._stop = threading.Event()
+        self._audio = open_audio(file, channels=channels, waiting=self._leave_if_stopped)
         self.uri = self._audio.uri
         self.name = "standard input" if file == "-" else str(file)
         self._fast = fast
-        self._stop = threading.Event()
         self._error: SedError | None = None
         self._thread: threading.Thread | None = None
 
@@ -66,7 +70,14 @@ class FilePlayer:
                         if self._stop.wait(wait) if wait > 0 else self._stop.is_set():
                             return
                         queue.put(piece, math.inf)
+        except _StoppedError:
+            pass
         except SedError as error:
             self._error = error
         finally:
             queue.finish()
+
+    def _leave_if_stopped(self) -> None:
+        """Called while ffmpeg is waited for."""
+        if self._stop.is_set():
+            raise _StoppedError

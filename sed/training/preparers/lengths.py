@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sed.audio.allowed import name_of, only_this
 from sed.audio.ffmpeg import is_installed
+from sed.audio.programs import output_of
 from sed.errors import AudioError, MissingDependencyError
 
 _LFS = b"version https://git-lfs"
@@ -45,12 +46,14 @@ def _probe(path: Path) -> float | AudioError:
         return AudioError("not audio")
     if not is_installed():
         raise MissingDependencyError(f"{path}: found a film, which takes the ffmpeg program; install it")
-    command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file", "-show_entries"]
-    command += ["stream=codec_type,duration:format=duration", "-of", "json", f"file:{path}"]
-    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    found = json.loads(done.stdout or b"{}")
+    command = ["ffprobe", *only_this(), "-show_entries", "stream=codec_type,duration:format=duration"]
+    try:
+        text, status = output_of([*command, "-of", "json", name_of(str(path))], str(path))
+    except AudioError as error:  # it hangs
+        return error
+    found = json.loads(text or b"{}")
     sound = next((s for s in found.get("streams", []) if s.get("codec_type") == "audio"), None)
     if sound is None:
-        return AudioError("damaged" if done.returncode else "without sound")
+        return AudioError("damaged" if status else "without sound")
     length = float(sound.get("duration") or found.get("format", {}).get("duration") or 0)
     return length if length > 0 else AudioError("empty")
