@@ -77,6 +77,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await hub.measure()
         yield
         hub.close()
 
