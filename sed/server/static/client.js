@@ -147,8 +147,8 @@ export class SedStream extends EventTarget {
     if (message.type === "error") return this._fail(message.code, message.message, message.retry_after);
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
     if (message.type === "end") {
+      this._resolve(true); // before close, which resolves with false
       this.close();
-      this._resolve(true);
     }
   }
 
