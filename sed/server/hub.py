@@ -84,6 +84,7 @@ class Hub:
         self.stopping = threading.Event()
         self.uploading = 0
         self.load = Load(options.max_load * min(options.threads, usable_cores()))
+        self.metrics.stream_cost = lambda: self.load.cost
         self.opening: dict[object, Callable[[], None]] = {}  # connections that have not begun; what cuts each
         self._live = ThreadPoolExecutor(options.threads, "sed-live")
         self._files = ThreadPoolExecutor(1, "sed-file", initializer=_step_back)
