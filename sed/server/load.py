@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-MEMORY = 60.0  # seconds of audio after which a measurement has lost most of its weight
+MEMORY = 30.0  # seconds of audio after which a measurement has lost most of its weight
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor time in each period
 
 
