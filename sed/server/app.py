@@ -84,6 +84,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await hub.measure()
         yield
         hub.close()
         if not await asyncio.to_thread(hub.files.join, STOP_PATIENCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +12,19 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from sed.grid import SAMPLE_RATE
 from sed.server.admission import Admission
+from sed.server.load import Load, usable_cores
 from sed.server.metrics import Metrics
 from sed.server.options import ServerOptions
 from sed.server.worker import Diarize, FileWorker
 from sed.streaming import Event
 
 T = TypeVar("T")
+log = logging.getLogger("sed.server")
+
+TRIAL_PIECES = 7  # half seconds of noise with which the cost of a stream is measured at the start
+TRIAL_SECONDS = 1.0  # after which a measurement on a slow machine is enough
 
 
 class Stream(Protocol):
@@ -64,10 +71,34 @@ class Hub:
         self.stopping = threading.Event()
         self.admission = Admission(options)
         self.files = FileWorker(diarize, options)
+        self.load = Load(options.max_load * min(options.threads, usable_cores()))
+        self.metrics.stream_cost = lambda: self.load.cost
+        self.opening: dict[object, Callable[[], None]] = {}  # connections that have not begun; what cuts each
         self._live = ThreadPoolExecutor(options.threads, "sed-live")
 
-    def submit(self, work: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """Run a piece of live work in the pool."""
+    async def measure(self) -> None:
+        """Measure what a stream costs here, with noise; a model that fails at it is reported in the log."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._live, self._measure)
+        except Exception:
+            log.exception("the cost of a stream could not be measured")
+
+    def _measure(self) -> None:
+        stream = self.make_stream(1.0)
+        piece = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE // 2).astype(np.float32)
+        begun = time.perf_counter()
+        for number in range(TRIAL_PIECES):
+            last = time.perf_counter()
+            stream.push(piece)
+            now = time.perf_counter()
+            enough = now - begun > TRIAL_SECONDS
+            if number or enough:  # the first piece also warms the models up
+                self.load.add(now - last, 0.5)
+            if enough:
+                return
+
+    def submit(self, work: Callable[..., T], *args: Any, audio: float = 0.0) -> asyncio.Future[T]:
+        """Run a piece of live work in the pool; `audio` is how many seconds of sound it is about."""
         asked = time.perf_counter()
 
         def timed() -> T:
@@ -76,7 +107,10 @@ class Hub:
             try:
                 return work(*args)
             finally:
-                self.metrics.step.add(time.perf_counter() - begun)
+                took = time.perf_counter() - begun
+                self.metrics.step.add(took)
+                if audio:
+                    self.load.add(took, audio)
 
         return asyncio.get_running_loop().run_in_executor(self._live, timed)
 

@@ -178,6 +178,7 @@ def test_metrics_are_prometheus_text(start_server, recording):
             assert sample.fullmatch(line), line
             name, value = line.rsplit(" ", 1)
             values[name] = float(value)
+    assert values["sed_stream_cost"] > 0
     assert values["sed_uploads_total"] == 1 and values["sed_upload_audio_seconds_total"] == 3
     assert values["sed_clients"] == 0 and values['sed_step_seconds_bucket{le="+Inf"}'] == 0
 
