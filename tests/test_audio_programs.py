@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from sed import EmotionDiarizer
-from sed.audio import open_audio, programs
+from sed.audio import launching, open_audio, programs
 from sed.audio.programs import Program, output_of
 from sed.errors import AudioError
 
@@ -184,7 +184,7 @@ def test_a_program_that_cannot_be_started_is_one_sentence():
 @linux
 def test_the_memory_of_a_program_is_bounded():
     take = "x = bytearray({}); print(len(x))"
-    for size, expected in ((programs.MEMORY // 2, 0), (programs.MEMORY + 1, 1)):
+    for size, expected in ((launching.MEMORY // 2, 0), (launching.MEMORY + 1, 1)):
         assert output_of([sys.executable, "-S", "-c", take.format(size)], "x")[1] == expected
 
 

@@ -88,7 +88,17 @@ def measure(count: int, seconds: float, latency: float, cores: int) -> dict[str,
     `waiting` the audio that waited in the server at most; `cores` what the server used; `starved` how many of
     its threads were ready and found no free core, on average; `late` by how much the clients were late.
     """
-    command = [sys.executable, "-m", "sed.cli.serve", "--port", "0", "--max-clients", str(count)]
+    command = [
+        sys.executable,
+        "-m",
+        "sed.cli.serve",
+        "--port",
+        "0",
+        "--max-clients",
+        str(count),
+        "--max-load",
+        "1000",
+    ]
     server = subprocess.Popen([*command, "--threads", str(cores)], stdout=subprocess.PIPE, text=True)
     os.sched_setaffinity(server.pid, sorted(os.sched_getaffinity(0))[:cores])
     assert server.stdout is not None

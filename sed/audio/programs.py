@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from sed.audio.launching import kill, start
 from sed.errors import AudioError
 
 Waiting = Callable[[], None]
@@ -33,20 +31,6 @@ CHUNK = 1 << 16  # bytes read at once: what a pipe holds
 AHEAD = 1 << 20  # bytes of output that may wait here; the program waits then
 ERRORS = 1 << 16  # bytes of messages that are kept: a damaged file has any number of them
 LONGEST = 1 << 20  # bytes of a whole output, see `output_of`
-MEMORY = 2 << 30  # bytes that a program may take: a picture in a film of some kilobytes may claim any size
-
-# Runs in a process of its own that becomes the program: asks Linux to end it when its parent ends, limits its memory,
-# then replaces itself. Nothing runs between fork and exec in this process, whose other threads may hold locks then.
-_LAUNCHER = f"""
-import ctypes, os, resource, sys
-_, most = resource.getrlimit(resource.RLIMIT_DATA)
-if most == resource.RLIM_INFINITY or most > {MEMORY}:
-    resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, {MEMORY}))
-ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
-if os.getppid() != int(sys.argv[1]):  # it ended before that
-    sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class Program:
@@ -62,7 +46,7 @@ class Program:
         self._waiting = waiting
         self._asked = time.monotonic()
         try:
-            process = _start(command)
+            process = start(command)
         except (OSError, RuntimeError) as error:  # no memory, no process left; Python is shutting down
             why = getattr(error, "strerror", None) or error
             raise AudioError(f"{name}: the program {self._program} cannot be started ({why})") from None
@@ -211,85 +195,7 @@ def _read(pipe: IO[bytes]) -> bytes:
 
 def _end(process: subprocess.Popen[bytes], output: _Output) -> None:
     """End `process` and what it started, and let go of its output."""
-    with contextlib.suppress(OSError):
-        if process.returncode is None:  # else its end was noticed, and its number may be another one's
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
+    kill(process)
     output.close()
     with contextlib.suppress(subprocess.TimeoutExpired):  # one that waits for a broken disk
         process.wait(5.0)
-
-
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start `command` from the thread for that, at this thread's priority."""
-    future = _starter.submit(command)
-    try:
-        return future.result()
-    except BaseException:  # a signal: the program may start all the same
-        future.add_done_callback(_discard)
-        raise
-
-
-def _discard(future: Future[subprocess.Popen[bytes]]) -> None:
-    if not future.cancelled() and future.exception() is None:
-        _end(future.result(), _Output())
-
-
-class _Starter:
-    """Starts programs from a thread that lives as long as this process.
-
-    Linux ends a program with the thread that started it, not with the process. The thread of a caller may well end
-    before its recording is read.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-
-    def submit(self, command: Sequence[str]) -> Future[subprocess.Popen[bytes]]:
-        """The program, as soon as it runs."""
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(1, "sed-starter")
-            return self._pool.submit(self._start, command, _priority())
-
-    @staticmethod
-    def _start(command: Sequence[str], priority: int | None) -> subprocess.Popen[bytes]:
-        import shutil
-
-        path = shutil.which(command[0])
-        if path is None:
-            raise FileNotFoundError(None, "it is not installed")
-        command = [path, *command[1:]]
-        if sys.platform == "linux" and sys.executable:
-            command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # signals of the terminal are for this process, which ends the program then
-        )
-        if priority is not None:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, priority)
-        return process
-
-
-def _priority() -> int | None:
-    """The priority of the calling thread, where threads have one."""
-    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if sys.platform == "linux" else None
-
-
-_starter: Any = _Starter()
-
-
-def _renew() -> None:
-    """A forked process has no thread to start programs from."""
-    global _starter
-    _starter = _Starter()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)

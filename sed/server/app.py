@@ -6,6 +6,8 @@ for those who run it, ``/palette.json`` has the colours, and everything else is 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,17 +19,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from sed.server import uploads
+from sed.server.exchange import ExchangeMiddleware
 from sed.server.guard import Guard, token_shown
-from sed.server.hub import Diarize, Hub, Stream
+from sed.server.hub import Hub, Stream
 from sed.server.metrics import CONTENT_TYPE
 from sed.server.options import ServerOptions
 from sed.server.protocol import error_message
 from sed.server.session import Session
+from sed.server.worker import Diarize
+
+log = logging.getLogger("sed.server")
 
 STATIC = Path(__file__).parent / "static"
+STOP_PATIENCE = 1.5  # seconds for a file in work to end when the server stops
 
 
 def create_app(
@@ -61,14 +69,13 @@ def create_app(
         )
 
     async def health(_: Request) -> Response:
-        return JSONResponse(
-            {"status": "ok", "clients": hub.metrics.clients, "max_clients": options.max_clients}
-        )
+        state = hub.health()
+        return JSONResponse(state, 200 if state["status"] == "ok" else 503)
 
     async def metrics(request: Request) -> Response:
         if not token_shown(request.headers, options):
             return _unauthorized()
-        return Response(hub.metrics.text(), headers={"content-type": CONTENT_TYPE})
+        return Response(hub.metrics.text(hub.gauges()), headers={"content-type": CONTENT_TYPE})
 
     labels = list(getattr(diarize, "labels", ()))
 
@@ -77,10 +84,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await hub.measure()
         yield
         hub.close()
+        if not await asyncio.to_thread(hub.files.join, STOP_PATIENCE):
+            log.warning("the file in work does not end: the server leaves it behind")
 
-    app = Starlette(
+    app = _App(
+        hub,
         routes=[
             WebSocketRoute("/stream", stream),
             Route("/diarize", upload, methods=["POST"]),
@@ -92,8 +103,20 @@ def create_app(
         middleware=[Middleware(Guard, options=options, metrics=hub.metrics)],
         lifespan=lifespan,
     )
-    app.state.hub = hub
     return app
+
+
+class _App(Starlette):
+    """Starlette with an `Exchange` for every request, also for those that its middleware refuses."""
+
+    def __init__(self, hub: Hub, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.state.hub = hub
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """As the base class, in `ExchangeMiddleware`."""
+        hub: Hub = self.state.hub
+        return ExchangeMiddleware(super().build_middleware_stack(), hub.options, hub.metrics)
 
 
 class _Page(StaticFiles):

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -30,19 +31,22 @@ PATIENCE = 60.0  # seconds for which a server with work may be silent
 CLOSE_TIMEOUT = 2.0  # seconds for its goodbye
 OPEN_TIMEOUT = 20.0  # seconds for the server to say that it is ready
 NEEDED = ("max_rate", "burst", "max_message")  # limits that the client has to know
+RESIDUE = 0.05  # seconds of audio that a server's resampler may hold back
 MARGIN = 0.9  # share of the server's limits that the client uses, as two clocks never agree
 
 
 class ServerError(SedError):
-    """The server refused or could not go on: `code` tells why, the text says it.
+    """The server refused or could not go on: `code` is the kind of reason, the text one sentence.
 
     The code is the protocol's (PROTOCOL.md), or ``unreachable`` (no server, or it is silent), ``closed`` (it has
-    hung up) or ``foreign`` (what answers is no sed-serve).
+    hung up) or ``foreign`` (what answers is no sed-serve). `retry_after` is the number of seconds after which the
+    server may have room (with ``too_many`` and ``overload``), or None.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after = retry_after
 
 
 async def stream(
@@ -58,7 +62,7 @@ async def stream(
     """Send `blocks` to the server at `url` (``ws://host:port/stream``) and yield its events.
 
     blocks: ``(n,)`` float32 (full scale 1) or int16 arrays of any length, mono; a plain iterable is read in
-        a thread, so it may block (a microphone). Audio faster than the server accepts is held back.
+        a thread, so it may block (a microphone). Audio faster than the server accepts or processes is held back.
     sample_rate: samples a second of the blocks; the server resamples.
     latency: seconds from sound to its final label.
     token: the server's secret, where it has one.
@@ -77,7 +81,7 @@ async def stream(
         ) from error
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        # No timeout for pings: a busy server holds audio back, and the pong queues behind it. `PATIENCE` is ours.
+        # No timeout for pings: older servers leave them unread while they are busy. `PATIENCE` stands instead.
         socket = await connect(
             url,
             additional_headers=headers,
@@ -105,7 +109,7 @@ async def stream(
                 if message["type"] == "segment":
                     yield _event(message)
                 elif message["type"] == "progress":
-                    sent.heard = message["time"]
+                    sent.note(message["time"])
                     if on_progress:
                         on_progress(message)
         except ConnectionClosed as error:
@@ -120,16 +124,28 @@ async def stream(
 
 @dataclass
 class _Sent:
-    """How far the sender is: seconds sent, seconds heard by the server, and whether that was all."""
+    """How far the sender is: seconds sent, seconds processed by the server, and whether that was all."""
 
     seconds: float = 0.0
-    heard: float = 0.0
+    processed: float = 0.0
     all: bool = False
+    _progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def awaited(self) -> bool:
-        """Whether the server has work and should be heard of."""
-        return self.all or self.seconds - self.heard > 1.0
+        """Whether the server has work, so that a message is due."""
+        return self.all or self.seconds - self.processed > 1.0
+
+    def note(self, processed: float) -> None:
+        """Note how much the server has processed."""
+        self.processed = processed
+        self._progress.set()
+
+    async def room(self, seconds: float, limit: float) -> None:
+        """Wait until `seconds` more leave at most `limit` seconds unprocessed, or everything is processed."""
+        while RESIDUE < self.seconds - self.processed > limit - seconds:
+            self._progress.clear()
+            await self._progress.wait()
 
 
 async def _next(socket: Any, sender: asyncio.Task[None], sent: _Sent) -> dict[str, Any]:
@@ -157,7 +173,7 @@ def _checked(text: str | bytes) -> dict[str, Any]:
     try:
         message = json.loads(text)
         if message["type"] == "error":
-            raise ServerError(message["code"], message["message"])
+            raise ServerError(message["code"], message["message"], message.get("retry_after"))
         _ = message["time"] if message["type"] == "progress" else None
     except (ValueError, KeyError, TypeError):
         raise _foreign(repr(text[:40])) from None
@@ -181,6 +197,7 @@ async def _send(
     limits: dict[str, Any],
     sent: _Sent,
 ) -> None:
+    waiting = MARGIN * limits.get("max_waiting", math.inf)
     bucket = Bucket(MARGIN * limits["max_rate"], MARGIN * limits["burst"], time.monotonic())
     size = max(1, min(int(FRAME * rate), limits["max_message"] // 2))
     async for block in _each(blocks):
@@ -189,6 +206,7 @@ async def _send(
             part = samples[first : first + size]
             if early := bucket.take(len(part) / rate, time.monotonic()):
                 await asyncio.sleep(early)
+            await sent.room(len(part) / rate, waiting)
             await socket.send(part.astype("<i2").tobytes())
             sent.seconds += len(part) / rate
     await socket.send('{"type": "end"}')

@@ -1,21 +1,24 @@
-"""Who may talk to the server: origins, host names, tokens. Plain functions on headers, and one middleware."""
+"""Who may talk to the server: origins, host names, tokens. Plain functions on headers, and one middleware.
+
+A request that is malformed gets 400, one that names a foreign host or origin 403. Both are decided here, before any
+other code sees the request, and nothing a client writes into a header can raise.
+"""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sed.server.hosts import canonical, host_name, is_loopback
 from sed.server.metrics import Metrics
 from sed.server.options import ServerOptions
 from sed.server.protocol import error_message
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -26,18 +29,28 @@ SECURITY_HEADERS = {
 }
 
 
-def host_allowed(host: str, options: ServerOptions) -> bool:
+def host_allowed(host: str, options: ServerOptions, arrived: str | None = None) -> bool:
     """Whether a request may name this `host` (its Host header).
+
+    Allowed are names of this machine (``localhost``, a loopback address), the address at which the connection
+    `arrived` (the server's end of the socket), and the names of ``options.host`` and ``options.hosts``; on every
+    address that the server listens on, because a hostile page could point a name of its domain here (DNS rebinding).
 
     >>> host_allowed("evil.example:8765", ServerOptions()), host_allowed("[::1]:8765", ServerOptions())
     (False, True)
+    >>> host_allowed("10.0.0.7:80", ServerOptions(), "10.0.0.7"), host_allowed("10.0.0.8", ServerOptions(), "10.0.0.7")
+    (True, False)
     >>> host_allowed("proxy.example:80", ServerOptions(hosts=("Proxy.example",)))
     True
     """
-    if not options.loopback:
-        return True
-    name = urlsplit(f"//{host}").hostname if host else None
-    return name in LOOPBACK_NAMES or name in {own.lower().strip("[]") for own in options.hosts}
+    name = host_name(host)
+    if name is None:
+        return False
+    return (
+        is_loopback(name)
+        or (arrived is not None and name == canonical(arrived))
+        or name in {canonical(allowed) for allowed in (options.host, *options.hosts)}
+    )
 
 
 def origin_allowed(origin: str | None, host: str, options: ServerOptions) -> bool:
@@ -52,19 +65,25 @@ def origin_allowed(origin: str | None, host: str, options: ServerOptions) -> boo
     """
     if origin is None or {origin.lower(), "*"} & {own.lower() for own in options.origins}:
         return True
-    return urlsplit(origin).netloc.lower() == host.lower() != ""
+    _, separator, place = origin.lower().partition("://")
+    return bool(separator) and place == host.lower() != ""
+
+
+def token_matches(shown: str | None, options: ServerOptions) -> bool:
+    """Whether `shown` is the server's token, or no token is needed. Any text may be shown, lone surrogates too."""
+    if options.token is None:
+        return True
+    return hmac.compare_digest((shown or "").encode("utf-8", "surrogatepass"), options.token.encode())
 
 
 def token_shown(headers: Headers, options: ServerOptions) -> bool:
     """Whether the Authorization header has the server's token, or none is needed."""
-    if options.token is None:
-        return True
     scheme, _, shown = headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), options.token.encode())
+    return token_matches(shown.strip() if scheme.lower() == "bearer" else None, options)
 
 
 class Guard:
-    """Middleware: refuses foreign hosts and origins with 403, and adds headers that tie the page down.
+    """Middleware: refuses malformed and foreign hosts and origins, and adds headers that tie the page down.
 
     It also puts a function that cuts the connection into the scope as ``sed.abort``. ASGI has no word for it,
     and a polite close never comes to an end with a peer that does not read; uvicorn's protocol, to which its
@@ -81,28 +100,38 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        problem = ""
-        if not host_allowed(host, self._options):
-            problem = f"host {host[:80]!r}: expected this machine's name (or one given by --allow-host)"
-        elif not origin_allowed(headers.get("origin"), host, self._options):
-            shown = headers["origin"][:80]
-            problem = f"origin {shown!r}: expected the server's own (or one given by --allow-origin)"
-        if problem:
-            self._metrics.errors["forbidden"] += 1
-            await self._refuse(scope, receive, send, problem)
+        if refusal := self._problem(Headers(scope=scope), (scope.get("server") or (None,))[0]):
+            status, code, problem = refusal
+            self._metrics.errors[code] += 1
+            await self._refuse(scope, receive, send, JSONResponse(error_message(code, problem), status))
             return
         scope["sed.abort"] = _aborter(send)
         await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
 
+    def _problem(self, headers: Headers, arrived: str | None) -> tuple[int, str, str] | None:
+        """Status, code and sentence of what is wrong with `headers`, or None."""
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or len(origins) > 1:
+            found = f"{len(hosts)} Host and {len(origins)} Origin headers"
+            return 400, "bad_request", f"{found}: expected one Host and at most one Origin"
+        host, origin = hosts[0], origins[0] if origins else None
+        if host_name(host) is None:
+            return 400, "bad_request", f"host {host[:80]!r}: expected name[:port]"
+        if not host_allowed(host, self._options, arrived):
+            expected = "expected this machine's name or address, or a name given by --allow-host"
+            return 403, "forbidden", f"host {host[:80]!r}: {expected}"
+        if not origin_allowed(origin, host, self._options):
+            expected = "expected the server's own (or one given by --allow-origin)"
+            return 403, "forbidden", f"origin {str(origin)[:80]!r}: {expected}"
+        return None
+
     @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send, problem: str) -> None:
-        if scope["type"] == "websocket":  # closing before accepting is a 403
+    async def _refuse(scope: Scope, receive: Receive, send: Send, response: JSONResponse) -> None:
+        if scope["type"] == "http" or "websocket.http.response" in (scope.get("extensions") or {}):
+            await response(scope, receive, send)
+        else:  # closing before accepting is a 403
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
-        else:
-            await JSONResponse(error_message("forbidden", problem), 403)(scope, receive, send)
 
 
 def _with_headers(send: Send) -> Send:

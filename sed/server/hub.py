@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from sed.result import Diarization
+from sed.grid import SAMPLE_RATE
+from sed.server.admission import Admission
+from sed.server.load import Load, usable_cores
 from sed.server.metrics import Metrics
 from sed.server.options import ServerOptions
+from sed.server.worker import Diarize, FileWorker
 from sed.streaming import Event
 
 T = TypeVar("T")
+log = logging.getLogger("sed.server")
+
+TRIAL_PIECES = 7  # half seconds of noise with which the cost of a stream is measured at the start
+TRIAL_SECONDS = 1.0  # after which a measurement on a slow machine is enough
 
 
 class Stream(Protocol):
@@ -49,22 +54,12 @@ class Stream(Protocol):
         ...
 
 
-class Diarize(Protocol):
-    """What the server needs of a `sed.EmotionDiarizer` for whole files."""
-
-    def __call__(
-        self, source: str, *, uri: str, progress: Callable[[float, float | None], None]
-    ) -> Diarization:
-        """Diarize the file `source`; an exception of `progress` ends it."""
-        ...
-
-
 class Hub:
     """Shared by all connections of one server; used on the event loop's thread.
 
     `make_stream` takes a latency in seconds. Streams do their work in a pool of `options.threads` threads,
     one short piece at a time and in the order of asking, so that nobody waits for more than one piece of
-    each other client. Uploads run in a thread of their own that the system prefers less.
+    each other client. Uploads are admitted by `admission` and diarized by `files`.
     """
 
     def __init__(
@@ -72,15 +67,38 @@ class Hub:
     ) -> None:
         self.options = options
         self.make_stream = make_stream
-        self.diarize = diarize
         self.metrics = Metrics()
         self.stopping = threading.Event()
-        self.uploading = 0
+        self.admission = Admission(options)
+        self.files = FileWorker(diarize, options)
+        self.load = Load(options.max_load * min(options.threads, usable_cores()))
+        self.metrics.stream_cost = lambda: self.load.cost
+        self.opening: dict[object, Callable[[], None]] = {}  # connections that have not begun; what cuts each
         self._live = ThreadPoolExecutor(options.threads, "sed-live")
-        self._files = ThreadPoolExecutor(1, "sed-file", initializer=_step_back)
 
-    def submit(self, work: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """Run a piece of live work in the pool."""
+    async def measure(self) -> None:
+        """Measure what a stream costs here, with noise; a model that fails at it is reported in the log."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._live, self._measure)
+        except Exception:
+            log.exception("the cost of a stream could not be measured")
+
+    def _measure(self) -> None:
+        stream = self.make_stream(1.0)
+        piece = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE // 2).astype(np.float32)
+        begun = time.perf_counter()
+        for number in range(TRIAL_PIECES):
+            last = time.perf_counter()
+            stream.push(piece)
+            now = time.perf_counter()
+            enough = now - begun > TRIAL_SECONDS
+            if number or enough:  # the first piece also warms the models up
+                self.load.add(now - last, 0.5)
+            if enough:
+                return
+
+    def submit(self, work: Callable[..., T], *args: Any, audio: float = 0.0) -> asyncio.Future[T]:
+        """Run a piece of live work in the pool; `audio` is how many seconds of sound it is about."""
         asked = time.perf_counter()
 
         def timed() -> T:
@@ -89,25 +107,55 @@ class Hub:
             try:
                 return work(*args)
             finally:
-                self.metrics.step.add(time.perf_counter() - begun)
+                took = time.perf_counter() - begun
+                self.metrics.step.add(took)
+                if audio:
+                    self.load.add(took, audio)
 
         return asyncio.get_running_loop().run_in_executor(self._live, timed)
 
-    def submit_file(
-        self, path: Path, uri: str, progress: Callable[[float, float | None], None]
-    ) -> asyncio.Future[Diarization]:
-        """Diarize the file at `path`, after those that wait already."""
-        work = lambda: self.diarize(str(path), uri=uri, progress=progress)  # noqa: E731
-        return asyncio.get_running_loop().run_in_executor(self._files, work)
+    @property
+    def uploading(self) -> int:
+        """Uploads that are received, wait or are in work."""
+        return self.admission.open_uploads
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the file worker has shown no progress for long."""
+        return self.files.silence > self.options.stuck_after
+
+    def health(self) -> dict[str, Any]:
+        """The state for ``/healthz``; its ``status`` is ``ok``, or ``stuck`` if the file worker is."""
+        state: dict[str, Any] = {
+            "status": "ok",
+            "clients": self.metrics.clients,
+            "max_clients": self.options.max_clients,
+            "uploads": {
+                "receiving": self.admission.receiving,
+                "waiting": self.files.waiting,
+                "working": self.files.working,
+            },
+        }
+        return {**state, "status": "stuck", "seconds": round(self.files.silence, 1)} if self.stuck else state
+
+    def gauges(self) -> list[tuple[str, str, float]]:
+        """Name, meaning and value of what ``/metrics`` shows of the uploads now."""
+        files = self.files
+        return [
+            ("sed_uploads_receiving", "Uploads being received now.", self.admission.receiving),
+            ("sed_uploads_waiting", "Complete files that wait for the file worker.", files.waiting),
+            ("sed_uploads_working", "Files in work.", files.working),
+            ("sed_upload_stored_bytes", "Bytes of uploads on disk.", self.admission.stored),
+            ("sed_file_silence_seconds", "Time since the last progress of the file in work.", files.silence),
+        ]
+
+    def stop_files(self) -> None:
+        """End all uploads: at once, but for the file in work, which ends at its next progress."""
+        self.admission.stop()
+        self.files.stop()
 
     def close(self) -> None:
-        """Stop: files in work end at their next progress report, waiting ones never start."""
+        """Stop everything."""
         self.stopping.set()
+        self.stop_files()
         self._live.shutdown(wait=False, cancel_futures=True)
-        self._files.shutdown(wait=False, cancel_futures=True)
-
-
-def _step_back() -> None:
-    """Live streams first: on Linux a priority belongs to a thread; elsewhere to the whole process."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -1,4 +1,4 @@
-"""What a live client has sent and nobody has heard yet: checked frames in, pieces of half a second out."""
+"""What a live client has sent and is not processed yet: checked frames in, pieces of half a second out."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from sed.server.protocol import ProtocolError
 
 SAMPLE_BYTES = 2  # signed 16-bit little-endian
 PIECE = 0.5  # seconds of audio that are processed at once
+MAX_BYTES = 8 << 20  # of audio that waits, whatever its sample rate
 SILENT = -100.0  # decibels relative to full scale that stand for nothing at all
 
 
 class Intake:
-    """A bounded queue of audio at `rate` samples a second, with the limits of `options`."""
+    """A bounded queue of audio at `rate` samples a second, with the limits of `options`.
+
+    max_waiting, burst: seconds of audio that may wait, and that may come at once, at this rate.
+    """
 
     def __init__(self, options: ServerOptions, rate: int) -> None:
         self._options = options
         self._second = rate * SAMPLE_BYTES
-        self._bucket = Bucket(options.max_rate, options.burst, time.monotonic())
+        self.max_waiting = min(options.queue, MAX_BYTES / self._second)
+        self.burst = min(options.burst, self.max_waiting)
+        self._bucket = Bucket(options.max_rate, self.burst, time.monotonic())
         self._pending = bytearray()
         self._received = 0  # bytes since the start
         self._ended = False
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
 
     @property
     def waiting(self) -> float:
@@ -38,11 +43,8 @@ class Intake:
         """How long `data` lasts."""
         return len(data) / self._second
 
-    async def put(self, data: bytes) -> None:
-        """Take a frame; waits while the queue is full.
-
-        Raises `ProtocolError`: ``bad_frame``, ``too_long`` or ``too_fast``.
-        """
+    def put(self, data: bytes) -> None:
+        """Take a frame. Raises `ProtocolError`: ``bad_frame``, ``too_long``, ``too_fast`` or ``overload``."""
         options = self._options
         if len(data) > options.max_message:
             raise ProtocolError("bad_frame", f"{len(data)} bytes: expected at most {options.max_message}")
@@ -53,11 +55,18 @@ class Intake:
             raise ProtocolError("too_long", f"more than {options.max_seconds:g} s of audio")
         if self._bucket.take(self.seconds(data), time.monotonic()) > 0:
             raise ProtocolError("too_fast", f"audio comes faster than {options.max_rate:g} times real time")
+        if len(self._pending) + len(data) > self.max_waiting * self._second:
+            raise ProtocolError(
+                "overload",
+                f"{self.waiting:.1f} s of audio wait to be processed: expected at most {self.max_waiting:g} s with "
+                "this message (send no further ahead of the time in progress than limits.max_waiting)",
+            )
         self._pending += data
         self._wake.set()
-        while len(self._pending) > options.queue * self._second:
-            self._room.clear()
-            await self._room.wait()
+
+    def too_early(self) -> float:
+        """Count a message that is not wanted; returns by how many seconds it came too early."""
+        return self._bucket.take(0.0, time.monotonic())
 
     def end(self) -> None:
         """No more will come."""
@@ -74,7 +83,6 @@ class Intake:
         size = max(1, int(PIECE * self._second) // SAMPLE_BYTES) * SAMPLE_BYTES
         piece = bytes(self._pending[:size])
         del self._pending[:size]
-        self._room.set()
         return piece
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STEP_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
@@ -52,12 +53,13 @@ class Metrics:
         self.audio_seconds = 0.0
         self.upload_seconds = 0.0
         self.events = 0
+        self.stream_cost: Callable[[], float] = float  # processor threads that a live stream needs
         self.errors: Counter[str] = Counter()
         self.step = Histogram()
         self.wait = Histogram()
 
-    def text(self) -> str:
-        """Everything, as Prometheus reads it."""
+    def text(self, gauges: Sequence[tuple[str, str, float]] = ()) -> str:
+        """Everything, as Prometheus reads it; `gauges` are further ones: name, meaning, value."""
         rows: list[str] = []
 
         def metric(name: str, kind: str, meaning: str, samples: list[str]) -> None:
@@ -67,6 +69,14 @@ class Metrics:
             metric(name, kind, meaning, [f"{name} {value:g}" if kind == "gauge" else f"{name} {value:.10g}"])
 
         single("sed_clients", "gauge", "Live streams now.", self.clients)
+        for name, meaning, value in gauges:
+            single(name, "gauge", meaning, value)
+        single(
+            "sed_stream_cost",
+            "gauge",
+            "Processor threads that a live stream needs, as measured.",
+            self.stream_cost(),
+        )
         single("sed_streams_total", "counter", "Live streams since the start.", self.streams)
         single("sed_audio_seconds_total", "counter", "Audio heard by live streams.", self.audio_seconds)
         single("sed_events_total", "counter", "Segment events sent.", self.events)

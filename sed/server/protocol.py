@@ -22,16 +22,21 @@ CLOSE_CODES = {
     "too_fast": 4429,
     "internal": 4500,
     "too_many": 4503,
+    "overload": 4503,
 }
 NORMAL_CLOSE = 1000
 
 
 class ProtocolError(Exception):
-    """A client has broken a rule: `code` is a key of `CLOSE_CODES`, the text one sentence for a person."""
+    """A client has broken a rule, or finds no room: `code` is a key of `CLOSE_CODES`, the text one sentence.
 
-    def __init__(self, code: str, message: str) -> None:
+    retry_after: seconds after which the client may find room, or None.
+    """
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ def parse_text(text: str) -> Start | None:
     if kind == "end":
         return None
     if kind != "start":
-        raise ProtocolError("bad_message", f"message of type {str(kind)[:40]!r}: expected start or end")
+        found = repr(kind[:40]) if isinstance(kind, str) else type(kind).__name__
+        raise ProtocolError("bad_message", f"message of type {found}: expected start or end")
     if unknown := sorted(set(message) - {"type", "sample_rate", "latency", "token"}):
         raise ProtocolError(
             "bad_message", f"unknown key {unknown[0][:40]!r} in start: expected sample_rate, latency or token"
@@ -80,9 +86,8 @@ def _number(
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
         kind = "a whole number" if whole else "a number"
-        raise ProtocolError(
-            "bad_message", f"{key} {str(value)[:40]}: expected {kind} from {low:g} to {high:g}"
-        )
+        found = str(value)[:40] if isinstance(value, str | int | float) else type(value).__name__
+        raise ProtocolError("bad_message", f"{key} {found}: expected {kind} from {low:g} to {high:g}")
     return value
 
 
@@ -109,6 +114,7 @@ def event_message(event: Event) -> dict[str, Any]:
     }
 
 
-def error_message(code: str, message: str) -> dict[str, Any]:
+def error_message(code: str, message: str, retry_after: float | None = None) -> dict[str, Any]:
     """A message of type ``error``."""
-    return {"type": "error", "code": code, "message": message}
+    hint = {} if retry_after is None else {"retry_after": retry_after}
+    return {"type": "error", "code": code, "message": message, **hint}

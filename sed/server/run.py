@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from sed.errors import OptionError
+from sed.server.logs import LogLimit, limited_logs
 from sed.server.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sed.server")
 
 SEND_BUFFER = 64 * 1024  # bytes that the system keeps for a client that does not read
-RECEIVE_BUFFER = 256 * 1024  # and for one whose audio is not processed yet: 8 s at 16 kHz
+RECEIVE_BUFFER = 256 * 1024  # and of one that the server has not read yet
 HARD_MESSAGE_FACTOR = 4  # a message longer than so many times `max_message` is cut off unread
 REQUEST_TIMEOUT = 15.0  # seconds in which a new connection has to have asked for something
 MOST_IDLE = 256  # connections without a request; where there are more, the oldest of them are cut at once
@@ -63,19 +64,32 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
     """A uvicorn server for `app`, set up for many patient and a few hostile clients."""
     import uvicorn
 
+    from sed.server.connection import WebSocketConnection
+
     config = uvicorn.Config(
         app,
+        ws=WebSocketConnection,
         ws_max_size=HARD_MESSAGE_FACTOR * options.max_message,
         ws_per_message_deflate=False,  # audio hardly shrinks, and each client would cost a window
         ws_ping_interval=20.0,  # keeps ways through proxies open
-        ws_ping_timeout=None,  # the idle timeout drops the dead; a pong may queue behind audio
+        ws_ping_timeout=None,  # the idle timeout drops the dead
         timeout_keep_alive=15,
         timeout_graceful_shutdown=STOP_TIMEOUT,
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # it would believe every program on this machine; see `client_address`
     )
-    return uvicorn.Server(config)
+
+    class Server(uvicorn.Server):
+        """Ends the work on files as soon as it stops; the application is told only after the connections."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """As the base class."""
+            app.state.hub.stop_files()
+            await super().shutdown(sockets)
+
+    return Server(config)
 
 
 async def serve(server: uvicorn.Server, listener: socket.socket, started: Callable[[], None]) -> None:
@@ -83,16 +97,17 @@ async def serve(server: uvicorn.Server, listener: socket.socket, started: Callab
 
     `started` is called when clients may come.
     """
-    reaper = asyncio.create_task(_reap(server, started))
-    try:
-        await server.serve([listener])
-    finally:
-        reaper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reaper
+    with limited_logs() as limit:
+        reaper = asyncio.create_task(_reap(server, started, limit))
+        try:
+            await server.serve([listener])
+        finally:
+            reaper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reaper
 
 
-async def _reap(server: uvicorn.Server, started: Callable[[], None]) -> None:
+async def _reap(server: uvicorn.Server, started: Callable[[], None], limit: LogLimit) -> None:
     """Cut connections that do not come to ask for anything: uvicorn would wait for ever, for any number."""
     while not server.started:
         await asyncio.sleep(0.02)
@@ -101,6 +116,7 @@ async def _reap(server: uvicorn.Server, started: Callable[[], None]) -> None:
     seen: WeakKeyDictionary[object, float] = WeakKeyDictionary()
     while True:
         await asyncio.sleep(1.0)
+        limit.flush()
         idle: list[tuple[float, Any]] = []
         for connection in list(server.server_state.connections):
             cycle = getattr(connection, "cycle", connection)  # a WebSocket has none: it has asked

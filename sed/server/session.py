@@ -1,15 +1,14 @@
 """One live client: frames of audio in, events out, and every rule of PROTOCOL.md kept.
 
-Two tasks a client. The reader checks messages and fills a short queue (`Intake`); when that is full it stops
-reading, and the network holds the client back. The worker takes pieces of the queue, has them processed in
-the hub's threads, and sends what came out; a client that does not read its events stops its own worker only,
-and is dropped after `send_timeout`.
+Two tasks per client. The reader checks messages and fills a bounded queue (`Intake`). It never waits for the queue:
+pings stand between the messages, and a client whose pings are not answered hangs up; one that sends too far ahead is
+refused instead. The worker takes pieces of the queue, has them processed in the hub's threads, and sends what came
+out; a client that does not read its events stops its own worker only, and is dropped after `send_timeout`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sed.errors import OptionError, SedError
 from sed.grid import SAMPLE_RATE, samples_to_seconds
+from sed.server.guard import token_matches
 from sed.server.hub import Hub, Stream
 from sed.server.intake import Intake, decode, level
 from sed.server.protocol import (
@@ -39,7 +39,9 @@ log = logging.getLogger("sed.server")
 
 START_TIMEOUT = 10.0  # seconds for the first message, so that a silent stranger frees its place soon
 GRACE = 12.0  # seconds after which a closed connection is cut, whatever its peer does
-TOLD = ("max_rate", "burst", "max_seconds", "max_message", "idle_timeout")  # limits that ``ready`` tells
+MAX_OPENING = 64  # connections before their first message; where there are more, the oldest is cut
+RETRY_AFTER = 10.0  # seconds after which a client that found no room may try again
+STATED = ("max_rate", "max_seconds", "max_message", "idle_timeout")  # options that ``ready`` states
 
 
 class _GoneError(Exception):
@@ -85,20 +87,23 @@ class Session:
         self._begun = asyncio.Event()
         self._listener: _Listener | None = None
         self._job: asyncio.Future[Any] | None = None
+        self._admitted = False
+        self._surplus = False  # whether a message came after the end
 
     async def run(self) -> None:
         """Serve the client to its end; never raises for anything that the client does."""
         await self._socket.accept()
-        metrics = self._hub.metrics
-        if metrics.clients >= self._options.max_clients:
-            await self._refuse(ProtocolError("too_many", f"{metrics.clients} clients are connected already"))
-            return
-        metrics.clients += 1
-        metrics.streams += 1
+        opening = self._hub.opening
+        opening[self] = self._abort
+        if len(opening) > MAX_OPENING:
+            opening.pop(next(iter(opening)))()
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._work())]
         try:
-            # The reader ends by an exception only, so the first to be done decides.
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if (
+                tasks[0].done() and tasks[0].exception() is None
+            ):  # nothing more can come, but the results are due
+                await asyncio.wait(tasks)
             problem = next(
                 (e for t in tasks if t.done() and not t.cancelled() and (e := t.exception())), None
             )
@@ -106,7 +111,8 @@ class Session:
             await self._finish(problem)
         finally:
             await self._stop(tasks)
-            metrics.clients -= 1
+            self._hub.opening.pop(self, None)
+            self._hub.metrics.clients -= self._admitted
             self._listener = None
 
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -138,7 +144,7 @@ class Session:
     async def _refuse(self, problem: ProtocolError) -> None:
         self._hub.metrics.errors[problem.code] += 1
         try:
-            await self._send(error_message(problem.code, str(problem)))
+            await self._send(error_message(problem.code, str(problem), problem.retry_after))
         except _GoneError:
             return
         await self._close(CLOSE_CODES[problem.code])
@@ -154,11 +160,10 @@ class Session:
     # What comes in
 
     async def _read(self) -> None:
+        """Read to the end of the audio, and on. Returns when the client has gone after that; else it raises."""
         ended = False
-        while True:
-            message = await self._receive(None if ended else self._options.idle_timeout)
-            if ended:
-                raise ProtocolError("bad_message", "a message after the end: expected none")
+        while not ended:
+            message = await self._receive()
             if time.monotonic() - self._opened > self._options.max_seconds + self._options.idle_timeout:
                 raise ProtocolError("too_long", f"connected for over {self._options.max_seconds:g} s")
             text = message.get("text")
@@ -167,13 +172,21 @@ class Session:
                 raise ProtocolError("bad_message", "a start that is not the first message: expected audio")
             listener = self._listener or await self._begin(start or Start())
             if text is None:
-                await listener.intake.put(message.get("bytes") or b"")
+                listener.intake.put(message.get("bytes") or b"")
             elif start is None:
                 listener.intake.end()
                 ended = True
+        await self._read_on(listener.intake)
 
-    async def _receive(self, timeout: float | None) -> Any:
-        if timeout is not None and self._listener is None:
+    async def _read_on(self, intake: Intake) -> None:
+        """Read after the end, so that pings are answered. Whatever comes, and goes, the results are sent first."""
+        while (await self._socket.receive())["type"] != "websocket.disconnect":
+            self._surplus = True
+            await asyncio.sleep(intake.too_early())  # what a flood may cost
+
+    async def _receive(self) -> Any:
+        timeout = self._options.idle_timeout
+        if self._listener is None:
             timeout = min(timeout, START_TIMEOUT)
         try:
             message = await asyncio.wait_for(self._socket.receive(), timeout)
@@ -184,16 +197,16 @@ class Session:
         return message
 
     async def _begin(self, start: Start) -> _Listener:
-        token = self._options.token
-        shown = (start.token or "").encode()
-        if token is not None and not self._authorized and not hmac.compare_digest(shown, token.encode()):
+        if not self._authorized and not token_matches(start.token, self._options):
             what = "a wrong token" if start.token else "no token"
             raise ProtocolError("unauthorized", f"{what}: expected the server's in Authorization or start")
+        self._admit()
         try:
             stream = await self._in_pool(self._hub.make_stream, start.latency)
         except OptionError as error:
             raise ProtocolError("bad_message", str(error)) from None
-        self._listener = _Listener(start, stream, Intake(self._options, start.sample_rate))
+        intake = Intake(self._options, start.sample_rate)
+        self._listener = _Listener(start, stream, intake)
         if start.sample_rate != SAMPLE_RATE:
             import soxr
 
@@ -204,11 +217,27 @@ class Session:
                 "sample_rate": start.sample_rate,
                 "latency": start.latency,
                 "labels": list(stream.labels),
-                "limits": {name: getattr(self._options, name) for name in TOLD},
+                "limits": {name: getattr(self._options, name) for name in STATED}
+                | {"burst": intake.burst, "max_waiting": intake.max_waiting},
             }
         )
         self._begun.set()
         return self._listener
+
+    def _admit(self) -> None:
+        """Take a place. Raises `ProtocolError` where there is none, or where all together would fall behind."""
+        metrics, load = self._hub.metrics, self._hub.load
+        if metrics.clients >= self._options.max_clients:
+            found = f"{metrics.clients} streams are open: expected fewer than {self._options.max_clients}"
+            raise ProtocolError("too_many", f"{found}; try again later", RETRY_AFTER)
+        if not load.fits(metrics.clients):
+            need = f"a stream needs {load.cost:.2g} of a processor, and {load.capacity:.2g} are there for all"
+            found = f"{metrics.clients} streams are open and one more would not keep up"
+            raise ProtocolError("overload", f"{found} ({need}); try again later", RETRY_AFTER)
+        self._hub.opening.pop(self, None)
+        self._admitted = True
+        metrics.clients += 1
+        metrics.streams += 1
 
     # What goes out
 
@@ -217,8 +246,9 @@ class Session:
         listener = self._listener
         assert listener is not None
         while piece := await listener.intake.next():
-            events = await self._in_pool(listener.push, piece)
-            self._hub.metrics.audio_seconds += listener.intake.seconds(piece)
+            seconds = listener.intake.seconds(piece)
+            events = await self._in_pool(listener.push, piece, audio=seconds)
+            self._hub.metrics.audio_seconds += seconds
             await self._report(events)
             await self._send(
                 {
@@ -231,11 +261,15 @@ class Session:
                 }
             )
         await self._report(await self._in_pool(listener.close))
+        if self._surplus:
+            raise ProtocolError(
+                "bad_message", "a message after the end: expected none (all results are sent)"
+            )
         await self._send({"type": "end", "time": samples_to_seconds(listener.heard)})
 
-    async def _in_pool(self, work: Callable[..., Any], *args: Any) -> Any:
+    async def _in_pool(self, work: Callable[..., Any], *args: Any, audio: float = 0.0) -> Any:
         """Run `work` in a thread; cancelling this leaves `_job` for `_stop` to wait for."""
-        self._job = self._hub.submit(work, *args)
+        self._job = self._hub.submit(work, *args, audio=audio)
         return await asyncio.shield(self._job)
 
     async def _report(self, events: Sequence[Event]) -> None:

@@ -43,6 +43,9 @@ def test_defaults_are_those_of_the_options():
         (["--host", "no.such.name.invalid"], 2, "no.such.name.invalid"),
         (["--tagger", "/no/such/model.onnx"], 2, "/no/such/model.onnx"),
         (["--port", "99999"], 2, "99999"),
+        (["--host", "0.0.0.0"], 2, "others can reach host '0.0.0.0': expected a token (--token-file"),
+        (["--allow-host", "a b"], 2, "host 'a b': expected a name"),
+        (["--max-load", "0"], 2, "max_load=0.0: expected more than 0"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(arguments, status, words):
@@ -55,6 +58,12 @@ def test_a_token_file_that_is_no_text(tmp_path):
     (tmp_path / "token").write_bytes(b"\xff\xfe\xff")
     done = CliRunner().invoke(main, ["--port", "0", "--token-file", str(tmp_path / "token")])
     assert done.exit_code == 2 and "token: cannot be read (it is not UTF-8 text)" in done.output
+
+
+def test_a_token_and_no_token(tmp_path):
+    (tmp_path / "token").write_text("hush\n")
+    done = CliRunner().invoke(main, ["--no-token", "--token-file", str(tmp_path / "token")])
+    assert done.exit_code == 2 and "a token cannot be combined with no_token (--no-token)" in done.output
 
 
 def test_a_port_that_is_taken():

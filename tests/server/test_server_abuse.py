@@ -236,6 +236,44 @@ def test_clients_that_never_read_are_dropped(child):
     assert child.memory() - before < 12e6
 
 
+def test_floods_of_tiny_frames_harm_nobody(child):
+    """By clients that read nothing; each is cut, or read in turns, and what waits for it stays small."""
+    end = b"\x81\x8f" + bytes(4) + b'{"type": "end"}'
+    floods = [
+        (b"", b"\x89\xfd" + bytes(129)),  # pings
+        (b"", b"\x8a\x80" + bytes(4)),  # pongs that nobody asked for
+        (b"\x02\x80" + bytes(4), b"\0\x80" + bytes(4)),  # a message in fragments without end
+        (end, b"\x82\x80" + bytes(4)),  # messages after the end
+    ]
+
+    async def flood(first, data):
+        host, port = child.base.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            f"GET /stream HTTP/1.1\r\nHost: {child.base}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        writer.write(first)
+        until = time.monotonic() + 2
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            while time.monotonic() < until:
+                writer.write(data * 500)
+                await asyncio.wait_for(writer.drain(), 0.5)
+        writer.transport.abort()
+
+    async def attack():
+        before = child.memory()
+        async with bystander(child):
+            await asyncio.gather(*(flood(*one) for one in floods * 2))
+        return before
+
+    before = asyncio.run(attack())
+    child.settle()
+    assert child.memory() - before < 20e6
+
+
 def test_floods_of_audio_leave_the_others_their_turn(child):
     async def flood():
         with contextlib.suppress(WebSocketException, OSError):

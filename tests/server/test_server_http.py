@@ -146,7 +146,12 @@ def test_token_for_files_and_metrics_but_not_for_health(start_server):
     assert httpx.post(f"{server.http}/diarize", content=b"RIFF", headers=shown).status_code == 200
     assert httpx.get(f"{server.http}/metrics").status_code == 401
     assert httpx.get(f"{server.http}/metrics", headers=shown).status_code == 200
-    assert httpx.get(f"{server.http}/healthz").json() == {"status": "ok", "clients": 0, "max_clients": 16}
+    assert httpx.get(f"{server.http}/healthz").json() == {
+        "status": "ok",
+        "clients": 0,
+        "max_clients": 16,
+        "uploads": {"receiving": 0, "waiting": 0, "working": 0},
+    }
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
@@ -173,6 +178,7 @@ def test_metrics_are_prometheus_text(start_server, recording):
             assert sample.fullmatch(line), line
             name, value = line.rsplit(" ", 1)
             values[name] = float(value)
+    assert values["sed_stream_cost"] > 0
     assert values["sed_uploads_total"] == 1 and values["sed_upload_audio_seconds_total"] == 3
     assert values["sed_clients"] == 0 and values['sed_step_seconds_bucket{le="+Inf"}'] == 0
 

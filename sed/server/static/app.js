@@ -5,6 +5,7 @@ import { Moment } from "./moment.js";
 import { Panel } from "./panel.js";
 import { Player } from "./recording.js";
 import { clock, describe, save } from "./segments.js";
+import { keepSecret, takeSecret } from "./secret.js";
 import { Session } from "./session.js";
 import { Table } from "./table.js";
 import { Timeline } from "./timeline.js";
@@ -18,8 +19,8 @@ const timeline = new Timeline($("timeline"), palette);
 const moment = new Moment($("bars"), $("now-word"), $("now-who"), palette);
 const table = new Table($("rows"), palette, choose);
 const player = new Player((time) => (timeline.played = time));
-const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined;
-const session = new Session((refused) => panel.askToken(refused), token);
+const session = new Session((refused) => panel.askToken(refused), takeSecret());
+addEventListener("hashchange", () => session.setToken(takeSecret())); // a link with a secret in an open page
 const latency = () => Number($("latency").value);
 const takeBack = chooser({
   free: () => session.state === "idle",
@@ -43,6 +44,7 @@ on("state", (state) => {
 });
 on("change", changed);
 on("labels", showLabels);
+on("token", keepSecret);
 on("final", (segment) => panel.announce(segment));
 on("moment", ({ probabilities, audible }) => moment.show(probabilities, audible));
 on("level", (decibels) => panel.setLevel(decibels));

@@ -7,18 +7,21 @@
  *   await stream.end();                // resolves when the last event has come
  *
  * Events (each a CustomEvent whose `detail` is the message): `segment`, `progress`, `end`, and `error` with
- * `{code, message}`, after which the stream is closed.
+ * `{code, message, retry_after}`, after which the stream is closed.
  */
 
 const OPEN_TIMEOUT = 20_000; // milliseconds
 const MARGIN = 0.9; // share of the server's limits that is used, as two clocks never agree
 const MESSAGE_SECONDS = 0.1;
+const RESIDUE = 0.05; // seconds of audio that the server's resampler may hold back
 const SILENCE = 60_000; // milliseconds without a word, after the end of the audio, that the server is given
 
 export class SedError extends Error {
-  constructor(code, message) {
+  /** `retryAfter`: seconds after which the server may have room, with `too_many` and `overload`. */
+  constructor(code, message, retryAfter) {
     super(message);
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -33,11 +36,11 @@ export class SedStream extends EventTarget {
       const socket = new WebSocket(url);
       socket.binaryType = "arraybuffer";
       const timer = setTimeout(() => fail("unreachable", "The server did not answer."), OPEN_TIMEOUT);
-      const fail = (code, message) => {
+      const fail = (code, message, retryAfter) => {
         clearTimeout(timer);
         socket.onclose = null;
         socket.close();
-        reject(new SedError(code, message));
+        reject(new SedError(code, message, retryAfter));
       };
       socket.onopen = () => {
         const start = { type: "start", sample_rate: sampleRate, latency };
@@ -46,7 +49,7 @@ export class SedStream extends EventTarget {
       socket.onclose = () => fail("unreachable", "The server cannot be reached.");
       socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
-        if (message.type === "error") return fail(message.code, message.message);
+        if (message.type === "error") return fail(message.code, message.message, message.retry_after);
         clearTimeout(timer);
         resolve(new SedStream(socket, message));
       };
@@ -61,6 +64,8 @@ export class SedStream extends EventTarget {
     this.latency = ready.latency;
     this.sent = 0; // seconds of audio
     this.heard = 0; // seconds that the server has processed
+    this._credit = MARGIN * this.limits.burst; // seconds of audio that may be sent at once
+    this._counted = performance.now() / 1000;
     this._socket = socket;
     this._closed = false;
     this._ended = new Promise((resolve) => (this._resolve = resolve));
@@ -84,18 +89,32 @@ export class SedStream extends EventTarget {
     this.sent += samples.length / this.sampleRate;
   }
 
-  /** Send a long Int16Array as fast as the server allows; `keepOn()` false stops. Resolves when all is sent. */
+  /**
+   * Send a long Int16Array as fast as the server accepts and processes it; `keepOn()` false stops. Resolves when
+   * all is sent.
+   */
   async sendPaced(samples, keepOn = () => true) {
     const size = Math.round(MESSAGE_SECONDS * this.sampleRate);
-    const rate = MARGIN * this.limits.max_rate;
-    const burst = MARGIN * this.limits.burst;
-    const begun = performance.now();
-    for (let first = 0; first < samples.length && !this._closed && keepOn(); first += size) {
-      const due = (first / this.sampleRate - burst) / rate - (performance.now() - begun) / 1000;
-      const full = this._socket.bufferedAmount > 1 << 20;
-      if (due > 0 || full) await new Promise((resolve) => setTimeout(resolve, full ? 100 : due * 1000));
-      this.send(samples.subarray(first, first + size));
+    const ahead = MARGIN * (this.limits.max_waiting ?? Infinity) - MESSAGE_SECONDS;
+    const going = () => !this._closed && keepOn();
+    for (let first = 0; first < samples.length && going(); first += size) {
+      const part = samples.subarray(first, first + size);
+      const early = this._early(part.length / this.sampleRate);
+      if (early > 0) await sleep(early * 1000);
+      while (going() && (this._socket.bufferedAmount > 1 << 20 || this.behind > Math.max(RESIDUE, ahead))) {
+        await sleep(50);
+      }
+      if (going()) this.send(part);
     }
+  }
+
+  /** Seconds by which `seconds` more of audio are too early for the server's `burst` and `max_rate`. */
+  _early(seconds) {
+    const rate = MARGIN * this.limits.max_rate;
+    const now = performance.now() / 1000;
+    this._credit = Math.min(MARGIN * this.limits.burst, this._credit + (now - this._counted) * rate) - seconds;
+    this._counted = now;
+    return Math.max(0, -this._credit / rate);
   }
 
   /** Say that the audio is over; resolves with true when the last event has come, false after an error. */
@@ -125,23 +144,24 @@ export class SedStream extends EventTarget {
   _receive(message) {
     if (this._timer) this._wait();
     if (message.type === "progress") this.heard = message.time;
-    if (message.type === "error") return this._fail(message.code, message.message);
+    if (message.type === "error") return this._fail(message.code, message.message, message.retry_after);
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
     if (message.type === "end") {
+      this._resolve(true); // before close, which resolves with false
       this.close();
-      this._resolve(true);
     }
   }
 
-  _fail(code, message) {
+  _fail(code, message, retryAfter) {
     if (this._closed) return;
     this.close();
-    this.dispatchEvent(new CustomEvent("error", { detail: { code, message } }));
+    this.dispatchEvent(new CustomEvent("error", { detail: { code, message, retry_after: retryAfter } }));
   }
 }
 
 /**
- * Have a whole file diarized (POST /diarize); `onProgress({time, duration})` is called now and then.
+ * Have a whole file diarized (POST /diarize); `onProgress({time, duration, ahead})` is called now and then, where
+ * `ahead` is how many files the server analyses before this one.
  * Resolves with the result as sed's JSON; rejects with a SedError.
  */
 export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, signal } = {}) {
@@ -180,6 +200,10 @@ function defaultUrl() {
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.hash = url.search = "";
   return url.href;
+}
+
+function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function littleEndian(samples) {

@@ -18,7 +18,7 @@ const SILENCE = -55; // decibels under which there is no running moment
  * Emits CustomEvents, with as detail: `begin` (a new recording: everything before is gone), `state`, `change`
  * (something is new), `labels` (names), `final` (a segment that will not change), `moment` ({probabilities,
  * audible}), `level` (decibels), `behind` (seconds, or 0), `work` ({text, share} or null), `problem` (a sentence
- * or null), `analysed` (how many segments a whole file has).
+ * or null), `analysed` (how many segments a whole file has), `token` (a secret that was entered).
  */
 export class Session extends EventTarget {
   /** `askToken(refused)` asks a person for the server's secret: resolves with it, or with undefined. */
@@ -29,6 +29,11 @@ export class Session extends EventTarget {
     this._run = 0; // number of the latest recording: what an earlier one still waits for is void
     this.state = "idle";
     this._forget("recording");
+  }
+
+  /** Use another secret from now on. */
+  setToken(token) {
+    this._token = token;
   }
 
   /** Listen to the microphone, until `stop`. */
@@ -85,7 +90,8 @@ export class Session extends EventTarget {
     this._abort = new AbortController();
     const { signal } = this._abort;
     const sound = decodeFile(file).catch(() => null); // only to play it back
-    const onProgress = ({ time, duration: whole }) => {
+    const onProgress = ({ time, duration: whole, ahead }) => {
+      if (ahead) return this._emit("work", { text: waiting(ahead) });
       const of = whole ? ` of ${clock(whole)}` : "";
       this._emit("work", { text: `Analysed ${clock(time)}${of}`, share: whole ? time / whole : undefined });
     };
@@ -195,6 +201,7 @@ export class Session extends EventTarget {
         const token = await this._askToken(this._token !== undefined);
         if (token === undefined) throw new SedError(error.code, "This server works only with its secret.");
         this._token = token;
+        this._emit("token", token);
       }
     }
   }
@@ -221,6 +228,11 @@ export class Session extends EventTarget {
   _emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+/** A sentence for a file that waits for `ahead` others. */
+function waiting(ahead) {
+  return ahead === 1 ? "Waiting in the queue: 1 file before yours" : `Waiting in the queue: ${ahead} files before yours`;
 }
 
 function stem(name) {

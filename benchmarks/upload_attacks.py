@@ -1,0 +1,207 @@
+"""What strangers can do with uploads to sed-serve, and how long a bystander waits for a small file meanwhile.
+
+    python benchmarks/upload_attacks.py [--before FOLDER]
+
+The server is a separate process with a stand-in for the diarizer, so that only its queue and limits are measured;
+`--before` takes an earlier checkout of sed for comparison. All traffic is on this machine: the attacker is
+127.0.0.2, the bystander 127.0.0.1. Writes results/upload_attacks.md and .json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from report import commit, machine, save, table
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "server"))
+from upload_connection import Connection  # noqa: E402
+
+PATIENCE = 60.0  # seconds for which the bystander tries
+STRANGER = "127.0.0.2"
+SMALL = b"RIFF" + bytes(400)
+SERVER = """
+import asyncio, signal, sys, time
+from pathlib import Path
+from sed.result import Diarization, Segment
+from sed.server.app import create_app
+from sed.server.options import ServerOptions
+from sed.server.run import listen, make_server, serve, url_of
+
+def diarize(source, *, uri, progress):
+    data = Path(source).read_bytes()
+    while data[:4] == b"hang":
+        time.sleep(3600)
+    end = time.monotonic() + (5.0 if data[:4] == b"work" else 0.0)
+    while time.monotonic() < end:
+        progress(1.0, 60.0)
+        time.sleep(0.1)
+    count = 40_000 if data[:4] == b"talk" else 1  # 5 MB of JSON
+    return Diarization(uri, float(count), [Segment(n, n + 1, "spk00", "sad", 0.5) for n in range(count)], ("sad",))
+
+options = ServerOptions(port=0, max_upload=50_000_000, token=sys.argv[1] or None)
+listener = listen(options)
+app = create_app(options, make_stream=lambda latency: None, diarize=diarize)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as the command does
+asyncio.run(serve(make_server(app, options), listener, lambda: print(url_of(listener), flush=True)))
+"""
+REFUSALS: dict[str, tuple[int, dict[str, str], str]] = {
+    "too large": (60_000_000, {}, ""),
+    "unknown format": (20_000_000, {"path": "/diarize?format=mp4"}, ""),
+    "no token": (20_000_000, {}, "secret"),
+    "foreign host": (20_000_000, {"host": "evil.example"}, ""),
+}
+
+
+@contextlib.contextmanager
+def serving(code: Path, token: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server from the checkout `code`: its process, and its host:port."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, token],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=code,
+        env={**os.environ, "PYTHONPATH": str(code)},
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip().removeprefix("http://").rstrip("/")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def attack(base: str, stop: threading.Event, source: str, reads: bool, **how: object) -> None:
+    """One stranger: posts the same again and again, as soon as the server has answered or hung up."""
+    while not stop.is_set():
+        with (
+            contextlib.suppress(OSError, ValueError),
+            Connection(base, source, 1.0, receive_buffer=4096) as connection,
+        ):
+            connection.post(**how)
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    if reads:
+                        connection.answer()
+                        break
+                    stop.wait(0.5)
+                    if connection.socket.getsockopt(6, 11, 1)[0] != 1:  # TCP_INFO: no longer established
+                        break
+        stop.wait(0.05)
+
+
+def bystander(base: str) -> float | None:
+    """Seconds until a small file is served, or None."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < PATIENCE:
+        with contextlib.suppress(OSError), Connection(base, timeout=PATIENCE) as connection:
+            connection.post(body=SMALL)
+            if connection.answer()[0] == 200:
+                return time.monotonic() - begun
+        time.sleep(0.2)
+    return None
+
+
+def under(code: Path, number: int, source: str, reads: bool = True, **how: object) -> str:
+    """The bystander's longest wait of three while `number` strangers attack."""
+    with serving(code) as (_, base):
+        stop = threading.Event()
+        crowd = [
+            threading.Thread(target=attack, args=(base, stop, source, reads), kwargs=how, daemon=True)
+            for _ in range(number)
+        ]
+        for stranger in crowd:
+            stranger.start()
+        time.sleep(1.0)
+        waits: list[float] = []
+        for _ in range(3):
+            if (wait := bystander(base)) is None:
+                waits = []
+                break
+            waits.append(wait)
+        stop.set()
+        for stranger in crowd:
+            stranger.join(3)
+    return f"{max(waits):.1f} s" if waits else f"not within {PATIENCE:.0f} s"
+
+
+def refusals(code: Path) -> str:
+    """How many refused clients that read only after they have sent get the response."""
+    answered = total = 0
+    for size, how, token in REFUSALS.values():
+        for close in ((), ("Connection: close",)):
+            with serving(code, token) as (_, base), Connection(base) as connection:
+                total += 1
+                with contextlib.suppress(OSError):
+                    connection.post(length=size, headers=close, **how)
+                    connection.send(size)
+                    answered += connection.answer()[0] >= 400
+    return f"{answered} of {total}"
+
+
+def end(code: Path, body: bytes) -> str:
+    """Seconds from SIGTERM to the end of the process with a file in work."""
+    with serving(code) as (process, base), Connection(base) as connection:
+        connection.post(body=body)
+        time.sleep(1.0)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            return "not within 20 s"
+        return f"{time.monotonic() - begun:.1f} s"
+
+
+def measure(code: Path) -> dict[str, str]:
+    """The outcome of every attack by its name."""
+    silent = {"length": 900}
+    cases: dict[str, Callable[[], str]] = {
+        "4 silent uploads, renewed: a small file of another address": lambda: under(
+            code, 4, STRANGER, **silent
+        ),
+        "40 silent uploads, renewed: the same": lambda: under(code, 40, STRANGER, **silent),
+        "4 silent uploads, renewed: of the same address": lambda: under(code, 4, "127.0.0.1", **silent),
+        "4 results of 5 MB that are never read, renewed": lambda: under(
+            code, 4, STRANGER, False, path="/diarize?progress=1", body=b"talk"
+        ),
+        "8 files of 5 s of work, renewed": lambda: under(code, 8, STRANGER, body=b"work"),
+        "refusals that reach a client that sends before it reads": lambda: refusals(code),
+        "SIGTERM with a file in work: end of the process": lambda: end(code, b"work"),
+        "SIGTERM with a decoder that hangs: end of the process": lambda: end(code, b"hang"),
+    }
+    outcome = {}
+    for name, case in cases.items():
+        outcome[name] = case()
+        print(f"{name}: {outcome[name]}", flush=True)
+    return outcome
+
+
+def main() -> None:
+    """Attack, and tabulate."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", type=Path, help="an earlier checkout of sed to compare with")
+    before = parser.parse_args().before
+    columns = {"before": measure(before.resolve())} if before else {}
+    columns["now"] = measure(ROOT)
+    rows = [[name, *(column[name] for column in columns.values())] for name in columns["now"]]
+    text = (
+        f"# Attacks with uploads\n\n`python benchmarks/upload_attacks.py`, commit {commit()}, {machine()}.\n\n"
+        "Seconds until a bystander's small file is served (the longest of three in a row, retried every 0.2 s), or as "
+        "the row says.\nEach attacker repeats as soon as the server answers or hangs up.\n\n"
+    )
+    save("upload_attacks", text + table(["attack", *columns], rows), columns)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""A file that holds the worker: /healthz shows it, and a signal still ends ``sed-serve`` within seconds."""
+
+import contextlib
+import io
+import re
+import signal
+import subprocess
+import sys
+import time
+import wave
+
+import httpx
+import pytest
+from live_server import diarize
+from upload_connection import Connection, wait_until
+
+# The command itself, with a diarizer that hangs on files that begin with "hang", without a sign of life.
+HANGING = """
+import sys, time
+import sed.pipeline
+from sed.cli.serve import main
+
+class Hanging(sed.pipeline.EmotionDiarizer):
+    def __call__(self, source, **options):
+        while open(source, "rb").read(4) == b"hang":
+            time.sleep(3600)
+        return super().__call__(source, **options)
+
+sed.pipeline.EmotionDiarizer = Hanging
+main(sys.argv[1:])
+"""
+
+
+@contextlib.contextmanager
+def command(*arguments):
+    """A process of sed-serve, from its first line on, and its host:port."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process, re.search(r"http://(\S+)/", process.stdout.readline())[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def recording(seconds):
+    """A WAV of so many seconds of silence."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(32000 * seconds))
+    return out.getvalue()
+
+
+def uploads(base):
+    return httpx.get(f"http://{base}/healthz").json()["uploads"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_hangs_is_shown_and_left_behind(number):
+    with (
+        command("-c", HANGING, "--stuck-after", "0.5") as (process, base),
+        Connection(base) as first,
+        Connection(base) as second,
+    ):
+        first.post(body=b"hang")
+        wait_until(lambda: uploads(base)["working"] == 1)
+        second.post(body=b"RIFF")
+        wait_until(lambda: httpx.get(f"http://{base}/healthz").status_code == 503)
+        answer = httpx.get(f"http://{base}/healthz").json()
+        assert answer["status"] == "stuck" and answer["seconds"] >= 0.5  # rounded to 0.1
+        assert answer["uploads"] == {"receiving": 0, "waiting": 1, "working": 1}
+        metrics = httpx.get(f"http://{base}/metrics").text
+        assert "\nsed_uploads_waiting 1\n" in metrics
+        assert float(re.search(r"\nsed_file_silence_seconds (\S+)", metrics)[1]) > 0.5
+        process.send_signal(number)
+        begun = time.monotonic()
+        for connection in (first, second):
+            status, _, body = connection.answer()
+            assert status == 503 and b"stopping" in body
+        assert process.wait(10) == 0  # was never
+        assert time.monotonic() - begun < 5.0
+        complaints = process.stderr.read()
+        assert complaints == "sed-serve: the file in work does not end: the server leaves it behind\n"
+
+
+def test_a_long_file_in_work_does_not_hold_up_the_end():
+    with command("-m", "sed.cli.serve") as (process, base), Connection(base, timeout=20) as client:
+        client.post(body=recording(600))
+        wait_until(lambda: uploads(base)["working"] == 1)
+        process.terminate()
+        begun = time.monotonic()
+        assert client.answer()[0] == 503 and time.monotonic() - begun < 1.0
+        assert process.wait(10) == 0
+        assert time.monotonic() - begun < 4.0 and process.stderr.read() == ""
+
+
+def test_a_slow_file_is_not_stuck_while_it_goes_on(start_server):
+    def slow(source, *, uri, progress):
+        for _ in range(20):
+            progress(0.0, 1.0)
+            time.sleep(0.05)
+        return diarize(source, uri=uri, progress=progress)
+
+    server = start_server(diarize=slow, stuck_after=0.4)
+    with Connection(server.base) as client:
+        client.post(body=b"RIFF")
+        wait_until(lambda: server.app.state.hub.files.working == 1)
+        while server.app.state.hub.files.working:
+            assert httpx.get(f"{server.http}/healthz").json()["status"] == "ok"
+            time.sleep(0.05)
+        assert client.answer()[0] == 200
+    time.sleep(0.5)  # an idle worker is silent for a good reason
+    assert httpx.get(f"{server.http}/healthz").json()["status"] == "ok"

@@ -1,0 +1,215 @@
+"""What strangers may do with POST /diarize, and what a bystander with a small file sees of it meanwhile."""
+
+import socket
+import threading
+import time
+
+import pytest
+from live_server import LABELS
+from upload_connection import SMALL, Connection, bystander, many, minutes, slow, wait_until
+
+from sed.result import Diarization, Segment
+
+
+def persistent_bystander(server, source="127.0.0.1", seconds=10.0):
+    """Post a small file until it is taken; returns the seconds."""
+    begun = time.monotonic()
+    while (status := bystander(server, source)[0]) != 200:
+        assert status in (429, 503) and time.monotonic() - begun < seconds
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+def test_silent_uploads_of_others_do_not_block(start_server):
+    server = start_server()
+    with many(server.base, 4, length=900):
+        wait_until(lambda: server.app.state.hub.admission.receiving == 4)
+        status, seconds = bystander(server)
+        assert status == 200 and seconds < 1.0  # was 30 s
+
+
+def test_silent_uploads_of_the_same_address_give_way_soon(start_server):
+    """As behind a reverse proxy that is not trusted, where all share one address."""
+    server = start_server()
+    with many(server.base, 4, length=900) as crowd:
+        wait_until(lambda: server.app.state.hub.admission.receiving == 4)
+        with Connection(server.base, "127.0.0.2") as early:
+            early.post(body=SMALL)
+            status, headers, _ = early.answer()
+            assert status == 429 and int(headers["retry-after"]) > 0
+        assert persistent_bystander(server, "127.0.0.2") < 5.0  # was 30 s
+        status, _, body = crowd[0].answer()
+        assert status == 408 and b"while others wait" in body
+
+
+def test_silent_uploads_of_many_addresses_do_not_block(start_server):
+    server = start_server(max_receiving=8)
+    sources = [f"127.0.1.{1 + n // 4}" for n in range(8)]
+    with many(server.base, 8, source=sources, length=900):
+        wait_until(lambda: server.app.state.hub.admission.receiving == 8)
+        status, seconds = bystander(server)
+        assert status == 200 and seconds < 1.0
+
+
+def test_one_byte_and_silence_is_no_credit(start_server):
+    """What comes fast at first does not pay for silence afterwards."""
+    server = start_server(idle_timeout=0.5)
+    with Connection(server.base) as connection:
+        connection.post(body=bytes(1_000_000), length=2_000_000)
+        begun = time.monotonic()
+        status, _, body = connection.answer()
+        assert status == 408 and b"too_slow" in body and time.monotonic() - begun < 2.0
+
+
+def test_a_flood_of_long_files_leaves_the_others_their_turn(start_server):
+    server = start_server(diarize=minutes)
+    with many(server.base, 4, body=slow(10)):
+        wait_until(lambda: server.app.state.hub.files.working == 1)
+        status, seconds = bystander(server)
+        assert status == 200 and seconds < 1.8  # the rest of the file in work; the four take 4 s
+
+
+def test_a_full_queue_gives_a_place_to_who_has_none(start_server):
+    server = start_server(diarize=minutes, max_uploads=4)
+    with many(server.base, 4, body=slow(8)) as crowd:
+        wait_until(lambda: server.app.state.hub.files.waiting == 3)
+        status, seconds = bystander(server)
+        assert status == 200 and seconds < 2.0
+        answers = []
+        for connection in crowd:
+            answers.append(connection.answer())
+    assert sorted(answer[0] for answer in answers) == [200, 200, 200, 503]
+    assert [int(answer[1]["retry-after"]) > 0 for answer in answers if answer[0] == 503] == [True]
+
+
+def test_the_place_in_the_queue_is_reported(start_server):
+    server = start_server(diarize=minutes)
+    with many(server.base, 2, body=slow(5)), Connection(server.base) as own:
+        wait_until(lambda: server.app.state.hub.files.waiting == 1)
+        own.post("/diarize?progress=1", body=slow(5))
+        messages = list(own.lines())
+    ahead = [message["ahead"] for message in messages if message["type"] == "progress"]
+    assert ahead[0] == 1 and ahead[-1] == 0 and sorted(ahead, reverse=True) == ahead
+    assert messages[-1]["type"] == "result"
+
+
+def talkative(source, *, uri, progress):
+    """A result of 4 MB, for files that ask for it."""
+    with open(source, "rb") as file:
+        count = 40_000 if file.read() != SMALL else 1
+    segments = [Segment(n, n + 1, "spk00", "angry", 0.5) for n in range(count)]
+    return Diarization(uri, float(count), segments, LABELS)
+
+
+@pytest.mark.parametrize("query", ["?progress=1", ""])
+def test_a_result_that_is_never_read_keeps_no_place(start_server, query):
+    server = start_server(diarize=talkative, send_timeout=0.5)
+    with Connection(server.base, "127.0.0.2", receive_buffer=4096) as deaf:
+        deaf.post(f"/diarize{query}", body=b"RIFF")
+        wait_until(lambda: server.metrics.uploads == 1)
+        wait_until(lambda: server.app.state.hub.uploading == 0)  # was never
+        assert bystander(server)[0] == 200
+        wait_until(lambda: server.metrics.errors["overload"] == 1, 10)
+        assert deaf.is_closed()
+
+
+def test_progress_that_is_never_read_ends_the_work(start_server, monkeypatch):
+    monkeypatch.setattr("sed.server.uploads.POLL", 0.0005)  # as much as would come in half an hour
+    ended = threading.Event()
+
+    def endless(source, *, uri, progress):
+        try:
+            while True:
+                progress(1.0, 2.0)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    server = start_server(diarize=endless, send_timeout=0.3)
+    with Connection(server.base, receive_buffer=4096) as deaf:
+        deaf.post("/diarize?progress=1", body=b"RIFF")
+        assert ended.wait(20)
+        assert deaf.is_closed()
+    wait_until(lambda: server.app.state.hub.uploading == 0)
+
+
+def test_a_page_that_is_read_slowly_is_not_cut(start_server):
+    """Each piece has its own time limit: a slow line is not a deaf client."""
+    server = start_server(diarize=talkative, send_timeout=0.4)
+    with Connection(server.base, receive_buffer=65536) as reader:
+        reader.post(body=b"RIFF")
+        wait_until(lambda: server.metrics.uploads == 1)
+        size, begun = 0, time.monotonic()
+        while size < 1_500_000:
+            size += len(reader.socket.recv(65536))
+            time.sleep(0.02)
+        assert time.monotonic() - begun > 0.8  # longer than the limit
+        status_and_rest = reader.socket.recv(1 << 16)
+        assert status_and_rest
+
+
+def test_the_disk_is_shared(start_server):
+    """8 uploads of the largest size fit; one address gets half of that, and leaves room for others."""
+    server = start_server(max_upload=100_000, uploads_per_address=20, max_uploads=40, diarize=minutes)
+    with many(server.base, 1, source="127.0.0.3", body=slow(15)):
+        wait_until(lambda: server.app.state.hub.files.working == 1)
+        with many(server.base, 10, body=bytes(99_000)) as crowd:
+            wait_until(lambda: server.metrics.errors["overload"] == 6)
+            assert server.app.state.hub.admission.stored <= 400_000
+            status, seconds = bystander(server)
+            assert status == 200 and seconds < 3.0
+            assert sorted(c.answer()[0] for c in crowd) == [422] * 4 + [503] * 6
+    wait_until(lambda: server.app.state.hub.admission.stored == 0)
+
+
+def test_a_proxy_that_is_trusted_tells_clients_apart(start_server):
+    server = start_server(trusted_proxies=("127.0.0.9",), uploads_per_address=1)
+    forged = ["X-Forwarded-For: 198.51.100.1, 198.51.100.2"]
+    with Connection(server.base, "127.0.0.9") as silent, Connection(server.base, "127.0.0.9") as other:
+        silent.post(length=900, headers=["X-Forwarded-For: 203.0.113.5"])
+        wait_until(lambda: server.app.state.hub.admission.receiving == 1)
+        other.post(body=SMALL, headers=["X-Forwarded-For: 203.0.113.6"])
+        assert other.answer()[0] == 200
+        other.post(body=SMALL, headers=["X-Forwarded-For: 1.1.1.1, 203.0.113.5"])  # its own claim is left out
+        assert other.answer()[0] == 429
+    with Connection(server.base) as silent, Connection(server.base) as again:
+        silent.post(length=900, headers=forged)  # from this machine, but not a trusted proxy
+        wait_until(lambda: server.app.state.hub.admission.receiving == 1)
+        again.post(body=SMALL)
+        assert again.answer()[0] == 429
+
+
+def test_a_server_that_stops_ends_uploads_at_once(start_server):
+    ended = threading.Event()
+
+    def endless(source, *, uri, progress):
+        try:
+            while True:
+                progress(1.0, None)
+                time.sleep(0.1)
+        finally:
+            ended.set()
+
+    server = start_server(diarize=endless)
+    with many(server.base, 2, body=SMALL) as crowd, Connection(server.base) as receiving:
+        receiving.post(length=900)
+        wait_until(lambda: server.app.state.hub.files.working == server.app.state.hub.files.waiting == 1)
+        wait_until(lambda: server.app.state.hub.admission.receiving == 1)
+        server.stop()
+        assert ended.wait(1.0)  # was 3 s: at the end of the shutdown
+        for connection in (*crowd, receiving):
+            status, _, body = connection.answer()
+            assert status == 503 and b"stopping" in body
+
+
+def test_half_closed_and_vanished_clients_leave_nothing(start_server):
+    server = start_server(diarize=minutes)
+    for _ in range(3):
+        with many(server.base, 4, body=slow(20)):
+            wait_until(lambda: server.app.state.hub.files.working == 1)
+        wait_until(lambda: server.app.state.hub.uploading == 0, 2.0)
+    with Connection(server.base) as half:
+        half.post(length=900)
+        half.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: server.app.state.hub.uploading == 0, 2.0)
+    assert bystander(server)[0] == 200
