@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from live_server import SecondsStream
 from raw_http import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
-from sed.client import ServerError, stream
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+
+from sed.server.client import ServerError, stream
 
 END = b'{"type": "end"}'
 SECOND = bytes(32_000)

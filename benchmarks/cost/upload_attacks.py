@@ -1,6 +1,6 @@
 """What strangers can do with uploads to sed-serve, and how long a bystander waits for a small file meanwhile.
 
-    python benchmarks/upload_attacks.py [--before FOLDER]
+    python -m benchmarks.cost.upload_attacks [--before FOLDER]
 
 The server is a separate process with a stand-in for the diarizer, so that only its queue and limits are measured;
 `--before` takes an earlier checkout of sed for comparison. All traffic is on this machine: the attacker is
@@ -20,11 +20,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from report import commit, machine, save, table
+from benchmarks.lib.report import ROOT, commit, machine, save, table
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "server"))
-from upload_connection import Connection  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from upload_connection import Connection
 
 PATIENCE = 60.0  # seconds for which the bystander tries
 STRANGER = "127.0.0.2"
@@ -196,7 +195,7 @@ def main() -> None:
     columns["now"] = measure(ROOT)
     rows = [[name, *(column[name] for column in columns.values())] for name in columns["now"]]
     text = (
-        f"# Attacks with uploads\n\n`python benchmarks/upload_attacks.py`, commit {commit()}, {machine()}.\n\n"
+        f"# Attacks with uploads\n\n`python -m benchmarks.cost.upload_attacks`, commit {commit()}, {machine()}.\n\n"
         "Seconds until a bystander's small file is served (the longest of three in a row, retried every 0.2 s), or as "
         "the row says.\nEach attacker repeats as soon as the server answers or hangs up.\n\n"
     )
