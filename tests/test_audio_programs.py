@@ -3,8 +3,8 @@
 The programs that hang here are real processes, earlier on the PATH than the real ones.
 """
 
-import contextlib
 import gc
+import http.client
 import itertools
 import os
 import shutil
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -263,20 +262,20 @@ def test_signals_end_sed_live_while_a_program_hangs(film, hang):
     wait_until(lambda: not any(map(runs, sleepers())), 2)
 
 
+def serve():
+    command = [sys.executable, "-m", "sed.cli.serve", "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    url = next(word for line in server.stdout for word in line.split() if word.startswith("http://"))
+    return server, url
+
+
 @linux
 def test_signals_end_sed_serve_while_a_program_hangs(film, hang):
     pytest.importorskip("uvicorn")
     sleepers = hang("ffprobe")
-    command = [sys.executable, "-m", "sed.cli.serve", "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    url = next(word for line in server.stdout for word in line.split() if word.startswith("http://"))
-    request = urllib.request.Request(f"{url}diarize?name=film", film.read_bytes(), method="POST")
-
-    def send():
-        with contextlib.suppress(OSError):  # the server stops
-            urllib.request.urlopen(request)
-
-    threading.Thread(target=send, daemon=True).start()
+    server, url = serve()
+    client = http.client.HTTPConnection(url.split("/")[2])
+    client.request("POST", "/diarize?name=film", film.read_bytes())
     wait_until(lambda: len(sleepers()) == 2, 20)
     begun = time.monotonic()
     server.send_signal(signal.SIGTERM)
@@ -288,13 +287,9 @@ def test_signals_end_sed_serve_while_a_program_hangs(film, hang):
 @linux
 def test_a_client_that_leaves_ends_the_program(film, hang):
     pytest.importorskip("uvicorn")
-    import http.client
-
     sleepers = hang("ffprobe")
-    command = [sys.executable, "-m", "sed.cli.serve", "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server, url = serve()
     try:
-        url = next(word for line in server.stdout for word in line.split() if word.startswith("http://"))
         client = http.client.HTTPConnection(url.split("/")[2])
         client.request("POST", "/diarize?name=film", film.read_bytes())
         wait_until(lambda: len(sleepers()) == 2, 20)
