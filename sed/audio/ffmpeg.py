@@ -33,8 +33,10 @@ class FfmpegDecoder:
     hangs. Nothing but the file is opened, whatever it names (`sed.audio.allowed`). `waiting` is called while a
     program is waited for (`sed.audio.programs`).
 
-    `skip` samples are passed over, those that another decoder has read before it met a `damage`, in its words; what
-    ffmpeg drops becomes silence then, as far as the container has times, so that the rest keeps its place.
+    Times are those of the container's clock: what is missing, or starts late, becomes silence, with one warning
+    (`sed.audio.timeline`).
+
+    `skip` samples are passed over, those that another decoder has read before it met a `damage`, in its words.
     """
 
     def __init__(

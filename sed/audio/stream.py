@@ -126,11 +126,12 @@ def open_audio(source: Any, channels: str | int = "mix", waiting: Waiting | None
 
     `source` is a path, ``"-"`` (standard input), an open binary file, or ``(samples, sample_rate)`` with samples
     ``(n,)`` or ``(n, channels)``, float at full scale 1 or integer. What cannot be read twice (streams, pipes) is
-    first copied to a temporary file on disk. A file that breaks off is read as far as it goes, with a warning in
-    the log. `channels` is ``mix`` (the mean; of two channels of opposite polarity their difference), the number of one
-    channel from 1 on, or ``split``. A mix in which sound is lost, or which joins what looks like one speaker per
-    channel, is reported in the log. `waiting` is called a few times a second while ffmpeg is waited for, here and in
-    reading; what it raises ends ffmpeg, and comes out.
+    first copied to a temporary file on disk. A file that breaks off is read as far as it goes; holes and a late start
+    on the clock of its container become silence; both with a warning in the log. `channels` is ``mix`` (the mean; of
+    two channels of opposite polarity their difference), the number of one channel from 1 on, or ``split``. A mix in
+    which sound is lost, or which joins what looks like one speaker per channel, is reported in the log. `waiting` is
+    called a few times a second while ffmpeg is waited for, here and in reading; what it raises ends ffmpeg, and comes
+    out.
 
     Raises `AudioError` where there is no audio, and on more than 32 channels or 384 kHz, `MissingDependencyError`
     where ffmpeg would be needed, `OptionError` for an unknown choice of channels.
