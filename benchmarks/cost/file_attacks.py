@@ -1,6 +1,6 @@
 """What a stranger's file can do: memory, recordings of others that get opened, hyperparameters that explode.
 
-    python benchmarks/file_attacks.py [--before FOLDER] [--every N]
+    python -m benchmarks.cost.file_attacks [--before FOLDER] [--every N]
 
 `--before` takes an earlier checkout of sed for comparison; every N-th of 2,696 attacks with playlists and references
 is tried. Each file is read in a process of its own, for at most `PATIENCE` seconds. Writes results/file_attacks.md
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from report import commit, machine, save, table
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-from foreign_files import Opened, write_attacks, write_secrets  # noqa: E402
+from benchmarks.lib.report import ROOT, commit, machine, save, table
+
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from foreign_files import Opened, write_attacks, write_secrets
 
 SPEECH = ROOT / "tests" / "data" / "emodb_16_sad_1.flac"
 PATIENCE = 60.0  # seconds
@@ -164,7 +164,7 @@ def main() -> None:
     lines = [
         "# Attacks with files",
         "",
-        f"`python benchmarks/file_attacks.py`, commit {commit()}, {machine()}.",
+        f"`python -m benchmarks.cost.file_attacks`, commit {commit()}, {machine()}.",
         "",
     ]
     lines += ["Memory is what a process that has read another file takes in addition at its peak.", ""]
