@@ -26,10 +26,18 @@ class Segment:
     """A stretch of time in which one speaker shows one emotion.
 
     `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None where the source does
-    not say (a plain RTTM has no emotions, ZED no speakers). `confidence` is the mean posterior of `emotion`
-    over the segment, 0 to 1, or None. `probabilities` maps every label to its mean posterior; empty where
-    unknown. The mean is over every frame that the segment touches, all alike, to 4 decimals: where the
-    recording ends inside a frame, that frame counts. Segments are ordered by start, end, speaker, emotion.
+    not say (a plain RTTM has no emotions, ZED no speakers). `probabilities` maps every label to its mean posterior, 0
+    to 1; empty where unknown. `confidence` is that of `emotion`, or None. The mean is over every frame that the segment
+    touches, all alike, to 4 decimals (where the recording ends inside a frame, that frame counts), except frames in
+    which other speakers are active: their posteriors are those of the mixture, and they count only as far as the
+    decoder counts them (`DecoderOptions.overlap_weight`, by default not at all). A segment without any frame that
+    counts has its emotion, and its probabilities, from the same speaker's speech before (or else after) it.
+
+    In a live stream, and at a latency, `emotion` is the most probable label. Without a latency it is the decoder's for
+    the speaker's whole speech: a short turn between others may keep their emotion although another label is more
+    probable in it, as long as the evidence is worth less than the decoder's price of a change (`switch_cost`).
+
+    Segments are ordered by start, end, speaker, emotion.
 
     Raises `FormatError` on times that are not finite, negative, or not in order.
 

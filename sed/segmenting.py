@@ -3,12 +3,14 @@
 Each speaker's frames are strung together in time, decoded as one stretch (broken where he is silent for
 long), and cut into segments wherever he pauses or his emotion changes. So emotions persist over a speaker's
 pauses, changes prefer the start of a turn, and people who speak at once keep emotions of their own.
+`segment_of` is the one place where a segment is made, offline and live.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -105,27 +107,73 @@ def _decode_stretch(
         alone = not all(overlapped[start:end].all() for start, end in turns.tolist())
         weights = _Weights(overlapped, turns, options.weight_in_overlap(alone))
     emotions = decode(_Strung(posteriors, turns), options, starts[1:-1], weights)
-    segments = []
+    parts = []
     for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):
         own = emotions[at : at + end - start]
         edges = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), end - start]
         for first, last in itertools.pairwise(edges):
-            part = posteriors[start + first : start + last]
-            segments.append(summarise(part, start + first, speaker, labels, int(own[first]), duration))
-    return segments
+            count = None if weights is None else weights[at + first : at + last]
+            mean = mean_posterior(posteriors[start + first : start + last], count)
+            counts = count is None or bool(count.any())
+            parts.append(_Part(start + first, start + last, int(own[first]), mean, counts))
+    return [
+        segment_of(_stand_in(parts, n), part.start, part.end, speaker, labels, part.emotion, duration)
+        for n, part in enumerate(parts)
+    ]
 
 
-def summarise(
-    posteriors: np.ndarray, start: int, speaker: str, labels: Sequence[str], emotion: int, duration: float
-) -> Segment:
-    """The segment of `speaker` whose frames, from number `start` on, have these `posteriors`.
+@dataclass(frozen=True)
+class _Part:
+    """Frames `start` to `end` of a speaker with one emotion; `mean` of those that count, or of all if none `counts`."""
 
-    The mean is taken in float64 and rounded to 4 decimals, so that equal frames give equal numbers.
+    start: int
+    end: int
+    emotion: int
+    mean: np.ndarray
+    counts: bool
+
+
+def _stand_in(parts: Sequence[_Part], number: int) -> np.ndarray:
+    """The mean of part `number`, or where no frame of it counts, that of the part from which its emotion comes: the
+    one before with frames that count, or else after.
     """
-    mean = np.round(posteriors.mean(0, dtype=np.float64), 4)
+    part = parts[number]
+    if not part.counts:
+        for other in itertools.chain(reversed(parts[:number]), parts[number + 1 :]):
+            if other.counts and other.emotion == part.emotion:
+                return other.mean
+    return part.mean
+
+
+def mean_posterior(posteriors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Mean ``(labels,)`` float64 of `posteriors` ``(frames, labels)``, by `weights` ``(frames,)``.
+
+    Without weights, or where all are alike (none at all, for instance), every frame counts the same.
+    """
+    if weights is None or (weights == weights[0]).all():
+        return posteriors.mean(0, dtype=np.float64)
+    total: np.ndarray = np.einsum("f,fl->l", weights, posteriors, dtype=np.float64)
+    return total / weights.sum()
+
+
+def segment_of(
+    mean: np.ndarray,
+    start: int,
+    end: int,
+    speaker: str,
+    labels: Sequence[str],
+    emotion: int,
+    duration: float,
+) -> Segment:
+    """The segment of `speaker` from frame number `start` to `end` with the mean posteriors `mean` ``(labels,)``.
+
+    The mean is float64 and rounded to 4 decimals, so that equal frames give equal numbers. No segment ends after
+    `duration` seconds.
+    """
+    mean = np.round(mean, 4)
     return Segment(
         start=frames_to_seconds(start),
-        end=min(frames_to_seconds(start + len(posteriors)), duration),
+        end=min(frames_to_seconds(end), duration),
         speaker=speaker,
         emotion=labels[emotion],
         confidence=float(mean[emotion]),

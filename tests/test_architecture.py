@@ -66,6 +66,11 @@ def test_every_room_has_a_floor():
     assert {name.split(".")[0] for name in MODULES} == set(FLOOR_OF)
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_imported_modules_exist(name):
+    assert imports(MODULES[name]) <= set(MODULES)  # mypy does not say so, as packages without types are ignored
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])
 def test_imports_go_down(name):
     room = name.split(".")[0]

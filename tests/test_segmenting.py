@@ -56,6 +56,19 @@ def test_overlapped_frames_weigh_less():
     assert {s.emotion for s in deaf if s.speaker == "a"} == {"neutral"}
 
 
+def test_probabilities_are_of_the_frames_in_which_the_speaker_speaks_alone():
+    who = turns(a=(400, [(0, 100), (200, 220)]), b=(400, [(60, 110), (150, 230)]))
+    what = posteriors((60, 0.2), (50, 0.9), (40, 0.5), (50, 0.7), (20, 0.99), (180, 0.6))
+    found = {(s.start, s.speaker): s for s in join(who, what, LABELS, 8.0)}
+    own, other = found[0.0, "a"], found[4.0, "a"]
+    assert (own.emotion, own.confidence) == ("neutral", 0.8)
+    # Never alone in its second turn: the emotion is that of the first, and so are the probabilities.
+    assert (other.emotion, other.probabilities) == ("neutral", own.probabilities)
+    assert found[1.2, "b"].confidence == 0.9  # alone from 100 to 110
+    plain = join(who, what, LABELS, 8.0, ARGMAX)  # weighs nothing
+    assert next(s for s in plain if (s.start, s.speaker) == (4.0, "a")).confidence == 0.99
+
+
 def test_where_all_is_overlapped_the_mixture_decides():
     who = turns(a=(500, [(0, 150)]), b=(500, [(50, 100), (300, 350)]), c=(500, [(310, 340), (400, 500)]))
     what = posteriors((50, 0.1), (50, 0.9), (200, 0.1), (10, 0.1), (30, 0.9), (160, 0.2))

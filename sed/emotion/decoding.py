@@ -81,9 +81,13 @@ class DecoderOptions:
     def weight_in_overlap(self, alone: bool) -> float:
         """The weight of overlapped frames in a stretch in some frames of which its speaker is `alone`, or in none.
 
+        Only viterbi weighs frames; for the others all are alike.
+
         >>> DecoderOptions().weight_in_overlap(alone=True), DecoderOptions().weight_in_overlap(alone=False)
         (0.0, 0.001)
         """
+        if self.method != "viterbi":
+            return 1.0
         return self.overlap_weight if alone else max(self.overlap_weight, _ALL_THERE_IS)
 
 

@@ -19,6 +19,7 @@ from sed.grid import HOP, frames_to_seconds, seconds_to_frames
 from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.gallery import Gallery, GalleryOptions, Person
 from sed.speakers.online import LiveTurns
+from sed.speakers.steadying import SHORTEST, SteadyTurns
 from sed.speakers.tracks import PRESENT, Stretch, Track, Tracker
 
 Activities = Callable[[np.ndarray, int], np.ndarray]
@@ -33,6 +34,9 @@ class OnlineOptions:
     window: audio that is heard at each step; the segmentation network was trained on 10.
     chunk: clean speech that is embedded at once; more begins a new stretch.
     pause: silence in a track after which a new stretch begins.
+    fill: pauses of one speaker up to this length are bridged.
+    shortest: turns shorter than this go to the speaker whose turn they touch, or are dropped
+        (`sed.speakers.steadying`).
     first: clean speech from which a stretch is embedded, again whenever it has doubled.
     gallery: when a voice is taken for a person.
     """
@@ -40,6 +44,8 @@ class OnlineOptions:
     window: float = 10.0
     chunk: float = 1.5
     pause: float = 0.3
+    fill: float = 0.1
+    shortest: float = SHORTEST
     first: float = 0.4
     gallery: GalleryOptions = field(default_factory=GalleryOptions)
 
@@ -74,6 +80,10 @@ class OnlineSpeakers:
         self._pause = seconds_to_frames(self._options.pause)
         self._tracker = Tracker()
         self._gallery = Gallery(self._options.gallery)
+        self._steady = SteadyTurns(
+            seconds_to_frames(self._options.fill), seconds_to_frames(self._options.shortest)
+        )
+        self._present: dict[int, Person] = {}  # those who were active at the last step, by key
         self._named = 0  # people who have a number
 
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
@@ -170,20 +180,21 @@ class OnlineSpeakers:
 
     def _turns(self, final: int) -> LiveTurns:
         activity, settled = self._tracker.activity(), self._tracker.settled
-        active: dict[int, np.ndarray] = {}
-        people: dict[int, Person] = {}
-        for track, scores in zip(self._tracker.tracks, activity.T, strict=True):
-            flags = scores > PRESENT
+        scores: dict[int, np.ndarray] = {}
+        people = self._present
+        for track, own in zip(self._tracker.tracks, activity.T, strict=True):
             ends = [stretch.start for stretch in track.stretches[1:]]
             for place, stretch in enumerate(track.stretches):
                 low = max(stretch.start - settled, 0) if place else 0
-                part = np.zeros(len(flags), bool)
-                part[low : ends[place] - settled if place < len(ends) else None] = True
-                part &= flags
-                if (person := stretch.voice.person) is not None and part.any():
+                part = np.zeros(len(own))
+                reach = slice(low, ends[place] - settled if place < len(ends) else None)
+                part[reach] = own[reach]
+                if (person := stretch.voice.person) is not None:
                     people[person.key] = person
-                    active[person.key] = active.get(person.key, False) | part
+                    scores[person.key] = np.maximum(scores.get(person.key, 0.0), part)
         count = final - self._tracker.settled
+        active = self._steady.step(scores, len(activity), count, ends=count == len(activity))
+        people = self._present = {key: people[key] for key in active}
         # Names go by the order of first appearance; those without final speech yet have the next free ones.
         unnamed = sorted(
             (key for key, person in people.items() if person.number is None),

@@ -11,6 +11,7 @@ from sed.grid import frame_count, seconds_to_frames
 from sed.result import Diarization
 from sed.speakers.online import LiveTurns, LocalSpeakers, LocalSpeech, local_activity
 from sed.speakers.smoothing import in_order, smooth, speaker_names, united
+from sed.speakers.steadying import SHORTEST, SteadyTurns
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector, SpeechSession
 from sed.speech.segmentation import WINDOW_FRAMES
@@ -123,6 +124,7 @@ class OneVoice:
         self._activities = activities
         self._fill, self._shortest = fill, shortest
         self.window = WINDOW_FRAMES if isinstance(activities, LocalSpeakers) else seconds_to_frames(DETECTED)
+        self._steady = SteadyTurns(fill, max(shortest, seconds_to_frames(SHORTEST)))
         self._settled = 0
 
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
@@ -131,11 +133,12 @@ class OneVoice:
         active = smooth(speech, self._fill, self._shortest)
         if start > self._settled:
             active = np.pad(active, (start - self._settled, 0))
-        active = active[max(self._settled - start, 0) :, None]
-        self._settled = final
-        if not active.any():
-            return LiveTurns(active[:, :0], (), ())
-        return LiveTurns(active, (0,), speaker_names(1))
+        active = active[max(self._settled - start, 0) :]
+        count, self._settled = final - self._settled, final
+        steady = self._steady.step({0: active}, len(active), count, ends=count == len(active))
+        if 0 not in steady:
+            return LiveTurns(np.zeros((len(active), 0), bool), (), ())
+        return LiveTurns(steady[0][:, None], (0,), speaker_names(1))
 
 
 class KnownTurns:

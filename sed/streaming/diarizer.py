@@ -24,6 +24,7 @@ from sed.speakers.turns import SpeakerDiarizer
 from sed.spooling import SpooledArray
 from sed.streaming.decoding import OnlineDecoder
 from sed.streaming.events import Event
+from sed.streaming.labelling import SegmentLabels
 from sed.streaming.posteriors import OnlinePosteriors
 from sed.streaming.segments import Lane, Ledger
 
@@ -67,6 +68,7 @@ class StreamingDiarizer:
         self._speakers = begin_online(diarizer)
         self._window = max(self._emotion.window, self._speakers.window)
         self._decoders: dict[int, OnlineDecoder] = {}
+        self._segment_labels: dict[int, SegmentLabels] = {}
         self._ledger = Ledger(self.labels)
         self._audio = np.zeros(0, np.float32)  # the latest window, up to the last step
         self._waiting: list[np.ndarray] = []  # what has come since
@@ -186,14 +188,19 @@ class StreamingDiarizer:
         )
         self._now = posteriors[-self._step :]
         several = turns.active.sum(1) > 1
-        weights = np.where(several, self._options.overlap_weight, 1.0)
+        weights = np.where(several, self._options.weight_in_overlap(alone=True), 1.0)
         lanes = []
         for key, name, active in zip(turns.keys, turns.names, turns.active.T, strict=True):
             own = np.flatnonzero(active)
             decoder = self._decoders.setdefault(key, OnlineDecoder(self._options))
             count = int(np.searchsorted(own, final - self._settled))
-            emotions = decoder.step(own + self._settled, posteriors[own], weights[own], count, closing)
-            lanes.append(Lane(key, name, own + self._settled, emotions))
+            frames, rows = own + self._settled, posteriors[own]
+            decoded = decoder.step(frames, rows, weights[own], count, closing)
+            labels = self._segment_labels.setdefault(
+                key, SegmentLabels(seconds_to_frames(self._options.memory))
+            )
+            judged = labels.step(frames, decoded, rows, weights[own], final=final, end=time, closing=closing)
+            lanes.append(Lane(key, name, frames, *judged))
         events = self._ledger.step(
             lanes,
             posteriors,
@@ -205,6 +212,7 @@ class StreamingDiarizer:
         )
         decided = posteriors[: final - self._settled]
         self._decoders = {key: one for key, one in self._decoders.items() if not one.forgets(final)}
+        self._segment_labels = {key: self._segment_labels[key] for key in self._decoders}
         self._emotion.settle(final)
         self._time, self._settled = time, final
         return events, decided

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sed.grid import frames_to_seconds
+from sed.segmenting import segment_of
 from sed.result import Segment
 from sed.streaming.events import Event
 
@@ -21,23 +22,36 @@ from sed.streaming.events import Event
 class Lane:
     """One speaker's part in a step: `emotions` ``(n,)`` of his frames number `frames` ``(n,)``, ascending.
 
-    `key` tells speakers apart for good; `name` is final once the speaker has final frames.
+    `key` tells speakers apart for good; `name` is final once the speaker has final frames. `posteriors`
+    ``(n, labels)`` and `weights` ``(n,)`` are what the frames are judged by; None: those of the step, all alike.
     """
 
     key: int
     name: str
     frames: np.ndarray
     emotions: np.ndarray
+    posteriors: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+    def evidence(self, posteriors: np.ndarray, settled: int) -> np.ndarray:
+        """``(n, 1 + labels)`` float64: weight and weighted posteriors of each frame, given those of the step."""
+        rows = posteriors[self.frames - settled] if self.posteriors is None else self.posteriors
+        weights = np.ones(len(self.frames)) if self.weights is None else self.weights
+        return np.column_stack([weights, np.asarray(rows, np.float64) * weights[:, None]])
 
 
 @dataclass
 class _Piece:
-    """A run of one speaker's frames with one emotion; `total` ``(labels,)`` sums their posteriors."""
+    """A run of one speaker's frames with one emotion.
+
+    `total` ``(1 + labels,)`` sums their evidence; `final` is the part of it that belongs to final frames.
+    """
 
     start: int
     end: int
     emotion: int
     total: np.ndarray
+    final: np.ndarray
     id: int = -1
 
 
@@ -93,13 +107,14 @@ class Ledger:
             lane = lane_of.get(key)
             book = self._books.setdefault(key, _Book(lane.name if lane else ""))
             book.name = lane.name if lane else book.name
-            pieces = _pieces(lane, posteriors, settled) if lane else []
+            pieces = _pieces(lane, lane.evidence(posteriors, settled), final) if lane else []
             kept: list[_Piece] = []
             if (running := book.running) is not None:
                 book.running = None
                 if pieces and (pieces[0].start, pieces[0].emotion) == (running.end, running.emotion):
                     pieces[0].id, pieces[0].start = running.id, running.start
                     pieces[0].total = pieces[0].total + running.total
+                    pieces[0].final = pieces[0].final + running.total
                 else:
                     kept = [running]
             self._number(pieces, book.provisional)
@@ -113,8 +128,7 @@ class Ledger:
                 if piece.start >= final:
                     book.provisional.append(piece)
                 else:
-                    tail = posteriors[final - settled : piece.end - settled].sum(0, dtype=np.float64)
-                    book.running = replace(piece, end=final, total=piece.total - tail)
+                    book.running = replace(piece, end=final, total=piece.final)
             if not book.running and not book.provisional:
                 del self._books[key]
         return self._news(finals, current, time, time if closing else frames_to_seconds(final))
@@ -132,15 +146,8 @@ class Ledger:
                 piece.id, self._next = self._next, self._next + 1
 
     def _segment(self, name: str, piece: _Piece, time: float) -> Segment:
-        mean = np.round(piece.total / (piece.end - piece.start), 4)
-        return Segment(
-            start=frames_to_seconds(piece.start),
-            end=min(frames_to_seconds(piece.end), time),
-            speaker=name,
-            emotion=self._labels[piece.emotion],
-            confidence=float(mean[piece.emotion]),
-            probabilities=dict(zip(self._labels, map(float, mean), strict=True)),
-        )
+        mean = piece.total[1:] / piece.total[0]
+        return segment_of(mean, piece.start, piece.end, name, self._labels, piece.emotion, time)
 
     def _news(
         self,
@@ -161,12 +168,14 @@ class Ledger:
         return events
 
 
-def _pieces(lane: Lane, posteriors: np.ndarray, settled: int) -> list[_Piece]:
+def _pieces(lane: Lane, evidence: np.ndarray, final: int) -> list[_Piece]:
     changes = np.flatnonzero((np.diff(lane.emotions) != 0) | (np.diff(lane.frames) != 1)) + 1
+    count = int(np.searchsorted(lane.frames, final))
     out = []
     for part in np.split(np.arange(len(lane.frames)), changes):
         if len(part):
-            start, end = int(lane.frames[part[0]]), int(lane.frames[part[-1]]) + 1
-            total = posteriors[start - settled : end - settled].sum(0, dtype=np.float64)
-            out.append(_Piece(start, end, int(lane.emotions[part[0]]), total))
+            first, last = int(part[0]), int(part[-1]) + 1
+            start, end = int(lane.frames[first]), int(lane.frames[last - 1]) + 1
+            total, decided = evidence[first:last].sum(0), evidence[first : min(last, count)].sum(0)
+            out.append(_Piece(start, end, int(lane.emotions[first]), total, decided))
     return out

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from own_frames import own_frames
 
 from sed import EmotionDiarizer
 from sed.emotion.decoding import METHODS, DecoderOptions
@@ -201,10 +202,18 @@ def test_offline_at_a_latency_is_live_at_that_latency(diarizer, speakers, meetin
     assert np.allclose(offline.posteriors.sum(1), 1, atol=1e-5)
     assert offline.duration == len(meeting) / RATE
     for segment in offline:  # confidence is the mean of the posteriors that the result carries
-        frames = slice(round(segment.start * 50), frame_count(round(segment.end * RATE)))
-        assert segment.confidence == pytest.approx(
-            offline.posteriors[frames, offline.labels.index(segment.emotion)].mean(), abs=2e-4
-        )
+        if len(frames := own_frames(offline, segment)):  # its speaker's own; none: earlier ones stand in
+            assert segment.confidence == pytest.approx(
+                offline.posteriors[frames, offline.labels.index(segment.emotion)].mean(), abs=2e-4
+            )
+
+
+@pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
+def test_no_final_segment_of_a_real_meeting_belies_itself(diarizer, meeting, latency):
+    """None has another emotion than its most probable one, and none is a shard."""
+    for segment in finals(whole(diarizer, meeting, latency)):
+        assert segment.confidence == max(segment.probabilities.values()), segment
+        assert segment.duration >= 0.2 - 1e-9, segment
 
 
 def test_streams_of_one_diarizer_do_not_meet(diarizer, meeting):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.segmenting import summarise
+from sed.segmenting import mean_posterior, segment_of
 from sed.streaming.segments import Lane, Ledger
 
 LABELS = ("neutral", "angry", "sad")
@@ -134,7 +134,8 @@ def test_any_steps_give_the_same_final_segments_as_the_whole_at_once(first, seco
         edges = [0, *[f for f in range(1, len(lane)) if lane[f] != lane[f - 1]], len(lane)]
         for a, b in itertools.pairwise(edges):
             if lane[a] is not None:
-                expected.append(summarise(stream.posteriors[a:b], a, name, LABELS, lane[a], length / 50))
+                mean = mean_posterior(stream.posteriors[a:b])
+                expected.append(segment_of(mean, a, b, name, LABELS, lane[a], length / 50))
     finals = [event.segment for event in stream.events if event.final]
     assert sorted(finals) == sorted(expected)
     for ours, theirs in zip(sorted(finals), sorted(expected), strict=True):

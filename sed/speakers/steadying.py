@@ -1,0 +1,97 @@
+"""`SteadyTurns`: a live stream's turns without shards: short pauses bridged, short turns absorbed or dropped.
+
+In: at each step how active every speaker is in the frames that are not final, on the 20 ms grid. Out: who speaks in
+them, tidied up. What is final stays, so a turn of which a part is final lasts its minimum, whatever a later window
+reports; and where a turn would become final with less than that, it has to be clear enough to be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sed.speakers.smoothing import united
+from sed.speakers.turns import runs
+
+SHORTEST = 0.2  # seconds; a shorter turn tells neither who speaks nor what is felt
+PRESENT = 0.5  # activity above this is speech
+CLEAR = 0.65  # mean activity of a turn whose first frames become final before its minimum is reached
+
+
+class SteadyTurns:
+    """Tidies up the activity of the speakers of a live stream; lengths in frames.
+
+    Pauses of at most `fill` frames within a speaker's turn are bridged. A turn of less than `shortest` frames goes to
+    the speaker whose turn it touches (with such a pause at most; to the longer one of two), or is dropped where there
+    is none. A turn that reaches the latest frame may still grow and stays. All this is decided by what is visible, so
+    at least `shortest` frames should follow those that become final.
+
+    >>> steady = SteadyTurns(fill=2, shortest=4)
+    >>> ann = np.array([1, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 0])
+    >>> {key: one.astype(int).tolist() for key, one in steady.step({1: ann}, 12, 6).items()}
+    {1: [0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0]}
+    >>> bob = np.array([0, 0, 0, 1, 1, 0, 0, 0])  # just after Ann, of whose turn two frames were final
+    >>> {key: one.astype(int).tolist() for key, one in steady.step({2: bob}, 8, 8, ends=True).items()}
+    {1: [1, 1, 1, 1, 1, 0, 0, 0]}
+    """
+
+    def __init__(self, fill: int, shortest: int) -> None:
+        self._fill, self._shortest = fill, shortest
+        self._open: dict[int, int] = {}  # final frames of the turns that reach the last final frame
+
+    def step(
+        self, activity: Mapping[int, np.ndarray], frames: int, final: int, ends: bool = False
+    ) -> dict[int, np.ndarray]:
+        """Who is active in the `frames` frames that were not final before: ``(frames,)`` bool by speaker.
+
+        `activity` ``(frames,)`` from 0 to 1 is what the present windows report, by speaker (those who are left out
+        are silent); the first `final` frames become final now; `ends`: no frame follows. Speakers without any
+        activity are left out of the result.
+        """
+        out: dict[int, np.ndarray] = {}
+        short: list[tuple[int, int, int]] = []
+        for key in sorted({*self._open, *activity}):
+            scores = activity.get(key, np.zeros(frames))
+            out[key] = np.zeros(frames, bool)
+            for start, end in self._spans(key, scores > PRESENT):
+                growing = end == frames and not ends
+                if start >= 0 and end - start < self._shortest and not growing:
+                    short.append((key, start, end))
+                    continue
+                unsure = 0 < final - start < self._shortest and start >= 0 and not ends
+                if unsure and scores[start:end].mean() < CLEAR:
+                    start = final
+                out[key][max(start, 0) : end] = True
+        for key, start, end in short:
+            self._absorb(out, key, start, end)
+        self._open = {key: count for key, one in out.items() if (count := self._reach(key, one[:final]))}
+        return {key: one for key, one in out.items() if one.any()}
+
+    def _spans(self, key: int, active: np.ndarray) -> list[list[int]]:
+        """Start and end of the turns of a speaker; one that runs on from final frames starts before 0."""
+        length = self._open.get(key, 0)
+        known = np.concatenate([np.ones(length, bool), active])
+        if length:
+            known[: self._shortest] = True
+        spans: list[list[int]] = (united(runs(known), self._fill) - length).tolist()
+        return spans
+
+    def _absorb(self, out: dict[int, np.ndarray], key: int, start: int, end: int) -> None:
+        """Give a short turn of speaker `key` to another whose turn it touches."""
+        touching = [
+            (high - low, other, low, high)
+            for other, active in out.items()
+            if other != key
+            for low, high in self._spans(other, active)
+            if low <= end + self._fill and start <= high + self._fill
+        ]
+        if touching:
+            _, other, low, high = max(touching)
+            out[other][max(0, min(start, high)) : max(end, low)] = True
+
+    def _reach(self, key: int, decided: np.ndarray) -> int:
+        """Frames of the turn that reaches the last of those that are final now; `shortest` if there are more."""
+        decided = np.concatenate([np.ones(self._open.get(key, 0), bool), decided])
+        silent = np.flatnonzero(~decided)
+        return min(len(decided) - (int(silent[-1]) + 1 if len(silent) else 0), self._shortest)
