@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sed.grid import frames_to_seconds
-from sed.segmenting import segment_of
 from sed.result import Segment
+from sed.segmenting import segment_of
 from sed.streaming.events import Event
 
 
