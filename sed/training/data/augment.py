@@ -13,7 +13,7 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.grid import SAMPLE_RATE
-from sed.simulation.codecs import low_pass, through_codec
+from sed.simulation.codecs import apply_codec, low_pass
 from sed.training.recipe.ranges import check_numbers, check_ranges
 
 
@@ -202,5 +202,5 @@ class Augmentation:
             wave = low_pass(wave, rng.uniform(low, high))
         if self.codec and rng.random() < self.codec:
             name = self.codecs[int(rng.integers(len(self.codecs)))]
-            wave = through_codec(wave, name, rng.random())
+            wave = apply_codec(wave, name, rng.random())
         return apply_gain(wave, rng.uniform(*self.gain_range))

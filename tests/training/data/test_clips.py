@@ -127,7 +127,7 @@ def test_manifest_is_filtered_in_order(tmp_path):
 def test_manifest_errors_say_where(tmp_path):
     with pytest.raises(FormatError, match=r"none\.csv: cannot be read \(No such file"):
         read_manifest(tmp_path / "none.csv")
-    with pytest.raises(FormatError, match="line 2: no speaker"):
+    with pytest.raises(FormatError, match="line 2: found no speaker"):
         read_manifest(write_manifest(tmp_path, ["a,1.flac,,happy,train"]))
     with pytest.raises(FormatError, match="speaker a/s1 is in splits train and valid"):
         read_manifest(write_manifest(tmp_path, ["a,1.flac,s1,happy,train", "a,2.flac,s1,sad,valid"]))
