@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sed.audio.allowed import name_of, only_this
 from sed.audio.ffmpeg import is_installed
+from sed.audio.programs import output_of
 from sed.errors import AudioError, MissingDependencyError
 
 _LFS_POINTER = b"version https://git-lfs"
@@ -48,12 +49,14 @@ def _probe(path: Path) -> float | AudioError:
         return AudioError("not audio")
     if not is_installed():
         raise MissingDependencyError(f"{path}: reading video needs the ffmpeg program: install it")
-    command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file", "-show_entries"]
-    command += ["stream=codec_type,duration:format=duration", "-of", "json", f"file:{path}"]
-    process = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    info = json.loads(process.stdout or b"{}")
+    command = ["ffprobe", *only_this(), "-show_entries", "stream=codec_type,duration:format=duration"]
+    try:
+        output, status = output_of([*command, "-of", "json", name_of(str(path))], str(path))
+    except AudioError as error:  # it hangs
+        return error
+    info = json.loads(output or b"{}")
     audio = next((s for s in info.get("streams", []) if s.get("codec_type") == "audio"), None)
     if audio is None:
-        return AudioError("damaged" if process.returncode else "no audio stream")
+        return AudioError("damaged" if status else "no audio stream")
     duration = float(audio.get("duration") or info.get("format", {}).get("duration") or 0)
     return duration if duration > 0 else AudioError("empty")
