@@ -105,7 +105,7 @@ def make_detector(name: str, threads: int = 1) -> SpeechDetector:
 
         return SileroDetector(threads=threads)
     if name == EVERY_FRAME:
-        from sed.speech.every import EveryFrame
+        from sed.speech.every_frame import EveryFrame
 
         return EveryFrame()
     raise OptionError(f"vad {name!r}: expected one of {', '.join(VADS)}")

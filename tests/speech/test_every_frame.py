@@ -17,7 +17,7 @@ from sed.grid import frame_count
 from sed.scoring import eder
 from sed.speakers import make_diarizer
 from sed.speakers.given import OneSpeaker
-from sed.speech.every import EveryFrame
+from sed.speech.every_frame import EveryFrame
 
 
 @pytest.fixture(scope="module")
