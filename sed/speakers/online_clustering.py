@@ -1,10 +1,10 @@
-"""`OnlineSpeakers`: local speakers followed from window to window, and told apart by their voices.
+"""`OnlineClusteringSession`: tracks local speakers across windows, and identifies them by their embeddings.
 
-In: at each step the latest audio. Out: `LiveTurns` of all frames that are not yet final. A local speaker is
-followed as a track (`sed.speakers.tracks`). The network now and then takes two people for one, so a track is
-cut into short stretches, and every stretch of clean speech gets an embedding, which decides whose voice it is
-(`sed.speakers.gallery`); the track says who is to be expected. An embedding is computed when the speech of a
-stretch has doubled, not at every step.
+In: at each step the latest audio. Out: `LiveTurns` of all frames that are not final yet. Local speakers are matched
+from window to window (`sed.speakers.tracks`). As the segmentation network occasionally merges two speakers, a track is
+cut into short runs; the clean speech of each run is embedded and assigned to a speaker (`sed.speakers.registry`), with
+a preference for the speaker of the previous run. An embedding is computed again when the speech of a run has doubled,
+not at every step.
 """
 
 from __future__ import annotations
@@ -17,202 +17,203 @@ import numpy as np
 from sed.audio.fbank import FEATURE_HOP, FEATURE_WINDOW, filter_bank
 from sed.grid import HOP, frames_to_seconds, seconds_to_frames
 from sed.speakers.embedding import SpeakerEmbedding
-from sed.speakers.gallery import Gallery, GalleryOptions, Person
 from sed.speakers.online import LiveTurns
-from sed.speakers.tracks import PRESENT, Stretch, Track, Tracker
+from sed.speakers.registry import RegistryOptions, Speaker, SpeakerRegistry
+from sed.speakers.tracks import ACTIVE_THRESHOLD, Track, Tracker, TrackRun
 
-Activities = Callable[[np.ndarray, int], np.ndarray]
-"""What finds local speakers: samples from a frame on -> activity ``(frames, local speakers)``, 0 to 1."""
+ActivitySource = Callable[[np.ndarray, int], np.ndarray]
+"""Samples and the number of their first frame -> activity ``(frames, local speakers)`` from 0 to 1."""
 
 
 @dataclass(frozen=True)
-class OnlineOptions:
-    """Every number of the live speakers; times in seconds. Tuned on AMI clips of part train and on
-    conversations simulated from `train` speakers (`benchmarks/tuning/online_speakers.py`).
+class OnlineClusteringOptions:
+    """Options of online diarization; times in seconds. Tuned on AMI clips of part train and on conversations simulated
+    from `train` speakers (`benchmarks/tuning/online_speakers.py`).
 
-    window: audio that is heard at each step; the segmentation network was trained on 10.
-    chunk: clean speech that is embedded at once; more begins a new stretch.
-    pause: silence in a track after which a new stretch begins.
-    first: clean speech from which a stretch is embedded, again whenever it has doubled.
-    gallery: when a voice is taken for a person.
+    window: audio processed at each step; the segmentation network was trained on 10 s.
+    max_run_seconds: maximum clean speech of a run; more starts a new run.
+    min_pause: shortest silence in a track that starts a new run.
+    min_embed_seconds: clean speech from which a run is embedded, and again whenever it has doubled.
+    registry: when a run is assigned to a known speaker.
     """
 
     window: float = 10.0
-    chunk: float = 1.5
-    pause: float = 0.3
-    first: float = 0.4
-    gallery: GalleryOptions = field(default_factory=GalleryOptions)
+    max_run_seconds: float = 1.5
+    min_pause: float = 0.3
+    min_embed_seconds: float = 0.4
+    registry: RegistryOptions = field(default_factory=RegistryOptions)
 
-    def with_at_most(self, people: int | None) -> OnlineOptions:
-        """The same, with that bound on the number of people (None: as it is).
+    def with_max_speakers(self, max_speakers: int | None) -> OnlineClusteringOptions:
+        """The same options with that maximum number of speakers (None: unchanged).
 
-        >>> OnlineOptions().with_at_most(2).gallery.people
+        >>> OnlineClusteringOptions().with_max_speakers(2).registry.max_speakers
         2
         """
-        return self if people is None else replace(self, gallery=replace(self.gallery, people=people))
+        if max_speakers is None:
+            return self
+        return replace(self, registry=replace(self.registry, max_speakers=max_speakers))
 
 
-class OnlineSpeakers:
-    """Speakers of one live stream; an `OnlineSession`. The networks may be shared.
+class OnlineClusteringSession:
+    """Finds the speakers of one live stream; an `OnlineSession`. Sessions may share the networks.
 
-    `activities` finds local speakers (`sed.speakers.online.LocalSpeakers`), `embedding` what they sound like.
+    `activity` is the source of local speaker activity (such as `sed.speakers.online.SegmentationActivity`), `embedding`
+    the embedding network.
 
     >>> silent = lambda audio, start: np.zeros((len(audio) // HOP, 3), np.float32)
-    >>> OnlineSpeakers(silent, SpeakerEmbedding()).step(np.zeros(16_000, np.float32), 0, 25).names
+    >>> session = OnlineClusteringSession(silent, SpeakerEmbedding())
+    >>> session.step(np.zeros(16_000, np.float32), 0, 25).names
     ()
     """
 
     def __init__(
-        self, activities: Activities, embedding: SpeakerEmbedding, options: OnlineOptions | None = None
+        self,
+        activity: ActivitySource,
+        embedding: SpeakerEmbedding,
+        options: OnlineClusteringOptions | None = None,
     ) -> None:
-        self._activities = activities
+        self._activity = activity
         self._embedding = embedding
-        self._options = options or OnlineOptions()
+        self._options = options or OnlineClusteringOptions()
         self.window = seconds_to_frames(self._options.window)
-        self._chunk = seconds_to_frames(self._options.chunk)
-        self._first = seconds_to_frames(self._options.first)
-        self._pause = seconds_to_frames(self._options.pause)
+        self._max_run_frames = seconds_to_frames(self._options.max_run_seconds)
+        self._min_embed_frames = seconds_to_frames(self._options.min_embed_seconds)
+        self._min_pause_frames = seconds_to_frames(self._options.min_pause)
         self._tracker = Tracker()
-        self._gallery = Gallery(self._options.gallery)
-        self._named = 0  # people who have a number
+        self._registry = SpeakerRegistry(self._options.registry)
+        self._numbered = 0  # speakers with a number
 
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
         """As `OnlineSession.step`."""
-        activities = self._activities(audio, start)
+        activities = self._activity(audio, start)
         self._tracker.step(activities, start)
-        self._listen(audio, activities, start)
+        self._update_runs(audio, activities, start)
         turns = self._turns(final)
-        self._settle(final)
+        self._finalise(final)
         return turns
 
-    def _listen(self, audio: np.ndarray, activities: np.ndarray, start: int) -> None:
-        """Cut every track into stretches, embed what is new, and decide whose voice it is."""
-        present = activities > PRESENT
-        alone = present.sum(1) == 1
-        latest: list[tuple[Track, Stretch, np.ndarray]] = []
+    def _update_runs(self, audio: np.ndarray, activities: np.ndarray, start: int) -> None:
+        """Divide the tracks into runs, embed new speech, and assign the runs to speakers."""
+        active = activities > ACTIVE_THRESHOLD
+        single = active.sum(1) == 1
+        latest: list[tuple[Track, TrackRun, np.ndarray]] = []
         for track in self._tracker.tracks:
             if track.column is None:
                 continue
-            mine = np.flatnonzero(present[:, track.column]) + start
-            for stretch, frames in self._cut(track, mine, alone, start):
-                latest.append((track, stretch, frames))
-        for track, stretch, frames in latest:
-            news = self._embed(stretch, frames[alone[frames - start]], audio, start)
-            rivals = [
-                other.voice
-                for another, other, theirs in latest
-                if another is not track and theirs[0] < frames[-1] and frames[0] < theirs[-1]
+            frames = np.flatnonzero(active[:, track.column]) + start
+            latest += [(track, *run) for run in self._divide(track, frames, single, start)]
+        for track, run, frames in latest:
+            sample = run.sample
+            embedded = self._embed(run, frames[single[frames - start]], audio, start)
+            overlapping = [
+                other.sample
+                for other_track, other, others in latest
+                if other_track is not track and others[0] < frames[-1] and frames[0] < others[-1]
             ]
-            place = track.stretches.index(stretch)
-            before = track.stretches[place - 1].voice.person if place else None
-            clash = any(
-                rival.person is stretch.voice.person and rival.seconds >= stretch.voice.seconds
-                for rival in rivals
+            index = track.runs.index(run)
+            previous = track.runs[index - 1].sample.speaker if index else None
+            conflict = any(
+                other.speaker is sample.speaker and other.seconds >= sample.seconds for other in overlapping
             )
-            if news or stretch.voice.person is None or clash:
-                self._gallery.place(stretch.voice, rivals, before)
-            if stretch.voice.person:
-                stretch.voice.person.last = max(stretch.voice.person.last, int(frames[-1]))
+            if embedded or sample.speaker is None or conflict:
+                self._registry.assign(sample, overlapping, previous)
+            if sample.speaker:
+                sample.speaker.last = max(sample.speaker.last, int(frames[-1]))
 
-    def _cut(
-        self, track: Track, mine: np.ndarray, alone: np.ndarray, start: int
-    ) -> list[tuple[Stretch, np.ndarray]]:
-        """The stretches of a track that may still change, each with its active frames.
+    def _divide(
+        self, track: Track, active: np.ndarray, single: np.ndarray, start: int
+    ) -> list[tuple[TrackRun, np.ndarray]]:
+        """The runs of a track that may still change, each with its part of the `active` frames.
 
-        A new one begins after a pause, and when the one before has all the speech that is embedded at once.
+        A new run starts after a pause, and when the previous one has the maximum clean speech.
         """
-        if not track.stretches:
-            track.stretches.append(Stretch(max(self._tracker.settled - self._chunk, int(mine[0]))))
+        if not track.runs:
+            track.runs.append(TrackRun(max(self._tracker.final - self._max_run_frames, int(active[0]))))
         found = []
-        for stretch in list(track.stretches[:-1]):
-            end = track.stretches[track.stretches.index(stretch) + 1].start
-            frames = mine[(mine >= stretch.start) & (mine < end)]
+        for run, following in zip(track.runs[:-1], track.runs[1:], strict=True):
+            frames = active[(active >= run.start) & (active < following.start)]
             if len(frames):
-                found.append((stretch, frames))
-        stretch = track.stretches[-1]
-        frames = mine[mine >= stretch.start]
+                found.append((run, frames))
+        run = track.runs[-1]
+        frames = active[active >= run.start]
         while len(frames):
-            gaps = np.flatnonzero(np.diff(frames) > self._pause)
-            cut = int(gaps[0]) + 1 if len(gaps) else len(frames)
-            clean = np.flatnonzero(alone[frames[:cut] - start])
-            if len(clean) > self._chunk:
-                cut = min(cut, int(clean[self._chunk]))
-            found.append((stretch, frames[:cut]))
-            frames = frames[cut:]
+            pauses = np.flatnonzero(np.diff(frames) > self._min_pause_frames)
+            end = int(pauses[0]) + 1 if len(pauses) else len(frames)
+            clean = np.flatnonzero(single[frames[:end] - start])
+            if len(clean) > self._max_run_frames:
+                end = min(end, int(clean[self._max_run_frames]))
+            found.append((run, frames[:end]))
+            frames = frames[end:]
             if len(frames):
-                stretch = Stretch(int(frames[0]))
-                track.stretches.append(stretch)
+                run = TrackRun(int(frames[0]))
+                track.runs.append(run)
         return found
 
-    def _embed(self, stretch: Stretch, clean: np.ndarray, audio: np.ndarray, start: int) -> bool:
-        """Embed the clean frames of a stretch if they have doubled, or are complete; whether that was so."""
-        voice = stretch.voice
-        clean = clean[: self._chunk]
-        had = seconds_to_frames(voice.seconds)
-        if stretch.full or len(clean) < max(self._first, min(2 * had, self._chunk)):
+    def _embed(self, run: TrackRun, clean: np.ndarray, audio: np.ndarray, start: int) -> bool:
+        """Embed the clean frames of a run if they have doubled or reached the maximum; returns whether it did."""
+        sample = run.sample
+        clean = clean[: self._max_run_frames]
+        embedded = seconds_to_frames(sample.seconds)
+        needed = max(self._min_embed_frames, min(2 * embedded, self._max_run_frames))
+        if run.full or len(clean) < needed:
             return False
-        stretch.full = len(clean) == self._chunk
-        features = [filter_bank(_audio_of(audio, start, run)) for run in _runs(clean)]
-        voice.vector = self._embedding(np.concatenate(features))
-        voice.seconds = frames_to_seconds(len(clean))
+        run.full = len(clean) == self._max_run_frames
+        parts = np.split(clean, np.flatnonzero(np.diff(clean) != 1) + 1)
+        features = [filter_bank(_audio_of(audio, start, frames)) for frames in parts]
+        sample.vector = self._embedding(np.concatenate(features))
+        sample.seconds = frames_to_seconds(len(clean))
         return True
 
-    def _settle(self, final: int) -> None:
-        """Everything before frame `final` has become final: stretches that end before leave."""
-        for track in self._tracker.settle(final):
-            for stretch in track.stretches:
-                self._gallery.leave(stretch.voice)
+    def _finalise(self, final: int) -> None:
+        """Make the frames before `final` final, and with them the runs that end before."""
+        for track in self._tracker.finalise(final):
+            for run in track.runs:
+                self._registry.finalise(run.sample)
         for track in self._tracker.tracks:
-            while len(track.stretches) > 1 and track.stretches[1].start <= final:
-                gone = track.stretches.pop(0)
-                self._gallery.leave(gone.voice)
-        self._gallery.merge()
+            while len(track.runs) > 1 and track.runs[1].start <= final:
+                self._registry.finalise(track.runs.pop(0).sample)
+        self._registry.merge_similar()
 
     def _turns(self, final: int) -> LiveTurns:
-        activity, settled = self._tracker.activity(), self._tracker.settled
+        activity, offset = self._tracker.activity(), self._tracker.final
         active: dict[int, np.ndarray] = {}
-        people: dict[int, Person] = {}
+        speakers: dict[int, Speaker] = {}
         for track, scores in zip(self._tracker.tracks, activity.T, strict=True):
-            flags = scores > PRESENT
-            ends = [stretch.start for stretch in track.stretches[1:]]
-            for place, stretch in enumerate(track.stretches):
-                low = max(stretch.start - settled, 0) if place else 0
+            flags = scores > ACTIVE_THRESHOLD
+            starts = [run.start for run in track.runs]
+            for index, run in enumerate(track.runs):
+                low = max(run.start - offset, 0) if index else 0
+                high = starts[index + 1] - offset if index + 1 < len(starts) else None
                 part = np.zeros(len(flags), bool)
-                part[low : ends[place] - settled if place < len(ends) else None] = True
+                part[low:high] = True
                 part &= flags
-                if (person := stretch.voice.person) is not None and part.any():
-                    people[person.key] = person
-                    active[person.key] = active.get(person.key, False) | part
-        count = final - self._tracker.settled
-        # Names go by the order of first appearance; those without final speech yet have the next free ones.
-        unnamed = sorted(
-            (key for key, person in people.items() if person.number is None),
+                if (speaker := run.sample.speaker) is not None and part.any():
+                    speakers[speaker.key] = speaker
+                    active[speaker.key] = active.get(speaker.key, False) | part
+        count = final - offset
+        # Numbers follow the order of first final speech; speakers without final speech show the next free ones.
+        unnumbered = sorted(
+            (key for key, speaker in speakers.items() if speaker.number is None),
             key=lambda key: (int(active[key].argmax()), key),
         )
-        names = {key: person.number for key, person in people.items() if person.number is not None}
-        for place, key in enumerate(unnamed):
-            names[key] = self._named + place
+        numbers = {key: one.number for key, one in speakers.items() if one.number is not None}
+        for index, key in enumerate(unnumbered):
+            numbers[key] = self._numbered + index
             if active[key][:count].any():
-                people[key].number = names[key]
-        self._named += sum(people[key].number is not None for key in unnamed)
-        keys = tuple(sorted(people))
+                speakers[key].number = numbers[key]
+        self._numbered += sum(speakers[key].number is not None for key in unnumbered)
+        keys = tuple(sorted(speakers))
         frames = len(activity)
         return LiveTurns(
             np.stack([active[key] for key in keys], 1) if keys else np.zeros((frames, 0), bool),
             keys,
-            tuple(f"spk{names[key]:02d}" for key in keys),
+            tuple(f"spk{numbers[key]:02d}" for key in keys),
         )
 
 
-def _runs(frames: np.ndarray) -> list[np.ndarray]:
-    return np.split(frames, np.flatnonzero(np.diff(frames) != 1) + 1)
-
-
-def _audio_of(audio: np.ndarray, start: int, run: np.ndarray) -> np.ndarray:
-    """The samples that the features of the frames `run` hear; silence after the end."""
-    first, last = (
-        (int(run[0]) - start) * HOP,
-        (int(run[-1]) + 1 - start) * HOP + FEATURE_WINDOW - FEATURE_HOP,
-    )
+def _audio_of(audio: np.ndarray, start: int, frames: np.ndarray) -> np.ndarray:
+    """The samples that the features of consecutive `frames` depend on, padded with silence at the end."""
+    first = (int(frames[0]) - start) * HOP
+    last = (int(frames[-1]) + 1 - start) * HOP + FEATURE_WINDOW - FEATURE_HOP
     part = audio[first:last]
     return np.pad(part, (0, last - first - len(part)))

@@ -1,8 +1,8 @@
-"""Whose voice is this: online clustering of voices into people, revised as evidence comes.
+"""`SpeakerRegistry`: online clustering of speaker embeddings, revised while evidence accumulates.
 
-In: stretches of one voice, embedded again as they grow, and who is likely to speak because he has just spoken
-in the same track. Out: a `Person` for each stretch, the same one whenever the same voice returns. A stretch may
-change its person while it is not final; a person is forgotten if nothing of him remains.
+In: samples of speech of one speaker each, embedded again as they grow, and the speaker of the previous sample in the
+same track, who is likely to continue. Out: a `Speaker` for each sample, the same one whenever the voice returns. The
+speaker of a sample may change until the sample is final; a speaker without samples and past evidence is removed.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from sed.errors import OptionError
 
 
 @dataclass(frozen=True)
-class GalleryOptions:
-    """When a voice is taken for a person. Tuned on AMI clips of part train and on conversations simulated
+class RegistryOptions:
+    """When a sample is assigned to a known speaker. Tuned on AMI clips of part train and on conversations simulated
     from `train` speakers (`benchmarks/tuning/online_speakers.py`).
 
-    alike: cosine from which a voice is taken for a known person.
-    early: seconds of clean speech; with less than that a voice is given to whom is expected.
-    founding: seconds of clean speech with which a voice unlike everybody's makes somebody new.
-    expected: cosine that is added for the person who is expected to speak.
-    same: two people whose voices are more alike than this are taken for one from then on.
-    memory: seconds of speech to which what is known of a person counts; older evidence fades.
-    people: the most people that are told apart; the next voices are given to the most alike.
+    match_threshold: minimum cosine at which a sample is assigned to a known speaker.
+    min_seconds_to_match: samples with less clean speech are assigned to the expected speaker.
+    min_seconds_to_create: clean speech from which a sample that matches no speaker creates a new one.
+    continuity_bonus: added to the cosine with the expected speaker.
+    merge_threshold: two speakers whose embeddings have at least this cosine are merged.
+    memory: maximum weight in seconds of the past evidence of a speaker; older evidence fades.
+    max_speakers: maximum number of speakers; further voices are assigned to the most similar speaker.
     """
 
-    alike: float = 0.4
-    early: float = 0.4
-    founding: float = 1.5
-    expected: float = 0.15
-    same: float = 0.8
+    match_threshold: float = 0.4
+    min_seconds_to_match: float = 0.4
+    min_seconds_to_create: float = 1.5
+    continuity_bonus: float = 0.15
+    merge_threshold: float = 0.8
     memory: float = 120.0
-    people: int = 32
+    max_speakers: int = 32
 
     def __post_init__(self) -> None:
-        if self.people < 1:
-            raise OptionError(f"at most {self.people} speakers: expected 1 or more")
+        if self.max_speakers < 1:
+            raise OptionError(f"max_speakers is {self.max_speakers}: expected 1 or more")
 
 
 @dataclass(eq=False)
-class Voice:
-    """A stretch of speech of one voice: its unit `vector` (None before there is one), the `seconds` of clean
-    speech behind it, and whose it seems to be."""
+class VoiceSample:
+    """Speech of one speaker: its unit embedding `vector` (None until there is enough speech), the `seconds` of clean
+    speech behind it, and the `speaker` to whom it is currently assigned."""
 
     vector: np.ndarray | None = None
     seconds: float = 0.0
-    person: Person | None = None
+    speaker: Speaker | None = None
 
 
 @dataclass(eq=False)
-class Person:
-    """Somebody known: `past` sums vectors times seconds of his voices that have ended.
+class Speaker:
+    """A known speaker: `samples` may still change, `past` is the sum of vectors times seconds of the final ones.
 
-    `number` is given once, when he first has final speech; `last` is the latest frame in which he was heard.
+    `key` is unique. `number` is assigned once, with the first final speech; `last` is the last active frame.
     """
 
     key: int
@@ -64,128 +64,131 @@ class Person:
     past: np.ndarray | None = None
     seconds: float = 0.0
     last: int = -1
-    voices: list[Voice] = field(default_factory=list)
+    samples: list[VoiceSample] = field(default_factory=list)
 
-    def known(self, without: Voice | None = None) -> np.ndarray | None:
-        """Summed vectors of this person, leaving out one voice; None where there are none."""
+    def summed_embedding(self, without: VoiceSample | None = None) -> np.ndarray | None:
+        """Sum of the weighted vectors of this speaker, excluding one sample; None if there are none."""
         parts = [] if self.past is None else [self.past]
-        for voice in self.voices:
-            if voice is not without and voice.vector is not None:
-                parts.append(voice.vector * voice.seconds)
+        for sample in self.samples:
+            if sample is not without and sample.vector is not None:
+                parts.append(sample.vector * sample.seconds)
         return np.sum(parts, axis=0) if parts else None
 
 
-class Gallery:
-    """Everybody who was heard so far.
+class SpeakerRegistry:
+    """All known speakers.
 
-    >>> gallery = Gallery()
-    >>> a, b = (Voice(np.eye(3)[n], seconds=2) for n in range(2))
-    >>> gallery.place(a, []); gallery.place(b, [a])
-    >>> a.person is b.person
+    >>> registry = SpeakerRegistry()
+    >>> a, b = (VoiceSample(np.eye(3)[n], seconds=2) for n in range(2))
+    >>> registry.assign(a, []); registry.assign(b, [a])
+    >>> a.speaker is b.speaker
     False
-    >>> gallery.leave(a); again = Voice(np.array([0.9, 0.1, 0.1]), seconds=1)
-    >>> gallery.place(again, [b]); again.person is gallery.people[0]
+    >>> registry.finalise(a); again = VoiceSample(np.array([0.9, 0.1, 0.1]), seconds=1)
+    >>> registry.assign(again, [b]); again.speaker is registry.speakers[0]
     True
     """
 
-    def __init__(self, options: GalleryOptions | None = None) -> None:
-        self.options = options or GalleryOptions()
-        self.people: list[Person] = []
-        self._next = 0
+    def __init__(self, options: RegistryOptions | None = None) -> None:
+        self.options = options or RegistryOptions()
+        self.speakers: list[Speaker] = []
+        self._next_key = 0
 
-    def place(self, voice: Voice, rivals: Sequence[Voice], expected: Person | None = None) -> None:
-        """Decide whose `voice` it is, or decide anew.
+    def assign(
+        self, sample: VoiceSample, overlapping: Sequence[VoiceSample], expected: Speaker | None = None
+    ) -> None:
+        """Assign `sample` to a speaker, or revise its speaker.
 
-        `rivals` are voices of other people; `expected` is who spoke just before in the same track.
+        `overlapping` are samples of other speakers at the same time; `expected` is the speaker of the previous sample
+        in the same track.
         """
         options = self.options
-        taken = [rival.person for rival in rivals]
-        free = [person for person in self.people if person not in taken]
+        taken = [other.speaker for other in overlapping]
+        free = [speaker for speaker in self.speakers if speaker not in taken]
         if expected not in free:
             expected = None
-        if voice.vector is None or voice.seconds < options.early:
-            if voice.person is None or voice.person in taken:
-                latest = max(free, key=lambda person: person.last, default=None)
-                self._assign(voice, expected or latest or self._found())
+        if sample.vector is None or sample.seconds < options.min_seconds_to_match:
+            if sample.speaker is None or sample.speaker in taken:
+                latest = max(free, key=lambda speaker: speaker.last, default=None)
+                self._move(sample, expected or latest or self._create())
             return
         scores = {}
-        for person in free:
-            if (known := person.known(without=voice)) is not None:
-                bonus = options.expected if person is expected else 0.0
-                scores[person] = _cosine(voice.vector, known) + bonus
-        best = max(scores, key=lambda person: scores[person], default=None)
-        if best and scores[best] >= options.alike:
-            self._assign(voice, best)
-        elif voice.person in free and voice.person not in scores:
-            pass  # somebody known by this voice only, and unlike the others: he stays
-        elif voice.seconds >= options.founding or not best:
-            self._assign(voice, self._found() or best)
+        for speaker in free:
+            if (embedding := speaker.summed_embedding(without=sample)) is not None:
+                bonus = options.continuity_bonus if speaker is expected else 0.0
+                scores[speaker] = _cosine(sample.vector, embedding) + bonus
+        best = max(scores, key=lambda speaker: scores[speaker], default=None)
+        if best and scores[best] >= options.match_threshold:
+            self._move(sample, best)
+        elif sample.speaker in free and sample.speaker not in scores:
+            pass  # the only sample of its speaker, and unlike all others
+        elif sample.seconds >= options.min_seconds_to_create or not best:
+            self._move(sample, self._create() or best)
         else:
-            self._assign(voice, best)
+            self._move(sample, best)
 
-    def leave(self, voice: Voice) -> None:
-        """The voice is final: what was heard of it stays with its person."""
-        person = voice.person
-        if person is None:
+    def finalise(self, sample: VoiceSample) -> None:
+        """Add the evidence of a final sample to its speaker for good."""
+        speaker = sample.speaker
+        if speaker is None:
             return
-        person.voices.remove(voice)
-        if voice.vector is not None:
-            vector = voice.vector * np.float32(voice.seconds)
-            person.past = vector if person.past is None else person.past + vector
-            person.seconds += voice.seconds
-            if person.seconds > self.options.memory:
-                person.past = person.past * np.float32(self.options.memory / person.seconds)
-                person.seconds = self.options.memory
-        self._tidy()
+        speaker.samples.remove(sample)
+        if sample.vector is not None:
+            vector = sample.vector * np.float32(sample.seconds)
+            speaker.past = vector if speaker.past is None else speaker.past + vector
+            speaker.seconds += sample.seconds
+            if speaker.seconds > self.options.memory:
+                speaker.past = speaker.past * np.float32(self.options.memory / speaker.seconds)
+                speaker.seconds = self.options.memory
+        self._remove_unused()
 
-    def merge(self) -> None:
-        """Take people for one whose voices have turned out alike, unless they are heard side by side."""
-        for younger in self.people[::-1]:
-            if younger.past is None or younger.seconds < self.options.founding:
+    def merge_similar(self) -> None:
+        """Merge speakers whose embeddings have become similar, unless both are currently active."""
+        for younger in self.speakers[::-1]:
+            if younger.past is None or younger.seconds < self.options.min_seconds_to_create:
                 continue
-            for older in self.people:
+            for older in self.speakers:
                 if older is younger:
                     break
                 if (
                     older.past is None
-                    or older.seconds < self.options.founding
-                    or (older.voices and younger.voices)
+                    or older.seconds < self.options.min_seconds_to_create
+                    or (older.samples and younger.samples)
                 ):
                     continue
-                if _cosine(older.past, younger.past) >= self.options.same:
-                    self._join(older, younger)
+                if _cosine(older.past, younger.past) >= self.options.merge_threshold:
+                    self._merge(older, younger)
                     break
 
-    def _join(self, older: Person, younger: Person) -> None:
-        for voice in list(younger.voices):
-            self._assign(voice, older)
+    def _merge(self, older: Speaker, younger: Speaker) -> None:
+        for sample in list(younger.samples):
+            self._move(sample, older)
         if younger.past is not None:
             older.past = younger.past if older.past is None else older.past + younger.past
             older.seconds += younger.seconds
         older.last = max(older.last, younger.last)
         if older.number is None:
             older.number = younger.number
-        self.people.remove(younger)
+        self.speakers.remove(younger)
 
-    def _assign(self, voice: Voice, person: Person | None) -> None:
-        if person is voice.person or person is None:
+    def _move(self, sample: VoiceSample, speaker: Speaker | None) -> None:
+        if speaker is sample.speaker or speaker is None:
             return
-        if voice.person:
-            voice.person.voices.remove(voice)
-        voice.person = person
-        person.voices.append(voice)
-        self._tidy()
+        if sample.speaker:
+            sample.speaker.samples.remove(sample)
+        sample.speaker = speaker
+        speaker.samples.append(sample)
+        self._remove_unused()
 
-    def _found(self) -> Person | None:
-        if len(self.people) >= self.options.people:
+    def _create(self) -> Speaker | None:
+        if len(self.speakers) >= self.options.max_speakers:
             return None
-        person = Person(self._next)
-        self._next += 1
-        self.people.append(person)
-        return person
+        speaker = Speaker(self._next_key)
+        self._next_key += 1
+        self.speakers.append(speaker)
+        return speaker
 
-    def _tidy(self) -> None:
-        self.people = [person for person in self.people if person.voices or person.past is not None]
+    def _remove_unused(self) -> None:
+        self.speakers = [one for one in self.speakers if one.samples or one.past is not None]
 
 
 def _cosine(one: np.ndarray, other: np.ndarray) -> float:

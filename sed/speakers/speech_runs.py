@@ -1,7 +1,7 @@
-"""Local speakers' speech cut into stretches, and which frames of a stretch tell most about the voice.
+"""Cuts the speech of local speakers into runs, and selects the frames of a run that are embedded.
 
 In: the bool activity of the local speakers of one window, ``(frames, local speakers)`` on the 20 ms grid, and the
-tile: the part of the window that counts. Out: stretches within the tile, and frames to embed.
+tile: the slice of the window that belongs to no other window. Out: runs within the tile, and frames to embed.
 """
 
 from __future__ import annotations
@@ -14,87 +14,92 @@ import numpy as np
 from sed.grid import FRAME_RATE, seconds_to_frames
 from sed.speakers.turns import runs
 
-AT_ONCE_FRAMES = 25  # frames of both speaking that make two people of two stretches
-AT_ONCE_SHARE = 0.6  # and the part of the shorter one that they must be
-_NEIGHBOURS = 12  # stretches before one that may still sound with it
+MIN_OVERLAP_FRAMES = 25  # minimum overlap of two runs that have different speakers for certain
+MIN_OVERLAP_SHARE = 0.6  # and its minimum share of the shorter run
+_LOOKBACK = 12  # number of preceding runs that are checked for overlap
 
 
 @dataclass(frozen=True)
-class StretchOptions:
-    """How local speakers' speech is cut up and embedded; times in seconds.
+class SpeechRunOptions:
+    """How the speech of local speakers is cut into runs and embedded; times in seconds.
 
-    pause: pauses of a local speaker from this length on end a stretch: another person may follow.
-    embed_at_most: clean speech of a stretch that is embedded; more costs time and tells little.
-    embed_enough: where a stretch has less clean speech within the tile, what it has beyond is added.
-    embed_at_least: stretches with less speech than this get no embedding.
-    clean_at_least: clean speech (nobody else speaks) from which an embedding rests on it alone and takes part in
-        clustering; otherwise overlapped speech is added, and the embedding only gets assigned.
+    min_pause: shortest pause of a local speaker that ends a run, as another speaker may follow.
+    max_embed_seconds: maximum clean speech of a run that is embedded; more costs time and adds little.
+    target_embed_seconds: if a run has less clean speech within the tile, clean speech outside the tile is added.
+    min_embed_seconds: runs with less speech are not embedded.
+    min_clean_seconds: clean speech (of a single speaker) from which the embedding uses no other and takes part in the
+        clustering; otherwise overlapped speech is added, and the embedding is only assigned to a speaker.
     """
 
-    pause: float = 0.5
-    embed_at_most: float = 3.0
-    embed_enough: float = 1.5
-    embed_at_least: float = 0.3
-    clean_at_least: float = 0.8
+    min_pause: float = 0.5
+    max_embed_seconds: float = 3.0
+    target_embed_seconds: float = 1.5
+    min_embed_seconds: float = 0.3
+    min_clean_seconds: float = 0.8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Stretch:
+class SpeechRun:
     """Speech of one local speaker without a long pause, within one tile.
 
-    `start` and `end` are frames of the recording, `bits` tell pauses from speech (`active`, eight frames a byte),
-    `voice` is the window and column of the local speaker. `vector` is the unit embedding or None, `seconds` the
-    clean speech that it rests on (0: too little, so it only gets assigned).
+    `start` and `end` are frames of the recording, `bits` is the packed activity (see `active`), `local_speaker` the
+    numbers of the window and of the local speaker in it. `vector` is the unit embedding or None, `seconds` the clean
+    speech behind it (0: too little, so the run takes no part in the clustering).
     """
 
     start: int
     end: int
     bits: bytes
-    voice: tuple[int, int]
+    local_speaker: tuple[int, int]
     vector: np.ndarray | None
     seconds: float
 
     @classmethod
-    def of(
-        cls, start: int, active: np.ndarray, voice: tuple[int, int], vector: np.ndarray | None, seconds: float
-    ) -> Stretch:
-        """From frame `start` on, with speech where `active` ``(frames,)`` is true.
+    def from_active(
+        cls,
+        start: int,
+        active: np.ndarray,
+        local_speaker: tuple[int, int],
+        vector: np.ndarray | None,
+        seconds: float,
+    ) -> SpeechRun:
+        """A run from frame `start` with speech where `active` ``(frames,)`` is true.
 
-        >>> Stretch.of(7, np.array([True, False, True]), (0, 0), None, 0.0).spans.tolist()
+        >>> SpeechRun.from_active(7, np.array([True, False, True]), (0, 0), None, 0.0).spans.tolist()
         [[7, 8], [9, 10]]
         """
-        return cls(start, start + len(active), np.packbits(active).tobytes(), voice, vector, seconds)
+        return cls(start, start + len(active), np.packbits(active).tobytes(), local_speaker, vector, seconds)
 
     @property
     def active(self) -> np.ndarray:
-        """Where there is speech, ``(end - start,)`` bool."""
+        """Frames with speech, ``(end - start,)`` bool."""
         return np.unpackbits(np.frombuffer(self.bits, np.uint8), count=self.end - self.start).view(bool)
 
     @property
     def spans(self) -> np.ndarray:
-        """Start and end of the speech in frames of the recording, ``(n, 2)``."""
+        """Start and end (exclusive) of the speech in frames of the recording, ``(n, 2)``."""
         return runs(self.active) + self.start
 
 
-def stretches_of(active: np.ndarray, tile: slice, options: StretchOptions) -> list[tuple[int, int]]:
-    """Start and end (exclusive) of one local speaker's stretches that reach into `tile`; ``(frames,)`` bool in.
+def find_speech_runs(active: np.ndarray, tile: slice, options: SpeechRunOptions) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of the runs of one local speaker, `active` ``(frames,)`` bool, with speech in `tile`.
 
-    They may begin before the tile and end after it.
+    They may start before the tile and end after it.
 
-    >>> talk = np.repeat([True, False, True, False, True], [50, 10, 40, 100, 50])
-    >>> stretches_of(talk, slice(60, 190), StretchOptions(pause=0.5))
+    >>> active = np.repeat([True, False, True, False, True], [50, 10, 40, 100, 50])
+    >>> find_speech_runs(active, slice(60, 190), SpeechRunOptions(min_pause=0.5))
     [(0, 100)]
     """
-    pause = seconds_to_frames(options.pause)
-    joined: list[tuple[int, int]] = []
+    min_pause = seconds_to_frames(options.min_pause)
+    merged: list[tuple[int, int]] = []
     for start, end in runs(active).tolist():
-        if joined and start - joined[-1][1] < pause:
-            joined[-1] = (joined[-1][0], end)
+        if merged and start - merged[-1][1] < min_pause:
+            merged[-1] = (merged[-1][0], end)
         else:
-            joined.append((start, end))
+            merged.append((start, end))
     return [
         (start, end)
-        for start, end in joined
+        for start, end in merged
         if start < tile.stop
         and end > tile.start
         and active[max(start, tile.start) : min(end, tile.stop)].any()
@@ -102,66 +107,66 @@ def stretches_of(active: np.ndarray, tile: slice, options: StretchOptions) -> li
 
 
 def frames_to_embed(
-    active: np.ndarray, column: int, start: int, end: int, tile: slice, options: StretchOptions
+    active: np.ndarray, column: int, start: int, end: int, tile: slice, options: SpeechRunOptions
 ) -> tuple[np.ndarray, float]:
-    """Which frames to embed for the stretch from `start` to `end` of local speaker `column`.
+    """The frames to embed for the run from `start` to `end` of local speaker `column`.
 
-    Returns their numbers in order of time (none where there is too little), and how many seconds of clean speech
-    they are (0 where overlapped speech had to be added).
+    Returns their indices in ascending order (empty if there is too little speech), and the seconds of clean speech
+    among them (0 if overlapped speech had to be added).
 
-    >>> alone = np.ones((100, 1), bool)
-    >>> frames, seconds = frames_to_embed(alone, 0, 0, 100, slice(0, 500), StretchOptions())
+    >>> single = np.ones((100, 1), bool)
+    >>> frames, seconds = frames_to_embed(single, 0, 0, 100, slice(0, 500), SpeechRunOptions())
     >>> len(frames), seconds
     (100, 2.0)
     """
     frames = np.arange(len(active))
-    mine = active[:, column] & (frames >= start) & (frames < end)
-    clean = mine & (active.sum(1) == 1)
+    speech = active[:, column] & (frames >= start) & (frames < end)
+    clean = speech & (active.sum(1) == 1)
     inside = (frames >= tile.start) & (frames < tile.stop)
-    chosen = _longest(clean & inside, seconds_to_frames(options.embed_at_most))
-    lack = seconds_to_frames(options.embed_enough) - len(chosen)
-    if lack > 0:
-        chosen = np.concatenate([chosen, _longest(clean & ~inside, lack)])
+    chosen = _from_longest_runs(clean & inside, seconds_to_frames(options.max_embed_seconds))
+    missing = seconds_to_frames(options.target_embed_seconds) - len(chosen)
+    if missing > 0:
+        chosen = np.concatenate([chosen, _from_longest_runs(clean & ~inside, missing)])
     seconds = len(chosen) / FRAME_RATE
-    if seconds < options.clean_at_least:
+    if seconds < options.min_clean_seconds:
         seconds = 0.0
-        lack = seconds_to_frames(options.embed_enough) - len(chosen)
-        chosen = np.concatenate([chosen, _longest(mine & ~clean & inside, lack)])
-    if len(chosen) < max(1, seconds_to_frames(options.embed_at_least)):
+        missing = seconds_to_frames(options.target_embed_seconds) - len(chosen)
+        chosen = np.concatenate([chosen, _from_longest_runs(speech & ~clean & inside, missing)])
+    if len(chosen) < max(1, seconds_to_frames(options.min_embed_seconds)):
         chosen = chosen[:0]
     return np.sort(chosen), seconds
 
 
-def pairs_at_once(stretches: Sequence[Stretch]) -> np.ndarray:
-    """Which of `stretches`, in order of their starts, sound at once for long: their numbers, ``(pairs, 2)``.
+def overlapping_pairs(speech_runs: Sequence[SpeechRun]) -> np.ndarray:
+    """Index pairs ``(pairs, 2)`` of runs, in order of their starts, that overlap for long.
 
-    That is half a second or more in which both speak, and most of the shorter of the two.
+    That is, both are active for at least half a second, and for most of the shorter run.
 
-    >>> long, short = (Stretch.of(0, np.ones(n, bool), (0, n), None, 0.0) for n in (100, 30))
-    >>> pairs_at_once([long, short]).tolist()
+    >>> long, short = (SpeechRun.from_active(0, np.ones(n, bool), (0, n), None, 0.0) for n in (100, 30))
+    >>> overlapping_pairs([long, short]).tolist()
     [[0, 1]]
     """
-    found = []
-    for later, two in enumerate(stretches):
-        for earlier in range(later - 1, max(-1, later - _NEIGHBOURS), -1):
-            one = stretches[earlier]
+    pairs = []
+    for later, two in enumerate(speech_runs):
+        for earlier in range(later - 1, max(-1, later - _LOOKBACK), -1):
+            one = speech_runs[earlier]
             start, end = max(one.start, two.start), min(one.end, two.end)
-            if end - start < AT_ONCE_FRAMES:
+            if end - start < MIN_OVERLAP_FRAMES:
                 continue
             first, second = one.active, two.active
             both = first[start - one.start : end - one.start] & second[start - two.start : end - two.start]
             shorter = min(first.sum(), second.sum())
-            if both.sum() >= max(AT_ONCE_FRAMES, AT_ONCE_SHARE * shorter):
-                found.append((earlier, later))
-    return np.array(found, np.int64).reshape(-1, 2)
+            if both.sum() >= max(MIN_OVERLAP_FRAMES, MIN_OVERLAP_SHARE * shorter):
+                pairs.append((earlier, later))
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _longest(mask: np.ndarray, room: int) -> np.ndarray:
-    """Up to `room` of the frames where `mask` is true, from the longest stretches first."""
+def _from_longest_runs(mask: np.ndarray, limit: int) -> np.ndarray:
+    """Up to `limit` frames at which `mask` is true, from the longest runs first."""
     found = runs(mask)
     chosen = [np.zeros(0, np.int64)]
     for start, end in found[np.argsort(found[:, 0] - found[:, 1], kind="stable")]:
-        take = min(room, end - start)
-        chosen.append(np.arange(start, start + take))
-        room -= take
+        count = min(limit, end - start)
+        chosen.append(np.arange(start, start + count))
+        limit -= count
     return np.concatenate(chosen)
