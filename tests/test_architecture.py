@@ -76,7 +76,9 @@ def test_the_page_shows_these_floors():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_imported_modules_exist(name):
-    assert imports(MODULES[name]) <= set(MODULES)  # mypy does not say so, as packages without types are ignored
+    assert imports(MODULES[name]) <= set(
+        MODULES
+    )  # mypy does not say so, as packages without types are ignored
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])

@@ -304,7 +304,7 @@ def test_other_latencies_are_refused(latency):
 
 def test_what_cannot_be_live_is_refused():
     mute = SimpleNamespace(begin=lambda: None)
-    with pytest.raises(OptionError, match="cannot work live"):
+    with pytest.raises(OptionError, match="does not support live streams"):
         EmotionDiarizer(tagger=Tones(), diarizer=mute).stream()
     with pytest.raises(OptionError, match="split"):
         EmotionDiarizer(tagger=Tones(), channels="split").stream(1.0)
@@ -333,8 +333,8 @@ def test_real_models_hold_their_memory_too(speakers, meeting):
         session = stream._speakers
         sizes.append(
             len(session._tracker.tracks)
-            + sum(len(track.stretches) for track in session._tracker.tracks)
-            + sum(len(person.voices) for person in session._gallery.people)
-            + len(session._gallery.people)
+            + sum(len(track.runs) for track in session._tracker.tracks)
+            + sum(len(speaker.samples) for speaker in session._registry.speakers)
+            + len(session._registry.speakers)
         )
     assert max(sizes[3:]) <= max(sizes[:3]) + 6

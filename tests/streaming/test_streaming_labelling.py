@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.streaming.labelling import SHORTEST, SegmentLabels
+from sed.streaming.labelling import MIN_DURATION_ON, SegmentLabels
 
-LEAST = round(SHORTEST * 50)
+LEAST = round(MIN_DURATION_ON * 50)
 
 
 def posteriors(*runs):
