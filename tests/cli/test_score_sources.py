@@ -36,7 +36,7 @@ def test_what_der_does_not_use_is_not_checked(shell, tmp_path):
             "na",
             "na.rttm, line 1: found confidence 'None', expected a number: read as unknown (2 of them in na.rttm)",
         ),
-        ("neg", "neg.rttm, line 1: found start -0.008: what is before 0 s is left out"),
+        ("neg", "neg.rttm, line 1: found start -0.008: the part before 0 s is ignored"),
     ):
         rate, result = shell(f"score ref.rttm {name}.rttm")
         assert (rate, result.returncode) == (0.0, 0)

@@ -94,7 +94,7 @@ def test_a_missing_manifest_is_told(tmp_path):
 def test_an_output_folder_below_a_file_is_told(corpora, tmp_path):
     (tmp_path / "file.txt").write_text("a file")
     result = run(corpora, "-o", tmp_path / "file.txt" / "out", "--patterns", 1)
-    assert result.exit_code == 1 and "file.txt/out: cannot be made (Not a directory)" in result.stderr
+    assert result.exit_code == 1 and "file.txt/out: cannot be created (Not a directory)" in result.stderr
 
 
 def test_a_manifest_in_another_encoding_or_of_another_kind_is_told(corpora, tmp_path):

@@ -56,7 +56,7 @@ def _rttm(folder: Path, good: str) -> Iterator[Case]:
     yield line("half a line", "SPEAKER call 1 0.5\n", "line 1: found 4 fields, expected 10")
     yield line("prose", "Dear all,\nhere are the labels\n", "line 1: found type 'Dear', expected SPEAKER")
     yield line("bytes", b"\x89PNG\r\n\x1a\n\xff\xfe" * 9, "cannot be read (it is not UTF-8 text)")  # type: ignore[arg-type]
-    yield line("zero bytes", b"SPEAKER call 1 \0\0\0\n", "zero bytes, which no text does")  # type: ignore[arg-type]
+    yield line("zero bytes", b"SPEAKER call 1 \0\0\0\n", "it contains zero bytes")  # type: ignore[arg-type]
     yield line("an empty file", "", "no hypothesis, so scored as empty: call")
     yield line("a duration of 0", LINE.format("2", "0", "sad", "x"), "", 0)
     yield line(
@@ -150,13 +150,13 @@ def _other_forms(folder: Path, good: str) -> Iterator[Case]:
     yield text("CSV with an open quote", "a.csv", head + '"call.wav,0,1,x,sad\n', "not CSV")
     yield text("an empty CSV", "a.csv", "", "found no column file, start, end")
     grid = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0 9 <exists> 1 "IntervalTier"'
-    yield text("a TextGrid that breaks off", "a.TextGrid", grid, "the TextGrid breaks off")
+    yield text("a TextGrid that breaks off", "a.TextGrid", grid, "the TextGrid is truncated")
     yield text(
         "WebVTT, end before start", "a.vtt", "WEBVTT\n\n00:03.000 --> 00:02.000\nsad\n", "from 3.0 to 2.0 s"
     )
     bomb = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "&b;&b;">]><ANNOTATION_DOCUMENT>&b;</ANNOTATION_DOCUMENT>'
     yield text("XML with entities", "a.eaf", bomb, "found a document type, expected plain XML")
-    yield text("an unknown suffix", "a.doc", "x", "no format has this suffix, expected one of")
+    yield text("an unknown suffix", "a.doc", "x", "its suffix is unknown, expected .audacity")
 
 
 def _corpora(folder: Path, good: str) -> Iterator[Case]:
