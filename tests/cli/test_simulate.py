@@ -99,7 +99,7 @@ def test_missing_manifest_is_an_error(tmp_path):
 def test_output_folder_in_a_file_is_an_error(corpora, tmp_path):
     (tmp_path / "file.txt").write_text("a file")
     result = run(corpora, "-o", tmp_path / "file.txt" / "out", "--patterns", 1)
-    assert result.exit_code == 1 and "file.txt/out: cannot be made (Not a directory)" in result.stderr
+    assert result.exit_code == 1 and "file.txt/out: cannot be created (Not a directory)" in result.stderr
 
 
 def test_manifest_in_another_encoding_or_format_is_an_error(corpora, tmp_path):
