@@ -179,6 +179,7 @@ class FirstSample(torch.nn.Module):
     """A tagger whose logit of ``a`` is the first sample of a frame, scaled and shifted."""
 
     labels = ("a", "b")
+    max_samples = None
 
     def __init__(self, scale=1.0, bias=0.0):
         super().__init__()
