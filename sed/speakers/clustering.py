@@ -1,6 +1,6 @@
 """Agglomerative clustering of speaker embeddings, which determines the number of speakers.
 
-In: unit vectors, one for each run of speech of one local speaker, the seconds of speech behind each, and which runs
+In: unit vectors, one for each run of speech of one local speaker, the embedded seconds of each run, and which runs
 overlap in time (these usually have different speakers). Out: one centroid for each speaker.
 
 The similarity of two clusters is the mean cosine between their members, weighted by seconds (average linkage). It
@@ -192,9 +192,9 @@ def find_speakers(
 ) -> np.ndarray:
     """The centroid of each speaker, ``(speakers, dimension)`` unit vectors.
 
-    `vectors` are `n` unit embeddings ``(dimension,)`` in chronological order, a list or an array; `seconds` ``(n,)`` is
-    the speech behind each; `overlapping` ``(m, 2)`` index pairs of those that overlap in time. The number of speakers
-    follows from the similarities, within `min_speakers` and `max_speakers`; it is never larger than `n`.
+    `vectors` are `n` unit embeddings ``(dimension,)`` in chronological order, a list or an array; `seconds` ``(n,)``
+    the durations of embedded speech; `overlapping` ``(m, 2)`` index pairs of those that overlap in time. The number of
+    speakers follows from the similarities, within `min_speakers` and `max_speakers`; it is never larger than `n`.
 
     >>> rng = np.random.default_rng(0)
     >>> vectors = np.repeat(np.eye(8)[:3], 20, 0) + 0.1 * rng.normal(size=(60, 8))

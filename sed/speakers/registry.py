@@ -1,7 +1,7 @@
 """`SpeakerRegistry`: online clustering of speaker embeddings, revised while evidence accumulates.
 
 In: samples of speech of one speaker each, embedded again as they grow, and the speaker of the previous sample in the
-same track, who is likely to continue. Out: a `Speaker` for each sample, the same one whenever the voice returns. The
+same track, which is likely to continue. Out: a `Speaker` for each sample, the same one whenever the voice returns. The
 speaker of a sample may change until the sample is final; a speaker without samples and past evidence is removed.
 """
 
@@ -45,7 +45,7 @@ class RegistryOptions:
 @dataclass(eq=False)
 class VoiceSample:
     """Speech of one speaker: its unit embedding `vector` (None until there is enough speech), the `seconds` of clean
-    speech behind it, and the `speaker` to whom it is currently assigned."""
+    speech that were embedded, and the `speaker` to which it is currently assigned."""
 
     vector: np.ndarray | None = None
     seconds: float = 0.0

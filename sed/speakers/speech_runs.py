@@ -44,7 +44,7 @@ class SpeechRun:
 
     `start` and `end` are frames of the recording, `bits` is the packed activity (see `active`), `local_speaker` the
     numbers of the window and of the local speaker in it. `vector` is the unit embedding or None, `seconds` the clean
-    speech behind it (0: too little, so the run takes no part in the clustering).
+    speech that was embedded (0: too little, so the run takes no part in the clustering).
     """
 
     start: int
