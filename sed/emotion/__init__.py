@@ -1,4 +1,4 @@
-"""What they feel: taggers (audio to frame posteriors) and decoders (posteriors to labels)."""
+"""Emotion recognition: taggers (audio to frame posteriors) and decoders (posteriors to labels)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sed.errors import ModelError
 def load_tagger(
     name: str | Path | None = None, threads: int = 1, device: str = "auto", precision: str = "auto"
 ) -> Tagger:
-    """The tagger called `name`, one of:
+    """Load the tagger `name`:
 
-    - None: the bundled one;
-    - an ONNX file with a card inside, as ``sed-export`` writes;
-    - a folder that ``sed-train`` wrote (the run's or its ``tagger``);
+    - None: the bundled tagger;
+    - an ONNX file with a model card, as written by ``sed-export``;
+    - a folder written by ``sed-train`` (the run's folder or its ``tagger``);
     - a folder in SpeechBrain's layout: hyperparams.yaml, wav2vec2.ckpt, model.ckpt, label_encoder.txt;
-    - a name on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large``: taken from the
-      hub's cache, or fetched into it. Nothing else here uses the network.
+    - the name of a model on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large``: loaded from
+      the hub's cache, or downloaded. This is the only case in which the network is used.
 
-    `threads` are processor threads. `device` (``auto``, ``cpu``, ``cuda``, ...) and `precision` (``auto``,
-    ``fp32``, ``fp16``, ``bf16``) are for torch models; ONNX files run on the processor as they are.
+    `threads` is the number of CPU threads. `device` (``auto``, ``cpu``, ``cuda``, ...) and `precision` (``auto``,
+    ``fp32``, ``fp16``, ``bf16``) apply to torch models; ONNX files always run on the CPU in their own precision.
 
-    Raises `ModelError` where there is no such model or it is not a tagger, and `MissingDependencyError` where
-    it needs the extra ``sed[wavlm]``.
+    Raises `ModelError` if there is no such model or it is not a tagger, and `MissingDependencyError` if it needs the
+    extra ``sed[wavlm]``.
 
     >>> load_tagger().labels
     ('neutral', 'happy', 'angry', 'sad')
@@ -44,8 +44,8 @@ def load_tagger(
     if not path.exists() and is_hub_name(str(name)):
         folder = fetch(str(name), [TRAINED, SPEECHBRAIN], ["config.json", "preprocessor_config.json"])
         return open_folder(folder, hub=True, threads=threads, device=device, precision=precision)
-    found = "a file that is no ONNX file" if path.exists() else "nothing"
+    found = "a file without the suffix .onnx" if path.exists() else "nothing"
     raise ModelError(
-        f"tagger {str(name)!r}: found {found}, expected an ONNX file (its name ends in .onnx), a tagger's folder,"
+        f"tagger {str(name)!r}: found {found}, expected an ONNX file (its name ends in .onnx), the folder of a tagger,"
         " or the name of a model on the Hugging Face hub (owner/name)"
     )

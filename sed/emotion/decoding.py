@@ -1,7 +1,7 @@
-"""Posteriors -> one emotion a frame: argmax, median, total variation, and Viterbi with a minimum duration.
+"""Posteriors -> one emotion per frame: argmax, median filter, total variation, or Viterbi with minimum duration.
 
-In: ``(frames, labels)`` posteriors of one stretch of one speaker's speech, 50 a second. Out: ``(frames,)``
-label numbers. All decoders stand behind `decode`; their knobs are in `DecoderOptions`.
+In: ``(frames, labels)`` posteriors of a sequence of one speaker's speech, 50 per second. Out: ``(frames,)`` label
+indices. `decode` is the entry point of all decoders; `DecoderOptions` has their options.
 """
 
 from __future__ import annotations
@@ -16,41 +16,40 @@ import numpy as np
 from sed.errors import OptionError
 from sed.grid import seconds_to_frames
 
-FLOOR = 1e-5  # a posterior below this counts as this: one frame cannot forbid a label
-_ALL_THERE_IS = 1e-3  # weight of overlapped frames where a stretch has no others: they break a tie, no more
-_AT_ONCE = 4096  # frames that are looked at together: bounds the memory
+FLOOR = 1e-5  # posteriors are clipped to this minimum, so that a single frame cannot rule out a label
+_OVERLAP_ONLY_WEIGHT = 1e-3  # weight of overlapped frames if a sequence has no others; only breaks ties
+_CHUNK = 4096  # frames processed at once; bounds memory
 
 
 class Sliced(Protocol):
-    """Rows that are read piece by piece: an array, or what holds a long recording's elsewhere."""
+    """Rows that are read in slices: an array, or an object that stores a long recording elsewhere."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array's."""
+        """As of an array."""
         ...
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: slice, /) -> Any:
-        """The rows from `start` to `stop` as an array."""
+        """The rows of a slice as an array."""
         ...
 
 
 @dataclass(frozen=True)
 class DecoderOptions:
-    """What the decoders can be told. The defaults were tuned on validation speakers
-    (benchmarks/tuning/decoder.py).
+    """Options of the decoders. The defaults were tuned on validation speakers (benchmarks/tuning/decoder.py).
 
     method: ``viterbi`` (default), ``argmax``, ``median`` or ``tv``.
-    switch_cost: viterbi; what a change of emotion costs, in nats of frame log-posterior.
-    minimum_duration: viterbi; seconds that an emotion lasts at least, unless the stretch is shorter.
-    turn_discount: viterbi; factor on `switch_cost` where a new turn of the speaker begins (0 = free, 1 = as
-        anywhere): emotions tend to change between turns rather than within them.
-    memory: seconds of silence of a speaker after which his emotion is decoded afresh.
-    overlap_weight: weight of frames in which somebody else speaks too (0 = ignored, 1 = like any other). Where a
-        stretch has no other frames they decide, at whatever weight.
+    switch_cost: viterbi; cost of a change of emotion, in nats of frame log-posterior.
+    minimum_duration: viterbi; minimum duration of an emotion in seconds, unless the sequence is shorter.
+    turn_discount: viterbi; factor on `switch_cost` at the start of a turn (0 = free, 1 = no discount), because
+        emotions change between turns more often than within them.
+    memory: seconds of silence of a speaker after which decoding starts afresh.
+    overlap_weight: weight of frames in which another speaker is active too (0 = ignored, 1 = full weight). If a
+        sequence has no other frames, they are used with a small weight even if this is 0.
     median_window: median; seconds.
-    tv_weight: tv; the total variation of 1 (one full step) costs as much as this many frames of error.
+    tv_weight: tv; a total variation of 1 (one full step) costs as much as this many frames of error.
     """
 
     method: str = "viterbi"
@@ -79,16 +78,16 @@ class DecoderOptions:
             raise OptionError(f"decoder option overlap_weight is {self.overlap_weight}: expected 0 to 1")
 
     def weight_in_overlap(self, alone: bool) -> float:
-        """The weight of overlapped frames in a stretch in some frames of which its speaker is `alone`, or in none.
+        """Weight of overlapped frames in a sequence; `alone`: the speaker speaks alone in at least one frame of it.
 
-        Only viterbi weighs frames; for the others all are alike.
+        Only viterbi weights frames; the other methods treat all equally.
 
         >>> DecoderOptions().weight_in_overlap(alone=True), DecoderOptions().weight_in_overlap(alone=False)
         (0.0, 0.001)
         """
         if self.method != "viterbi":
             return 1.0
-        return self.overlap_weight if alone else max(self.overlap_weight, _ALL_THERE_IS)
+        return self.overlap_weight if alone else max(self.overlap_weight, _OVERLAP_ONLY_WEIGHT)
 
 
 def decode(
@@ -97,11 +96,11 @@ def decode(
     turn_starts: np.ndarray | None = None,
     weights: Sliced | None = None,
 ) -> np.ndarray:
-    """Label numbers ``(frames,)`` int16 for `posteriors` ``(frames, labels)``.
+    """Label indices ``(frames,)`` int16 for `posteriors` ``(frames, labels)``.
 
-    `turn_starts` are the frames at which a new turn begins (viterbi makes a change cheaper there); `weights`
-    ``(frames,)`` from 0 to 1 says how much each frame counts (viterbi). Argmax and viterbi read both piece by piece
-    and keep a few bytes a frame.
+    `turn_starts` are the first frames of turns, where viterbi discounts the switch cost; `weights` ``(frames,)`` from 0
+    to 1 are the weights of the frames (viterbi only). Argmax and viterbi read both in chunks and need a few bytes of
+    memory per frame.
 
     >>> p = np.full((100, 2), [0.9, 0.1]); p[40:45] = [0.2, 0.8]; p[70:] = [0.1, 0.9]
     >>> [int(decode(p, DecoderOptions(method)).sum()) for method in ("argmax", "viterbi")]
@@ -114,14 +113,14 @@ def decode(
     return METHODS[options.method](posteriors, options, starts, weights).astype(np.int16, copy=False)
 
 
-def _pieces(rows: Sliced) -> Iterator[np.ndarray]:
-    """Some rows after the other, as float64."""
-    for start in range(0, len(rows), _AT_ONCE):
-        yield np.asarray(rows[start : start + _AT_ONCE], np.float64)
+def _chunks(rows: Sliced) -> Iterator[np.ndarray]:
+    """The rows in successive chunks, as float64."""
+    for start in range(0, len(rows), _CHUNK):
+        yield np.asarray(rows[start : start + _CHUNK], np.float64)
 
 
 def _argmax(posteriors: Sliced, *_: object) -> np.ndarray:
-    return np.concatenate([piece.argmax(1).astype(np.int16) for piece in _pieces(posteriors)])
+    return np.concatenate([chunk.argmax(1).astype(np.int16) for chunk in _chunks(posteriors)])
 
 
 def _median(posteriors: Sliced, options: DecoderOptions, *_: object) -> np.ndarray:
@@ -129,7 +128,7 @@ def _median(posteriors: Sliced, options: DecoderOptions, *_: object) -> np.ndarr
     whole = np.asarray(posteriors[0 : len(posteriors)], np.float64)
     padded = np.pad(whole, ((half, half), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
-    medians = [np.median(windows[i : i + _AT_ONCE], axis=-1) for i in range(0, len(windows), _AT_ONCE)]
+    medians = [np.median(windows[i : i + _CHUNK], axis=-1) for i in range(0, len(windows), _CHUNK)]
     return np.concatenate(medians).argmax(1)
 
 
@@ -142,9 +141,9 @@ def _total_variation(posteriors: Sliced, options: DecoderOptions, *_: object) ->
 def total_variation(signal: np.ndarray, weight: float) -> np.ndarray:
     """The exact minimiser of ``sum((x - signal)**2) / 2 + weight * sum(abs(diff(x)))``, in linear time.
 
-    The taut string: between the tubes ``cumsum(signal) - weight`` and ``+ weight`` the shortest path has the
-    wanted signal as its slope (Davies & Kovac, 2001). Its lower and upper hulls are kept as two queues that
-    start at the last fixed knot.
+    Taut string algorithm (Davies & Kovac, 2001): the slope of the shortest path between ``cumsum(signal) - weight``
+    and ``cumsum(signal) + weight`` is the solution. The hulls of the two bounds are kept as queues that start at the
+    last fixed knot.
 
     >>> total_variation(np.array([0., 0., 0., 1., 1., 1.]), 0.3).round(3)
     array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
@@ -155,14 +154,14 @@ def total_variation(signal: np.ndarray, weight: float) -> np.ndarray:
     low[0] = high[0] = heights[0]
     low[n] = high[n] = heights[n]
     low, high = low.tolist(), high.tolist()
-    upper: list[tuple[int, float]] = [(0, 0.0)]  # greatest convex minorant of the upper tube from the knot
-    lower: list[tuple[int, float]] = [(0, 0.0)]  # least concave majorant of the lower tube from the knot
+    upper: list[tuple[int, float]] = [(0, 0.0)]  # greatest convex minorant of the upper bound
+    lower: list[tuple[int, float]] = [(0, 0.0)]  # least concave majorant of the lower bound
     knots: list[tuple[int, float]] = [(0, 0.0)]
 
     for i in range(1, n + 1):
         _extend(upper, (i, high[i]), convex=True)
         _extend(lower, (i, low[i]), convex=False)
-        # The hulls cross: the string must touch one of them, and what lies before is settled.
+        # The hulls cross: the string touches one of them, and the path up to there is fixed.
         while len(upper) > 1 and len(lower) > 1 and _slope(lower[0], lower[1]) > _slope(upper[0], upper[1]):
             knot = upper[1] if upper[1][0] < lower[1][0] else lower[1]
             knots.append(knot)
@@ -173,10 +172,10 @@ def total_variation(signal: np.ndarray, weight: float) -> np.ndarray:
                 del lower[0]
                 upper = _rebuild(knot, high, i, convex=True)
     knots += upper[1:]
-    out = np.empty(n)
+    solution = np.empty(n)
     for left, right in itertools.pairwise(knots):
-        out[left[0] : right[0]] = _slope(left, right)
-    return out
+        solution[left[0] : right[0]] = _slope(left, right)
+    return solution
 
 
 def _slope(a: tuple[int, float], b: tuple[int, float]) -> float:
@@ -192,87 +191,87 @@ def _extend(hull: list[tuple[int, float]], point: tuple[int, float], convex: boo
     hull.append(point)
 
 
-def _rebuild(knot: tuple[int, float], tube: list[float], end: int, convex: bool) -> list[tuple[int, float]]:
+def _rebuild(knot: tuple[int, float], bound: list[float], end: int, convex: bool) -> list[tuple[int, float]]:
     hull = [knot]
     for i in range(knot[0] + 1, end + 1):
-        _extend(hull, (i, tube[i]), convex)
+        _extend(hull, (i, bound[i]), convex)
     return hull
 
 
 def _viterbi(
     posteriors: Sliced, options: DecoderOptions, turn_starts: np.ndarray, weights: Sliced | None
 ) -> np.ndarray:
-    """The best labelling under a price for each change and a minimum duration of every emotion.
+    """The best labelling with a cost for each change and a minimum duration of every emotion.
 
-    A change into label ``c`` at frame ``s`` pays its price and commits to ``c`` for the minimum duration at
-    once; the score of such a jump comes from cumulative sums, so the cost is that of a plain Viterbi. A turn
-    shorter than the minimum may have an emotion of its own, and no change so late in a turn that it would
-    have to borrow its duration from the next one is made.
+    A change to label ``c`` at frame ``s`` pays its cost and keeps ``c`` for the minimum duration. The score of such a
+    jump comes from cumulative sums, so the complexity is that of plain Viterbi. A turn shorter than the minimum may
+    have its own emotion. A change so late in a turn that the minimum duration would extend into the next turn is not
+    allowed.
 
-    Scores are kept of the latest frames only, and of every frame no more than where its best paths come from.
+    Scores are kept for the latest frames only, and back-pointers for all frames.
     """
     frames, labels = posteriors.shape
     edges = np.unique(np.concatenate([[0], turn_starts, [frames]])).tolist()
-    shortest = max(1, seconds_to_frames(options.minimum_duration))
-    full, cheap = float(options.switch_cost), options.switch_cost * options.turn_discount
-    # Length of the jump that led to each label at each instant, or 0: stayed; and the best label there.
-    came = np.zeros((frames + 1, labels), np.min_scalar_type(shortest))
-    who = np.zeros(frames + 1, np.int16)
+    minimum = max(1, seconds_to_frames(options.minimum_duration))
+    cost, discounted = float(options.switch_cost), options.switch_cost * options.turn_discount
+    # For each instant and label the length of the jump that ends there (0: no change), and the best label there.
+    jumps = np.zeros((frames + 1, labels), np.min_scalar_type(minimum))
+    best_labels = np.zeros(frames + 1, np.int16)
 
-    best = np.full(labels, -np.inf)  # score of the best labelling so far by its last label, which has lasted
-    total = np.zeros((1, labels))  # the evidence before each of the latest instants, summed
-    top = [0.0]  # the best score of all labels at each of them; to begin with any emotion is free
-    before, begin, turn = 0, 0, 1  # number of the earliest of them; of the present turn's start; of its end
+    scores = np.full(labels, -np.inf)  # best score by last label, which has had its minimum duration
+    total = np.zeros((1, labels))  # cumulative evidence at the latest instants
+    top = [0.0]  # best score of all labels at the latest instants; every initial emotion is free
+    first, start, turn = 0, 0, 1  # first of the latest instants; start of the current turn; index of its end
     t = 0
-    for piece in _evidence(posteriors, weights):
-        total = np.concatenate([total, np.cumsum(np.concatenate([total[-1:], piece]), 0)[1:]])
-        for evidence in piece:
+    for chunk in _evidence(posteriors, weights):
+        total = np.concatenate([total, np.cumsum(np.concatenate([total[-1:], chunk]), 0)[1:]])
+        for evidence in chunk:
             t += 1
-            best = best + evidence
+            scores = scores + evidence
             end = edges[turn]
-            length = shortest if t - shortest >= begin else t - begin if t == end else 0
+            length = minimum if t - minimum >= start else t - start if t == end else 0
             if length:
                 s = t - length
-                price = full if s > begin else cheap if s else 0.0
-                jump = top[s - before] - price + total[t - before] - total[s - before]
-                better = jump > best
+                price = cost if s > start else discounted if s else 0.0
+                jump = top[s - first] - price + total[t - first] - total[s - first]
+                better = jump > scores
                 if better.any():
-                    came[t, better] = length
-                    best = np.where(better, jump, best)
-            label = int(best.argmax())
-            who[t] = label
-            top.append(float(best[label]))
+                    jumps[t, better] = length
+                    scores = np.where(better, jump, scores)
+            label = int(scores.argmax())
+            best_labels[t] = label
+            top.append(float(scores[label]))
             if t == end and t < frames:
-                begin, turn = end, turn + 1
-        total, top = total[-shortest - 1 :], top[-shortest - 1 :]
-        before = t + 1 - len(top)
-    return _best_path(came, who)
+                start, turn = end, turn + 1
+        total, top = total[-minimum - 1 :], top[-minimum - 1 :]
+        first = t + 1 - len(top)
+    return _backtrack(jumps, best_labels)
 
 
 def _evidence(posteriors: Sliced, weights: Sliced | None) -> Iterator[np.ndarray]:
-    """The logarithms of some frames' posteriors after the other, weighted."""
-    for number, piece in enumerate(_pieces(posteriors)):
-        evidence = np.log(np.maximum(piece, FLOOR))
+    """The weighted log-posteriors in successive chunks."""
+    for number, chunk in enumerate(_chunks(posteriors)):
+        evidence = np.log(np.maximum(chunk, FLOOR))
         if weights is not None:
-            start = number * _AT_ONCE
-            evidence *= np.asarray(weights[start : start + len(piece)], np.float64)[:, None]
+            start = number * _CHUNK
+            evidence *= np.asarray(weights[start : start + len(chunk)], np.float64)[:, None]
         yield evidence
 
 
-def _best_path(came: np.ndarray, who: np.ndarray) -> np.ndarray:
+def _backtrack(jumps: np.ndarray, best_labels: np.ndarray) -> np.ndarray:
     """The labels of all frames, from the last one back."""
-    t = len(came) - 1
-    out = np.empty(t, np.int16)
-    label = int(who[t])
+    t = len(jumps) - 1
+    path = np.empty(t, np.int16)
+    label = int(best_labels[t])
     while t > 0:
-        if length := int(came[t, label]):
-            out[t - length : t] = label
+        if length := int(jumps[t, label]):
+            path[t - length : t] = label
             t -= length
-            label = int(who[t])
+            label = int(best_labels[t])
         else:
-            out[t - 1] = label
+            path[t - 1] = label
             t -= 1
-    return out
+    return path
 
 
 METHODS: dict[str, Callable[..., np.ndarray]] = {

@@ -1,4 +1,4 @@
-"""Taggers in folders: what `sed-train` writes, and SpeechBrain's layout. Which one it is, the files say."""
+"""Loads taggers from folders, which `sed-train` wrote or which have SpeechBrain's layout, as their files show."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ SPEECHBRAIN = ("hyperparams.yaml", "wav2vec2.ckpt", "model.ckpt", "label_encoder
 
 
 def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
-    """The tagger in `folder`, or in its folder ``tagger`` (where a training run puts it).
+    """Load the tagger in `folder`, or in its subfolder ``tagger`` (as a training run stores it).
 
-    `options` go to `sed.emotion.neural.TorchTagger` (threads, device, precision). With `hub` the encoder's
-    configuration may be asked of the hub. Raises `ModelError` where files are missing or damaged, and
-    `MissingDependencyError` where torch or transformers are not installed.
+    `options` are passed to `sed.emotion.neural.TorchTagger` (threads, device, precision). `hub` allows downloading the
+    configuration of the encoder. Raises `ModelError` if files are missing or damaged, and `MissingDependencyError` if
+    torch or transformers are not installed.
     """
     folder = Path(folder)
-    for place in (folder, folder / "tagger"):
-        if any((place / name).is_file() for name in TRAINED):
-            _complete(place, TRAINED)
-            _need_torch(place)
-            return _open_trained(place, **options)
+    for candidate in (folder, folder / "tagger"):
+        if any((candidate / name).is_file() for name in TRAINED):
+            _require_files(candidate, TRAINED)
+            _require_torch(candidate)
+            return _open_trained(candidate, **options)
     if any((folder / name).is_file() for name in SPEECHBRAIN):
-        _complete(folder, SPEECHBRAIN)
-        _need_torch(folder)
+        _require_files(folder, SPEECHBRAIN)
+        _require_torch(folder)
         from sed.emotion.wavlm import open_speechbrain
 
         return open_speechbrain(folder, hub, **options)
@@ -54,7 +54,7 @@ def _open_trained(folder: Path, **options: Any) -> TorchTagger:
         raise ModelError(f"{folder}: {error}") from error
 
 
-def _complete(folder: Path, names: tuple[str, ...]) -> None:
+def _require_files(folder: Path, names: tuple[str, ...]) -> None:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder}: found {_listing(folder)}, expected {', '.join(missing)} too")
@@ -65,8 +65,8 @@ def _listing(folder: Path) -> str:
     return ", ".join([*names[:6], *(["..."] if len(names) > 6 else [])]) or "nothing"
 
 
-def _need_torch(folder: Path) -> None:
-    import sed.networks  # noqa: F401  (torchaudio imports after this)
+def _require_torch(folder: Path) -> None:
+    import sed.networks  # noqa: F401  (must precede the import of torchaudio)
 
     try:
         import torch  # noqa: F401

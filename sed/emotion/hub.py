@@ -1,6 +1,6 @@
-"""Models by their name on the Hugging Face hub: from its cache where they are there, else fetched into it.
+"""Models of the Hugging Face hub by name: from the local cache, or downloaded into it.
 
-The one place of the package's inference that may use the network, and only where a name asks for it.
+This is the only module that uses the network during inference, and only if a hub name is given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether `name` has the form owner/model and is no path: its first part is no folder here.
+    """Whether `name` has the form owner/model and is not a local path: its first part does not exist here.
 
     >>> is_hub_name("speechbrain/emotion-diarization-wavlm-large"), is_hub_name("./runs/one"), is_hub_name("one")
     (True, False, False)
@@ -25,46 +25,46 @@ def is_hub_name(name: str) -> bool:
 
 
 def cached(name: str, file: str) -> Path | None:
-    """Where the cache holds `file` of the model `name`; None where it does not. Asks nobody."""
+    """Path of `file` of the model `name` in the cache, or None. Does not use the network."""
     try:
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(name, file)
-    except (ImportError, ValueError):  # not installed, or no name that could be on the hub
+    except (ImportError, ValueError):  # not installed, or not a valid name on the hub
         return None
     return Path(found) if isinstance(found, str) else None
 
 
 def fetch(name: str, alternatives: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> Path:
-    """A folder with the files of the model `name`: all of the first of `alternatives` that is complete.
+    """A folder with the files of the model `name`, which has all files of at least one of `alternatives`.
 
-    What is in the cache is taken from there and the hub is not asked. Raises `ModelError` where the hub
-    cannot be reached, has no such model, or the model has other files.
+    If the cache has all files of one alternative, the network is not used. Raises `ModelError` if the hub cannot be
+    reached, has no such model, or the model has other files.
     """
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.constants import HF_HUB_OFFLINE
     except ImportError as error:
         raise MissingDependencyError(
-            f"the tagger {name!r} is fetched by huggingface_hub ({error}): {install_hint('wavlm')}"
+            f"downloading the tagger {name!r} needs huggingface_hub ({error}): {install_hint('wavlm')}"
         ) from error
     for files in alternatives:
-        places = [cached(name, file) for file in files]
-        if all(places):
-            return Path(str(places[0])).parent
-    wanted = [*(file for files in alternatives for file in files), *optional]
+        paths = [cached(name, file) for file in files]
+        if all(paths):
+            return Path(str(paths[0])).parent
+    patterns = [*(file for files in alternatives for file in files), *optional]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=wanted))
-    except Exception as error:  # requests', httpx's and the hub's own have no common base
+        folder = Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # the exceptions of requests, httpx and the hub have no common base class
         offline = " (HF_HUB_OFFLINE is set)" if HF_HUB_OFFLINE else ""
-        said = str(error).strip().splitlines() or [""]  # what follows in further lines is advice
-        reason = " ".join(said[0].split()).split(". ")[0]
+        lines = str(error).strip().splitlines() or [""]  # all but the first line is advice
+        reason = " ".join(lines[0].split()).split(". ")[0]
         raise ModelError(
-            f"the model {name!r} is not in the Hugging Face cache and cannot be fetched{offline}:"
+            f"the model {name!r} is not in the Hugging Face cache and cannot be downloaded{offline}:"
             f" {type(error).__name__}: {reason}"
         ) from error
     if not any(all((folder / file).is_file() for file in files) for files in alternatives):
-        there = sorted(map(described, folder.iterdir()))
+        found = sorted(map(described, folder.iterdir()))
         expected = " or ".join(", ".join(files) for files in alternatives)
-        raise ModelError(f"the model {name!r} has {', '.join(there) or 'none'} of the files {expected}")
+        raise ModelError(f"the model {name!r}: found {', '.join(found) or 'no files'}, expected {expected}")
     return folder

@@ -1,9 +1,9 @@
-"""HyperPyYAML files read as data: tags that would make objects or call functions stay descriptions.
+"""Reads HyperPyYAML files as data, without creating objects or calling functions.
 
-In: the text of a ``hyperparams.yaml``. Out: dicts, lists and scalars; ``!new:package.Class`` with keywords is a
-dict with the class's name under `CLASS`, with a list a dict with the list under `ITEMS`. References
-(``!ref <key>``, ``<key[inner]>``) are replaced. Nothing in the file is executed, and what its aliases and references
-may become is bounded, so a folder from anywhere can be read.
+In: the text of a ``hyperparams.yaml``. Out: dicts, lists and scalars. ``!new:package.Class`` becomes a dict with the
+class name under `CLASS`, and the keyword arguments or, under `ITEMS`, the list of arguments. References
+(``!ref <key>``, ``<key[inner]>``) are resolved. Nothing in the file is executed, and the expansion of aliases and
+references is bounded, so that files from untrusted sources can be read.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import yaml
 from sed.errors import ModelError
 
 CLASS, ITEMS = "!", "items"
-LONGEST = 1 << 17  # characters of a file; those that are published have some thousand
-DEEPEST = 20  # values in values, aliases and references replaced
-MOST = 50_000  # values likewise; a text counts one more per hundred characters
+MAX_CHARACTERS = 1 << 17  # of a file; published ones have a few thousand
+MAX_DEPTH = 20  # of nested values, with aliases and references resolved
+MAX_VALUES = 50_000  # with aliases and references resolved; a string counts one more per 100 characters
 _REFERENCE = re.compile(r"<([^<>]+)>")
 # What PyYAML raises on `!!int x`, `!!bool x`, `!!timestamp x`, besides its own errors.
 _WRONG = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -29,7 +29,7 @@ class _Reference(str):
 
 
 class _Loader(yaml.SafeLoader):
-    """Makes plain values only, not too deep and not too many."""
+    """Creates plain values only, of limited depth and number."""
 
     def __init__(self, text: str, source: str) -> None:
         super().__init__(text)
@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self._depth += 1
-        if self._depth > DEEPEST + 1:
+        if self._depth > MAX_DEPTH + 1:
             raise _too_deep(self._source)
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -46,12 +46,12 @@ class _Loader(yaml.SafeLoader):
 
     def get_single_node(self) -> Any:
         node = super().get_single_node()
-        if node is not None and _extent(node, DEEPEST + 1, {}, self._source)[0] > MOST:
+        if node is not None and _extent(node, MAX_DEPTH + 1, {}, self._source)[0] > MAX_VALUES:
             raise _too_many(self._source)
         return node
 
     def describe(self, tag: str, node: Any) -> Any:
-        """The description that stands for a tag: HyperPyYAML would make an object, or call a function."""
+        """The dict that stands for a tag, where HyperPyYAML would create an object or call a function."""
         if isinstance(node, yaml.ScalarNode):
             value = self.construct_scalar(node)
             if tag in ("ref", "copy"):
@@ -66,15 +66,15 @@ _Loader.add_multi_constructor("!", _Loader.describe)
 
 
 def read_hyperyaml(text: str, source: str) -> dict[str, Any]:
-    """The mapping in `text`; `source` names the file in errors.
+    """The mapping in `text`; `source` is the file name in error messages.
 
-    Raises `ModelError` where it is not one, and beyond `LONGEST`, `DEEPEST` or `MOST`.
+    Raises `ModelError` if it is not a mapping, and beyond `MAX_CHARACTERS`, `MAX_DEPTH` or `MAX_VALUES`.
 
     >>> read_hyperyaml("a: 3\\nb: !new:torch.nn.Linear\\n  in_features: !ref <a>\\nc: !ref <b>/x", "x")["b"]
     {'!': 'torch.nn.Linear', 'in_features': 3}
     """
-    if len(text) > LONGEST:
-        raise ModelError(f"{source}: found more than {LONGEST} characters, expected hyperparameters")
+    if len(text) > MAX_CHARACTERS:
+        raise ModelError(f"{source}: found more than {MAX_CHARACTERS} characters, expected hyperparameters")
     try:
         loader = _Loader(text, source)
         found = loader.get_single_data()
@@ -88,7 +88,7 @@ def read_hyperyaml(text: str, source: str) -> dict[str, Any]:
 
 
 def _extent(node: Any, depth: int, known: dict[int, tuple[int, int]], source: str) -> tuple[int, int]:
-    """How many values a node becomes once its aliases are values, and how deep; `known` holds those of other nodes."""
+    """Number of values of a node with its aliases resolved, and their depth; `known` caches those of other nodes."""
     if (before := known.get(id(node))) is not None:
         if before[1] > depth:
             raise _too_deep(source)
@@ -105,20 +105,20 @@ def _extent(node: Any, depth: int, known: dict[int, tuple[int, int]], source: st
 
 
 class _Resolver:
-    """Replaces the references among the values of a file."""
+    """Resolves the references among the values of a file."""
 
     def __init__(self, everything: dict[str, Any], source: str) -> None:
         self._everything = everything
         self._source = source
-        self._left = MOST
+        self._left = MAX_VALUES
 
     def all(self) -> dict[str, Any]:
-        """The values with all references replaced."""
-        return {key: self._resolve(value, DEEPEST) for key, value in self._everything.items()}
+        """The values with all references resolved."""
+        return {key: self._resolve(value, MAX_DEPTH) for key, value in self._everything.items()}
 
     def _resolve(self, value: Any, depth: int) -> Any:
         if depth == 0:
-            raise ModelError(f"{self._source}: found references that lead in a circle")
+            raise ModelError(f"{self._source}: found circular references")
         self._left -= 1 + (len(value) // 100 if isinstance(value, str) else 0)
         if self._left < 0:
             raise _too_many(self._source)
@@ -143,17 +143,19 @@ class _Resolver:
                 value = value[int(key) if isinstance(value, list) else key]
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 raise ModelError(
-                    f"{self._source}: found a reference to <{name}>, expected such an entry"
+                    f"{self._source}: found a reference to <{name}>, expected an entry of that name"
                 ) from error
         return value
 
 
 def _too_deep(source: str) -> ModelError:
-    return ModelError(f"{source}: found values nested deeper than {DEEPEST} levels, expected hyperparameters")
+    return ModelError(
+        f"{source}: found values nested deeper than {MAX_DEPTH} levels, expected hyperparameters"
+    )
 
 
 def _too_many(source: str) -> ModelError:
     return ModelError(
-        f"{source}: found more than {MOST} values once aliases and references are replaced, "
+        f"{source}: found more than {MAX_VALUES} values with aliases and references resolved, "
         "expected hyperparameters"
     )

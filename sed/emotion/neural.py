@@ -1,6 +1,6 @@
-"""`TorchTagger`: frame posteriors from a torch model, on a processor or a GPU.
+"""`TorchTagger`: frame posteriors from a torch model, on a CPU or a GPU.
 
-In: a model that maps ``(B, T)`` waves to ``(B, ceil(T / 320), labels)`` logits, as `sed.training` makes them.
+In: a `sed.networks.base.FrameTagger`, which maps ``(B, T)`` waves to ``(B, ceil(T / 320), labels)`` logits.
 Out: a `sed.emotion.tagger.Tagger`.
 """
 
@@ -24,15 +24,15 @@ _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class TorchTagger:
-    """A `sed.emotion.tagger.Tagger` around `model`, of whose emotions `labels` compete, in that order.
+    """A `sed.emotion.tagger.Tagger` that runs `model`; the softmax is over `labels`, a subset of the model's.
 
-    `window` is in samples; `card` says where the model comes from. `device` is ``auto`` (a GPU if there is
-    one), ``cpu``, ``cuda``, ``cuda:1``, ...; `precision` ``auto`` (bf16 on a GPU that has it, else fp16; fp32
-    on a processor), ``fp32``, ``fp16`` or ``bf16``. On a processor pieces are heard one at a time with
-    `threads` threads: together they would be no faster, and this way no piece can change another's result.
+    `window` is in samples; `card` describes the origin of the model. `device` is ``auto`` (a GPU if there is one),
+    ``cpu``, ``cuda``, ``cuda:1``, ...; `precision` is ``auto`` (bf16 on a GPU that supports it, else fp16; fp32 on a
+    CPU), ``fp32``, ``fp16`` or ``bf16``. On a CPU, waves are processed one at a time with `threads` threads: batches
+    would not be faster, and results do not depend on the other waves.
 
-    Raises `OptionError` on a device or precision that there is not, `ModelError` where labels or window do
-    not fit the model.
+    Raises `OptionError` on an unknown device or precision, and `ModelError` if `labels` or `window` do not fit the
+    model.
     """
 
     frame_rate: int = FRAME_RATE
@@ -54,11 +54,11 @@ class TorchTagger:
         self.device = _device(device)
         self.precision = _precision(precision, self.device)
         self.max_samples: int | None = model.max_samples
-        """The longest input in samples; None: unlimited."""
-        different = set(self.labels)
-        if not 2 <= len(self.labels) == len(different) or different - set(model.labels):
+        """Maximum length of the input in samples; None: unlimited."""
+        distinct = set(self.labels)
+        if not 2 <= len(self.labels) == len(distinct) or distinct - set(model.labels):
             raise ModelError(
-                f"found labels {list(self.labels)}, expected two or more different ones of {list(model.labels)}"
+                f"found labels {list(self.labels)}, expected two or more distinct ones of {list(model.labels)}"
             )
         if not is_window(window) or (self.max_samples and window > self.max_samples):
             raise ModelError(
@@ -79,48 +79,50 @@ class TorchTagger:
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
 
-        Raises `OptionError` on another shape, on no samples, and on more than `max_samples`, `ModelError` where the
-        model says something that is no number.
+        Raises `OptionError` on another shape, on no samples, and on more than `max_samples`, and `ModelError` if the
+        model returns NaN.
         """
-        waves = np.array(waves, np.float32, order="C")  # a copy: torch takes no read-only arrays
+        waves = np.array(
+            waves, np.float32, order="C"
+        )  # a copy, because torch does not accept read-only arrays
         if waves.ndim != 2 or waves.shape[1] == 0:
             raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
         if self.max_samples and waves.shape[1] > self.max_samples:
             raise OptionError(
                 f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
-                f" {samples_to_seconds(self.max_samples)} s; give longer audio in windows"
+                f" {samples_to_seconds(self.max_samples)} s (split longer audio into windows)"
             )
         result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
-        with self._ready():
+        with self._inference_settings():
             for start in range(0, len(waves), self.batch):
-                piece = torch.from_numpy(waves[start : start + self.batch]).to(self.device)
-                logits = self._model(piece)[:, :, self._columns].float()
+                batch = torch.from_numpy(waves[start : start + self.batch]).to(self.device)
+                logits = self._model(batch)[:, :, self._columns].float()
                 result[start : start + self.batch] = torch.softmax(logits, 2).cpu().numpy()
         if not np.isfinite(result).all() and np.isfinite(waves).all():
             raise ModelError(
-                "found posteriors that are no numbers, expected some: the tagger's weights are damaged"
-                + (", or too large for fp16 (fp32 and bf16 hold more)" if self.precision == "fp16" else "")
+                "the model returned NaN posteriors: its weights are damaged"
+                + (", or too large for fp16 (use fp32 or bf16)" if self.precision == "fp16" else "")
             )
         return result
 
     @contextmanager
-    def _ready(self) -> Iterator[None]:
-        """No gradients, this tagger's threads and precision, and on a GPU the same result every time."""
-        before = torch.get_num_threads()
+    def _inference_settings(self) -> Iterator[None]:
+        """No gradients, the threads and precision of this tagger, and deterministic results on a GPU."""
+        threads = torch.get_num_threads()
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             if self.precision != "fp32":
                 stack.enter_context(torch.autocast(self.device.type, _TYPES[self.precision]))
             if self.device.type == "cuda":
-                short = self.precision != "fp32"  # a mantissa of 10 bits in convolutions
+                tf32 = self.precision != "fp32"  # convolutions with a mantissa of 10 bits
                 stack.enter_context(
-                    torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=short)
+                    torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=tf32)
                 )
             try:
                 torch.set_num_threads(self._threads)
                 yield
             finally:
-                torch.set_num_threads(before)
+                torch.set_num_threads(threads)
 
 
 def _device(name: str) -> torch.device:

@@ -1,8 +1,8 @@
-"""`OnnxTagger`: frame posteriors from an ONNX file, with no torch.
+"""`OnnxTagger`: frame posteriors from an ONNX file, without torch.
 
-The file takes ``waves (batch, samples)`` float32 at 16 kHz and gives ``posteriors (batch, frames,
-labels)``. A card in its metadata (property ``sed``, JSON) names the labels, the frame rate and the window,
-so a file that ``sed-export`` wrote needs nothing beside it.
+The model maps ``waves (batch, samples)`` float32 at 16 kHz to ``posteriors (batch, frames, labels)``. A model card in
+its metadata (property ``sed``, JSON) contains the labels, the frame rate and the window, so that files written by
+``sed-export`` are self-contained.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ BUNDLED = MODELS / "emotion-compact.onnx"
 
 
 class OnnxTagger:
-    """A `sed.emotion.tagger.Tagger` in an ONNX file with a card.
+    """A `sed.emotion.tagger.Tagger` that runs an ONNX file with a model card.
 
-    `path` is the file, `threads` how many CPU threads it may use. `card` holds everything the file says about
-    itself (name, licence, origin, ...). Raises `ModelError` where the file is missing, damaged, or not a
-    tagger's, and `OptionError` where `threads` is not positive.
+    `path` is the file, `threads` the number of CPU threads. The attribute `card` is the model card (name, licence,
+    origin, ...). Raises `ModelError` if the file is missing, damaged, or not a tagger, and `OptionError` if `threads`
+    is less than 1.
 
     >>> tagger = OnnxTagger.bundled()
     >>> tagger.labels
@@ -44,18 +44,18 @@ class OnnxTagger:
             raise ModelError(f"no emotion model at {self.path}: expected an ONNX file")
         try:
             self._session = new_session(self.path, threads)
-        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        except Exception as error:  # onnxruntime's exception types have no common base class
             raise ModelError(f"{self.path} is not a model that onnxruntime can read: {error}") from error
         self.card = _read_card(self.path, self._session)
         self.labels: tuple[str, ...] = tuple(self.card["labels"])
         self.frame_rate: int = self.card["frame_rate"]
         self.window: int = self.card["window"]
         self.max_samples: int | None = self.card.get("longest", self.window)
-        """The longest input in samples; None: unlimited."""
+        """Maximum length of the input in samples; None: unlimited."""
 
     @classmethod
     def bundled(cls, threads: int = 1) -> OnnxTagger:
-        """The tagger that comes with the package: `sed/models/emotion-compact.onnx`."""
+        """The bundled tagger: `sed/models/emotion-compact.onnx`."""
         return cls(BUNDLED, threads)
 
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
@@ -69,10 +69,10 @@ class OnnxTagger:
         if self.max_samples and waves.shape[1] > self.max_samples:
             raise OptionError(
                 f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
-                f" {samples_to_seconds(self.max_samples)} s; give longer audio in windows"
+                f" {samples_to_seconds(self.max_samples)} s (split longer audio into windows)"
             )
-        # One at a time: an int8 graph scales activations over the whole batch, so together the items would
-        # change each other's posteriors. On a CPU a batch would be hardly faster.
+        # One at a time: int8 models scale activations over the whole batch, so that posteriors would depend on the
+        # other waves. On a CPU a batch would be hardly faster.
         result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
         for row, wave in enumerate(waves):
             (result[row : row + 1],) = self._session.run(["posteriors"], {"waves": wave[None]})
@@ -80,7 +80,7 @@ class OnnxTagger:
 
 
 def _read_card(path: Path, session: Any) -> dict[str, Any]:
-    """The card of a tagger's file, checked; `ModelError` where it is no tagger's."""
+    """The validated model card. Raises `ModelError` if the file is not a tagger or the card is damaged."""
     inputs = [node.name for node in session.get_inputs()]
     outputs = [node.name for node in session.get_outputs()]
     if inputs != ["waves"] or outputs != ["posteriors"]:
@@ -99,15 +99,15 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
     if not (isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels)):
         raise ModelError(f"{path}: found labels {labels!r}, expected a list of at least two names")
     if len(set(labels)) < len(labels):
-        raise ModelError(f"{path}: found labels {labels!r}, expected different ones")
+        raise ModelError(f"{path}: found labels {labels!r}, expected distinct ones")
     if rate != FRAME_RATE or not is_window(window):
         raise ModelError(
-            f"{path}: found {rate!r} frames a second and a window of {window!r} samples, expected"
+            f"{path}: found {rate!r} frames per second and a window of {window!r} samples, expected"
             f" {FRAME_RATE} frames and a positive multiple of {HOP} samples at {SAMPLE_RATE} Hz"
         )
     max_samples = card.get("longest", window)
     if max_samples is not None and not (isinstance(max_samples, int) and max_samples >= window):
         raise ModelError(
-            f"{path}: found {max_samples!r} samples as the longest piece, expected at least the window's {window}"
+            f"{path}: found a maximum length of {max_samples!r} samples, expected at least the window of {window}"
         )
     return card

@@ -1,4 +1,4 @@
-"""The `Tagger` protocol: 16 kHz mono audio in, posteriors of every emotion for every 20 ms frame out."""
+"""The `Tagger` protocol: 16 kHz mono audio in, emotion posteriors of every 20 ms frame out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sed.grid import HOP
 
 
 def is_window(samples: Any) -> bool:
-    """Whether `samples` is a number of them that a tagger can hear at once: a positive multiple of `HOP`.
+    """Whether `samples` is a valid window length: a positive multiple of `HOP`.
 
     >>> is_window(80_000), is_window(12_345), is_window(None)
     (True, False, False)
@@ -22,28 +22,28 @@ def is_window(samples: Any) -> bool:
 class Tagger(Protocol):
     """A frame-level emotion classifier.
 
-    Taggers keep no state between calls and are deterministic; windows and their overlap are the caller's
-    business (`sed.emotion.windows`). The kinds that come with the package, all behind `sed.emotion.load_tagger`:
-    `sed.emotion.onnx.OnnxTagger` (the bundled model, or any ONNX file with a card) and
-    `sed.emotion.neural.TorchTagger` (what ``sed-train`` wrote, and WavLM and its kin from SpeechBrain).
+    Taggers are stateless and deterministic; windows and their overlap are handled by `sed.emotion.windows`. The
+    implementations, all created by `sed.emotion.load_tagger`, are `sed.emotion.onnx.OnnxTagger` (the bundled model, or
+    any ONNX file with a model card) and `sed.emotion.neural.TorchTagger` (models written by ``sed-train``, and
+    SpeechBrain's WavLM, HuBERT and wav2vec 2.0 models).
 
-    Anything with these four attributes will do. A fifth is optional: `batch`, the windows that the tagger
-    wants to be given at once.
+    Any object with these four attributes can be used. The attribute `batch`, the preferred number of windows per call,
+    is optional.
     """
 
     labels: tuple[str, ...]
     """Emotion names, in the order of the last axis of the posteriors."""
 
     frame_rate: int
-    """Posteriors a second; 50 (`sed.grid.FRAME_RATE`)."""
+    """Frames per second; 50 (`sed.grid.FRAME_RATE`)."""
 
     window: int
-    """Samples of audio the tagger wants to hear at once, a multiple of `sed.grid.HOP` (80,000 is 5 s)."""
+    """Preferred input length in samples, a multiple of `sed.grid.HOP` (80,000 is 5 s)."""
 
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
-        """Posteriors of a batch of equally long pieces of audio.
+        """Posteriors of a batch of waves.
 
-        `waves` is ``(batch, samples)`` float32 at 16 kHz, full scale 1. Returns ``(batch, frames, labels)``
-        float32 with rows that sum to 1, where ``frames = ceil(samples / 320)``.
+        `waves` is ``(batch, samples)`` float32 at 16 kHz, full scale 1. Returns ``(batch, frames, labels)`` float32,
+        which sum to 1 over the labels, where ``frames = ceil(samples / 320)``.
         """
         ...

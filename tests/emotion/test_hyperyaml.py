@@ -5,7 +5,7 @@ import time
 import pytest
 
 pytest.importorskip("yaml")
-from sed.emotion.hyperyaml import DEEPEST, LONGEST, MOST, read_hyperyaml
+from sed.emotion.hyperyaml import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES, read_hyperyaml
 from sed.errors import ModelError
 
 
@@ -35,8 +35,8 @@ def chains(n, width):
     return f"a{n}: &a{n} [*a{n - 1}]"
 
 
-MANY = f"found more than {MOST} values once aliases and references are replaced, expected hyperparameters$"
-DEEP = f"found values nested deeper than {DEEPEST} levels, expected hyperparameters$"
+MANY = f"found more than {MAX_VALUES} values with aliases and references resolved, expected hyperparameters$"
+DEEP = f"found values nested deeper than {MAX_DEPTH} levels, expected hyperparameters$"
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,11 @@ DEEP = f"found values nested deeper than {DEEPEST} levels, expected hyperparamet
         ("a: " + "{a: " * 10_000, DEEP),
         ("a: &a [*a]", DEEP),
         ("a: &a {b: *a}", DEEP),
-        ("a: !ref <b>\nb: !ref <a>", "found references that lead in a circle"),
-        ("a" * (LONGEST + 1), f"found more than {LONGEST} characters, expected hyperparameters"),
+        ("a: !ref <b>\nb: !ref <a>", "found circular references"),
+        (
+            "a" * (MAX_CHARACTERS + 1),
+            f"found more than {MAX_CHARACTERS} characters, expected hyperparameters",
+        ),
         ("a: !!int x", "is not YAML"),
         ("a: !!int ''", "is not YAML"),
         ("a: !!bool x", "is not YAML"),

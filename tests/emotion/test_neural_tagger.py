@@ -1,4 +1,4 @@
-"""Folders of trained taggers, as they are: every family, any cut of the audio, any batch, each time the same."""
+"""Taggers loaded from folders of `sed-train`: every family, any block sizes, any batch, reproducible results."""
 
 import json
 
@@ -18,24 +18,28 @@ from sed.networks.compact import CompactTagger
 from sed.networks.pretrained import EncoderTagger
 from sed.networks.store import CARD, WEIGHTS, save_tagger
 
-LEARNT = ["calm", "sad", "neutral", "angry", "happy"]
-IN_USE = ["neutral", "happy", "angry", "sad"]
+TRAINED_LABELS = ["calm", "sad", "neutral", "angry", "happy"]
+LABELS = ["neutral", "happy", "angry", "sad"]
 WINDOW = 24_000
 
 
 def model_of(name):
     torch.manual_seed(1)
     if name == "compact":
-        return CompactTagger(LEARNT, layers=2, width=16, heads=2, feedforward=32, head_width=8, positions=200)
-    return EncoderTagger(LEARNT, CONFIGS[name], head="context", head_width=8, lora_rank=2)
+        return CompactTagger(
+            TRAINED_LABELS, layers=2, width=16, heads=2, feedforward=32, head_width=8, positions=200
+        )
+    return EncoderTagger(TRAINED_LABELS, CONFIGS[name], head="context", head_width=8, lora_rank=2)
 
 
 def save(name, folder, **card):
     model = model_of(name)
     with torch.no_grad():
-        for parameter in model.parameters():  # far from their beginnings, low-rank matrices too
+        for (
+            parameter
+        ) in model.parameters():  # away from the initial values, which are zero for low-rank matrices
             parameter.add_(0.1 * torch.randn_like(parameter))
-    save_tagger(model, folder, IN_USE, {"name": name, "window": WINDOW, **card})
+    save_tagger(model, folder, LABELS, {"name": name, "window": WINDOW, **card})
     return model.eval()
 
 
@@ -49,14 +53,14 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * 0.1
 
 
-def test_a_trained_folder_runs_unchanged(saved):
-    """The run's folder or the tagger's own; of what it learnt only the labels in use compete."""
+def test_a_trained_folder_is_loaded(saved):
+    """From the run's folder or the tagger's; the softmax is over the saved labels, a subset of the trained ones."""
     model, folder = saved
     tagger = load_tagger(folder / "tagger")
-    assert isinstance(tagger, Tagger) and tagger.labels == tuple(IN_USE) and tagger.window == WINDOW
+    assert isinstance(tagger, Tagger) and tagger.labels == tuple(LABELS) and tagger.window == WINDOW
     wave = noise(1, 9999)
     with torch.inference_mode():
-        logits = model(torch.from_numpy(wave))[:, :, [LEARNT.index(label) for label in IN_USE]]
+        logits = model(torch.from_numpy(wave))[:, :, [TRAINED_LABELS.index(label) for label in LABELS]]
         expected = torch.softmax(logits, 2).numpy()
     assert tagger.posteriors(wave) == pytest.approx(expected, abs=1e-5)
     assert np.array_equal(load_tagger(folder).posteriors(wave), tagger.posteriors(wave))
@@ -69,7 +73,7 @@ def test_frames_and_sums(saved, samples):
     assert posteriors.sum(2) == pytest.approx(1, abs=1e-5)
 
 
-def test_cuts_of_the_audio_change_nothing(saved):
+def test_posteriors_do_not_depend_on_the_block_sizes(saved):
     tagger, audio = load_tagger(saved[1]), noise(100_001)
     whole = posteriors_of(tagger, audio)
     assert whole.shape == (frame_count(100_001), 4)
@@ -77,11 +81,11 @@ def test_cuts_of_the_audio_change_nothing(saved):
     for _ in range(3):
         stream = PosteriorStream(tagger)
         cuts = sorted(rng.integers(0, 100_001, 7))
-        parts = [stream.push(piece) for piece in np.split(audio, cuts)]
+        parts = [stream.push(block) for block in np.split(audio, cuts)]
         assert np.array_equal(np.concatenate([*parts, stream.close()]), whole)
 
 
-def test_items_of_a_batch_do_not_touch_each_other(saved):
+def test_posteriors_do_not_depend_on_the_rest_of_the_batch(saved):
     tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
     alone = tagger.posteriors(wave)[0]
     for other in (np.zeros_like(wave), 100 * noise(1, 16_000, seed=1), wave):
@@ -91,7 +95,7 @@ def test_items_of_a_batch_do_not_touch_each_other(saved):
     assert together[4] == pytest.approx(alone, abs=1e-5)
 
 
-def test_same_in_same_out(saved):
+def test_results_are_reproducible(saved):
     tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
     assert np.array_equal(tagger.posteriors(wave), tagger.posteriors(wave))
     assert np.array_equal(tagger.posteriors(wave), load_tagger(saved[1]).posteriors(wave))
@@ -100,32 +104,33 @@ def test_same_in_same_out(saved):
     )
 
 
-def test_silence_and_extremes_stay_finite(saved):
+def test_posteriors_of_silence_and_extremes_are_finite(saved):
     waves = np.stack([np.zeros(5000), np.ones(5000), np.full(5000, 1e-20), np.resize([1.0, -1.0], 5000)])
     assert np.isfinite(load_tagger(saved[1]).posteriors(waves.astype(np.float32))).all()
 
 
 @pytest.mark.parametrize(
-    ("precision", "said"), [("fp32", r"weights are damaged$"), ("fp16", "or too large for fp16")]
+    ("precision", "text"),
+    [("fp32", r"NaN posteriors.*weights are damaged$"), ("fp16", "or too large for fp16")],
 )
-def test_posteriors_that_are_no_numbers_are_refused(precision, said):
+def test_nan_posteriors_raise_an_error(precision, text):
     model = model_of("wavlm")
     with torch.no_grad():
-        model.classifier.weight[LEARNT.index("sad"), 0] = torch.nan
-    tagger = TorchTagger(model, IN_USE, WINDOW, precision=precision)
-    with pytest.raises(ModelError, match=said):
+        model.classifier.weight[TRAINED_LABELS.index("sad"), 0] = torch.nan
+    tagger = TorchTagger(model, LABELS, WINDOW, precision=precision)
+    with pytest.raises(ModelError, match=text):
         tagger.posteriors(noise(1, 3200))
 
 
-def test_half_precision_is_near(saved):
+def test_half_precision_is_close(saved):
     tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
     half = load_tagger(saved[1], precision="bf16")
     difference = np.abs(half.posteriors(wave) - tagger.posteriors(wave)).max()
     assert 0 < difference < 0.1
 
 
-def test_threads_of_others_are_left_as_they_were(saved):
-    before = torch.get_num_threads()
+def test_the_number_of_torch_threads_is_restored(saved):
+    initial = torch.get_num_threads()
     try:
         for own, others in ((1, 3), (3, 1)):
             torch.set_num_threads(others)
@@ -138,10 +143,10 @@ def test_threads_of_others_are_left_as_they_were(saved):
                 tagger.posteriors(noise(1, 0))
             assert torch.get_num_threads() == others
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(initial)
 
 
-def test_wrong_input_is_refused(saved):
+def test_invalid_input_is_rejected(saved):
     tagger = load_tagger(saved[1])
     for shape in ((100,), (1, 0), (1, 2, 100)):
         with pytest.raises(OptionError, match=r"expected \(batch, samples\)"):
@@ -152,7 +157,7 @@ def test_wrong_input_is_refused(saved):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "text"),
     [
         ({"threads": 0}, "0 threads: expected at least 1"),
         ({"device": "abacus"}, "device 'abacus': expected auto, cpu or a GPU that torch finds"),
@@ -160,23 +165,23 @@ def test_wrong_input_is_refused(saved):
         ({"precision": "fp8"}, "precision 'fp8': expected one of auto, fp32, fp16, bf16"),
     ],
 )
-def test_options_that_make_no_sense(saved, options, said):
-    with pytest.raises(OptionError, match=said):
+def test_invalid_options_are_rejected(saved, options, text):
+    with pytest.raises(OptionError, match=text):
         load_tagger(saved[1], **options)
 
 
 @pytest.mark.parametrize("kind", ["compact", "wavlm"])
 @pytest.mark.parametrize("missing", [CARD, WEIGHTS])
-def test_half_a_folder(kind, missing, tmp_path):
+def test_incomplete_folders(kind, missing, tmp_path):
     save(kind, tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(ModelError, match=rf"found tagger\.\w+, expected {missing} too"):
         load_tagger(tmp_path)
 
 
-def test_cards_that_do_not_fit(tmp_path):
+def test_invalid_cards_are_rejected(tmp_path):
     save("whisper", tmp_path)
-    for window, said in (
+    for window, text in (
         (24_001, "a window of 24001 samples"),
         (64_320, "multiple of 320 up to 64000"),
         ("ten", "a window of 'ten' samples"),
@@ -185,10 +190,10 @@ def test_cards_that_do_not_fit(tmp_path):
     ):
         description = json.loads((tmp_path / CARD).read_text())
         (tmp_path / CARD).write_text(json.dumps({**description, "card": {"window": window}}))
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=text):
             load_tagger(tmp_path)
     for labels in (["calm"], ["calm", "calm"]):
-        with pytest.raises(ModelError, match=r"found labels \[.*\], expected two or more different ones of"):
+        with pytest.raises(ModelError, match=r"found labels \[.*\], expected two or more distinct ones of"):
             TorchTagger(model_of("compact"), labels, 3200)
     description["labels"] = ["calm"]
     (tmp_path / CARD).write_text(json.dumps({**description, "card": {}}))
@@ -196,15 +201,15 @@ def test_cards_that_do_not_fit(tmp_path):
         load_tagger(tmp_path)
 
 
-def test_without_a_window_it_is_five_seconds_or_what_fits(tmp_path):
+def test_the_default_window_is_five_seconds_or_the_maximum(tmp_path):
     for name, window in (("wavlm", 80_000), ("whisper", 64_000)):
-        save_tagger(model_of(name), tmp_path / name, IN_USE, {})
+        save_tagger(model_of(name), tmp_path / name, LABELS, {})
         assert load_tagger(tmp_path / name).window == window and window % HOP == 0
 
 
-def test_the_whole_pipeline_takes_a_folder(saved, data):
+def test_the_pipeline_accepts_a_folder(saved, data):
     diarizer = EmotionDiarizer(tagger=saved[1], threads=2)
     result = diarizer(data / "emodb_15_angry_1.flac")
-    assert result.labels == tuple(IN_USE) and result.segments
+    assert result.labels == tuple(LABELS) and result.segments
     live = EmotionDiarizer(tagger=str(saved[1]), latency=1.0)(data / "emodb_15_angry_1.flac")
-    assert live.labels == tuple(IN_USE)
+    assert live.labels == tuple(LABELS)

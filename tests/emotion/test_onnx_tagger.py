@@ -1,3 +1,5 @@
+"""ONNX taggers: the bundled model on real speech, model cards, and errors on other files."""
+
 import json
 
 import numpy as np
@@ -15,7 +17,7 @@ CARD = {"labels": ["neutral", "angry"], "frame_rate": 50, "window": 16000}
 
 
 def write_model(path, card=CARD, output="posteriors"):
-    """A graph that gives each sample's value back: right names, and a card to be read."""
+    """Write a model that returns its input, with the input and output names of a tagger, and a card."""
     nodes = [helper.make_node("Identity", ["waves"], [output])]
     waves = helper.make_tensor_value_info("waves", TensorProto.FLOAT, ["batch", "samples"])
     result = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", "samples"])
@@ -54,39 +56,38 @@ def test_frames_and_sums(tagger, samples):
 
 
 @pytest.mark.parametrize(
-    ("card", "longest"), [({}, 16_000), ({"longest": 40_000}, 40_000), ({"longest": None}, None)]
+    ("card", "max_samples"), [({}, 16_000), ({"longest": 40_000}, 40_000), ({"longest": None}, None)]
 )
-def test_the_longest_piece_is_what_the_card_says(tmp_path, card, longest):
-    assert OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, **card})).max_samples == longest
+def test_max_samples_is_read_from_the_card(tmp_path, card, max_samples):
+    assert OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, **card})).max_samples == max_samples
 
 
-@pytest.mark.parametrize("longest", [15_999, "40000", 0])
-def test_a_longest_piece_that_cannot_be(tmp_path, longest):
-    with pytest.raises(
-        ModelError, match=rf"found {longest!r} samples as the longest piece, expected at least"
-    ):
-        OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, "longest": longest}))
+@pytest.mark.parametrize("max_samples", [15_999, "40000", 0])
+def test_invalid_max_samples_are_rejected(tmp_path, max_samples):
+    text = rf"found a maximum length of {max_samples!r} samples, expected at least"
+    with pytest.raises(ModelError, match=text):
+        OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, "longest": max_samples}))
 
 
-def test_silence_and_extremes_stay_finite(tagger):
+def test_posteriors_of_silence_and_extremes_are_finite(tagger):
     waves = np.stack([np.zeros(5000), np.ones(5000), np.full(5000, 1e-20), np.resize([1.0, -1.0], 5000)])
     assert np.isfinite(tagger.posteriors(waves.astype(np.float32))).all()
 
 
-def test_items_of_a_batch_do_not_touch_each_other(tagger, speech):
+def test_posteriors_do_not_depend_on_the_rest_of_the_batch(tagger, speech):
     wave = speech[0][:20_000]
     alone = tagger.posteriors(wave[None])[0]
     for other in (np.zeros_like(wave), 100 * speech[1][:20_000], wave):
         assert np.array_equal(tagger.posteriors(np.stack([other, wave]))[1], alone)
 
 
-def test_same_in_same_out(tagger, speech):
+def test_results_are_reproducible(tagger, speech):
     again = OnnxTagger.bundled()
     assert np.array_equal(tagger.posteriors(speech[2][None]), again.posteriors(speech[2][None]))
 
 
-def test_anger_is_not_sadness(tagger, request):
-    """Real speech: the bundled model tells the clearest pair of emotions apart."""
+def test_anger_and_sadness_are_distinguished(tagger, request):
+    """Real speech: the bundled model distinguishes the most different pair of emotions."""
     folder = request.config.rootpath / "tests" / "data"
     for speaker in (15, 16):
         for emotion, other in (("angry", "sad"), ("sad", "angry")):
@@ -95,7 +96,7 @@ def test_anger_is_not_sadness(tagger, request):
             assert mean[emotion] > mean[other], (speaker, emotion, mean)
 
 
-def test_wrong_input_is_refused(tagger):
+def test_invalid_input_is_rejected(tagger):
     for shape in ((100,), (1, 0), (1, 2, 100)):
         with pytest.raises(OptionError, match="expected \\(batch, samples\\)"):
             tagger.posteriors(np.zeros(shape, np.float32))
@@ -105,7 +106,7 @@ def test_wrong_input_is_refused(tagger):
         OnnxTagger.bundled(threads=0)
 
 
-def test_any_file_with_a_card_will_do(tmp_path):
+def test_any_model_with_a_card_is_loaded(tmp_path):
     tagger = OnnxTagger(write_model(tmp_path / "m.onnx", {**CARD, "name": "mine"}))
     assert tagger.labels == ("neutral", "angry") and tagger.window == 16_000 and tagger.card["name"] == "mine"
 
@@ -120,22 +121,22 @@ def test_missing_and_damaged_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("card", "said"),
+    ("card", "text"),
     [
         (None, "has no card"),
         ("{", "card of .* is damaged"),
         ({"labels": ["a", "b"]}, "card of .* is damaged"),
         ({**CARD, "labels": ["a"]}, "at least two names"),
-        ({**CARD, "labels": ["a", "a"]}, r"found labels \['a', 'a'\], expected different ones"),
-        ({**CARD, "frame_rate": 100}, "found 100 frames a second"),
+        ({**CARD, "labels": ["a", "a"]}, r"found labels \['a', 'a'\], expected distinct ones"),
+        ({**CARD, "frame_rate": 100}, "found 100 frames per second"),
         ({**CARD, "window": 16001}, "window of 16001 samples"),
     ],
 )
-def test_cards_that_do_not_fit(tmp_path, card, said):
-    with pytest.raises(ModelError, match=said):
+def test_invalid_cards_are_rejected(tmp_path, card, text):
+    with pytest.raises(ModelError, match=text):
         OnnxTagger(write_model(tmp_path / "m.onnx", card))
 
 
-def test_models_of_other_kinds(tmp_path):
+def test_other_kinds_of_models_are_rejected(tmp_path):
     with pytest.raises(ModelError, match="not an emotion tagger: found inputs"):
         OnnxTagger(write_model(tmp_path / "m.onnx", output="other"))

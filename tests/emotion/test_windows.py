@@ -1,4 +1,4 @@
-"""The posteriors of a recording do not depend on how its audio is cut, and windows blend without seams."""
+"""The posteriors of a recording do not depend on the block sizes, and overlapping windows are cross-faded."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from sed.grid import HOP, frame_count
 
 
 class Loudness:
-    """A tagger whose posterior is a function of each frame alone, so the truth is known."""
+    """A tagger whose posteriors only depend on the frame itself, so that the expected result is known."""
 
     labels, frame_rate, window = ("quiet", "loud"), 50, 16_000
 
@@ -21,7 +21,7 @@ class Loudness:
 
 
 class Position(Loudness):
-    """A tagger that answers with the place of a frame in its window: shows which windows were blended."""
+    """A tagger that returns the position of a frame in its window, which shows how windows are mixed."""
 
     def posteriors(self, waves):
         frames = frame_count(waves.shape[1])
@@ -29,20 +29,20 @@ class Position(Loudness):
         return np.stack([1 - p, p], 2).astype(np.float32)
 
 
-def pushed(tagger, samples, cuts):
+def stream_posteriors(tagger, samples, cuts):
     stream = PosteriorStream(tagger)
-    parts = [stream.push(piece) for piece in np.split(samples, sorted(cuts))]
+    parts = [stream.push(block) for block in np.split(samples, sorted(cuts))]
     return np.concatenate([*parts, stream.close()])
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 120_000), st.lists(st.integers(0, 120_000), max_size=8), st.integers(0, 99))
-def test_cuts_change_nothing(length, cuts, seed):
+def test_posteriors_do_not_depend_on_the_block_sizes(length, cuts, seed):
     samples = np.random.default_rng(seed).uniform(-1, 1, length).astype(np.float32)
     cuts = [min(c, length) for c in cuts]
     for tagger in (Loudness(), Position()):
         whole = posteriors_of(tagger, samples)
-        assert np.array_equal(pushed(tagger, samples, cuts), whole)
+        assert np.array_equal(stream_posteriors(tagger, samples, cuts), whole)
         assert whole.shape == (frame_count(length), 2)
 
 
@@ -52,32 +52,32 @@ def test_a_framewise_tagger_is_reproduced_exactly():
     assert np.allclose(posteriors_of(Loudness(), samples), expected, atol=1e-6)
 
 
-def test_windows_fade_over_their_overlap():
-    """50-frame windows that share 10 frames: place 40 of one meets place 0 of the next."""
-    place = posteriors_of(Position(), np.zeros(80 * HOP, np.float32))[:, 1]
-    assert np.allclose(place[:40], np.arange(40) / 100)
+def test_overlapping_windows_are_cross_faded():
+    """Windows of 50 frames that overlap by 10: position 40 of one is position 0 of the next."""
+    position = posteriors_of(Position(), np.zeros(80 * HOP, np.float32))[:, 1]
+    assert np.allclose(position[:40], np.arange(40) / 100)
     rise = (np.arange(10) + 0.5) / 10
-    assert np.allclose(place[40:50], (np.arange(40, 50) * (1 - rise) + np.arange(10) * rise) / 100)
-    assert np.allclose(place[50:80], np.arange(10, 40) / 100)
+    assert np.allclose(position[40:50], (np.arange(40, 50) * (1 - rise) + np.arange(10) * rise) / 100)
+    assert np.allclose(position[50:80], np.arange(10, 40) / 100)
 
 
-def test_memory_is_one_group_of_windows():
+def test_memory_is_one_batch_of_windows():
     stream = PosteriorStream(Loudness(), batch=4)
     for _ in range(60):
         stream.push(np.zeros(16_000, np.float32))
         assert len(stream._audio) <= 16_000 * 5
 
 
-def test_a_tagger_may_say_how_many_windows_it_wants_at_once():
+def test_the_batch_size_of_a_tagger_is_used():
     class Counting(Loudness):
         def posteriors(self, waves):
             sizes.append(len(waves))
             return super().posteriors(waves)
 
     samples = np.random.default_rng(1).uniform(-1, 1, 16_000 + 9 * 12_800 + 5).astype(np.float32)
-    for wanted, expected in ((None, [4, 4, 2, 1]), (1, [1] * 11), (16, [10, 1])):
+    for batch, expected in ((None, [4, 4, 2, 1]), (1, [1] * 11), (16, [10, 1])):
         tagger, sizes = Counting(), []
-        if wanted:
-            tagger.batch = wanted
+        if batch:
+            tagger.batch = batch
         assert np.allclose(posteriors_of(tagger, samples), Loudness().posteriors(samples[None])[0], atol=1e-6)
         assert sizes == expected

@@ -1,4 +1,4 @@
-"""A model in the layout of speechbrain/emotion-diarization-wavlm-large, tiny and random, made here."""
+"""Writes a tiny random model in the layout of speechbrain/emotion-diarization-wavlm-large."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
         label_encoder: !ref <pretrained_path>/label_encoder.txt
 """
 
-LETTERS = ("s", "n", "a", "h")  # not the documented order, as a trained encoder's need not be
+LETTERS = ("s", "n", "a", "h")  # not the documented order, because the order of a trained model is arbitrary
 
 
 def write_layout(
@@ -74,7 +74,7 @@ def write_layout(
     std_norm: bool = False,
     letters: tuple[str, ...] = LETTERS,
 ) -> Path:
-    """Write a model into ``folder/model``, its encoder's configuration into ``folder/encoder``."""
+    """Write a model to ``folder/model`` and the configuration of its encoder to ``folder/encoder``."""
     torch.manual_seed(3)
     source, model = folder / "encoder", folder / "model"
     model.mkdir(parents=True)
@@ -82,7 +82,7 @@ def write_layout(
     encoder.save_pretrained(source)
     extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": normalise}
     (source / "preprocessor_config.json").write_text(json.dumps(extractor))
-    with torch.no_grad():  # what is trained differs from what it was made from
+    with torch.no_grad():  # the weights of the checkpoint differ from those of the encoder
         for parameter in encoder.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     torch.save(
