@@ -18,6 +18,7 @@ from broken_annotations import annotations
 from broken_recordings import Case, recordings
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTICES = ("no duration is stated", "labels in the references only", "labels in the hypotheses only")
 CASES = {"run": recordings, "score": annotations}
 
 
@@ -38,6 +39,8 @@ def problems_of(command: str, case: Case, folder: Path) -> tuple[list[str], str]
     )
     message = told.stderr.decode(errors="replace").strip()
     message = message.replace(str(folder) + "/", "")
+    # What every score states about its region and labels is no complaint about the input.
+    message = "\n".join(line for line in message.splitlines() if not any(text in line for text in NOTICES))
     wrong = []
     if told.returncode != case.status:
         wrong.append(f"status {told.returncode}, expected {case.status}")

@@ -65,7 +65,8 @@ def _rttm(folder: Path, good: str) -> Iterator[Case]:
     yield line(
         "a confidence of x",
         LINE.format("1", "1", "sad", "x").replace("<NA> <NA>\n", "x <NA>\n"),
-        "confidence",
+        "line 1: found confidence 'x', expected a number: read as unknown",
+        0,
     )
     yield Case(
         "a missing file",
@@ -213,7 +214,7 @@ def _options(folder: Path, good: str) -> Iterator[Case]:
         (good, good, *region),
         1,
         "not in the UEM, not scored: call",
-        lines=2,
+        lines=3,
     )
     yield Case(
         "a collar of NaN", (good, good, "--collar", "nan"), 2, "a collar of nan s: expected 0 or more seconds"
