@@ -96,7 +96,7 @@ def test_results_for_this_machine_come_back(cluster, make_clips, sed_run, tmp_pa
     assert sorted(noted(tmp_path / "out")) == ["c000", "c001", "c002"]
     assert "sed-run: calls/bad.wav: found text, expected audio" in told.stderr.splitlines()
     assert "  1 x found text, expected audio: calls/bad.wav" in told.stderr.splitlines()
-    assert "c001.wav: breaks off" in told.stderr
+    assert "c001.wav: truncated" in told.stderr
     lines = sed_run("calls", "--ray", cluster.address, "-o", "rttm", "-q", cwd=tmp_path)
     assert lines.stdout == sed_run("calls", "-o", "rttm", "-q", cwd=tmp_path).stdout
 

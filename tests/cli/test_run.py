@@ -106,7 +106,7 @@ def test_what_libraries_print_is_not_a_message(data, tmp_path):
     told = subprocess.run([*command, "-o", "rttm"], capture_output=True, text=True, check=False)
     assert told.returncode == 1 and {line.split()[1] for line in told.stdout.splitlines()} == {"good", "bad"}
     breaks, missing, summary, reason = told.stderr.splitlines()
-    assert breaks.startswith(f"sed-run: {bad}: breaks off; the 2.") and missing.endswith(
+    assert breaks.startswith(f"sed-run: {bad}: truncated; the 2.") and missing.endswith(
         "none.wav: no such file"
     )
     assert summary.startswith("sed-run: 3 recordings: 2 done, 1 failed") and "none.wav" in reason
