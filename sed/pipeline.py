@@ -147,7 +147,7 @@ class EmotionDiarizer:
         if turns is not None and self.channels == "split":
             raise OptionError("given turns with channels='split': expected one of the two")
         report = _Progress(progress)
-        with open_audio(source, channels=self.channels, waiting=report.repeat) as audio:
+        with open_audio(source, channels=self.channels, on_wait=report.repeat) as audio:
             name = uri or audio.uri
             if self.latency is not None:
                 return self.stream(self.latency, turns).follow(audio, name, report, posteriors)

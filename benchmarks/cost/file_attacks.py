@@ -23,7 +23,7 @@ import soundfile
 from benchmarks.lib.report import ROOT, commit, machine, save, table
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
-from foreign_files import Opened, write_attacks, write_secrets
+from foreign_files import OpenedFiles, write_attacks, write_secrets
 
 SPEECH = ROOT / "tests" / "data" / "emodb_16_sad_1.flac"
 PATIENCE = 60.0  # seconds
@@ -125,7 +125,7 @@ def opened(checkout: Path, folder: Path, every: int) -> tuple[int, int, int]:
     secrets = write_secrets(folder / "secrets", SPEECH)
     attacks = write_attacks(folder, secrets, thorough=True)[::every]
     found = hung = 0
-    with Opened(folder / "secrets") as names:
+    with OpenedFiles(folder / "secrets") as names:
         for path in attacks:
             hung += run(READ, checkout, path, patience=5.0) is None
             found += bool(names.names())

@@ -1,7 +1,7 @@
-"""Audio in: files, streams of bytes and arrays -> 16 kHz float32 blocks, in bounded memory.
+"""Audio input: files, byte streams and arrays in, 16 kHz float32 blocks out, in bounded memory.
 
-`open_audio` takes whatever a user has; what comes out is always the same. Formats are decoded by libsndfile
-(WAV, FLAC, OGG, Opus, MP3, AIFF, ...) and, where that fails, by the ffmpeg program if it is installed.
+`open_audio` accepts every kind of source and always yields the same kind of blocks. libsndfile decodes WAV, FLAC, OGG,
+Opus, MP3, AIFF and others; what it cannot decode goes to the ffmpeg program if that is installed.
 """
 
 from __future__ import annotations

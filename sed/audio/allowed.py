@@ -1,9 +1,9 @@
-"""What ffmpeg and ffprobe may open: one file with sound in it, and nothing that this file names.
+"""What ffmpeg and ffprobe may open: a single local file that contains audio, and no file that it refers to.
 
-ffmpeg recognises a file by its content. Some of what it recognises is no recording but a list of others: playlists
-(HLS, DASH, IMF, concat, SDP), patterns of images, scripts of filters. Whoever sends such a file would get what this
-process may read. `CONTAINERS` are the demuxers that read their sound from the file itself; others are refused
-by ffmpeg before they read.
+ffmpeg detects the format from the content. Some formats it detects are not recordings but reference others: playlists
+(HLS, DASH, IMF, concat, SDP), image sequences, filter scripts. Whoever sent such a file would receive the contents of
+any file that this process can read. `CONTAINERS` lists the demuxers that read their audio from the file itself; ffmpeg
+refuses all others before reading.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ CONTAINERS = tuple(
     iamf lc3 qoa osq bonk rka laf apac
     """.split()
 )
-"""Demuxers by the names of ffmpeg 4 to 8; a version passes over those that it does not know."""
+"""Demuxer names of ffmpeg 4 to 8; a version ignores the names it does not know."""
 
 
-def only_this(container: str = "") -> list[str]:
-    """The options with which ffmpeg or ffprobe opens a file; its name (`name_of`) comes after them.
+def input_restrictions(container: str = "") -> list[str]:
+    """Input options for ffmpeg or ffprobe; the file (`file_url`) comes after them.
 
-    `container` is ffprobe's ``format_name``, where it is known. Only local files can be opened, only as one of
-    `CONTAINERS`, and an MP4 whose tracks are in other files is read without them, which is ffmpeg's default.
+    `container` is ffprobe's ``format_name``, if known. Only local files in one of the `CONTAINERS` can be opened, and
+    external tracks of an MP4 are not read, which is ffmpeg's default.
     """
     options = ["-v", "error", "-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)]
-    if "mov" in container.split(","):  # the others do not know these options
+    if "mov" in container.split(","):  # other demuxers do not have these options
         options += ["-enable_drefs", "0", "-use_absolute_path", "0"]
     return options
 
 
-def name_of(path: str) -> str:
-    """How a file is named to ffmpeg: a name with a colon is a file all the same.
+def file_url(path: str) -> str:
+    """The path as ffmpeg's ``file:`` URL, so that a colon in the name is not taken for a protocol.
 
-    >>> name_of("a:b.wav")
+    >>> file_url("a:b.wav")
     'file:a:b.wav'
     """
     return f"file:{path}"

@@ -1,40 +1,41 @@
-"""Samples with times from a pipe: the Matroska stream that ffmpeg writes is taken apart, in bounded memory.
+"""Reads samples with timestamps from a pipe: a parser for the Matroska stream that ffmpeg writes, in bounded memory.
 
-Raw samples carry no times, and Matroska is the simplest container that every ffmpeg writes and that has both. Only
-what ffmpeg's muxer makes of one track of 32-bit float PCM is understood here, not Matroska at large.
+Raw samples carry no timestamps, and Matroska is the simplest container with both that every ffmpeg can write. Only
+the output of ffmpeg's muxer for one track of 32-bit float PCM is supported, not Matroska in general.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-FORMAT = ("-c:a", "pcm_f32le", "-f", "matroska")  # options of ffmpeg for such an output
-SCALE = 1000  # ticks of its clock in a second
+OUTPUT_FORMAT = ("-c:a", "pcm_f32le", "-f", "matroska")  # ffmpeg's output options for such a stream
+TICKS_PER_SECOND = 1000  # of the timestamps
 
-_READ = 1 << 16  # bytes asked of the pipe at once
-_INSIDE = frozenset((0x18538067, 0x1F43B675, 0xA0))  # Segment, Cluster, BlockGroup: what is in them matters
+_READ = 1 << 16  # bytes requested from the pipe at once
+_PARENTS = frozenset((0x18538067, 0x1F43B675, 0xA0))  # Segment, Cluster, BlockGroup: their children are read
 _CLUSTER_TIME = 0xE7
 _BLOCKS = frozenset((0xA3, 0xA1))  # SimpleBlock, Block
-_HEAD = 4  # bytes of a block before its samples: track, time (2), flags
+_BLOCK_HEADER = 4  # bytes before the samples of a block: track, time (2), flags
 
 
 def timed_blocks(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
-    """Each block of samples with its time in ticks of 1 / `SCALE` s; `read` gives up to n bytes, none at the end.
+    """Yields each block of samples with its time in ticks of 1 / `TICKS_PER_SECOND` s.
 
-    A stream that breaks off ends with its last complete block.
+    `read` returns up to n bytes, none at the end. A truncated stream ends with its last complete block.
     """
     source = _Buffer(read)
     cluster = 0
     try:
         while True:
-            kind = source.number(keep_marker=True)
+            element = source.number(keep_marker=True)
             size = source.number(keep_marker=False)
-            if kind in _INSIDE:
+            if element in _PARENTS:
                 continue
-            if kind in _BLOCKS:
-                head = source.take(_HEAD)
-                yield cluster + int.from_bytes(head[1:3], "big", signed=True), source.take(size - _HEAD)
-            elif kind == _CLUSTER_TIME:
+            if element in _BLOCKS:
+                header = source.take(_BLOCK_HEADER)
+                time = cluster + int.from_bytes(header[1:3], "big", signed=True)
+                yield time, source.take(size - _BLOCK_HEADER)
+            elif element == _CLUSTER_TIME:
                 cluster = int.from_bytes(source.take(size), "big")
             else:
                 source.take(size)
@@ -43,32 +44,35 @@ def timed_blocks(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 class _Buffer:
-    """Bytes of a pipe, taken in any portions."""
+    """Buffers the bytes of a pipe, so that any number of them can be taken at once."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
         self._data = b""
-        self._at = 0
+        self._position = 0
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes. Raises `EOFError` where there are fewer."""
-        if self._at + count > len(self._data):
-            parts = [self._data[self._at :]]
-            there = len(parts[0])
-            while there < count:
+        """The next `count` bytes. Raises `EOFError` if fewer are left."""
+        if self._position + count > len(self._data):
+            parts = [self._data[self._position :]]
+            available = len(parts[0])
+            while available < count:
                 if not (part := self._read(_READ)):
                     raise EOFError
                 parts.append(part)
-                there += len(part)
-            self._data, self._at = b"".join(parts), 0
-        self._at += count
-        return self._data[self._at - count : self._at]
+                available += len(part)
+            self._data, self._position = b"".join(parts), 0
+        self._position += count
+        return self._data[self._position - count : self._position]
 
     def number(self, keep_marker: bool) -> int:
-        """A number of EBML, whose leading zeros say how many bytes follow; those of kinds keep their marker."""
+        """An EBML variable-length integer: its leading zeros give the number of bytes that follow.
+
+        Element ids keep the marker bit, sizes do not.
+        """
         first = self.take(1)[0]
         if not first:
-            raise EOFError  # no number of up to eight bytes: not what ffmpeg writes
+            raise EOFError  # longer than eight bytes: ffmpeg does not write that
         more = 8 - first.bit_length()
         value = first if keep_marker else first & ((1 << (7 - more)) - 1)
         return value << 8 * more | int.from_bytes(self.take(more), "big")

@@ -1,8 +1,8 @@
-"""Headers that say less than the file holds, and what to do about it, so that no audio is lost unseen.
+"""Opens files with libsndfile such that they are read to their real end, whatever their headers state.
 
-libsndfile reads as much as a header promises. A recorder that crashed leaves a WAV whose header promises nothing;
-an MP3 of varying bit rate without a table promises what its first frame suggests. `open_sound` opens a path with
-`soundfile` so that reading goes on to the real end.
+libsndfile reads as much as a header states. A recorder that crashed leaves a WAV with a length of 0; the length of an
+MP3 of variable bit rate without a table of contents is extrapolated from its first frame. `open_sound` opens a path
+with `soundfile`, reads beyond such lengths, and logs a warning about audio that is missing or not used.
 """
 
 from __future__ import annotations
@@ -13,25 +13,33 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sed.audio.containers import MOST_PARTS, find_parts, ogg_ends, ogg_sounds, promised_bytes, unread_bytes
+from sed.audio.containers import (
+    MAX_PARTS,
+    find_parts,
+    ogg_is_complete,
+    ogg_tracks,
+    stated_bytes,
+    unread_bytes,
+)
 from sed.audio.joined import JoinedFile
 from sed.audio.mp3 import Mp3Head, mp3_head
-from sed.audio.ogg import Hole, fill_holes, find_holes
+from sed.audio.ogg import Gap, fill_gaps, find_gaps
 from sed.audio.ranges import Ranges
-from sed.audio.wav import SCRAPS, WavData, wav_data
+from sed.audio.wav import MAX_PADDING, WavData, wav_data
 from sed.errors import AudioError
 
 logger = logging.getLogger("sed")
 
-_MP3 = ("MP3", "MPEG")  # soundfile's names of it
+_MP3 = ("MP3", "MPEG")  # soundfile's names of the format
+_MAX_KNOWN = 2**48  # frames; libsndfile reports more for an unknown length
 
 __all__ = ["Mp3Head", "Sound", "WavData", "mp3_head", "open_sound", "wav_data"]
 
 
 class Sound:
-    """An open `soundfile.SoundFile` (`file`), or `sed.audio.joined.JoinedFile`.
+    """An open `soundfile.SoundFile` (`file`), or a `sed.audio.joined.JoinedFile`.
 
-    `exact` tells whether its number of frames can be relied on.
+    `exact` is whether its number of frames is reliable.
     """
 
     def __init__(
@@ -49,46 +57,45 @@ class Sound:
 
     @property
     def has_reported(self) -> bool:
-        """Whether a warning has said already that there is less than promised."""
+        """Whether missing audio has been reported already."""
         return isinstance(self.file, JoinedFile) and self.file.has_reported
 
     def close(self) -> None:
-        """Close everything that was opened for it."""
+        """Close everything that was opened for this file."""
         self.file.close()
         if self._ranges is not None:
             self._ranges.close()
         if self._pipe is not None:
-            os.close(self._pipe)  # and the thread that fills it ends
+            os.close(self._pipe)  # which also ends the thread that fills it
             self._pipe = None
 
 
 def sound_path(path: str) -> str | bytes:
-    """A path as soundfile takes every one: it cannot spell names that are not UTF-8 itself."""
+    """A path in a form that soundfile always accepts: it cannot encode names that are not UTF-8."""
     return os.fsencode(path) if os.name == "posix" else path
 
 
 def open_sound(path: str, name: str) -> Sound:
     """Open `path` for reading to its real end; `name` is for messages.
 
-    Raises `soundfile.LibsndfileError` where it is of no kind that libsndfile knows, `AudioError` where it is
-    one without a header.
+    Raises `soundfile.LibsndfileError` if libsndfile does not know the format, `AudioError` if there is no header.
     """
     import soundfile
 
     parts = find_parts(path)
     _report_lengths(path, name, parts)
-    holes, report = find_holes(path, parts)
+    gaps, report = find_gaps(path, parts)
     if len(parts) > 1:
         joined = JoinedFile(
-            [_opener(path, *part, silence) for part, silence in zip(parts, holes, strict=True)], name
+            [_opener(path, *part, gap_list) for part, gap_list in zip(parts, gaps, strict=True)], name
         )
         _report_ogg(path, name, report)
         return Sound(joined, joined.exact)
-    if (data := wav_data(path)) is not None and (pieces := data.pieces()):
-        return _open_ranges(path, pieces)
+    if (data := wav_data(path)) is not None and (repaired := data.repaired()):
+        return _open_ranges(path, repaired)
     try:
         file = soundfile.SoundFile(sound_path(path))
-    except TypeError:  # soundfile takes a suffix .raw at its word
+    except TypeError:  # soundfile relies on the suffix .raw
         with open(path, "rb") as raw:
             if raw.read(4) not in (b"RIFF", b"fLaC", b"OggS"):
                 raise AudioError(f"{name}: found samples without a header, expected an audio file") from None
@@ -96,61 +103,61 @@ def open_sound(path: str, name: str) -> Sound:
     _report_ogg(path, name, report)
     if file.format in _MP3:
         return _mp3(file, path, name)
-    return Sound(fill_holes(file, holes[0]), file.frames < 2**48)
+    return Sound(fill_gaps(file, gaps[0]), file.frames < _MAX_KNOWN)
 
 
-def _opener(path: str, start: int, stop: int, holes: Sequence[Hole]) -> Callable[[], Sound]:
-    """Opens one of several recordings in a file."""
+def _opener(path: str, start: int, stop: int, gaps: Sequence[Gap]) -> Callable[[], Sound]:
+    """A function that opens one of several recordings in a file."""
 
     def open_part() -> Sound:
         data = wav_data(path, start)
-        sound = _open_ranges(path, (data and data.pieces()) or [(start, stop)])
+        sound = _open_ranges(path, (data and data.repaired()) or [(start, stop)])
         if sound.file.format in _MP3 and (head := mp3_head(path, start)) is not None and not head.has_table:
             sound.close()
             return _piped(path, start, stop)
-        sound.file = fill_holes(sound.file, holes)
+        sound.file = fill_gaps(sound.file, gaps)
         return sound
 
     return open_part
 
 
-def _open_ranges(path: str, pieces: Sequence[bytes | tuple[int, int]]) -> Sound:
+def _open_ranges(path: str, parts: Sequence[bytes | tuple[int, int]]) -> Sound:
     import soundfile
 
-    ranges = Ranges(path, pieces)
+    ranges = Ranges(path, parts)
     try:
         file = soundfile.SoundFile(ranges)
     except BaseException:
         ranges.close()
         raise
-    return Sound(file, file.frames < 2**48, ranges=ranges)
+    return Sound(file, file.frames < _MAX_KNOWN, ranges=ranges)
 
 
 def _report_lengths(path: str, name: str, parts: Sequence[tuple[int, int]]) -> None:
-    """Warn of what a header promises and is not there, and of what is there and not read."""
+    """Warn of audio that a header states but is missing, and of audio that is available but not read."""
     for start, _ in parts:
         if (data := wav_data(path, start)) is not None:
             _report_wav(data, name)
-    if len(parts) > MOST_PARTS:
-        text = "%s: more than %d recordings joined end to end; %d bytes behind them are not used"
-        logger.warning(text, name, MOST_PARTS, parts[-1][1] - parts[-1][0])
+    if len(parts) > MAX_PARTS:
+        text = "%s: more than %d recordings joined end to end; the last %d bytes are not used"
+        logger.warning(text, name, MAX_PARTS, parts[-1][1] - parts[-1][0])
     elif len(parts) == 1:
-        if (promised := promised_bytes(path)) is not None and promised > (there := os.path.getsize(path)):
-            logger.warning("%s: breaks off, %d of %d bytes are there", name, there, promised)
-        if (unread := unread_bytes(path)) > SCRAPS:
-            logger.warning("%s: %d bytes behind the end that its header states are not used", name, unread)
+        if (stated := stated_bytes(path)) is not None and stated > (available := os.path.getsize(path)):
+            logger.warning("%s: truncated, found %d of %d bytes", name, available, stated)
+        if (unread := unread_bytes(path)) > MAX_PADDING:
+            logger.warning("%s: the %d bytes after the end stated in its header are not used", name, unread)
 
 
-def _report_ogg(path: str, name: str, holes: str) -> None:
-    if holes:
-        logger.warning("%s: %s", name, holes)
-    if (sounds := ogg_sounds(path)) == 0:
+def _report_ogg(path: str, name: str, gaps: str) -> None:
+    if gaps:
+        logger.warning("%s: %s", name, gaps)
+    if (tracks := ogg_tracks(path)) == 0:
         return
-    if not ogg_ends(path):
-        logger.warning("%s: an OGG without an end, as if it broke off; what is there is used", name)
-    if sounds > 1:
-        text = "%s: %d sound tracks; number 1 is used, %s left out; ffmpeg -map 0:a:1 extracts number 2"
-        logger.warning(text, name, sounds, "1 other is" if sounds == 2 else f"{sounds - 1} others are")
+    if not ogg_is_complete(path):
+        logger.warning("%s: truncated, found no last page of the OGG; the audio before is used", name)
+    if tracks > 1:
+        text = "%s: %d audio tracks; number 1 is used, %s left out; ffmpeg -map 0:a:1 extracts number 2"
+        logger.warning(text, name, tracks, "1 other is" if tracks == 2 else f"{tracks - 1} others are")
 
 
 def _report_wav(data: WavData, name: str) -> None:
@@ -158,41 +165,43 @@ def _report_wav(data: WavData, name: str) -> None:
         found = f"{data.channels} channels at {data.rate} Hz"
         raise AudioError(f"{name}: found a WAV header with {found}, expected at least 1 of each")
     if data.is_unfinished:
-        logger.warning("%s: its header was never completed; all %d bytes are used", name, data.there)
-    if data.breaks_off:
-        logger.warning("%s: breaks off, %d of %d bytes are there", name, data.there, data.promised)
-    if data.has_wrapped:
-        text = "%s: its header promises %d bytes of sound, whose 32 bits have wrapped round; all %d are used"
-        logger.warning(text, name, data.promised, data.length)
+        logger.warning("%s: its header was never completed; all %d bytes are used", name, data.available)
+    if data.is_truncated:
+        logger.warning("%s: truncated, found %d of %d bytes", name, data.available, data.stated)
+    if data.has_overflowed:
+        text = (
+            "%s: its header states %d bytes of audio, a 32-bit number that overflowed; all %d bytes are used"
+        )
+        logger.warning(text, name, data.stated, data.length)
     if data.total > data.length > 0:
-        text = "%s: %d chunks of samples, of which players read one; all %d bytes are used, one after another"
+        text = "%s: %d data chunks, of which players read one; all %d bytes are used, one after another"
         filled = (data.length > 0) + sum(start < stop for start, stop in data.more)
         logger.warning(text, name, filled, data.total)
-    if data.follows > SCRAPS:
-        text = "%s: its header promises %d bytes of sound; %d further ones behind them are not used"
-        logger.warning(text, name, data.promised, data.follows)
+    if data.following > MAX_PADDING:
+        text = "%s: its header states %d bytes of audio; the %d bytes after them are not used"
+        logger.warning(text, name, data.stated, data.following)
 
 
 def _mp3(file: Any, path: str, name: str) -> Sound:
     import soundfile
 
     head = mp3_head(path)
-    if head is None or (head.has_table and not head.goes_on):
+    if head is None or (head.has_table and not head.has_more):
         return Sound(file, head is not None)
     try:
-        through = _piped(path, 0, os.path.getsize(path))
+        piped = _piped(path, 0, os.path.getsize(path))
     except (OSError, soundfile.LibsndfileError):
-        logger.warning("%s: an MP3 that does not say how long it is; its end may be missing", name)
+        logger.warning("%s: an MP3 that does not state its length; its end may be missing", name)
         return Sound(file, False)
     file.close()
-    return through
+    return piped
 
 
 def _piped(path: str, start: int, stop: int) -> Sound:
-    """An MP3 through a pipe, so that libsndfile cannot guess a length, and decodes all there is."""
+    """An MP3 read through a pipe: libsndfile then cannot guess a length, and decodes everything."""
     import soundfile
 
-    pipe = _fed(path, start, stop)
+    pipe = _start_pipe(path, start, stop)
     try:
         return Sound(soundfile.SoundFile(pipe, closefd=False), False, pipe=pipe)
     except BaseException:
@@ -200,20 +209,20 @@ def _piped(path: str, start: int, stop: int) -> Sound:
         raise
 
 
-def _fed(path: str, start: int, stop: int) -> int:
-    """The reading end of a pipe into which a thread puts a range of the file, until it is closed."""
-    reading, writing = os.pipe()
+def _start_pipe(path: str, start: int, stop: int) -> int:
+    """The read end of a pipe to which a thread writes a range of the file, until it is closed."""
+    read_end, write_end = os.pipe()
 
     def feed() -> None:
         try:
-            with open(path, "rb") as source, os.fdopen(writing, "wb", buffering=0) as sink:
+            with open(path, "rb") as source, os.fdopen(write_end, "wb", buffering=0) as sink:
                 source.seek(start)
                 left = stop - start
                 while data := source.read(min(left, 1 << 16)):
                     left -= len(data)
                     sink.write(data)
-        except OSError:  # closed at the other end, or unreadable: either way this is the end
+        except OSError:  # the read end was closed, or the file is unreadable: stop in both cases
             pass
 
     threading.Thread(target=feed, name="sed-mp3", daemon=True).start()
-    return reading
+    return read_end

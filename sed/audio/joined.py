@@ -1,6 +1,6 @@
-"""Recordings that were joined end to end in one file, read one after another as if they were one.
+"""Reads recordings joined end to end in one file as if they were a single recording.
 
-Each part is opened by libsndfile alone, and brought to one form: the highest rate and the most channels of all parts.
+Each part is opened by libsndfile separately and converted to the highest rate and the most channels of all parts.
 """
 
 from __future__ import annotations
@@ -11,24 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from sed.audio.resampling import check_layout
+from sed.audio.resampling import RateConverter, check_layout
 
 logger = logging.getLogger("sed")
 
 Opener = Callable[[], Any]
-"""Opens one part; returns what has `file`, a `soundfile.SoundFile`, `exact`, and `close`."""
+"""Opens one part; returns an object with `file` (a `soundfile.SoundFile`), `exact` and `close`."""
 
-_PIECE = (
-    4096  # samples of a part that are read at once, of which damage takes what comes before it in the piece
-)
+_BLOCK = 4096  # samples read at once: damage in a block also loses the samples before it in that block
+
+
+def error_reason(text: str) -> str:
+    """The message of a `soundfile.LibsndfileError` without its prefix and full stop.
+
+    >>> error_reason("Error : flac decoder lost sync.")
+    'flac decoder lost sync'
+    """
+    return text.strip().removeprefix("Error : ").rstrip(".")
 
 
 class JoinedFile:
-    """The parts that `openers` open, with what is used of the face of `soundfile.SoundFile`.
+    """The parts that `openers` open, with the part of the `soundfile.SoundFile` interface that is used.
 
-    Parts that cannot be opened, and what follows damage in a part, are left out, with one warning that begins with
-    `name`. Raises what the first part raised where none can be opened, or none has a sample, and `AudioError` on too
-    high a rate or too many channels.
+    Parts that cannot be opened, and samples after damage in a part, are left out, with one warning that starts with
+    `name`. Raises the error of the first part if none can be opened or none has a sample, and `AudioError` on too high
+    a rate or too many channels.
     """
 
     format = "JOINED"
@@ -59,30 +66,33 @@ class JoinedFile:
         check_layout(self.samplerate, self.channels)
         self.frames = sum(round(frames * self.samplerate / rate) for rate, _, frames in layouts)
         self._count = len(openers)
-        self._given = 0
+        self._returned = 0
         self.has_reported = False
         self._number = -1
         self._part: Any = None
-        self._convert: Callable[[np.ndarray, bool], np.ndarray] = _as_it_is
-        self._waiting = np.zeros((0, self.channels), np.float32)
+        self._converter: RateConverter | None = None  # of the open part
+        self._pending = np.zeros((0, self.channels), np.float32)
 
     def read(self, frames: int, **_: Any) -> np.ndarray:
-        """Up to `frames` more samples ``(n, channels)``, float32; fewer at the end only."""
-        found = [self._waiting]
-        count = len(self._waiting)
-        while count < frames and (self._part is not None or self._next()):
-            samples = self._read_part(min(frames - count, _PIECE))
-            found.append(self._convert(self._in_all_channels(samples), len(samples) == 0))
-            count += len(found[-1])
-            if len(samples) == 0:
+        """The next `frames` samples ``(n, channels)``, float32; fewer only at the end."""
+        found = [self._pending]
+        count = len(self._pending)
+        while count < frames and (self._part is not None or self._open_next()):
+            assert self._converter is not None
+            samples = self._read_part(min(frames - count, _BLOCK))
+            if len(samples):
+                found.append(self._converter.push(self._in_all_channels(samples)))
+            else:
+                found.append(self._converter.close())
                 self._part.close()
                 self._part = None
-        everything = np.concatenate(found)
-        self._waiting = everything[frames:]
-        self._given += min(count, frames)
+            count += len(found[-1])
+        joined = np.concatenate(found)
+        self._pending = joined[frames:]
+        self._returned += min(count, frames)
         if count == 0:
             self._end()
-        return everything[:frames]
+        return joined[:frames]
 
     def _read_part(self, frames: int) -> np.ndarray:
         try:
@@ -92,65 +102,39 @@ class JoinedFile:
             return np.zeros((0, self.channels), np.float32)
 
     def _end(self) -> None:
-        """Report what could not be read."""
+        """Report the parts that could not be read."""
         errors, self._errors = self._errors, []
         if not errors:
             return
-        if self._given == 0:
+        if self._returned == 0:
             raise errors[0]
         self.has_reported = True
         text = "%s: %d recordings joined end to end, of which %d cannot be read to their end (%s)"
-        why = str(getattr(errors[0], "error_string", errors[0])).strip().removeprefix("Error : ").rstrip(".")
-        logger.warning(text, self._name, self._count, len(errors), why)
+        reason = error_reason(str(getattr(errors[0], "error_string", errors[0])))
+        logger.warning(text, self._name, self._count, len(errors), reason)
 
     def close(self) -> None:
-        """Close the part that is open."""
+        """Close the open part."""
         if self._part is not None:
             self._part.close()
         self._part = None
         self._number = len(self._openers)
 
-    def _next(self) -> bool:
-        """Open the next part; False where there is none."""
+    def _open_next(self) -> bool:
+        """Open the next part; False if there is none."""
         self._number += 1
         if self._number >= len(self._openers):
             return False
         self._part = self._openers[self._number]()
         self._part.file.seekable = lambda: False  # as in `sed.audio.decoders.SoundFileDecoder`
-        rate = self._part.file.samplerate
-        self._convert = (
-            _as_it_is if rate == self.samplerate else _to_rate(rate, self.samplerate, self.channels)
-        )
+        self._converter = RateConverter(self._part.file.samplerate, self.samplerate, self.channels)
         return True
 
     def _in_all_channels(self, samples: np.ndarray) -> np.ndarray:
-        """The samples in all channels, such that their mean stays what it is."""
+        """The samples distributed to all channels such that their mean does not change."""
         channels = samples.shape[1]
         if channels == self.channels:
             return samples
         if self.channels % channels:
             samples, channels = samples.mean(1, dtype=np.float32, keepdims=True), 1
         return np.tile(samples, (1, self.channels // channels))
-
-
-def _as_it_is(samples: np.ndarray, last: bool) -> np.ndarray:
-    return samples
-
-
-def _to_rate(rate: int, other: int, channels: int) -> Callable[[np.ndarray, bool], np.ndarray]:
-    import soxr
-
-    stream = soxr.ResampleStream(rate, other, channels, dtype="float32", quality="HQ")
-    taken = given = 0
-
-    def convert(samples: np.ndarray, last: bool) -> np.ndarray:
-        nonlocal taken, given
-        taken += len(samples)
-        out = stream.resample_chunk(np.ascontiguousarray(samples), last=last).reshape(-1, channels)
-        if last:
-            due = round(taken * other / rate) - given
-            return np.pad(out[:due], ((0, max(due - len(out), 0)), (0, 0)))
-        given += len(out)
-        return out
-
-    return convert

@@ -1,4 +1,4 @@
-"""Starting programs so that they end with this process, at the caller's priority and with bounded memory."""
+"""Starts programs that end with this process, run at the caller's priority and have bounded memory."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-MEMORY = 2 << 30  # bytes that a program may take: a picture in a film of some kilobytes may claim any size
+MEMORY_LIMIT = 2 << 30  # bytes per program: a cover image in a file of a few kilobytes can claim any size
 
-# Runs in a process of its own that becomes the program: asks Linux to end it when its parent ends, limits its memory,
-# then replaces itself. Nothing runs between fork and exec in this process, whose other threads may hold locks then.
+# Runs in a separate process that becomes the program: asks Linux to kill it when its parent ends, limits its memory,
+# then replaces itself. This process runs no code between fork and exec, when its other threads may hold locks.
 _LAUNCHER = f"""
 import ctypes, os, resource, sys
-_, most = resource.getrlimit(resource.RLIMIT_DATA)
-if most == resource.RLIM_INFINITY or most > {MEMORY}:
-    resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, {MEMORY}))
+_, limit = resource.getrlimit(resource.RLIMIT_DATA)
+if limit == resource.RLIM_INFINITY or limit > {MEMORY_LIMIT}:
+    resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY_LIMIT}, {MEMORY_LIMIT}))
 ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
-if os.getppid() != int(sys.argv[1]):  # it ended before that
+if os.getppid() != int(sys.argv[1]):  # the parent ended before prctl
     sys.exit(1)
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start `command`, a program's name or path and its arguments, with pipes for its output and its messages.
+    """Start `command`, a program's name or path and its arguments, with pipes for its stdout and stderr.
 
-    It does not read, and signals of the terminal do not reach it. Raises `OSError`, and `RuntimeError` while Python
+    Its stdin is empty, and signals of the terminal do not reach it. Raises `OSError`, and `RuntimeError` while Python
     shuts down.
     """
     future = _starter.submit(command)
     try:
         return future.result()
-    except BaseException:  # a signal: the program may start all the same
+    except BaseException:  # a signal: the program may still start
         future.add_done_callback(_discard)
         raise
 
@@ -50,9 +50,9 @@ def _discard(future: Future[subprocess.Popen[bytes]]) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill `process` and what it started."""
+    """Kill `process` and its child processes."""
     with contextlib.suppress(OSError):
-        if process.returncode is None:  # else its end was noticed, and its number may be another one's
+        if process.returncode is None:  # else it was waited for, and its PID may have been reused
             if hasattr(os, "killpg"):
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
@@ -61,8 +61,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 class _Starter:
     """Starts programs from a thread that lives as long as this process.
 
-    Linux ends a program with the thread that started it, not with the process. The thread of a caller may well end
-    before its recording is read.
+    PR_SET_PDEATHSIG refers to the thread that started a program, not to its process, and a caller's thread may end
+    before its recording has been read.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class _Starter:
         self._pool: ThreadPoolExecutor | None = None
 
     def submit(self, command: Sequence[str]) -> Future[subprocess.Popen[bytes]]:
-        """The program, as soon as it runs."""
+        """A future of the running program."""
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, "sed-starter")
@@ -89,7 +89,7 @@ class _Starter:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # signals of the terminal are for this process, which ends the program then
+            start_new_session=True,  # only this process gets signals of the terminal, and then ends the program
         )
         if priority is not None:
             with contextlib.suppress(OSError):
@@ -98,23 +98,23 @@ class _Starter:
 
 
 def _is_python(program: str | None) -> bool:
-    """Whether `program` is an interpreter, not a program with one inside, which would start itself again."""
+    """Whether `program` is an interpreter, not a frozen application, which would start itself again."""
     return Path(program or "").name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
 
 
 def _priority() -> int | None:
-    """The priority of the calling thread, where threads have one."""
+    """The priority of the calling thread on systems where threads have one."""
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if sys.platform == "linux" else None
 
 
 _starter = _Starter()
 
 
-def _renew() -> None:
-    """A forked process has no thread to start programs from."""
+def _reset_after_fork() -> None:
+    """Threads do not survive a fork: create a new starter."""
     global _starter
     _starter = _Starter()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(after_in_child=_reset_after_fork)

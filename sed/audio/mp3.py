@@ -1,7 +1,7 @@
-"""MP3 files: what their first frame says, and where another recording begins in them.
+"""MP3 files: what their first frame states, and where further recordings start in them.
 
-An MP3 has no header but its frames. Files joined end to end play as one; libsndfile stops at the end that the first
-frame's table states, and where rate or channels change.
+An MP3 has no header except those of its frames. Files joined end to end play as one; libsndfile stops at the end stated
+in the first frame's table of contents, and where the rate or number of channels changes.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import NamedTuple
 
 
 class Mp3Head(NamedTuple):
-    """What the first frame of an MP3 says: whether there is a table of contents, and the bytes it covers.
+    """What the first frame of an MP3 states: whether there is a table of contents, and the bytes it covers.
 
-    `there` counts the bytes from the first frame on.
+    `available` is the number of bytes from the first frame to the end.
     """
 
     has_table: bool
     covered: int | None
-    there: int
+    available: int
 
     @property
-    def goes_on(self) -> bool:
-        """Whether more follows what the table covers, as when files were joined end to end."""
-        return self.covered is not None and self.there > 1.01 * self.covered + 4096
+    def has_more(self) -> bool:
+        """Whether more data follows what the table covers, as in files joined end to end."""
+        return self.covered is not None and self.available > 1.01 * self.covered + 4096
 
 
 def mp3_head(path: str, start: int = 0) -> Mp3Head | None:
-    """What the MP3 at `start` says; None where there is no frame of layer 3 at its beginning."""
+    """The first frame of the MP3 at `start`; None if there is no layer 3 frame at its start."""
     found = _first_frame(path, start)
     return found and found[0]
 
 
 def _first_frame(path: str, start: int) -> tuple[Mp3Head, int] | None:
-    """As `mp3_head`, and where the first frame is."""
+    """As `mp3_head`, with the position of the first frame."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         file.seek(start)
@@ -49,18 +49,18 @@ def _first_frame(path: str, start: int) -> tuple[Mp3Head, int] | None:
     at = next((i for i in range(len(frame) - 3) if _is_layer_3(frame[i : i + 4])), None)
     if at is None:
         return None
-    frame, there, first = frame[at:], size - start - at, start + at
+    frame, available, first = frame[at:], size - start - at, start + at
     mpeg1, mono = frame[1] & 0x18 == 0x18, frame[3] >> 6 == 3
-    side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    xing = frame[4 + side :]
+    side_info = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
+    xing = frame[4 + side_info :]
     if xing[:4] in (b"Xing", b"Info"):
         flags = int.from_bytes(xing[4:8], "big")
-        place = 8 + (4 if flags & 1 else 0)
-        covered = int.from_bytes(xing[place : place + 4], "big") if flags & 2 else None
-        return Mp3Head(True, covered, there), first
+        offset = 8 + (4 if flags & 1 else 0)
+        covered = int.from_bytes(xing[offset : offset + 4], "big") if flags & 2 else None
+        return Mp3Head(True, covered, available), first
     if (vbri := frame[36:])[:4] == b"VBRI":
-        return Mp3Head(True, int.from_bytes(vbri[10:14], "big"), there), first
-    return Mp3Head(False, None, there), first
+        return Mp3Head(True, int.from_bytes(vbri[10:14], "big"), available), first
+    return Mp3Head(False, None, available), first
 
 
 def _is_layer_3(head: bytes) -> bool:
@@ -69,7 +69,7 @@ def _is_layer_3(head: bytes) -> bool:
 
 
 def further_mp3s(path: str) -> Iterator[int]:
-    """Where recordings behind the first begin in an MP3; nothing for any other file."""
+    """The positions of the recordings after the first in an MP3; none for any other file."""
     with open(path, "rb") as file:
         magic = file.read(4)
     if len(magic) < 4 or not (magic[:3] == b"ID3" or _is_layer_3(magic)):
@@ -77,19 +77,19 @@ def further_mp3s(path: str) -> Iterator[int]:
     size, start = os.path.getsize(path), 0
     while (found := _first_frame(path, start)) is not None:
         head, first = found
-        if head.covered and head.there > head.covered + _LONGEST:
+        if head.covered and head.available > head.covered + _TABLE_ERROR:
             start = first + head.covered
         elif head.has_table:
             return
         else:
             start = _end_of_format(path, first)
-        if start >= size or (place := _find_frames(path, start)) is None:
+        if start >= size or (found_at := _find_frames(path, start)) is None:
             return
-        yield (start := place)
+        yield (start := found_at)
 
 
-_LONGEST = 2048  # bytes that a table may be wrong by: some programs do not count its own frame, of up to 1441
-_MOST_LOST = 1000  # places without a frame after which one is not looked for any more
+_TABLE_ERROR = 2048  # bytes by which a table may be wrong: some programs omit its own frame, of up to 1441
+_MAX_LOST = 1000  # positions without a frame after which the search ends
 _RATES = (44100, 48000, 32000)
 _BIT_RATES = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -98,7 +98,7 @@ _BIT_RATES = (
 
 
 def _frame(head: bytes) -> tuple[int, tuple[int, bool]]:
-    """The bytes of a frame, and its rate and whether it is mono; no bytes where it is none whose length is known."""
+    """The length of a frame in bytes, its rate and whether it is mono; length 0 if it is no frame of known length."""
     if len(head) < 4 or not _is_layer_3(head) or head[2] & 0x0C == 0x0C:
         return 0, (0, False)
     version = head[1] >> 3 & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
@@ -109,7 +109,7 @@ def _frame(head: bytes) -> tuple[int, tuple[int, bool]]:
 
 
 def _find_frames(path: str, start: int) -> int | None:
-    """Where there is a frame, and another right behind it, at or soon after `start`: a picture in a tag is none."""
+    """The position of the first two consecutive frames at or soon after `start`; image data in a tag is not a frame."""
     if (found := _first_frame(path, start)) is None:
         return None
     with open(path, "rb") as file:
@@ -123,13 +123,13 @@ def _find_frames(path: str, start: int) -> int | None:
 
 
 def _end_of_format(path: str, start: int) -> int:
-    """Where a frame of another rate, or mono for stereo, comes for the first time, and another like it; or the end.
+    """The first position where two consecutive frames have another rate or number of channels; else the end.
 
-    What is between frames, damaged or a tag, is passed over.
+    Damage and tags between frames are skipped.
     """
     at, form, lost = start, None, 0
     with open(path, "rb", buffering=1 << 16) as file:
-        while lost < _MOST_LOST:
+        while lost < _MAX_LOST:
             file.seek(at)
             head = file.read(10)
             length, found = _frame(head)
@@ -141,10 +141,10 @@ def _end_of_format(path: str, start: int) -> int:
                 lost += 1
                 file.seek(at)
                 data = file.read(1 << 16)
-                place = next(
+                following = next(
                     (i for i in range(1, len(data) - 1) if data[i] == 0xFF and data[i + 1] >= 0xE0), 0
                 )
-                at += place or max(len(data) - 1, 1)
+                at += following or max(len(data) - 1, 1)
             elif found == (form := form or found):
                 at += length
             else:
@@ -157,7 +157,7 @@ def _end_of_format(path: str, start: int) -> int:
 
 
 def _tag_length(tag: bytes) -> int:
-    """The bytes of the ID3 tag that begins with these ten."""
+    """The length in bytes of the ID3 tag that starts with these ten bytes."""
     if tag[:3] == b"TAG":
         return 128
     length = sum(byte << shift for byte, shift in zip(tag[6:10].ljust(4, b"\0"), (21, 14, 7, 0), strict=True))

@@ -1,7 +1,7 @@
-"""Holes in an Ogg file: sound that its clock counts, and that is not there.
+"""Gaps in an Ogg file: audio that its timestamps count, but that is missing.
 
-Every page of Ogg states the time at its end, in samples, so that lost or damaged pages and pauses of a live
-recording show. libsndfile reads what is there as if nothing was missing; `fill_holes` puts silence there.
+Every Ogg page states the time at its end, in samples, which reveals lost or damaged pages and pauses of a live
+recording. libsndfile reads the pages that exist as if nothing was missing; `fill_gaps` inserts silence.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import numpy as np
 
 from sed.audio.timeline import Timeline
 
-_CONTINUED = 1  # a flag of a page
-_NO_TIME = (1 << 64) - 1  # of a page in which no packet ends
+_CONTINUED = 1  # page flag: starts with the rest of a packet
+_NO_TIME = (1 << 64) - 1  # time of a page in which no packet ends
 _CHUNK = 1 << 20  # bytes read at once
-_LONGEST = 1 << 20  # bytes of a packet that are looked at
-_MOST = 27 + 255 + 255 * 255  # bytes of a page
-_OPUS_RATE = 48_000  # Hz of its clock, whatever the sound was sampled at
+_MAX_PACKET = 1 << 20  # bytes of a packet that are kept
+_MAX_PAGE = 27 + 255 + 255 * 255  # bytes of a page
+_OPUS_RATE = 48_000  # Hz of its timestamps, whatever the original sample rate
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-class Hole(NamedTuple):
-    """Where silence belongs in a recording: its start and duration in seconds."""
+class Gap(NamedTuple):
+    """A gap in a recording, to be filled with silence: its start and duration in seconds."""
 
     start: float
     duration: float
 
 
 class Page(NamedTuple):
-    """A page: its flags, stream and number, the samples at its end, and its packets with whether each ends here."""
+    """A page: flags, stream, number, time at its end in samples, and its packets with whether each ends in the page."""
 
     flags: int
     stream: bytes
@@ -40,26 +40,27 @@ class Page(NamedTuple):
     packets: list[tuple[bytes, bool]]
 
 
-def find_holes(path: str, parts: Sequence[tuple[int, int]]) -> tuple[list[list[Hole]], str]:
-    """The holes of the recordings that were joined in a file, and what to state about them; none if it is no Ogg.
+def find_gaps(path: str, parts: Sequence[tuple[int, int]]) -> tuple[list[list[Gap]], str]:
+    """The gaps of each recording in a file, and a message about them; none if it is not an Ogg file.
 
-    `parts` are their ranges in the file. Only the first stream of each is looked at, if it is Opus or Vorbis.
+    `parts` are the ranges of the recordings in the file. Only the first stream of each is examined, if it is Opus or
+    Vorbis.
     """
     timeline = Timeline(_OPUS_RATE)
     with open(path, "rb") as file:
         if file.read(4) != b"OggS":
             return [[] for _ in parts], ""
-        holes = [_holes_of(_pages(file, *part), timeline) for part in parts]
-    return holes, timeline.report()
+        gaps = [_gaps_of(_pages(file, *part), timeline) for part in parts]
+    return gaps, timeline.report()
 
 
-def _holes_of(pages: Iterator[Page], timeline: Timeline) -> list[Hole]:
+def _gaps_of(pages: Iterator[Page], timeline: Timeline) -> list[Gap]:
     first: Page | None = None
-    coder: _Opus | _Vorbis | None = None
+    codec: _Opus | _Vorbis | None = None
     pending, number = b"", 0
-    origin: int | None = None  # the time of the first sample, by the clock of the pages
-    skip = 0  # samples that are decoded and not given
-    holes: list[Hole] = []
+    origin: int | None = None  # the time of the first sample in the pages' timestamps
+    skip = 0  # decoded samples that are not returned
+    gaps: list[Gap] = []
     start = timeline.restart()
     for page in pages:
         first = first or page
@@ -67,8 +68,8 @@ def _holes_of(pages: Iterator[Page], timeline: Timeline) -> list[Hole]:
             continue
         if page.number != number:
             pending = b""
-            if coder:
-                coder.restart()
+            if codec:
+                codec.restart()
         number = page.number + 1
         if page.flags & _CONTINUED and not pending:  # its start is lost
             del page.packets[:1]
@@ -76,61 +77,61 @@ def _holes_of(pages: Iterator[Page], timeline: Timeline) -> list[Hole]:
         for part, ends in page.packets:
             packet, pending = pending + part, b""
             if not ends:
-                pending = packet[:_LONGEST]
-            elif coder is None:
-                if (coder := _coder(packet)) is None:
+                pending = packet[:_MAX_PACKET]
+            elif codec is None:
+                if (codec := _codec(packet)) is None:
                     return []
             else:
-                samples += coder.samples(packet)
-        if coder is None or page.samples == _NO_TIME or page.samples == samples == 0:
+                samples += codec.samples(packet)
+        if codec is None or page.samples == _NO_TIME or page.samples == samples == 0:
             continue
-        begin = page.samples - samples
+        page_start = page.samples - samples
         if origin is None:
-            skip = max(coder.skip, -begin)
-            origin = begin + skip
+            skip = max(codec.skip, -page_start)
+            origin = page_start + skip
         skipped = min(skip, samples)
         skip -= skipped
         before = timeline.seconds
-        given = (samples - skipped) * _OPUS_RATE / coder.rate
-        if silence := timeline.place(max(begin - origin, 0) / coder.rate, given):
-            holes.append(Hole(before - start, silence / _OPUS_RATE))
-    return holes
+        decoded = (samples - skipped) * _OPUS_RATE / codec.rate
+        if silence := timeline.place(max(page_start - origin, 0) / codec.rate, decoded):
+            gaps.append(Gap(before - start, silence / _OPUS_RATE))
+    return gaps
 
 
-def fill_holes(file: Any, holes: Sequence[Hole]) -> Any:
-    """`file`, an open `soundfile.SoundFile`, with silence in its `holes`."""
-    return _FilledFile(file, holes) if holes else file
+def fill_gaps(file: Any, gaps: Sequence[Gap]) -> Any:
+    """`file`, an open `soundfile.SoundFile`, with its `gaps` filled with silence."""
+    return _FilledFile(file, gaps) if gaps else file
 
 
 class _FilledFile:
-    """What is used of the face of `soundfile.SoundFile`, and silence in the holes."""
+    """The part of the `soundfile.SoundFile` interface that is used, with silence in the gaps."""
 
-    def __init__(self, file: Any, holes: Sequence[Hole]) -> None:
+    def __init__(self, file: Any, gaps: Sequence[Gap]) -> None:
         self._file = file
         file.seekable = self.seekable
         self.samplerate, self.channels = file.samplerate, file.channels
-        self.format, self.frames = file.format, file.frames  # libsndfile counts the holes
-        self._holes = [
-            (round(hole.start * self.samplerate), round((hole.start + hole.duration) * self.samplerate))
-            for hole in reversed(holes)
+        self.format, self.frames = file.format, file.frames  # libsndfile includes the gaps
+        self._gaps = [
+            (round(gap.start * self.samplerate), round((gap.start + gap.duration) * self.samplerate))
+            for gap in reversed(gaps)
         ]
-        self._at = 0
+        self._position = 0
 
     def read(self, frames: int, **_: Any) -> np.ndarray:
-        """Some of the next `frames` samples ``(n, channels)``, float32; none at the end only."""
-        start, end = self._holes[-1] if self._holes else (self._at + frames, 0)
-        if self._at < start:
-            found = self._file.read(min(frames, start - self._at), dtype="float32", always_2d=True)
+        """Up to `frames` more samples ``(n, channels)``, float32; none only at the end."""
+        start, end = self._gaps[-1] if self._gaps else (self._position + frames, 0)
+        if self._position < start:
+            found = self._file.read(min(frames, start - self._position), dtype="float32", always_2d=True)
         else:
-            found = np.zeros((min(frames, end - self._at), self.channels), np.float32)
-            if self._at + len(found) >= end:
-                self._holes.pop()
-        self._at += len(found)
+            found = np.zeros((min(frames, end - self._position), self.channels), np.float32)
+            if self._position + len(found) >= end:
+                self._gaps.pop()
+        self._position += len(found)
         return found
 
     @staticmethod
     def seekable() -> bool:
-        """No, see `sed.audio.decoders.SoundFileDecoder`."""
+        """False, see `sed.audio.decoders.SoundFileDecoder`."""
         return False
 
     def close(self) -> None:
@@ -139,11 +140,11 @@ class _FilledFile:
 
 
 def _pages(file: IO[bytes], start: int, stop: int) -> Iterator[Page]:
-    """The pages of a range of a file whose checksums are right."""
+    """The pages of a range of a file that have correct checksums."""
     file.seek(start)
     data, at, left = b"", 0, stop - start
     while True:
-        if len(data) - at < _MOST and left > 0:
+        if len(data) - at < _MAX_PAGE and left > 0:
             more = file.read(min(_CHUNK, left))
             data, at, left = data[at:] + more, 0, left - len(more) if more else 0
         if (at := data.find(b"OggS", at)) < 0:
@@ -154,7 +155,7 @@ def _pages(file: IO[bytes], start: int, stop: int) -> Iterator[Page]:
         head = data[at : at + 27]
         lengths = data[at + 27 : at + 27 + head[-1]] if len(head) == 27 else b""
         size = 27 + len(lengths) + sum(lengths)
-        if _checksum(data[at : at + size]) != head[22:26]:  # or it breaks off
+        if _checksum(data[at : at + size]) != head[22:26]:  # or it is truncated
             at += 4
             continue
         yield Page(
@@ -180,21 +181,21 @@ def _packets(body: bytes, lengths: bytes) -> list[tuple[bytes, bool]]:
 
 
 def _checksum(page: bytes) -> bytes:
-    """The checksum of a page, as its bytes 22 to 25 have it: a CRC-32 like zlib's, but of bits the other way round."""
+    """The checksum that belongs in bytes 22 to 25 of a page: a CRC-32 like zlib's, but with reversed bits."""
     blank = (page[:22] + bytes(4) + page[26:]).translate(_REVERSED)
     register = zlib.crc32(blank, 0xFFFFFFFF) ^ 0xFFFFFFFF
     return register.to_bytes(4, "big").translate(_REVERSED)
 
 
-def _coder(packet: bytes) -> _Opus | _Vorbis | None:
-    """What understands the packets of a stream with this first one."""
+def _codec(packet: bytes) -> _Opus | _Vorbis | None:
+    """The codec of the stream that starts with this packet; None if it is not supported."""
     if packet.startswith(b"OpusHead"):
         return _Opus(packet)
     return _Vorbis(packet) if packet.startswith(b"\x01vorbis") and len(packet) >= 30 else None
 
 
 class _Opus:
-    """How long packets of Opus are (RFC 6716, section 3.1)."""
+    """Durations of Opus packets (RFC 6716, section 3.1)."""
 
     rate = _OPUS_RATE
 
@@ -202,16 +203,16 @@ class _Opus:
         self.skip = int.from_bytes(first[10:12], "little")
 
     def restart(self) -> None:
-        """Packets are lost here."""
+        """Handle lost packets."""
 
     def samples(self, packet: bytes) -> int:
-        """The samples that come of `packet`."""
+        """The number of samples in `packet`."""
         if not packet or packet.startswith(b"OpusTags"):
             return 0
         kind, count = packet[0] >> 3, packet[0] & 3
         if kind < 12:  # SILK
             frame = (480, 960, 1920, 2880)[kind & 3]
-        elif kind < 16:  # both
+        elif kind < 16:  # hybrid
             frame = (480, 960)[kind & 1]
         else:  # CELT
             frame = (120, 240, 480, 960)[kind & 3]
@@ -221,21 +222,21 @@ class _Opus:
 
 
 class _Vorbis:
-    """How long packets of Vorbis are: that depends on their block and the one before (Vorbis I, section 4.3)."""
+    """Durations of Vorbis packets, which depend on the current and the previous block (Vorbis I, section 4.3)."""
 
     def __init__(self, first: bytes) -> None:
         self.rate = int.from_bytes(first[12:16], "little") or 1
         self.skip = 0
         self._sizes = 1 << (first[28] & 15), 1 << (first[28] >> 4)
-        self._modes: list[int] = []  # the size of the blocks of each
-        self._before = 0
+        self._modes: list[int] = []  # the block size of each
+        self._previous = 0
 
     def restart(self) -> None:
-        """Packets are lost here: of the next one come no samples, as at the start."""
-        self._before = 0
+        """Handle lost packets: the next one gives no samples, as at the start."""
+        self._previous = 0
 
     def samples(self, packet: bytes) -> int:
-        """The samples that come of `packet`."""
+        """The number of samples in `packet`."""
         if packet and packet[0] & 1:
             if packet.startswith(b"\x05vorbis"):
                 self._modes = self._sizes_of_modes(packet)
@@ -244,12 +245,12 @@ class _Vorbis:
             return 0
         number = (packet[0] >> 1) & ((1 << (len(self._modes) - 1).bit_length()) - 1)
         size = self._modes[min(number, len(self._modes) - 1)]
-        samples = (self._before + size) // 4 if self._before else 0
-        self._before = size
+        samples = (self._previous + size) // 4 if self._previous else 0
+        self._previous = size
         return samples
 
     def _sizes_of_modes(self, setup: bytes) -> list[int]:
-        """The modes are the last of the setup, 41 bits each, behind their number: read from the end on."""
+        """The block sizes of the modes, read from the end of the setup: 41 bits each, preceded by their number."""
         bits = int.from_bytes(setup, "little")
         at = bits.bit_length() - 1  # the last bit is a one
         modes: list[int] = []

@@ -1,9 +1,9 @@
-"""The programs ffmpeg and ffprobe: started, read from and ended so that no file can hold up the caller.
+"""Runs ffmpeg and ffprobe such that no file can block the caller.
 
-A program's output is read in a thread, so that whoever waits for it is asked a few times a second whether to go on,
-and is not held up for longer than `STALLED` seconds without output. Programs end with `Program.close`, when their
-object is dropped, and with this process, however it ends. Memory is bounded by `AHEAD` bytes of output and `ERRORS`
-bytes of messages, whatever the program writes.
+A thread reads a program's output, so that the caller's callback runs a few times per second while it waits, and
+`STALL_TIMEOUT` seconds without output raise an error. A program ends with `Program.close`, when its `Program` is
+garbage-collected, and with this process, however that ends. Memory is bounded by `MAX_BUFFERED` bytes of output and
+`MAX_MESSAGE_BYTES` of messages, whatever the program writes.
 """
 
 from __future__ import annotations
@@ -22,65 +22,65 @@ from typing import IO
 from sed.audio.launching import kill, start
 from sed.errors import AudioError
 
-Waiting = Callable[[], None]
-"""Called about every `TICK` seconds while a program is waited for; what it raises ends the program."""
+WaitCallback = Callable[[], None]
+"""Called about every `CALLBACK_INTERVAL` seconds while waiting for a program; an exception in it ends the program."""
 
-TICK = 0.25  # seconds between two calls of a `Waiting`
-STALLED = 30.0  # seconds without output after which a program is taken to hang
-CHUNK = 1 << 16  # bytes read at once: what a pipe holds
-AHEAD = 1 << 20  # bytes of output that may wait here; the program waits then
-ERRORS = 1 << 16  # bytes of messages that are kept: a damaged file has any number of them
-LONGEST = 1 << 20  # bytes of a whole output, see `output_of`
+CALLBACK_INTERVAL = 0.25  # seconds between two calls of a `WaitCallback`
+STALL_TIMEOUT = 30.0  # seconds without output after which a program is considered to hang
+CHUNK = 1 << 16  # bytes read at once: the capacity of a pipe
+MAX_BUFFERED = 1 << 20  # bytes of unread output; the program is blocked beyond that
+MAX_MESSAGE_BYTES = 1 << 16  # kept of the messages: a damaged file can cause any number of them
+MAX_OUTPUT = 1 << 20  # bytes, see `output_of`
 
 
 class Program:
     """A running program whose output is read.
 
-    `command` is its name or path with its arguments, `name` that of the recording, for messages. `waiting` is called
-    while the program is waited for. Raises `AudioError` where it cannot be started.
+    `command` is its name or path with its arguments, `name` the recording's name for messages. `on_wait` is called
+    while waiting for the program. Raises `AudioError` if it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], name: str, waiting: Waiting | None = None) -> None:
+    def __init__(self, command: Sequence[str], name: str, on_wait: WaitCallback | None = None) -> None:
         self._name = name
         self._program = Path(command[0]).stem
-        self._waiting = waiting
-        self._asked = time.monotonic()
+        self._on_wait = on_wait
+        self._last_call = time.monotonic()
         try:
             process = start(command)
-        except (OSError, RuntimeError) as error:  # no memory, no process left; Python is shutting down
-            why = getattr(error, "strerror", None) or error
-            raise AudioError(f"{name}: the program {self._program} cannot be started ({why})") from None
+        except (OSError, RuntimeError) as error:  # out of memory or processes; Python is shutting down
+            reason = getattr(error, "strerror", None) or error
+            raise AudioError(f"{name}: the program {self._program} cannot be started ({reason})") from None
         self._process = process
         self._output, self._messages = _Output(), _Messages()
         self.close = weakref.finalize(self, _end, process, self._output)
         """Ends the program; may be called again."""
-        for taker, pipe in ((self._output, process.stdout), (self._messages, process.stderr)):
+        for reader, pipe in ((self._output, process.stdout), (self._messages, process.stderr)):
             assert pipe is not None
-            threading.Thread(target=taker.take_all, args=(pipe,), name="sed-program", daemon=True).start()
+            threading.Thread(target=reader.read_all, args=(pipe,), name="sed-program", daemon=True).start()
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes of output, fewer only at its end.
 
-        Raises `AudioError` where nothing comes for `STALLED` seconds, and what `waiting` raises.
+        Raises `AudioError` after `STALL_TIMEOUT` seconds without output, and whatever `on_wait` raises.
         """
         parts: list[bytes] = []
         stalled = 0.0
         try:
             while size > 0:
                 since = time.monotonic()
-                part, ended = self._output.get(size, TICK)
-                self._ask()
+                part, ended = self._output.get(size, CALLBACK_INTERVAL)
+                self._call_back()
                 if part:
                     parts.append(part)
                     size -= len(part)
                     stalled = 0.0
                 elif ended:
                     break
-                else:  # a longer wait means that this process was suspended, and the program perhaps as well
-                    stalled += min(time.monotonic() - since, 2 * TICK)
-                if stalled >= STALLED:
+                else:  # a longer wait means that this process was suspended, and perhaps the program too
+                    stalled += min(time.monotonic() - since, 2 * CALLBACK_INTERVAL)
+                if stalled >= STALL_TIMEOUT:
                     raise AudioError(
-                        f"{self._name}: {self._program} made no progress for {STALLED:g} s, "
+                        f"{self._name}: {self._program} made no progress for {STALL_TIMEOUT:g} s, "
                         "expected audio that it can decode"
                     )
         except BaseException:
@@ -89,63 +89,63 @@ class Program:
         return b"".join(parts)
 
     def finish(self) -> tuple[int, list[str]]:
-        """After the end of the output: the exit status and the messages, a line each."""
+        """The exit status and the lines of messages; call it after the end of the output."""
         end = time.monotonic() + 5.0
-        while self._process.poll() is None and time.monotonic() < end:  # without output: no more to wait for
+        while self._process.poll() is None and time.monotonic() < end:  # its output is closed: it ends soon
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(TICK)
-            self._ask()
+                self._process.wait(CALLBACK_INTERVAL)
+            self._call_back()
         self.close()
         return self._process.poll() or 0, self._messages.lines()
 
-    def _ask(self) -> None:
-        if self._waiting is not None and time.monotonic() - self._asked >= TICK:
-            self._asked = time.monotonic()
-            self._waiting()
+    def _call_back(self) -> None:
+        if self._on_wait is not None and time.monotonic() - self._last_call >= CALLBACK_INTERVAL:
+            self._last_call = time.monotonic()
+            self._on_wait()
 
 
-def output_of(command: Sequence[str], name: str, waiting: Waiting | None = None) -> tuple[bytes, int]:
-    """The whole output of a program and its exit status; arguments and errors as of `Program`.
+def output_of(command: Sequence[str], name: str, on_wait: WaitCallback | None = None) -> tuple[bytes, int]:
+    """Run a program; returns its whole output and its exit status. Arguments and errors are those of `Program`.
 
-    Raises `AudioError` on more than `LONGEST` bytes, too.
+    Also raises `AudioError` on more than `MAX_OUTPUT` bytes.
     """
-    program = Program(command, name, waiting)
+    program = Program(command, name, on_wait)
     try:
-        found = program.read(LONGEST + 1)
-        if len(found) > LONGEST:
-            raise AudioError(f"{name}: found a description of more than {LONGEST} bytes, expected audio")
+        found = program.read(MAX_OUTPUT + 1)
+        if len(found) > MAX_OUTPUT:
+            raise AudioError(f"{name}: found a description of more than {MAX_OUTPUT} bytes, expected audio")
         return found, program.finish()[0]
     finally:
         program.close()
 
 
 class _Output:
-    """Bytes on their way from a thread that reads a pipe to whoever wants them, at most `AHEAD` of them."""
+    """A buffer of at most `MAX_BUFFERED` bytes between the thread that reads a pipe and the consumer."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
         self._parts: deque[bytes] = deque()
-        self._held = 0
+        self._buffered = 0
         self._ended = False
         self.closed = False
 
-    def take_all(self, pipe: IO[bytes]) -> None:
-        """Take everything from `pipe`, as fast as it is wanted."""
+    def read_all(self, pipe: IO[bytes]) -> None:
+        """Read all of `pipe`, as fast as it is consumed."""
         with pipe:
             while data := _read(pipe):
                 with self._change:
-                    self._change.wait_for(lambda: self._held < AHEAD or self.closed)
+                    self._change.wait_for(lambda: self._buffered < MAX_BUFFERED or self.closed)
                     if self.closed:
                         break
                     self._parts.append(data)
-                    self._held += len(data)
+                    self._buffered += len(data)
                     self._change.notify_all()
         with self._change:
             self._ended = True
             self._change.notify_all()
 
     def get(self, size: int, timeout: float) -> tuple[bytes, bool]:
-        """Up to `size` bytes as soon as there are some, none after `timeout` seconds; and whether it has ended."""
+        """Up to `size` bytes as soon as there are any, none after `timeout` seconds; and whether the output ended."""
         with self._change:
             self._change.wait_for(lambda: self._parts or self._ended or self.closed, timeout)
             if not self._parts:
@@ -154,12 +154,12 @@ class _Output:
             if len(part) > size:
                 self._parts.appendleft(part[size:])
                 part = part[:size]
-            self._held -= len(part)
+            self._buffered -= len(part)
             self._change.notify_all()
             return part, False
 
     def close(self) -> None:
-        """Nothing is wanted any more."""
+        """Discard the buffer and stop reading."""
         with self._change:
             self.closed = True
             self._parts.clear()
@@ -167,21 +167,21 @@ class _Output:
 
 
 class _Messages:
-    """The first bytes of what a program says; the rest is read, so that it can go on, and dropped."""
+    """The first bytes of a program's messages; the rest is read, so that the program is not blocked, and dropped."""
 
     def __init__(self) -> None:
         self._text = b""
         self._ended = threading.Event()
 
-    def take_all(self, pipe: IO[bytes]) -> None:
-        """Take everything from `pipe`."""
+    def read_all(self, pipe: IO[bytes]) -> None:
+        """Read all of `pipe`."""
         with pipe:
             while data := _read(pipe):
-                self._text = (self._text + data)[:ERRORS]
+                self._text = (self._text + data)[:MAX_MESSAGE_BYTES]
         self._ended.set()
 
     def lines(self) -> list[str]:
-        """The messages of a program that has ended, a line each."""
+        """The lines of messages; call it after the program has ended."""
         self._ended.wait(5.0)
         return self._text.decode(errors="replace").strip().splitlines()
 
@@ -194,8 +194,8 @@ def _read(pipe: IO[bytes]) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes], output: _Output) -> None:
-    """End `process` and what it started, and let go of its output."""
+    """End `process` and its children, and discard its output."""
     kill(process)
     output.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):  # one that waits for a broken disk
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it is blocked by a broken disk
         process.wait(5.0)

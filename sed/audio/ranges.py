@@ -1,4 +1,4 @@
-"""A file made of ranges of another one: parts of it, or its samples behind a header that is right."""
+"""A file assembled from ranges of another file: parts of it, or its samples after a corrected header."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 class Ranges(io.RawIOBase):
-    """A binary file that reads as `pieces`, one after another: bytes, or ranges ``(start, stop)`` of the file `path`.
+    """A binary file whose content is `parts` in order: bytes, or ranges ``(start, stop)`` of the file `path`.
 
-    It has no name, so that nobody derives anything from a suffix.
+    It has no name, so that libsndfile cannot derive a format from a suffix.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -22,48 +22,48 @@ class Ranges(io.RawIOBase):
     b'abc2389'
     """
 
-    def __init__(self, path: str, pieces: Sequence[bytes | tuple[int, int]]) -> None:
+    def __init__(self, path: str, parts: Sequence[bytes | tuple[int, int]]) -> None:
         self._file = Path(path).open("rb")  # noqa: SIM115
-        self._pieces = [piece for piece in pieces if not isinstance(piece, tuple) or piece[0] < piece[1]]
-        lengths = [len(p) if isinstance(p, bytes) else p[1] - p[0] for p in self._pieces]
+        self._parts = [part for part in parts if not isinstance(part, tuple) or part[0] < part[1]]
+        lengths = [len(p) if isinstance(p, bytes) else p[1] - p[0] for p in self._parts]
         self._starts = [0, *itertools.accumulate(lengths)]
-        self._at = 0
+        self._position = 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to another place."""
-        self._at = max(offset + (0, self._at, self._starts[-1])[whence], 0)
-        return self._at
+        """Set the position; returns it."""
+        self._position = max(offset + (0, self._position, self._starts[-1])[whence], 0)
+        return self._position
 
     def tell(self) -> int:
-        """The place."""
-        return self._at
+        """The position."""
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` as far as there is something; returns the bytes."""
+        """Fill `buffer` as far as possible; returns the number of bytes."""
         view = memoryview(buffer).cast("B")
         done = 0
-        while done < len(view) and self._at < self._starts[-1]:
-            number = bisect.bisect_right(self._starts, self._at) - 1
-            piece, within = self._pieces[number], self._at - self._starts[number]
-            wanted = view[done : done + self._starts[number + 1] - self._at]
-            if isinstance(piece, bytes):
-                count = len(part := piece[within : within + len(wanted)])
-                wanted[:count] = part
+        while done < len(view) and self._position < self._starts[-1]:
+            number = bisect.bisect_right(self._starts, self._position) - 1
+            part, offset = self._parts[number], self._position - self._starts[number]
+            wanted = view[done : done + self._starts[number + 1] - self._position]
+            if isinstance(part, bytes):
+                count = len(data := part[offset : offset + len(wanted)])
+                wanted[:count] = data
             else:
-                self._file.seek(piece[0] + within)
+                self._file.seek(part[0] + offset)
                 count = self._file.readinto(wanted)
-            if count == 0:  # the file has become shorter
+            if count == 0:  # the file was truncated meanwhile
                 break
             done += count
-            self._at += count
+            self._position += count
         return done
 
     def close(self) -> None:

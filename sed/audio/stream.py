@@ -1,4 +1,4 @@
-"""`open_audio`: a path, bytes from a stream, or an array -> an `AudioStream` of 16 kHz blocks."""
+"""`open_audio`: opens a path, a stream of bytes or an array as an `AudioStream` of 16 kHz blocks."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ import numpy as np
 from sed.audio.channels import ChannelMix
 from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
 from sed.audio.ffmpeg import FfmpegDecoder
-from sed.audio.programs import Waiting
+from sed.audio.programs import WaitCallback
 from sed.audio.resampling import Resampler, check_layout
 from sed.errors import AudioError, OptionError
 
 logger = logging.getLogger("sed")
 
-BLOCK = 10  # seconds that are given at once
-BYTES = 4 << 20  # of float32 that are decoded at once: seconds of many channels or a high rate are too much
-LOUDEST = 100.0  # a sample beyond this multiple of full scale is a mistake of scale
+BLOCK_SECONDS = 10  # duration of a block
+MAX_DECODED_BYTES = 4 << 20  # float32 decoded at once: ten seconds can be too much at a high rate
+MAX_AMPLITUDE = 100.0  # larger samples mean a wrong scale; full scale is 1
 
 
 class AudioStream:
-    """A recording that is being read. Iterating gives 16 kHz float32 blocks of about ten seconds.
+    """An open recording. Iterating yields 16 kHz float32 blocks of about ten seconds.
 
-    Blocks are ``(n,)``, or ``(n, channels)`` if channels are split. `uri` is its name, `duration` its length in
-    seconds as far as it is known beforehand (else None), `sample_rate` and `channels` are those of the source.
-    It can be read once. Iteration raises `AudioError` at a sample that is not finite, or where the file is
-    damaged from its start.
+    Blocks are ``(n,)``, or ``(n, channels)`` if channels are split. `uri` is its name, `duration` its length in seconds
+    (None if unknown before the end), `sample_rate` and `channels` are those of the source. It can be read once.
+    Iteration raises `AudioError` at a sample that is not finite, and if the file is damaged from its start.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class AudioStream:
         self._decoder = decoder
         self._spool = spool
         self._choice = channels
-        self._name = name or uri  # in messages, where a path says more
+        self._name = name or uri  # in messages: the path rather than the stem
         self.uri = uri
         self.sample_rate = decoder.rate
         self.channels = decoder.channels
@@ -72,7 +71,7 @@ class AudioStream:
         self.close()
 
     def close(self) -> None:
-        """Let go of files and processes."""
+        """Close files and end processes."""
         self._decoder.close()
         if self._spool is not None:
             self._spool.close()
@@ -84,16 +83,16 @@ class AudioStream:
                 yield block if split else block[:, 0]
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        """``(n, channels)`` at 16 kHz. What is decoded at once has bounded bytes, whatever its rate and channels."""
-        length = BLOCK * self.sample_rate
-        most = max(BYTES // (4 * self.channels), 1)
+        """Blocks ``(n, channels)`` at 16 kHz; memory is bounded for any rate and number of channels."""
+        length = BLOCK_SECONDS * self.sample_rate
+        max_samples = max(MAX_DECODED_BYTES // (4 * self.channels), 1)
         mix = ChannelMix(self.sample_rate, self.channels) if self._mixes else None
         done = 0
         parts: list[np.ndarray] = []
-        while len(part := self._decoder.read(min(most, length - done % length))):
+        while len(part := self._decoder.read(min(max_samples, length - done % length))):
             self._check(part, done)
             done += len(part)
-            parts.append(self._resampler.push(self._chosen(part) if mix is None else mix.push(part)))
+            parts.append(self._resampler.push(self._select(part) if mix is None else mix.push(part)))
             if done % length == 0:
                 yield np.concatenate(parts)
                 parts = []
@@ -109,32 +108,32 @@ class AudioStream:
     def _mixes(self) -> bool:
         return self._choice == "mix" and self.channels > 1
 
-    def _chosen(self, block: np.ndarray) -> np.ndarray:
+    def _select(self, block: np.ndarray) -> np.ndarray:
         return block[:, self._choice - 1 : self._choice] if isinstance(self._choice, int) else block
 
     def _check(self, block: np.ndarray, done: int) -> None:
-        if (peak := np.abs(block).max()) <= LOUDEST:
+        if (peak := np.abs(block).max()) <= MAX_AMPLITUDE:
             return
-        wrong = ~(np.abs(block) <= LOUDEST)
+        wrong = ~(np.abs(block) <= MAX_AMPLITUDE)
         seconds = (done + int(wrong.any(1).argmax())) / self.sample_rate
         found = f"a sample of {peak:g}" if np.isfinite(peak) else "a sample that is not a finite number"
         raise AudioError(f"{self._name}: found {found} at {seconds:.3f} s, expected a full scale of 1")
 
 
-def open_audio(source: Any, channels: str | int = "mix", waiting: Waiting | None = None) -> AudioStream:
+def open_audio(source: Any, channels: str | int = "mix", on_wait: WaitCallback | None = None) -> AudioStream:
     """Open a recording.
 
     `source` is a path, ``"-"`` (standard input), an open binary file, or ``(samples, sample_rate)`` with samples
-    ``(n,)`` or ``(n, channels)``, float at full scale 1 or integer. What cannot be read twice (streams, pipes) is
-    first copied to a temporary file on disk. A file that breaks off is read as far as it goes; holes and a late start
-    on the clock of its container become silence; both with a warning in the log. `channels` is ``mix`` (the mean; of
-    two channels of opposite polarity their difference), the number of one channel from 1 on, or ``split``. A mix in
-    which sound is lost, or which joins what looks like one speaker per channel, is reported in the log. `waiting` is
-    called a few times a second while ffmpeg is waited for, here and in reading; what it raises ends ffmpeg, and comes
-    out.
+    ``(n,)`` or ``(n, channels)``, float of full scale 1 or integer. Sources that cannot be read twice (streams, pipes)
+    are first copied to a temporary file on disk. A truncated file is read to its last complete sample; gaps and a late
+    start in the timestamps of a container become silence; both are logged as a warning. `channels` is ``mix`` (the
+    mean, or the difference of two channels of opposite polarity), the number of one channel (from 1), or ``split``. A
+    mix that loses audio, or that merges channels with one speaker each, is logged as a warning. `on_wait` is called a
+    few times per second while waiting for ffmpeg, both here and while reading; an exception in it ends ffmpeg and is
+    passed on.
 
-    Raises `AudioError` where there is no audio, and on more than 32 channels or 384 kHz, `MissingDependencyError`
-    where ffmpeg would be needed, `OptionError` for an unknown choice of channels.
+    Raises `AudioError` if there is no audio, and on more than 32 channels or 384 kHz, `MissingDependencyError` if
+    ffmpeg would be needed, and `OptionError` for unknown `channels`.
 
     >>> with open_audio((np.zeros((44100, 2), np.int16), 44100)) as audio:
     ...     print(audio.channels, audio.duration, sum(len(block) for block in audio) == 16000)
@@ -143,19 +142,19 @@ def open_audio(source: Any, channels: str | int = "mix", waiting: Waiting | None
     check_channels(channels)
     if isinstance(source, tuple):
         if len(source) != 2:
-            raise AudioError(f"a tuple of {len(source)} things: expected (samples, sample_rate)")
+            raise AudioError(f"a tuple of {len(source)} items: expected (samples, sample_rate)")
         return AudioStream(ArrayDecoder(*source), "array", channels)
     if isinstance(source, str) and source == "-":
         if sys.stdin is None:
-            raise AudioError("stdin: it is closed, expected audio")
-        return _open_binary(sys.stdin.buffer, "stdin", channels, waiting=waiting)
+            raise AudioError("stdin: closed, expected audio")
+        return _open_binary(sys.stdin.buffer, "stdin", channels, on_wait=on_wait)
     if isinstance(source, str | PathLike):
-        return _open_path(Path(fspath(source)), channels, waiting)
+        return _open_path(Path(fspath(source)), channels, on_wait)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         if not isinstance(name, str):
-            return _open_binary(source, "stream", channels, waiting=waiting)
-        return _open_binary(source, Path(name).stem, channels, name, waiting)
+            return _open_binary(source, "stream", channels, on_wait=on_wait)
+        return _open_binary(source, Path(name).stem, channels, name, on_wait)
     hint = ", an array with its rate" if hasattr(source, "__array__") else ""
     raise AudioError(
         f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate){hint}"
@@ -163,21 +162,23 @@ def open_audio(source: Any, channels: str | int = "mix", waiting: Waiting | None
 
 
 def check_channels(channels: Any) -> None:
-    """Raises `OptionError` where `channels` is no choice of them."""
+    """Raise `OptionError` if `channels` is not a valid choice."""
     numbered = isinstance(channels, int) and not isinstance(channels, bool) and channels >= 1
     if not numbered and channels not in ("mix", "split"):
         raise OptionError(f"channels {channels!r}: expected mix, split or the number of a channel from 1 on")
 
 
-def _open_path(path: Path, channels: str | int, waiting: Waiting | None) -> AudioStream:
+def _open_path(path: Path, channels: str | int, on_wait: WaitCallback | None) -> AudioStream:
     name = str(path) if str(path).isprintable() else repr(str(path))
     try:
         if path.is_dir():
-            os.scandir(path).close()  # one that nobody may list says so
+            os.scandir(path).close()  # raises PermissionError if it is not readable
             raise AudioError(f"{name}: found a folder, expected an audio file")
-        if not path.is_file() and path.exists():  # a named pipe, <(a process): can be read once only
+        if (
+            not path.is_file() and path.exists()
+        ):  # a named pipe or process substitution: can be read only once
             with path.open("rb") as pipe:
-                return _open_binary(pipe, path.stem, channels, name, waiting)
+                return _open_binary(pipe, path.stem, channels, name, on_wait)
         with path.open("rb") as file:
             if not file.read(1):
                 raise AudioError(f"{name}: found an empty file, expected audio")
@@ -190,8 +191,8 @@ def _open_path(path: Path, channels: str | int, waiting: Waiting | None) -> Audi
     except OSError as error:
         raise AudioError(f"{name}: cannot be read ({error.strerror or error})") from None
     except ValueError:
-        raise AudioError(f"{str(path)!r}: no name of a file") from None
-    return AudioStream(_decoder(str(path), name, waiting), path.stem, channels, name=name)
+        raise AudioError(f"{str(path)!r}: not a valid file name") from None
+    return AudioStream(_decoder(str(path), name, on_wait), path.stem, channels, name=name)
 
 
 def _open_binary(
@@ -199,22 +200,22 @@ def _open_binary(
     uri: str,
     channels: str | int,
     name: str | None = None,
-    waiting: Waiting | None = None,
+    on_wait: WaitCallback | None = None,
 ) -> AudioStream:
     name = name or uri
-    # libsndfile and ffmpeg want to seek, and know the length: what can't seek goes through a file on disk.
+    # libsndfile and ffmpeg need to seek and to know the length, so a stream is copied to a file on disk.
     try:
         spool = tempfile.NamedTemporaryFile(prefix="sed-", suffix=".audio")  # noqa: SIM115
-    except OSError as error:  # nothing but read-only folders, or full ones
+    except OSError as error:  # all temporary folders are read-only or full
         raise AudioError(
             f"{name}: cannot be copied to a temporary file ({error.strerror or error})"
         ) from None
     try:
         while data := _read(file, name):
-            _keep(data, spool, name)
+            _write(data, spool, name)
         if spool.tell() == 0:
             raise AudioError(f"{name}: found no bytes, expected audio")
-        return AudioStream(_decoder(spool.name, name, waiting), uri, channels, spool, name)
+        return AudioStream(_decoder(spool.name, name, on_wait), uri, channels, spool, name)
     except BaseException:
         with contextlib.suppress(OSError):  # a full disk
             spool.close()
@@ -227,14 +228,14 @@ def _read(file: IO[bytes], name: str) -> bytes:
     except AudioError:
         raise
     except (OSError, ValueError) as error:  # closed, or open for writing only
-        why = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name}: cannot be read ({why})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name}: cannot be read ({reason})") from None
     if isinstance(data, str):
         raise AudioError(f"{name}: found a text file object, expected a binary one")
     return data
 
 
-def _keep(data: bytes, spool: IO[bytes], name: str) -> None:
+def _write(data: bytes, spool: IO[bytes], name: str) -> None:
     try:
         spool.write(data)
         spool.flush()
@@ -243,10 +244,10 @@ def _keep(data: bytes, spool: IO[bytes], name: str) -> None:
         raise AudioError(f"{name}: cannot be copied to {folder} ({error.strerror or error})") from None
 
 
-def _decoder(path: str, name: str, waiting: Waiting | None) -> Decoder:
+def _decoder(path: str, name: str, on_wait: WaitCallback | None) -> Decoder:
     import soundfile
 
     try:
-        return SoundFileDecoder(path, name, waiting)
+        return SoundFileDecoder(path, name, on_wait)
     except soundfile.LibsndfileError:
-        return FfmpegDecoder(path, name, waiting=waiting)
+        return FfmpegDecoder(path, name, on_wait=on_wait)

@@ -1,4 +1,4 @@
-"""Which sound track of a file is read, and what is stated about the others."""
+"""Selects the audio track of a file to read, and describes the others."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 ENTRIES = "stream=index:stream_disposition=default:stream_tags=language"
-"""What ffprobe has to show, beside codec, rate and channels, for `choose_track`."""
+"""The ffprobe entries that `choose_track` needs besides codec, rate and channels."""
 
-_LISTED = 4  # tracks that are described; files with hundreds of tracks exist
+_MAX_LISTED = 4  # tracks described in the message; files with hundreds of tracks exist
 
 
 def choose_track(streams: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], str]:
-    """The sound track that a player takes, of ffprobe's `streams`: the first that is flagged as default, or the first.
+    """The audio track that a player selects from ffprobe's `streams`: the first flagged as default, else the first.
 
-    Tracks in an unknown codec, or without a rate or channels, are taken only where there is no other. Returns the
-    track, empty without one, and a sentence about those that are left out, empty without any.
+    A track in an unknown codec, or without a rate or channels, is chosen only if there is no other. Returns the track
+    (empty if there is none) and a description of the tracks left out (empty if there are none).
 
     >>> tracks = [{"index": n, "codec_type": "audio", "codec_name": "aac", "sample_rate": "48000", "channels": n + 1}
     ...           for n in (0, 1)]
     >>> tracks[1]["disposition"] = {"default": 1}
     >>> track, text = choose_track(tracks)
     >>> track["index"], text[:70]
-    (1, '2 sound tracks; number 2 (aac, 2 channels, default) is used, 1 other i')
+    (1, '2 audio tracks; number 2 (aac, 2 channels, default) is used, 1 other i')
     """
     tracks = [s for s in streams if s.get("codec_type") == "audio"]
     readable = [s for s in tracks if _is_readable(s)] or tracks
@@ -33,11 +33,11 @@ def choose_track(streams: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], str
         return chosen, ""
     numbers = {id(track): number for number, track in enumerate(tracks, 1)}
     others = [track for track in tracks if track is not chosen]
-    listed = "; ".join(f"{numbers[id(track)]}: {_describe(track)}" for track in others[:_LISTED])
-    more = "; ..." if len(others) > _LISTED else ""
+    listed = "; ".join(f"{numbers[id(track)]}: {_describe(track)}" for track in others[:_MAX_LISTED])
+    more = "; ..." if len(others) > _MAX_LISTED else ""
     count = f"{len(others)} others are" if len(others) > 1 else "1 other is"
     return chosen, (
-        f"{len(tracks)} sound tracks; number {numbers[id(chosen)]} ({_describe(chosen)}) is used, {count} left out "
+        f"{len(tracks)} audio tracks; number {numbers[id(chosen)]} ({_describe(chosen)}) is used, {count} left out "
         f"({listed}{more}); ffmpeg -map 0:a:{numbers[id(others[0])] - 1} extracts number {numbers[id(others[0])]}"
     )
 

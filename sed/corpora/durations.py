@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sed.audio.allowed import name_of, only_this
+from sed.audio.allowed import file_url, input_restrictions
 from sed.audio.ffmpeg import is_installed
 from sed.audio.programs import output_of
 from sed.errors import AudioError, MissingDependencyError
@@ -49,9 +49,14 @@ def _probe(path: Path) -> float | AudioError:
         return AudioError("not audio")
     if not is_installed():
         raise MissingDependencyError(f"{path}: reading video needs the ffmpeg program: install it")
-    command = ["ffprobe", *only_this(), "-show_entries", "stream=codec_type,duration:format=duration"]
+    command = [
+        "ffprobe",
+        *input_restrictions(),
+        "-show_entries",
+        "stream=codec_type,duration:format=duration",
+    ]
     try:
-        output, status = output_of([*command, "-of", "json", name_of(str(path))], str(path))
+        output, status = output_of([*command, "-of", "json", file_url(str(path))], str(path))
     except AudioError as error:  # it hangs
         return error
     info = json.loads(output or b"{}")

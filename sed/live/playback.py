@@ -31,7 +31,7 @@ class FilePlayer:
         from sed.audio import open_audio
 
         self._stop = threading.Event()
-        self._audio = open_audio(file, channels=channels, waiting=self._raise_if_stopped)
+        self._audio = open_audio(file, channels=channels, on_wait=self._raise_if_stopped)
         self.uri = self._audio.uri
         self.name = "standard input" if file == "-" else str(file)
         self._fast = fast

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sed.audio.stream import LOUDEST
+from sed.audio.stream import MAX_AMPLITUDE
 from sed.errors import AudioError, FormatError, MissingDependencyError, SedError, install_hint
 from sed.grid import SAMPLE_RATE
 from sed.result import Segment
@@ -246,7 +246,7 @@ def as_int16(block: np.ndarray) -> np.ndarray:
         return block
     if not np.isfinite(block).all():
         raise AudioError("a block with samples that are not finite: expected no NaN and no infinity")
-    if len(block) and (peak := np.abs(block).max()) > LOUDEST:
+    if len(block) and (peak := np.abs(block).max()) > MAX_AMPLITUDE:
         raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1, or int16")
     return np.clip(np.round(block * 32768), -32768, 32767).astype(np.int16)
 

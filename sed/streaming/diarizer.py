@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sed.audio.stream import LOUDEST
+from sed.audio.stream import MAX_AMPLITUDE
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.tagger import Tagger
 from sed.errors import AudioError, OptionError, SedError
@@ -154,7 +154,7 @@ class StreamingDiarizer:
             samples = samples.astype(np.float32)  # a copy: the caller may reuse his block
         if not np.isfinite(samples).all():
             raise AudioError("a block with samples that are not finite numbers: expected finite ones")
-        if len(samples) and (peak := np.abs(samples).max()) > LOUDEST:
+        if len(samples) and (peak := np.abs(samples).max()) > MAX_AMPLITUDE:
             raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1")
         steps = []
         while len(samples):

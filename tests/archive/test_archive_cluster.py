@@ -96,7 +96,7 @@ def test_results_for_a_local_folder_are_returned(cluster, make_clips, sed_run, t
     assert sorted(recorded(tmp_path / "out")) == ["c000", "c001", "c002"]
     assert "sed-run: calls/bad.wav: found text, expected audio" in result.stderr.splitlines()
     assert "  1 x found text, expected audio: calls/bad.wav" in result.stderr.splitlines()
-    assert "c001.wav: breaks off" in result.stderr
+    assert "c001.wav: truncated" in result.stderr
     lines = sed_run("calls", "--ray", cluster.address, "-o", "rttm", "-q", cwd=tmp_path)
     assert lines.stdout == sed_run("calls", "-o", "rttm", "-q", cwd=tmp_path).stdout
 

@@ -114,7 +114,7 @@ def test_failures_and_warnings_of_workers_are_reported(make_clips, sed_run, tmp_
     assert result.returncode == 1
     lines = sorted(result.stderr.splitlines())
     assert f"sed-run: {clips}/bad.wav: found text, expected audio" in lines
-    assert any("c001.wav: breaks off, 19956 of 32000 bytes are there" in line for line in lines)
+    assert any("c001.wav: truncated, found 19956 of 32000 bytes" in line for line in lines)
     assert any(line.startswith("sed-run: 4 recordings: 3 done, 1 failed;") for line in lines)
     assert sorted(recorded(tmp_path / "out")) == ["c000", "c001", "c002"]
     (clips / "bad.wav").unlink()

@@ -1,4 +1,4 @@
-"""Containers that hold less than they say, or more than their first stream: told, or read."""
+"""Containers that hold less than they state are reported; those that hold more than one recording are read."""
 
 import io
 import subprocess
@@ -21,20 +21,20 @@ def seconds(path):
 
 
 @pytest.mark.parametrize("container", ["AIFF", "AU", "CAF", "W64", "RF64"])
-def test_a_file_that_breaks_off_is_told(tmp_path, caplog, container):
+def test_a_truncated_file_is_reported(tmp_path, caplog, container):
     path = tmp_path / f"a.{container.lower()}"
     soundfile.write(path, NOISE, RATE, format=container, subtype="PCM_16")
     whole = path.read_bytes()
-    assert containers.promised_bytes(path) <= len(whole)
+    assert containers.stated_bytes(path) <= len(whole)
     assert seconds(path) == 4 and not caplog.text
     cut = len(whole) * 3 // 10 * 2
     path.write_bytes(whole[:cut])
     assert seconds(path) == pytest.approx(2.4, abs=0.1)
-    assert f"{path}: breaks off, {cut} of {len(whole)} bytes are there" in caplog.text
+    assert f"{path}: truncated, found {cut} of {len(whole)} bytes" in caplog.text
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
-def test_ogg_files_joined_end_to_end_are_read_whole(tmp_path, caplog, subtype):
+def test_ogg_files_joined_end_to_end_are_read_completely(tmp_path, caplog, subtype):
     parts = [tmp_path / name for name in ("a.ogg", "b.ogg")]
     for number, part in enumerate(parts):
         soundfile.write(part, NOISE[: RATE * (4 - number)], RATE, format="OGG", subtype=subtype)
@@ -45,7 +45,7 @@ def test_ogg_files_joined_end_to_end_are_read_whole(tmp_path, caplog, subtype):
     assert seconds(both) == pytest.approx(7, abs=0.05) and not caplog.text
 
 
-def test_no_folder_for_temporary_files(tmp_path, need_program, monkeypatch):
+def test_files_need_no_folder_for_temporary_files(tmp_path, need_program, monkeypatch):
     need_program("ffmpeg")
 
     def refuse(*_, **__):
@@ -55,7 +55,7 @@ def test_no_folder_for_temporary_files(tmp_path, need_program, monkeypatch):
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    for name in ("a.wav", "a.m4a"):  # need none
+    for name in ("a.wav", "a.m4a"):
         assert seconds(tmp_path / name) == pytest.approx(4, abs=0.1)
     with pytest.raises(AudioError, match=r"temporary file .*No usable temporary directory found"):
         open_audio(io.BytesIO((tmp_path / "a.wav").read_bytes()))

@@ -1,4 +1,4 @@
-"""ffmpeg opens the file it is given, as a container of sound, and nothing that this file names."""
+"""ffmpeg opens only the given file, as an audio container, and no file that it refers to."""
 
 import logging
 import subprocess
@@ -6,27 +6,27 @@ import sys
 
 import numpy as np
 import pytest
-from foreign_files import Opened, mov_with_external_sound, write_attacks, write_secrets
+from foreign_files import OpenedFiles, mov_with_external_audio, write_attacks, write_secrets
 
 from sed.audio import open_audio
 from sed.audio.ffmpeg import FfmpegDecoder
 from sed.errors import AudioError
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify notes what is opened")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs inotify")
 
 
 @linux
 def test_no_file_makes_ffmpeg_open_another_recording(tmp_path, data, need_program, caplog):
-    """Bytes that no text has hid playlists from the check for text; the sender got the other recording's result."""
+    """Non-text bytes once hid playlists from the check for text, and the result was that of the other recording."""
     need_program("ffmpeg")
     (tmp_path / "secrets").mkdir()
     secrets = write_secrets(tmp_path / "secrets", data / "emodb_16_sad_1.flac")
     attacks = write_attacks(tmp_path, secrets)
     assert len(attacks) == 16
     caplog.set_level(logging.ERROR)
-    with Opened(tmp_path / "secrets") as opened:
+    with OpenedFiles(tmp_path / "secrets") as opened:
         for path in attacks:
-            if path.suffix == ".mkv":  # 0.1 s of its own
+            if path.suffix == ".mkv":  # contains 0.1 s of audio
                 with open_audio(path) as audio:
                     assert sum(map(len, audio)) < 16000
             else:
@@ -37,30 +37,30 @@ def test_no_file_makes_ffmpeg_open_another_recording(tmp_path, data, need_progra
 
 @linux
 def test_the_attacks_are_real(tmp_path, data, need_program):
-    """Without those options ffmpeg does open what they name."""
+    """Without those options ffmpeg does open the files they refer to."""
     ffmpeg = need_program("ffmpeg")
     (tmp_path / "secrets").mkdir()
     secrets = write_secrets(tmp_path / "secrets", data / "emodb_16_sad_1.flac")
     texts = {
         "hls": b"#EXTM3U\n#\xff\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecrets/secret.ts\n#EXT-X-ENDLIST\n",
         "concat": b"ffconcat version 1.0\n#\xff\nfile secrets/secret.wav\n",
-        "mov": mov_with_external_sound(secrets[2]),
+        "mov": mov_with_external_audio(secrets[2]),
     }
     for name, text in texts.items():
         (tmp_path / name).write_bytes(text)
         more = ["-enable_drefs", "1"] if name == "mov" else []
-        with Opened(tmp_path / "secrets") as opened:
+        with OpenedFiles(tmp_path / "secrets") as opened:
             command = [ffmpeg, "-v", "error", *more, "-i", tmp_path / name, "-t", "0.1", "-f", "null", "-"]
             subprocess.run(command, check=True)
             assert opened.names(), name
 
 
-def test_a_container_without_its_samples_is_no_empty_recording(tmp_path, need_program):
+def test_a_container_without_its_samples_is_refused(tmp_path, need_program):
     need_program("ffmpeg")
-    (tmp_path / "a.mov").write_bytes(mov_with_external_sound(tmp_path / "nowhere.wav"))
+    (tmp_path / "a.mov").write_bytes(mov_with_external_audio(tmp_path / "nowhere.wav"))
     with open_audio(tmp_path / "a.mov") as audio:
         assert audio.duration == 1
-        with pytest.raises(AudioError, match=r"nothing could be decoded \(its header promises 1.00 s\)$"):
+        with pytest.raises(AudioError, match=r"nothing could be decoded \(its header states 1.00 s\)$"):
             list(audio)
 
 
@@ -88,7 +88,7 @@ def test_a_container_without_its_samples_is_no_empty_recording(tmp_path, need_pr
         ("a.swf", "-c:a mp3 -ar 22050"),
     ],
 )
-def test_containers_of_sound_are_still_decoded(tmp_path, need_program, name, options):
+def test_audio_containers_are_still_decoded(tmp_path, need_program, name, options):
     ffmpeg, path = need_program("ffmpeg"), tmp_path / name
     make = ["-f", "lavfi", "-i", "anoisesrc=d=0.5:r=16000:a=0.3:seed=1", "-ac", "1", *options.split()]
     subprocess.run([ffmpeg, "-v", "error", *make, path], check=True)

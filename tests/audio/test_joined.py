@@ -1,4 +1,4 @@
-"""Several recordings in one file, and WAV files that hold more than their header says: all is read, or stated."""
+"""Several recordings in one file, and WAV files that hold more than their header states: all is read or reported."""
 
 import struct
 import subprocess
@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from audio_reading import read_all
 
 from sed.audio import containers, joined, open_audio
 from sed.audio.headers import open_sound, wav_data
@@ -20,13 +21,8 @@ def tone(frequency, seconds, rate=RATE, channels=1):
     return np.repeat(samples.astype(np.float32)[:, None], channels, 1)
 
 
-def whole(path, channels="mix"):
-    with open_audio(path, channels) as audio:
-        return np.concatenate(list(audio))
-
-
 def pitches(samples):
-    """The frequency of every second that has one throughout, in order and each once."""
+    """The frequencies of all pure tones of a second, each once, in order."""
     found = []
     for start in range(0, len(samples) - RATE + 1, RATE // 2):
         spectrum = np.abs(np.fft.rfft(samples[start : start + RATE]))
@@ -36,7 +32,7 @@ def pitches(samples):
 
 
 def ogg_of(path, program, codec, serial):
-    """The WAV as an OGG whose stream has this serial number."""
+    """The WAV as an OGG whose stream has the given serial number."""
     target = path.with_suffix(".ogg")
     options = ["-c:a", codec, "-fflags", "+bitexact", "-serial_offset", str(serial)]
     subprocess.run([program, "-v", "error", "-y", "-i", path, *options, target], check=True)
@@ -52,23 +48,23 @@ def test_ogg_streams_one_after_another(tmp_path, need_program, caplog, codec, se
         soundfile.write(tmp_path / "a.wav", tone((300, 700)[number], 4 - number, *form), form[0])
         content += ogg_of(tmp_path / "a.wav", program, codec, serial)
     (tmp_path / "both.ogg").write_bytes(content)
-    found = whole(tmp_path / "both.ogg")
+    found = read_all(tmp_path / "both.ogg")
     assert len(found) == pytest.approx(7 * RATE, abs=2) and pitches(found) == [300, 700]
     assert not caplog.records
 
 
-def test_ogg_streams_side_by_side_are_named(tmp_path, need_program, caplog):
+def test_parallel_ogg_streams_are_reported(tmp_path, need_program, caplog):
     program = need_program("ffmpeg")
     for number in (1, 2):
         soundfile.write(tmp_path / f"{number}.wav", tone(300 * number, 2), RATE)
     inputs = ["-i", tmp_path / "1.wav", "-i", tmp_path / "2.wav", "-map", "0:a", "-map", "1:a"]
     subprocess.run([program, "-v", "error", *inputs, "-c:a", "libvorbis", tmp_path / "x.ogg"], check=True)
-    assert pitches(whole(tmp_path / "x.ogg")) == [300]
+    assert pitches(read_all(tmp_path / "x.ogg")) == [300]
     assert len(caplog.records) == 1
-    assert "x.ogg: 2 sound tracks; number 1 is used, 1 other is left out; ffmpeg -map 0:a:1 " in caplog.text
+    assert "x.ogg: 2 audio tracks; number 1 is used, 1 other is left out; ffmpeg -map 0:a:1 " in caplog.text
 
 
-def test_a_page_that_is_damaged_hides_no_later_stream(tmp_path):
+def test_a_damaged_page_hides_no_later_stream(tmp_path):
     path = tmp_path / "x.ogg"
     soundfile.write(path, tone(300, 3), RATE, format="OGG")
     content = bytearray(path.read_bytes())
@@ -90,7 +86,7 @@ def test_files_joined_end_to_end(tmp_path, caplog, container, rate, channels):
     with open_audio(path) as audio:
         assert audio.duration == pytest.approx(9, abs=0.01)
         assert (audio.sample_rate, audio.channels) == (rate, channels)
-    found = whole(path)
+    found = read_all(path)
     assert len(found) == pytest.approx(9 * RATE, abs=2) and pitches(found) == [300, 700, 1100]
     for start in (1, 4, 7):  # a mono part is as loud as the others
         assert np.abs(found[start * RATE : (start + 1) * RATE]).max() == pytest.approx(0.3, abs=0.02)
@@ -103,7 +99,7 @@ def test_different_containers_joined(tmp_path):
         soundfile.write(tmp_path / "a", tone(frequency, 2), RATE, format=container)
         content += (tmp_path / "a").read_bytes()
     (tmp_path / "all").write_bytes(content)
-    assert pitches(whole(tmp_path / "all")) == [300, 700, 1100]
+    assert pitches(read_all(tmp_path / "all")) == [300, 700, 1100]
 
 
 @pytest.mark.parametrize("first, second", [((), ()), ((), ("-ar", "44100")), ((), ("-ac", "2"))])
@@ -136,12 +132,12 @@ def test_mp3_with_tags_and_tables_in_the_middle(tmp_path, need_program, caplog, 
         subprocess.run(command, check=True)
         content += (tmp_path / "a.mp3").read_bytes()
     (tmp_path / "x.mp3").write_bytes(content)
-    found = whole(tmp_path / "x.mp3")
+    found = read_all(tmp_path / "x.mp3")
     assert len(found) / RATE == pytest.approx(6.1, abs=0.15) and pitches(found) == [300, 700]
     assert not caplog.records
 
 
-def test_a_part_that_breaks_off_costs_no_other(tmp_path, caplog):
+def test_a_truncated_part_does_not_affect_others(tmp_path, caplog):
     soundfile.write(
         tmp_path / "a", np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE), RATE, format="FLAC"
     )
@@ -150,7 +146,7 @@ def test_a_part_that_breaks_off_costs_no_other(tmp_path, caplog):
     soundfile.write(tmp_path / "b", tone(700, 3), RATE, format="FLAC")
     path = tmp_path / "all"
     path.write_bytes(bytes(content) + (tmp_path / "b").read_bytes())
-    found = whole(path)
+    found = read_all(path)
     assert 4 * RATE < len(found) < 6 * RATE and 700 in pitches(found)
     assert len(caplog.records) == 1
     assert (
@@ -159,19 +155,17 @@ def test_a_part_that_breaks_off_costs_no_other(tmp_path, caplog):
     )
 
 
-def test_more_parts_than_are_read_are_stated(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(containers, "MOST_PARTS", 3)
-    monkeypatch.setattr("sed.audio.headers.MOST_PARTS", 3)
+def test_more_parts_than_are_read_are_reported(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(containers, "MAX_PARTS", 3)
+    monkeypatch.setattr("sed.audio.headers.MAX_PARTS", 3)
     soundfile.write(tmp_path / "a", tone(300, 1), RATE, format="WAV")
     content = (tmp_path / "a").read_bytes()
     (tmp_path / "x").write_bytes(content * 5)
-    assert len(whole(tmp_path / "x")) == 3 * RATE
-    assert (
-        f"more than 3 recordings joined end to end; {2 * len(content)} bytes behind them are" in caplog.text
-    )
+    assert len(read_all(tmp_path / "x")) == 3 * RATE
+    assert f"more than 3 recordings joined end to end; the last {2 * len(content)} bytes are" in caplog.text
 
 
-def test_reading_in_pieces_changes_nothing(tmp_path):
+def test_block_sizes_change_nothing(tmp_path):
     content = b""
     for rate in (RATE, 44100, 8000):
         soundfile.write(tmp_path / "a", tone(300, 1, rate), rate, format="WAV")
@@ -209,19 +203,19 @@ def pcm(frequency, seconds):
 
 
 @pytest.mark.parametrize("form", [FORM, EXTENSIBLE])
-def test_a_second_chunk_of_samples_is_read(tmp_path, caplog, form):
+def test_a_second_data_chunk_is_read(tmp_path, caplog, form):
     chunks = [(b"fmt ", form), (b"data", pcm(300, 2)), (b"LIST", b"INFOabc"), (b"data", pcm(700, 3) + b"x")]
     (tmp_path / "x.wav").write_bytes(wav(*chunks, (b"id3 ", bytes(9)), (b"data", b"")))
-    found = whole(tmp_path / "x.wav")
+    found = read_all(tmp_path / "x.wav")
     assert len(found) == 5 * RATE and pitches(found) == [300, 700]
     assert len(caplog.records) == 1
-    assert "x.wav: 2 chunks of samples, of which players read one; all 160000 bytes are used" in caplog.text
+    assert "x.wav: 2 data chunks, of which players read one; all 160000 bytes are used" in caplog.text
 
 
-def test_one_chunk_of_samples_is_read_as_ever(tmp_path, caplog):
+def test_a_single_data_chunk_is_read(tmp_path, caplog):
     chunks = [(b"fmt ", FORM), (b"data", pcm(300, 2)), (b"LIST", b"data" + bytes(8)), (b"data", b"")]
     (tmp_path / "x.wav").write_bytes(wav(*chunks))
-    assert len(whole(tmp_path / "x.wav")) == 2 * RATE
+    assert len(read_all(tmp_path / "x.wav")) == 2 * RATE
     assert not caplog.records
 
 
@@ -232,12 +226,12 @@ GIB4 = 1 << 32
 def huge(tmp_path):
     """A function that writes a sparse WAV of 8 channels, 192 kHz and float32 with a click on its last sample."""
 
-    def write(samples, promised, tail=b""):
+    def write(samples, stated, tail=b""):
         path, size = tmp_path / "huge.wav", samples * 32
         with path.open("wb") as file:
             file.write(b"RIFF" + struct.pack("<I", (size + 36 + len(tail)) % GIB4) + b"WAVEfmt ")
             file.write(struct.pack("<IHHIIHH", 16, 3, 8, 192_000, 192_000 * 32, 32, 32))
-            file.write(b"data" + struct.pack("<I", promised % GIB4))
+            file.write(b"data" + struct.pack("<I", stated % GIB4))
             file.seek(44 + size - 32)
             file.write(struct.pack("<8f", *[0.5] * 8) + tail)
         return path
@@ -247,10 +241,10 @@ def huge(tmp_path):
 
 @pytest.mark.parametrize("tail", [b"", b"LIST\x04\0\0\0INFO"])
 @pytest.mark.parametrize("rest", [1000, GIB4 // 32 - 1, GIB4 // 32 + 1])
-def test_a_length_that_has_wrapped_round(huge, caplog, rest, tail):
+def test_a_length_that_has_overflowed(huge, caplog, rest, tail):
     samples = GIB4 // 32 + rest
     path = huge(samples, samples * 32, tail)
-    begun = time.monotonic()
+    started = time.monotonic()
     with open_audio(path) as audio:
         assert audio.duration == samples / 192_000
     sound = open_sound(str(path), "x")
@@ -258,20 +252,21 @@ def test_a_length_that_has_wrapped_round(huge, caplog, rest, tail):
     assert sound.file.read(10)[:, 0].tolist() == [0, 0, 0, 0, 0.5]
     sound.close()
     assert (
-        f"its header promises {samples * 32 % GIB4} bytes of sound, whose 32 bits have wrapped" in caplog.text
+        f"its header states {samples * 32 % GIB4} bytes of audio, a 32-bit number that overflowed"
+        in caplog.text
     )
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("promised", [0, -1, 0x7FFFF000])
-def test_a_length_that_was_never_written(huge, caplog, promised):
+@pytest.mark.parametrize("stated", [0, -1, 0x7FFFF000])
+def test_a_length_that_was_never_written(huge, caplog, stated):
     samples = GIB4 // 32 + 1000
-    with open_audio(huge(samples, promised)) as audio:
+    with open_audio(huge(samples, stated)) as audio:
         assert audio.duration == samples / 192_000
-    assert len(caplog.records) == (promised == 0)
+    assert len(caplog.records) == (stated == 0)
 
 
-def test_a_large_chunk_behind_the_samples_is_no_wrapped_length(tmp_path):
+def test_a_large_chunk_after_the_samples_is_not_an_overflow(tmp_path):
     path = tmp_path / "x.wav"
     path.write_bytes(wav((b"fmt ", FORM), (b"data", pcm(300, 1))) + b"junk" + struct.pack("<I", GIB4 - 2))
     with path.open("r+b") as file:
@@ -281,61 +276,63 @@ def test_a_large_chunk_behind_the_samples_is_no_wrapped_length(tmp_path):
         assert audio.duration == 1
 
 
-def test_bytes_behind_the_end_are_stated(tmp_path, caplog):
+def test_bytes_after_the_end_are_reported(tmp_path, caplog):
     for container in ("AIFF", "AU", "CAF"):
         path = tmp_path / container
         soundfile.write(path, tone(300, 1), RATE, format=container)
         path.write_bytes(path.read_bytes() + b"\xff" * 9000)
-        assert len(whole(path)) == RATE
-        assert f"{path}: 9000 bytes behind the end that its header states are not used" in caplog.text
+        assert len(read_all(path)) == RATE
+        assert f"{path}: the 9000 bytes after the end stated in its header are not used" in caplog.text
 
 
 @pytest.mark.parametrize("container", ["AIFF", "CAF"])
-def test_a_chunk_of_samples_that_is_too_short_is_stated(tmp_path, caplog, container):
+def test_a_data_chunk_that_is_too_short_is_reported(tmp_path, caplog, container):
     soundfile.write(tmp_path / "x", tone(300, 4), RATE, format=container, subtype="PCM_16")
     content = bytearray((tmp_path / "x").read_bytes())
-    place, wide = (content.find(b"SSND") + 4, 4) if container == "AIFF" else (content.find(b"data") + 4, 8)
-    content[place : place + wide] = (32000).to_bytes(wide, "big")
-    content[place + wide + 32000 : place + wide + 32002] = b"\xff\xff"
+    position, width = (
+        (content.find(b"SSND") + 4, 4) if container == "AIFF" else (content.find(b"data") + 4, 8)
+    )
+    content[position : position + width] = (32000).to_bytes(width, "big")
+    content[position + width + 32000 : position + width + 32002] = b"\xff\xff"
     (tmp_path / "x").write_bytes(content)
-    assert len(whole(tmp_path / "x")) < 1.01 * RATE
-    assert len(caplog.records) == 1 and "x: 96" in caplog.text and "are not used" in caplog.text
+    assert len(read_all(tmp_path / "x")) < 1.01 * RATE
+    assert len(caplog.records) == 1 and "x: the 96" in caplog.text and "are not used" in caplog.text
 
 
-@pytest.mark.parametrize("promised", [0, 32000])
-def test_an_rf64_whose_length_is_wrong(tmp_path, caplog, promised):
+@pytest.mark.parametrize("stated", [0, 32000])
+def test_an_rf64_whose_length_is_wrong(tmp_path, caplog, stated):
     path = tmp_path / "x"
     soundfile.write(path, tone(300, 4), RATE, format="RF64", subtype="PCM_16")
     content = bytearray(path.read_bytes())
     sizes = content.find(b"ds64") + 8
-    content[sizes : sizes + 24] = struct.pack("<QQQ", 0 if promised == 0 else len(content) - 8, promised, 0)
+    content[sizes : sizes + 24] = struct.pack("<QQQ", 0 if stated == 0 else len(content) - 8, stated, 0)
     path.write_bytes(content)
-    assert len(whole(path)) == (4 * RATE if promised == 0 else RATE)
-    text = {0: "never completed; all 128000 bytes are used", 32000: "96000 further ones behind them are not"}
-    assert len(caplog.records) == 1 and text[promised] in caplog.text
+    assert len(read_all(path)) == (4 * RATE if stated == 0 else RATE)
+    text = {0: "never completed; all 128000 bytes are used", 32000: "the 96000 bytes after them are not"}
+    assert len(caplog.records) == 1 and text[stated] in caplog.text
 
 
-def test_wavs_of_no_samples_or_no_sense_joined(tmp_path):
+def test_empty_and_invalid_wavs_joined(tmp_path):
     empty = wav((b"fmt ", FORM), (b"data", b""))
     path = tmp_path / "x.wav"
     path.write_bytes(empty + wav((b"fmt ", FORM), (b"data", pcm(300, 1))) + empty)
-    assert len(whole(path)) == RATE
+    assert len(read_all(path)) == RATE
     path.write_bytes(wav((b"fmt ", FORM), (b"data", pcm(300, 1))) + wav((b"fmt ", bytes(16)), (b"data", b"")))
     with pytest.raises(AudioError, match="found a WAV header with 0 channels at 0 Hz, expected at least 1"):
-        whole(path)
+        read_all(path)
 
 
-def test_hostile_files_are_looked_through_fast(tmp_path):
-    """Every page damaged, nothing but what looks like a frame, and a million chunks."""
+def test_hostile_files_are_scanned_quickly(tmp_path):
+    """Every page is damaged, everything looks like a frame, or there are 300,000 chunks."""
     path = tmp_path / "x"
     page = b"OggS\0\0" + bytes(21) + b"x"
-    begun = time.monotonic()
+    started = time.monotonic()
     for content in (page * 50_000, b"\xff" * (1 << 22), b"\xff\xfb\x10\x00" * (1 << 20)):
         path.write_bytes(content)
         assert len(containers.find_parts(path)) == 1
     chunks = b"abcd\0\0\0\0" * 300_000
     path.write_bytes(wav((b"fmt ", FORM), (b"data", pcm(300, 1))) + chunks)
-    assert len(whole(path)) == RATE
+    assert len(read_all(path)) == RATE
     path.write_bytes(b"RIFF\0\0\0\0WAVE" + chunks + wav((b"fmt ", FORM), (b"data", pcm(300, 1)))[12:])
     assert wav_data(str(path)) is None
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - started < 4

@@ -1,4 +1,4 @@
-"""Any file takes little memory: what it claims is bounded, and what is decoded at once has bounded bytes."""
+"""Any file takes little memory: its claims are bounded, and so are the bytes decoded at once."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ MEASURE = """
 import sys
 from sed.audio import open_audio
 
-def peak():  # of this process; getrusage counts its parent's, too
+def peak():  # of this process only; getrusage includes its parent
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) >> 10
 
 def read(path, channels):
@@ -33,18 +33,12 @@ def wav(path, channels, rate, frames, subtype="PCM_16"):
         file.write(np.zeros((frames, channels), np.int16))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the most memory that was taken")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc for the peak memory")
 @pytest.mark.parametrize(
     "name, channels, rate, seconds, subtype, choice",
     [
-        (
-            "a.flac",
-            8,
-            384_000,
-            20,
-            "PCM_24",
-            "mix",
-        ),  # some kilobytes: 355 MB where ten seconds were read at once
+        # A few kilobytes that took 355 MB when ten seconds were read at once.
+        ("a.flac", 8, 384_000, 20, "PCM_24", "mix"),
         ("a.wav", 32, 384_000, 10, "PCM_U8", "mix"),
         ("a.wav", 32, 96_000, 12, "DOUBLE", 32),
         ("a.wav", 32, 16_000, 12, "PCM_16", "split"),
@@ -86,7 +80,7 @@ def test_more_channels_or_a_higher_rate_are_refused_before_decoding(
         open_audio(path)
 
 
-def test_arrays_and_live_input_have_the_same_bounds():
+def test_arrays_and_live_input_have_the_same_limits():
     with pytest.raises(AudioError, match=r"^array: found 33 channels, expected at most 32$"):
         open_audio((np.zeros((99, 33), np.float32), 16_000))
     with pytest.raises(AudioError, match=r"^array: sample rate 384001 Hz: expected 1000 to 384000 Hz$"):
@@ -98,7 +92,7 @@ def test_arrays_and_live_input_have_the_same_bounds():
 
 
 @pytest.mark.parametrize("choice", ["mix", 2, "split"])
-def test_blocks_do_not_depend_on_how_much_is_decoded_at_once(monkeypatch, choice):
+def test_blocks_do_not_depend_on_the_bytes_decoded_at_once(monkeypatch, choice):
     from sed.audio import stream
 
     rate, channels = 44_100, 7
@@ -109,9 +103,9 @@ def test_blocks_do_not_depend_on_how_much_is_decoded_at_once(monkeypatch, choice
             return list(audio)
 
     whole = blocks()
-    monkeypatch.setattr(stream, "BYTES", 4 * channels * 10_007)
+    monkeypatch.setattr(stream, "MAX_DECODED_BYTES", 4 * channels * 10_007)
     for one, other in zip(whole, blocks(), strict=True):
         np.testing.assert_array_equal(one, other)
-    monkeypatch.setattr(stream, "BYTES", 1 << 30)  # ten seconds at once
+    monkeypatch.setattr(stream, "MAX_DECODED_BYTES", 1 << 30)  # ten seconds at once
     for one, other in zip(whole, blocks(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,6 +1,6 @@
-"""ffmpeg and ffprobe may hang, flood or die: the caller is asked, goes on, and leaves nothing behind.
+"""ffmpeg and ffprobe may hang, write endlessly or die: the caller stays in control, and no process is left.
 
-The programs that hang here are real processes, earlier on the PATH than the real ones.
+The hanging programs are real processes that come before the real ones on the PATH.
 """
 
 import gc
@@ -22,17 +22,17 @@ from sed.audio import launching, open_audio, programs
 from sed.audio.programs import Program, output_of
 from sed.errors import AudioError
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="a parent's end is noticed on Linux only")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux to end a program with its parent")
 
 
-class GoneError(Exception):
-    """What a caller raises who wants no more."""
+class StopError(Exception):
+    """Raised by a caller that stops."""
 
 
 @pytest.fixture
-def film(tmp_path, data, need_program):
-    """A recording that takes ffmpeg."""
-    path = tmp_path / "film.m4a"
+def recording(tmp_path, data, need_program):
+    """A recording that needs ffmpeg."""
+    path = tmp_path / "recording.m4a"
     command = [need_program("ffmpeg"), "-v", "error", "-i", data / "emodb_16_sad_1.flac", path]
     subprocess.run(command, check=True)
     return path
@@ -40,38 +40,38 @@ def film(tmp_path, data, need_program):
 
 @pytest.fixture
 def hang(tmp_path, monkeypatch):
-    """A function that replaces a program by one that does something and then nothing; gives the sleepers' numbers."""
-    folder, notes = tmp_path / "bin", tmp_path / "sleepers"
+    """A function that replaces a program by one that runs a command and then hangs; returns a function for its PIDs."""
+    folder, log = tmp_path / "bin", tmp_path / "pids"
     folder.mkdir()
-    notes.touch()
+    log.touch()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
-    def replace(name, first="true"):
+    def replace(name, command="true"):
         real = shutil.which(name)
         (folder / name).write_text(
-            f'#!/bin/sh\n{first.format(real=real)}\nsleep 600 &\necho "$$ $!" >> {notes}\nwait\n'
+            f'#!/bin/sh\n{command.format(real=real)}\nsleep 600 &\necho "$$ $!" >> {log}\nwait\n'
         )
         (folder / name).chmod(0o755)
-        return lambda: [int(number) for number in notes.read_text().split()]
+        return lambda: [int(pid) for pid in log.read_text().split()]
 
     yield replace
-    for number in map(int, notes.read_text().split()):
-        if runs(number):
-            os.kill(number, signal.SIGKILL)
+    for pid in map(int, log.read_text().split()):
+        if is_running(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
-def runs(number):
-    """Whether a process runs; one that nobody has collected yet does not."""
+def is_running(pid):
+    """Whether a process runs; a zombie does not."""
     try:
-        with open(f"/proc/{number}/stat") as file:
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def handles(process, number):
+def handles(pid, number):
     """Whether a process has a handler for a signal."""
-    status = Path(f"/proc/{process}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1
 
 
@@ -84,20 +84,20 @@ def wait_until(condition, seconds=5.0):
 
 @linux
 @pytest.mark.parametrize("name", ["ffprobe", "ffmpeg"])
-def test_a_program_that_hangs_is_one_sentence(film, hang, monkeypatch, name):
-    monkeypatch.setattr(programs, "STALLED", 0.8)
-    sleepers = hang(name)
-    begun = time.monotonic()
-    message = f"{film}: {name} made no progress for 0.8 s, expected audio that it can decode$"
-    with pytest.raises(AudioError, match=message), open_audio(film) as audio:
+def test_a_hanging_program_raises_one_sentence(recording, hang, monkeypatch, name):
+    monkeypatch.setattr(programs, "STALL_TIMEOUT", 0.8)
+    pids = hang(name)
+    started = time.monotonic()
+    message = f"{recording}: {name} made no progress for 0.8 s, expected audio that it can decode$"
+    with pytest.raises(AudioError, match=message), open_audio(recording) as audio:
         list(audio)
-    assert 0.8 <= time.monotonic() - begun < 4
-    assert len(sleepers()) == 2  # the script and its child
-    wait_until(lambda: not any(map(runs, sleepers())))
+    assert 0.8 <= time.monotonic() - started < 4
+    assert len(pids()) == 2  # the script and its child
+    wait_until(lambda: not any(map(is_running, pids())))
 
 
-def test_the_real_program_hangs_on_a_pipe_that_never_delivers(tmp_path, need_program, monkeypatch):
-    monkeypatch.setattr(programs, "STALLED", 0.5)
+def test_the_real_program_hangs_on_an_empty_pipe(tmp_path, need_program, monkeypatch):
+    monkeypatch.setattr(programs, "STALL_TIMEOUT", 0.5)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(AudioError, match=r"^x: ffprobe made no progress for 0.5 s"):
@@ -109,37 +109,37 @@ def test_the_real_program_hangs_on_a_pipe_that_never_delivers(tmp_path, need_pro
     "name, output, latency",
     [("ffprobe", "true", None), ("ffprobe", "true", 1.0), ("ffmpeg", "head -c 1400000 /dev/zero", None)],
 )
-def test_progress_is_asked_while_a_program_hangs(film, hang, name, output, latency):
-    """The first block comes, the second never does: whoever cancels is asked twice a second."""
-    sleepers = hang(name, output)
+def test_progress_is_called_while_a_program_hangs(recording, hang, name, output, latency):
+    """The first block arrives, the second never does: progress is still called twice per second."""
+    pids = hang(name, output)
     diarizer = EmotionDiarizer(diarizer="none", latency=latency)
     calls = [(time.monotonic(), 0.0, None)]
 
     def progress(done, duration):
         calls.append((time.monotonic(), done, duration))
         if len(calls) > 8:
-            raise GoneError
+            raise StopError
 
-    with pytest.raises(GoneError):
-        diarizer(film, progress=progress)
+    with pytest.raises(StopError):
+        diarizer(recording, progress=progress)
     gaps = [after[0] - before[0] for before, after in itertools.pairwise(calls) if after[1] == before[1]]
-    assert len(gaps) > 5 and max(gaps[1:]) < 0.5  # the first one begins before the models run
+    assert len(gaps) > 5 and max(gaps[1:]) < 0.5  # the first gap includes the models
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
-    wait_until(lambda: not any(map(runs, sleepers())))
+    wait_until(lambda: not any(map(is_running, pids())))
 
 
-def test_an_exception_in_reading_ends_the_program(hang):
-    def leave():
-        raise GoneError
+def test_an_exception_in_the_callback_ends_the_program():
+    def stop():
+        raise StopError
 
-    program = Program(["sleep", "600"], "x", leave)
-    with pytest.raises(GoneError):
+    program = Program(["sleep", "600"], "x", stop)
+    with pytest.raises(StopError):
         program.read(1)
     assert program.read(1) == b""
     assert program.finish()[0] == -signal.SIGKILL
 
 
-def test_a_program_that_nobody_wants_any_more_is_ended():
+def test_a_program_without_references_is_ended():
     program = Program(["sleep", "600"], "x")
     process = program._process
     assert process.poll() is None
@@ -148,18 +148,18 @@ def test_a_program_that_nobody_wants_any_more_is_ended():
     assert process.returncode == -signal.SIGKILL
 
 
-def test_output_and_messages_are_bounded_and_none_waits_for_the_other():
+def test_output_and_messages_are_bounded_and_do_not_block_each_other():
     flood = (
         "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done"
     )
     program = Program(["sh", "-c", f"{flood}; head -c 3000000 /dev/zero; {flood}; exit 3"], "x")
     time.sleep(0.3)
-    assert program._output._held <= programs.AHEAD + programs.CHUNK
+    assert program._output._buffered <= programs.MAX_BUFFERED + programs.CHUNK
     sizes = [len(program.read(size)) for size in (1, 1_000_000, 3_000_000)]
     assert sizes == [1, 1_000_000, 1_999_999]
     status, lines = program.finish()
     assert status == 3 and sum(len(line) + 1 for line in lines) in range(
-        programs.ERRORS - 1, programs.ERRORS + 2
+        programs.MAX_MESSAGE_BYTES - 1, programs.MAX_MESSAGE_BYTES + 2
     )
     with pytest.raises(AudioError, match=r"^x: found a description of more than 1048576 bytes"):
         output_of(["head", "-c", "2000000", "/dev/zero"], "x")
@@ -173,7 +173,7 @@ def test_a_program_outlives_the_thread_that_started_it():
     assert found[0].read(100) == b"done\n"
 
 
-def test_a_program_that_cannot_be_started_is_one_sentence():
+def test_a_program_that_cannot_be_started_raises_one_sentence():
     with pytest.raises(
         AudioError, match=r"^x: the program nothing cannot be started \(it is not installed\)$"
     ):
@@ -182,23 +182,23 @@ def test_a_program_that_cannot_be_started_is_one_sentence():
 
 @linux
 def test_the_memory_of_a_program_is_bounded():
-    take = "x = bytearray({}); print(len(x))"
-    for size, expected in ((launching.MEMORY // 2, 0), (launching.MEMORY + 1, 1)):
-        assert output_of([sys.executable, "-S", "-c", take.format(size)], "x")[1] == expected
+    allocate = "x = bytearray({}); print(len(x))"
+    for size, expected in ((launching.MEMORY_LIMIT // 2, 0), (launching.MEMORY_LIMIT + 1, 1)):
+        assert output_of([sys.executable, "-S", "-c", allocate.format(size)], "x")[1] == expected
 
 
 @linux
-def test_programs_run_at_the_priority_of_the_thread_that_asked():
-    """The server's thread for files steps back behind live streams, and so does what it starts."""
+def test_programs_run_at_the_priority_of_the_calling_thread():
+    """The server's thread for files has a lower priority than live streams, and so have the programs it starts."""
     found = []
 
-    def ask():
+    def call():
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 7)
         program = Program(["sleep", "600"], "x")
         found.append(os.getpriority(os.PRIO_PROCESS, program._process.pid))
         program.close()
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=call)
     thread.start()
     thread.join()
     assert found == [7]
@@ -218,19 +218,16 @@ reading.join()
 
 @linux
 @pytest.mark.parametrize("how", ["thread", "fork"])
-def test_a_program_ends_with_its_parent_however_that_ends(film, hang, how):
-    sleepers = hang(
-        "ffprobe", f"exec {sys.executable} -c 'import os, time; os.write(3, b\"\")' 3>/dev/null; true"
-    )
-    sleepers = hang("ffprobe", "")
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(film), how])
-    wait_until(lambda: len(sleepers()) == 2)
-    script = sleepers()[0]
+def test_a_program_ends_when_its_parent_is_killed(recording, hang, how):
+    pids = hang("ffprobe", "")
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(recording), how])
+    wait_until(lambda: len(pids()) == 2)
+    script = pids()[0]
     parent = int(Path(f"/proc/{script}/stat").read_text().rpartition(")")[2].split()[1])
     assert (parent == child.pid) == (how == "thread")
     os.kill(parent, signal.SIGKILL)
     child.wait(5)
-    wait_until(lambda: not runs(script), 2.0)
+    wait_until(lambda: not is_running(script), 2.0)
 
 
 @linux
@@ -238,28 +235,28 @@ def test_a_program_ends_with_its_parent_however_that_ends(film, hang, how):
     "name, number, more",
     [("ffprobe", signal.SIGTERM, ["--workers", "2"]), ("ffmpeg", signal.SIGINT, [])],
 )
-def test_signals_end_sed_run_while_a_program_hangs(film, hang, name, more, number):
-    sleepers = hang(name)
+def test_signals_end_sed_run_while_a_program_hangs(recording, hang, name, more, number):
+    pids = hang(name)
     run = subprocess.Popen(
-        [sys.executable, "-m", "sed.cli.run", film, *more], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "sed.cli.run", recording, *more], stderr=subprocess.PIPE, text=True
     )
-    wait_until(lambda: len(sleepers()) == 2, 20)
+    wait_until(lambda: len(pids()) == 2, 20)
     run.send_signal(number)
-    begun = time.monotonic()
+    started = time.monotonic()
     assert run.wait(8) == 1 and "interrupted" in run.stderr.read()
-    assert time.monotonic() - begun < 3
-    wait_until(lambda: not any(map(runs, sleepers())), 2)
+    assert time.monotonic() - started < 3
+    wait_until(lambda: not any(map(is_running, pids())), 2)
 
 
 @linux
-def test_signals_end_sed_live_while_a_program_hangs(film, hang):
-    sleepers = hang("ffmpeg")
-    command = [sys.executable, "-m", "sed.cli.live", "--input", film, "--fast"]
+def test_signals_end_sed_live_while_a_program_hangs(recording, hang):
+    pids = hang("ffmpeg")
+    command = [sys.executable, "-m", "sed.cli.live", "--input", recording, "--fast"]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wait_until(lambda: len(sleepers()) == 2 and handles(run.pid, signal.SIGTERM), 20)
+    wait_until(lambda: len(pids()) == 2 and handles(run.pid, signal.SIGTERM), 20)
     run.send_signal(signal.SIGTERM)
     assert run.wait(5) == 0
-    wait_until(lambda: not any(map(runs, sleepers())), 2)
+    wait_until(lambda: not any(map(is_running, pids())), 2)
 
 
 def serve():
@@ -270,31 +267,31 @@ def serve():
 
 
 @linux
-def test_signals_end_sed_serve_while_a_program_hangs(film, hang):
+def test_signals_end_sed_serve_while_a_program_hangs(recording, hang):
     pytest.importorskip("uvicorn")
-    sleepers = hang("ffprobe")
+    pids = hang("ffprobe")
     server, url = serve()
     client = http.client.HTTPConnection(url.split("/")[2])
-    client.request("POST", "/diarize?name=film", film.read_bytes())
-    wait_until(lambda: len(sleepers()) == 2, 20)
-    begun = time.monotonic()
+    client.request("POST", "/diarize?name=recording", recording.read_bytes())
+    wait_until(lambda: len(pids()) == 2, 20)
+    started = time.monotonic()
     server.send_signal(signal.SIGTERM)
     server.wait(10)
-    assert time.monotonic() - begun < 6
-    wait_until(lambda: not any(map(runs, sleepers())), 2)
+    assert time.monotonic() - started < 6
+    wait_until(lambda: not any(map(is_running, pids())), 2)
 
 
 @linux
-def test_a_client_that_leaves_ends_the_program(film, hang):
+def test_a_client_that_disconnects_ends_the_program(recording, hang):
     pytest.importorskip("uvicorn")
-    sleepers = hang("ffprobe")
+    pids = hang("ffprobe")
     server, url = serve()
     try:
         client = http.client.HTTPConnection(url.split("/")[2])
-        client.request("POST", "/diarize?name=film", film.read_bytes())
-        wait_until(lambda: len(sleepers()) == 2, 20)
+        client.request("POST", "/diarize?name=recording", recording.read_bytes())
+        wait_until(lambda: len(pids()) == 2, 20)
         client.close()
-        wait_until(lambda: not any(map(runs, sleepers())), 2)
+        wait_until(lambda: not any(map(is_running, pids())), 2)
     finally:
         server.kill()
         server.wait()

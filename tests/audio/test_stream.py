@@ -1,4 +1,4 @@
-"""Every kind of source gives the same 16 kHz audio, however it is cut; bounded memory; exact time."""
+"""Every kind of source gives the same 16 kHz audio for any block size, in bounded memory and at exact times."""
 
 import io
 import subprocess
@@ -8,17 +8,12 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+from audio_reading import read_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sed.audio import Resampler, open_audio
 from sed.errors import AudioError, OptionError
-
-
-def whole(source, channels="mix"):
-    with open_audio(source, channels) as audio:
-        blocks = list(audio)
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def tone(rate, seconds=1.0, hertz=440.0):
@@ -45,7 +40,7 @@ CONTAINERS = [
 def test_every_container_and_sample_format(tmp_path, container, subtype):
     path = tmp_path / f"x.{container.lower()}"
     soundfile.write(path, tone(16000, 2), 16000, format=container, subtype=subtype)
-    samples = whole(path)
+    samples = read_all(path)
     lossy = subtype in ("VORBIS", "OPUS", "MPEG_LAYER_III")
     assert abs(len(samples) - 32000) <= (2500 if container == "MP3" else 0)
     shift = 1105 if container == "MP3" and len(samples) > 32000 else 0
@@ -57,10 +52,10 @@ def test_every_container_and_sample_format(tmp_path, container, subtype):
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000])
 def test_any_rate_keeps_length_and_time(rate):
-    """A click stays where it is to within a sixteenth of a millisecond, an hour or a second in."""
+    """A click after five seconds keeps its position to within one sample at 16 kHz."""
     samples = np.zeros(rate * 7, np.float32)
     samples[rate * 5] = 1
-    out = whole((samples, rate))
+    out = read_all((samples, rate))
     assert len(out) == 16000 * 7
     assert abs(int(np.abs(out).argmax()) - 16000 * 5) <= 1
 
@@ -71,11 +66,11 @@ def test_any_rate_keeps_length_and_time(rate):
     st.lists(st.integers(1, 30_000), max_size=8),
     st.integers(0, 99),
 )
-def test_cuts_change_nothing(rate, pieces, seed):
-    samples = np.random.default_rng(seed).uniform(-1, 1, (sum(pieces), 1)).astype(np.float32)
+def test_block_sizes_change_nothing(rate, sizes, seed):
+    samples = np.random.default_rng(seed).uniform(-1, 1, (sum(sizes), 1)).astype(np.float32)
     one, many = Resampler(rate), Resampler(rate)
     expected = np.concatenate([one.push(samples), one.close()])
-    parts = np.split(samples, np.cumsum(pieces)[:-1]) if pieces else [samples]
+    parts = np.split(samples, np.cumsum(sizes)[:-1]) if sizes else [samples]
     found = np.concatenate([*(many.push(p) for p in parts), many.close()])
     assert np.array_equal(found, expected)
     assert len(found) == round(len(samples) * 16000 / rate)
@@ -92,44 +87,44 @@ def test_arrays_files_and_streams_agree(tmp_path):
         (samples, 16000),
         (samples[:, None], 16000),
     ):
-        assert np.array_equal(whole(source), samples)
+        assert np.array_equal(read_all(source), samples)
     with path.open("rb") as file:
-        assert np.array_equal(whole(file), samples)
+        assert np.array_equal(read_all(file), samples)
 
 
 def test_standard_input_need_not_seek(tmp_path, data):
     path = data / "ami_trn00.flac"
     code = "import sys, numpy; from sed.audio import open_audio; print(sum(len(b) for b in open_audio('-')))"
     with path.open("rb") as file:
-        told = subprocess.run(
+        printed = subprocess.run(
             [sys.executable, "-c", code], input=file.read(), capture_output=True, check=True
         ).stdout
-    assert int(told) == len(whole(path))
+    assert int(printed) == len(read_all(path))
 
 
 @pytest.mark.parametrize(
     "dtype, scale", [(np.int16, 32768), (np.int32, 2**31), (np.uint8, 128), (np.float64, 1), (np.float16, 1)]
 )
-def test_integer_arrays_have_their_own_full_scale(dtype, scale):
+def test_integer_arrays_have_the_full_scale_of_their_type(dtype, scale):
     half = np.array([0.5, -0.5, 0.0])
     offset = 128 if dtype == np.uint8 else 0
-    assert np.allclose(whole(((half * scale + offset).astype(dtype), 16000)), half)
+    assert np.allclose(read_all(((half * scale + offset).astype(dtype), 16000)), half)
 
 
 def test_channels(tmp_path):
     left, right = tone(16000, hertz=300), tone(16000, hertz=1000)
     path = tmp_path / "x.wav"
     soundfile.write(path, np.stack([left, right], 1), 16000, subtype="FLOAT")
-    assert np.allclose(whole(path), (left + right) / 2, atol=1e-6)
-    assert np.array_equal(whole(path, 1), left)
-    assert np.array_equal(whole(path, 2), right)
-    assert np.array_equal(whole(path, "split"), np.stack([left, right], 1))
+    assert np.allclose(read_all(path), (left + right) / 2, atol=1e-6)
+    assert np.array_equal(read_all(path, 1), left)
+    assert np.array_equal(read_all(path, 2), right)
+    assert np.array_equal(read_all(path, "split"), np.stack([left, right], 1))
 
 
 @pytest.mark.parametrize(
     "suffix, codec", [("m4a", "aac"), ("mka", "pcm_s16le"), ("wma", "wmav2"), ("mp4", "aac")]
 )
-def test_other_containers_by_ffmpeg(tmp_path, need_program, suffix, codec):
+def test_other_containers_are_decoded_by_ffmpeg(tmp_path, need_program, suffix, codec):
     wav, path = tmp_path / "x.wav", tmp_path / f"a:b c.{suffix}"
     soundfile.write(wav, np.stack([tone(44100, 3)] * 2, 1), 44100)
     subprocess.run(
@@ -138,7 +133,7 @@ def test_other_containers_by_ffmpeg(tmp_path, need_program, suffix, codec):
     with open_audio(path) as audio:
         assert (audio.channels, audio.sample_rate, audio.uri) == (2, 44100, "a:b c")
         assert audio.duration == pytest.approx(3, abs=0.2)
-    samples = whole(path)
+    samples = read_all(path)
     assert len(samples) == pytest.approx(48000, abs=3200)
     assert np.sqrt(np.mean(samples[8000:40000] ** 2)) == pytest.approx(0.3536, rel=0.05)
 
@@ -158,13 +153,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def broken(tmp_path):
-    """Name -> (source, what the message says)."""
+    """Yields a name, a source and the expected message."""
     wav = io.BytesIO()
     soundfile.write(wav, tone(16000), 16000, format="WAV", subtype="FLOAT")
     header = wav.getvalue()[:60]
     files = {
         "empty.wav": (b"", "found an empty file, expected audio"),
-        "text.wav": (b"this is no sound\n" * 40, "found text, expected audio"),
+        "text.wav": (b"this is not audio\n" * 40, "found text, expected audio"),
         "image.wav": (b"\x89PNG\r\n\x1a\n" + bytes(200), "found a PNG image, expected audio"),
         "page.mp3": (b"%PDF-1.7\n" + bytes(range(200)), "found a PDF document, expected audio"),
         "archive.flac": (b"PK\x03\x04" + bytes(200), "found a ZIP archive, expected audio"),
@@ -208,21 +203,21 @@ KINDS = 24
 
 
 @pytest.mark.parametrize("number", range(KINDS))
-def test_broken_input_gets_one_clear_sentence(tmp_path, need_program, number):
+def test_broken_input_raises_one_clear_sentence(tmp_path, need_program, number):
     need_program("ffmpeg")
     cases = list(broken(tmp_path))
     assert len(cases) == KINDS
     _, source, text = cases[number]
     with pytest.raises(AudioError, match=text) as caught:
-        whole(source)
+        read_all(source)
     assert "\n" not in str(caught.value)
 
 
-def test_without_ffmpeg_the_message_says_so(tmp_path, monkeypatch):
+def test_without_ffmpeg_the_message_names_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "x.m4a").write_bytes(bytes(range(256)) * 9)
     with pytest.raises(ImportError, match="or the ffmpeg program for others, which is not installed"):
-        whole(tmp_path / "x.m4a")
+        read_all(tmp_path / "x.m4a")
 
 
 def test_no_permission(tmp_path, monkeypatch):
@@ -232,19 +227,19 @@ def test_no_permission(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError
 
-    monkeypatch.setattr("pathlib.Path.open", refuse)  # root may read everything, so chmod would prove nothing
+    monkeypatch.setattr("pathlib.Path.open", refuse)  # root may read every file, so chmod has no effect
     with pytest.raises(AudioError, match="no permission to read it"):
         open_audio(path)
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
-def test_a_file_that_breaks_off_gives_what_there_is(tmp_path, caplog, container):
+def test_a_truncated_file_gives_what_is_available(tmp_path, caplog, container):
     path = tmp_path / f"x.{container.lower()}"
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16000 * 20).astype(np.float32)
     soundfile.write(path, noise, 16000, format=container)
     full = path.read_bytes()
     path.write_bytes(full[: len(full) * 3 // 5])
-    samples = whole(path)
+    samples = read_all(path)
     assert 16000 * 8 < len(samples) < 16000 * 14
 
 
@@ -254,17 +249,17 @@ def test_unknown_channels_are_refused(choice):
         open_audio((np.zeros(9), 16000), choice)
 
 
-def test_a_channel_that_is_not_there():
+def test_a_missing_channel_is_refused():
     with pytest.raises(AudioError, match="array: found 2 channels, expected a channel 3"):
         open_audio((np.zeros((90, 2)), 16000), 3)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 16, 319, 320, 16000])
 def test_short_and_silent_audio_is_audio(samples):
-    assert np.array_equal(whole((np.zeros(samples, np.float32), 16000)), np.zeros(samples))
+    assert np.array_equal(read_all((np.zeros(samples, np.float32), 16000)), np.zeros(samples))
 
 
 def test_names():
     assert open_audio((np.zeros(9), 16000)).uri == "array"
-    with pytest.raises(AudioError, match="a tuple of 3 things"):
+    with pytest.raises(AudioError, match="a tuple of 3 items"):
         open_audio((1, 2, 3))

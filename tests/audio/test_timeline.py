@@ -1,4 +1,4 @@
-"""Times are those of a player: holes, delays and late sound of containers are kept, and nothing else is moved."""
+"""Times are those of a player: gaps and late starts of containers become silence, and nothing else is moved."""
 
 import re
 import subprocess
@@ -6,24 +6,21 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
+from audio_reading import read_all
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sed.audio import open_audio
 from sed.audio.blocks import timed_blocks
-from sed.audio.timeline import MAX_HOLE, MAX_SILENCE, TOLERANCE, Start, Timeline
+from sed.audio.timeline import MAX_GAP, MAX_SILENCE, TOLERANCE, Start, Timeline
 
 RATE = 16000
 SECONDS = 8  # of the recording, with a click at each second
-NEAR = 0.02  # seconds by which a click may be off
-
-
-def whole(path):
-    with open_audio(path) as audio:
-        return np.concatenate([np.zeros(0, np.float32), *audio])
+TOLERATED = 0.02  # seconds by which the time of a click may differ
 
 
 def clicks(samples):
+    """The times of the clicks, in seconds."""
     loud = np.flatnonzero(np.abs(samples) > 0.1) / RATE
     return [
         float(second) for number, second in enumerate(loud) if not number or second - loud[number - 1] > 0.3
@@ -47,12 +44,12 @@ def ffmpeg(need_program):
 
 
 def drop(start, end):
-    """The options that leave out the packets between two times, as a lost uplink does."""
+    """Options that drop the packets between two times, as a lost uplink does."""
     return "-c", "copy", "-bsf:a", f"noise=drop='gt(pts*tb,{start})*lt(pts*tb,{end})'"
 
 
 def jump(start, seconds):
-    """The options that add to the times after `start`."""
+    """Options that add `seconds` to the timestamps after `start`."""
     return "-c", "copy", "-bsf:a", f"setts=ts='TS+gt(TS*TB,{start})*{seconds}/TB'"
 
 
@@ -67,68 +64,73 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("suffix, codec", [*FORMATS, ("mov", "aac"), ("ogg", "libspeex"), ("wma", "wmav2")])
-def test_a_hole_is_kept_as_silence(source, tmp_path, ffmpeg, caplog, suffix, codec):
+def test_a_gap_is_filled_with_silence(source, tmp_path, ffmpeg, caplog, suffix, codec):
     plain, path = tmp_path / f"plain.{suffix}", tmp_path / f"call.{suffix}"
     ffmpeg("-i", source, "-c:a", codec, "-ar", 16000 if codec == "libspeex" else 48000, plain)
-    expected = [second for second in clicks(whole(plain)) if not 2.5 < second < 5.5]
+    expected = [second for second in clicks(read_all(plain)) if not 2.5 < second < 5.5]
     assert len(expected) == 5 and not caplog.text
     ffmpeg("-i", plain, *drop(2.3, 5.3), path)
-    assert clicks(whole(path)) == pytest.approx(expected, abs=NEAR)
+    assert clicks(read_all(path)) == pytest.approx(expected, abs=TOLERATED)
     assert len(caplog.records) == 1
-    stated = re.escape(f"{path}: ") + r"1 hole of (2\.9|3\.0|3\.1) s \(at 2\.\d\d s\) is kept as silence"
-    assert re.fullmatch(stated, caplog.records[0].getMessage())
+    message = re.escape(f"{path}: ") + r"1 gap of (2\.9|3\.0|3\.1) s \(at 2\.\d\d s\) is filled with silence"
+    assert re.fullmatch(message, caplog.records[0].getMessage())
 
 
-def test_holes_of_fragmented_mp4(source, tmp_path, ffmpeg, caplog):
+def test_gaps_of_fragmented_mp4(source, tmp_path, ffmpeg, caplog):
     ffmpeg("-i", source, "-c:a", "aac", tmp_path / "plain.mp4")
     ffmpeg("-i", tmp_path / "plain.mp4", *drop(1.3, 2.3), tmp_path / "one.mp4")
     fragments = "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "500000"
     ffmpeg("-i", tmp_path / "one.mp4", *drop(4.7, 6.7), *fragments, tmp_path / "two.mp4")
     priming = 1024 / RATE
     expected = [priming + second for second in (0, 1, 3, 4, 7)]
-    assert clicks(whole(tmp_path / "two.mp4")) == pytest.approx(expected, abs=NEAR)
-    stated = r"2 holes of (2\.9|3\.0|3\.1) s in all \(first at 1\.\d\d s\) are kept as silence"
-    assert re.search(stated, caplog.text)
+    assert clicks(read_all(tmp_path / "two.mp4")) == pytest.approx(expected, abs=TOLERATED)
+    message = r"2 gaps of (2\.9|3\.0|3\.1) s in total \(first at 1\.\d\d s\) are filled with silence"
+    assert re.search(message, caplog.text)
 
 
 LATE = [(*form, 3) for form in FORMATS] + [("ts", "ac3", 20), ("mpg", "mp2", 20), ("webm", "libopus", 20)]
 
 
 @pytest.mark.parametrize("suffix, codec, late", LATE)
-def test_sound_that_starts_after_the_picture_is_late(source, tmp_path, ffmpeg, caplog, suffix, codec, late):
-    """Of 20 s ffprobe sees nothing in a transport stream; it is asked to look further."""
-    path = tmp_path / f"film.{suffix}"
-    picture = {"webm": "libvpx", "mpg": "mpeg2video", "flv": "flv"}.get(suffix, "mpeg4")
-    film = "-f", "lavfi", "-i", f"testsrc=d={late + 1}:s=32x32:r=25", "-itsoffset", late, "-i", source
-    ffmpeg(*film, "-c:v", picture, "-c:a", codec, "-ar", 48000, path)
-    found = clicks(whole(path))
-    assert found == pytest.approx([late + second for second in range(SECONDS)], abs=NEAR + 0.01)
-    assert "the sound starts at" in caplog.text and "the silence before it is kept" in caplog.text
+def test_audio_that_starts_after_the_video_keeps_its_delay(
+    source, tmp_path, ffmpeg, caplog, suffix, codec, late
+):
+    """At 20 s, ffprobe finds no audio in a transport stream until it probes further."""
+    path = tmp_path / f"video.{suffix}"
+    video_codec = {"webm": "libvpx", "mpg": "mpeg2video", "flv": "flv"}.get(suffix, "mpeg4")
+    inputs = "-f", "lavfi", "-i", f"testsrc=d={late + 1}:s=32x32:r=25", "-itsoffset", late, "-i", source
+    ffmpeg(*inputs, "-c:v", video_codec, "-c:a", codec, "-ar", 48000, path)
+    found = clicks(read_all(path))
+    assert found == pytest.approx([late + second for second in range(SECONDS)], abs=TOLERATED + 0.01)
+    assert "the audio starts at" in caplog.text and "after silence" in caplog.text
 
 
-def test_a_hole_of_a_minute_in_a_transport_stream(source, tmp_path, ffmpeg):
-    """ffmpeg itself would close it: it takes more than 10 s for a mistake."""
+def test_a_gap_of_a_minute_in_a_transport_stream(source, tmp_path, ffmpeg):
+    """ffmpeg by default would close it: it corrects timestamp jumps of more than 10 s."""
     ffmpeg("-i", source, "-c:a", "aac", "-ar", 48000, tmp_path / "plain.ts")
     ffmpeg("-i", tmp_path / "plain.ts", *jump(4.5, 60), tmp_path / "far.ts")
-    assert clicks(whole(tmp_path / "far.ts"))[-1] == pytest.approx(67.02, abs=NEAR)
+    assert clicks(read_all(tmp_path / "far.ts"))[-1] == pytest.approx(67.02, abs=TOLERATED)
 
 
-def test_a_clock_that_starts_anew_continues_and_keeps_later_holes(source, tmp_path, ffmpeg, caplog):
+def test_reset_timestamps_continue_and_later_gaps_are_filled(source, tmp_path, ffmpeg, caplog):
     ffmpeg("-i", source, "-c:a", "libopus", tmp_path / "plain.webm")
     ffmpeg("-i", tmp_path / "plain.webm", *drop(2.3, 5.3), tmp_path / "a.webm")
     path = tmp_path / "joined.webm"
     path.write_bytes((tmp_path / "a.webm").read_bytes() * 2)
     first = [0, 1, 2, 6, 7]
-    assert clicks(whole(path)) == pytest.approx([*first, *(8.01 + second for second in first)], abs=NEAR)
-    assert "2 holes of 6.0 s in all (first at 2." in caplog.text
+    assert clicks(read_all(path)) == pytest.approx(
+        [*first, *(8.01 + second for second in first)], abs=TOLERATED
+    )
+    assert "2 gaps of 6.0 s in total (first at 2." in caplog.text
 
 
-def test_a_damaged_time_makes_no_endless_silence(source, tmp_path, ffmpeg, caplog):
+def test_a_damaged_timestamp_causes_no_endless_silence(source, tmp_path, ffmpeg, caplog):
     ffmpeg("-i", source, "-c:a", "libopus", tmp_path / "plain.mkv")
     ffmpeg("-i", tmp_path / "plain.mkv", *jump(4.5, 1_000_000), tmp_path / "years.mkv")
-    assert len(whole(tmp_path / "years.mkv")) / RATE == pytest.approx(SECONDS, abs=0.1)
+    assert len(read_all(tmp_path / "years.mkv")) / RATE == pytest.approx(SECONDS, abs=0.1)
     assert (
-        "1 jump of its clock by 1000000.0 s (at 4." in caplog.text and "no silence is inserted" in caplog.text
+        "1 jump of its timestamps by 1000000.0 s (at 4." in caplog.text
+        and "no silence is inserted" in caplog.text
     )
 
 
@@ -150,7 +152,7 @@ def test_a_damaged_time_makes_no_endless_silence(source, tmp_path, ffmpeg, caplo
         ("mka", "libmp3lame"),
     ],
 )
-def test_ordinary_files_stay_as_ffmpeg_decodes_them(source, tmp_path, ffmpeg, caplog, suffix, codec):
+def test_ordinary_files_are_decoded_as_by_ffmpeg(source, tmp_path, ffmpeg, caplog, suffix, codec):
     """Priming, skipped samples and starts like 1.4 s move nothing."""
     path, raw = tmp_path / f"a.{suffix}", tmp_path / "a.raw"
     ffmpeg("-i", source, "-c:a", codec, "-ar", 16000 if codec != "libopus" else 48000, path)
@@ -158,20 +160,20 @@ def test_ordinary_files_stay_as_ffmpeg_decodes_them(source, tmp_path, ffmpeg, ca
     ffmpeg("-i", path, "-ar", rate, "-ac", 1, "-f", "f32le", raw)
     expected = np.fromfile(raw, "<f4")
     with open_audio((expected, rate)) as audio:
-        assert np.array_equal(whole(path), np.concatenate(list(audio)))
+        assert np.array_equal(read_all(path), np.concatenate(list(audio)))
     assert not caplog.text
 
 
-def test_amr_stays_as_it_is(tmp_path, ffmpeg, caplog):
+def test_amr_has_no_gaps(tmp_path, ffmpeg, caplog):
     rng = np.random.default_rng(0)
     frames = b"".join(b"\x3c" + rng.bytes(31) for _ in range(100))
     (tmp_path / "a.amr").write_bytes(b"#!AMR\n" + frames)
     ffmpeg("-i", tmp_path / "a.amr", "-c", "copy", tmp_path / "a.3gp")
-    assert len(whole(tmp_path / "a.amr")) == len(whole(tmp_path / "a.3gp")) == 2 * RATE
+    assert len(read_all(tmp_path / "a.amr")) == len(read_all(tmp_path / "a.3gp")) == 2 * RATE
     assert not caplog.text
 
 
-def test_a_cover_is_no_picture_and_other_programmes_have_other_clocks():
+def test_covers_and_other_programmes_do_not_define_the_start():
     def stream(index, kind, start, cover=0):
         return {
             "index": index,
@@ -180,18 +182,18 @@ def test_a_cover_is_no_picture_and_other_programmes_have_other_clocks():
             "disposition": {"attached_pic": cover},
         }
 
-    sound = stream(1, "audio", "103.0")
-    assert Start.of({"streams": [stream(0, "video", "0.0", cover=1), sound]}, sound) == (103, 103)
-    streams = [stream(0, "video", "1.4"), sound, stream(2, "video", "100.0"), stream(3, "data", "99.0")]
-    assert Start.of({"streams": streams}, sound) == (1.4, 103)
+    track = stream(1, "audio", "103.0")
+    assert Start.from_probe({"streams": [stream(0, "video", "0.0", cover=1), track]}, track) == (103, 103)
+    streams = [stream(0, "video", "1.4"), track, stream(2, "video", "100.0"), stream(3, "data", "99.0")]
+    assert Start.from_probe({"streams": streams}, track) == (1.4, 103)
     programs = [{"streams": [{"index": 0}]}, {"streams": [{"index": 1}, {"index": 2}, {"index": 3}]}]
-    assert Start.of({"streams": streams, "programs": programs}, sound) == (100, 103)
-    assert Start.of({"streams": [stream(0, "audio", "N/A")]}, stream(0, "audio", None)) == (0, 0)
+    assert Start.from_probe({"streams": streams, "programs": programs}, track) == (100, 103)
+    assert Start.from_probe({"streams": [stream(0, "audio", "N/A")]}, stream(0, "audio", None)) == (0, 0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 2000)), min_size=1, max_size=40))
-def test_blocks_stand_where_the_clock_puts_them(blocks):
-    """Whatever is missing before each block, it stands within the tolerance of its time, and none overlap."""
+def test_blocks_are_placed_at_their_timestamps(blocks):
+    """Each block is within the tolerance of its timestamp whatever is missing before it, and none overlap."""
     timeline, position, clock = Timeline(1000), 0, 0.0
     for number, (gap, samples) in enumerate(blocks):
         clock += gap if number else 0.0
@@ -202,36 +204,36 @@ def test_blocks_stand_where_the_clock_puts_them(blocks):
     assert timeline.seconds == position / 1000
 
 
-def test_the_bounds_of_silence():
+def test_silence_is_bounded():
     timeline = Timeline(10, end=100.0)
     assert timeline.place(0.0, 10) == 0
-    assert timeline.place(1.0 + 200.0, 10) == 0  # far behind the stated end
+    assert timeline.place(1.0 + 200.0, 10) == 0  # far beyond the stated end
     assert timeline.place(2.0 + 200.0 + 50.0, 10) == 500
-    assert "1 jump of its clock by 200.0 s (at 1.00 s) is no plausible hole" in timeline.report()
-    assert Timeline(10).place(MAX_HOLE + 1, 10) == 0
+    assert "1 jump of its timestamps by 200.0 s (at 1.00 s) is not a plausible gap" in timeline.report()
+    assert Timeline(10).place(MAX_GAP + 1, 10) == 0
     endless = Timeline(10)
-    silence = sum(endless.place(number * MAX_HOLE, 10) for number in range(20)) / 10
-    assert MAX_SILENCE - MAX_HOLE <= silence <= MAX_SILENCE
+    silence = sum(endless.place(number * MAX_GAP, 10) for number in range(20)) / 10
+    assert MAX_SILENCE - MAX_GAP <= silence <= MAX_SILENCE
 
 
-def test_a_clock_behind_its_sound_cuts_nothing_and_is_stated():
+def test_timestamps_that_lag_behind_the_audio_cut_nothing_and_are_reported():
     timeline = Timeline(100)
     assert sum(timeline.place(number * 0.7, 100) for number in range(10)) == 0
-    assert timeline.report() == "the sound is up to 2.7 s longer than its clock states: times may be late"
-    stopped = Timeline(100)  # no times at all, as in some RealMedia
+    assert timeline.report() == "the audio is up to 2.7 s longer than its timestamps state: times may be late"
+    stopped = Timeline(100)  # no timestamps at all, as in some RealMedia files
     assert sum(stopped.place(0.0, 100) for _ in range(10)) == 0 and stopped.report() == ""
 
 
-@pytest.mark.parametrize("portion", [1, 7, 1 << 20])
-def test_the_pipe_may_come_in_any_portions_and_break_off(source, tmp_path, ffmpeg, portion):
+@pytest.mark.parametrize("size_limit", [1, 7, 1 << 20])
+def test_the_pipe_may_return_any_sizes_and_be_truncated(source, tmp_path, ffmpeg, size_limit):
     path = tmp_path / "a.mkv"
     ffmpeg("-i", source, "-t", 2, "-c:a", "pcm_f32le", "-f", "matroska", path)
     data, at = path.read_bytes(), 0
 
     def read(size):
         nonlocal at
-        at += min(size, portion)
-        return content[at - min(size, portion) : at]
+        at += min(size, size_limit)
+        return content[at - min(size, size_limit) : at]
 
     content = data
     found = list(timed_blocks(read))
@@ -243,7 +245,7 @@ def test_the_pipe_may_come_in_any_portions_and_break_off(source, tmp_path, ffmpe
     assert 0 < len(list(timed_blocks(read))) < len(found)
 
 
-def test_the_live_player_keeps_holes(source, tmp_path, ffmpeg):
+def test_the_live_player_fills_gaps(source, tmp_path, ffmpeg):
     from sed.live.blocks import BlockQueue
     from sed.live.playback import FilePlayer
 
@@ -254,4 +256,4 @@ def test_the_live_player_keeps_holes(source, tmp_path, ffmpeg):
     player.start(queue)
     player._thread.join(10)
     samples = np.concatenate([queue.get(0) for _ in range(queue.waiting // 1600)])
-    assert clicks(samples) == pytest.approx([0, 1, 2, 6, 7], abs=NEAR)
+    assert clicks(samples) == pytest.approx([0, 1, 2, 6, 7], abs=TOLERATED)

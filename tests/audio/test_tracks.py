@@ -1,4 +1,4 @@
-"""Files with several sound tracks: the one that a player takes is read, and the others are named."""
+"""Files with several audio tracks: the one that a player selects is read, and the others are reported."""
 
 import subprocess
 
@@ -23,20 +23,20 @@ def pitch(path):
 
 
 @pytest.fixture
-def film(tmp_path, need_program):
-    """A function that writes a file with a track for each of the flags, of 300, 600, ... Hz."""
+def video(tmp_path, need_program):
+    """A function that writes a file with one track per flag, of 300, 600, ... Hz."""
 
-    def write(suffix, *flags, codec="aac", picture=True):
-        program, path = need_program("ffmpeg"), tmp_path / f"film.{suffix}"
+    def write(suffix, *flags, codec="aac", with_video=True):
+        program, path = need_program("ffmpeg"), tmp_path / f"video.{suffix}"
         command = [program, "-v", "error", "-y"]
         for number in range(len(flags)):
             soundfile.write(tmp_path / f"{number}.wav", tone(300 * (number + 1)), RATE)
             command += ["-i", tmp_path / f"{number}.wav"]
-        command += ["-f", "lavfi", "-i", "testsrc=d=2:s=32x32:r=5"] if picture else []
+        command += ["-f", "lavfi", "-i", "testsrc=d=2:s=32x32:r=5"] if with_video else []
         for number, flag in enumerate(flags):
             command += ["-map", f"{number}:a", f"-disposition:a:{number}", flag]
             command += [f"-metadata:s:a:{number}", "language=" + ("eng", "deu", "fra")[number % 3]]
-        command += ["-map", f"{len(flags)}:v"] if picture else []
+        command += ["-map", f"{len(flags)}:v"] if with_video else []
         subprocess.run([*command, "-c:a", codec, path], check=True)
         return path
 
@@ -47,27 +47,27 @@ def film(tmp_path, need_program):
     "suffix, codec",
     [("mkv", "aac"), ("mp4", "aac"), ("mov", "aac"), ("mkv", "libopus"), ("mka", "pcm_s16le")],
 )
-def test_the_default_track_is_read_and_others_are_named(film, caplog, suffix, codec):
-    path = film(suffix, "0", "default", "0", codec=codec, picture=suffix != "mka")
+def test_the_default_track_is_read_and_others_are_reported(video, caplog, suffix, codec):
+    path = video(suffix, "0", "default", "0", codec=codec, with_video=suffix != "mka")
     assert pitch(path) == 600
     assert len(caplog.records) == 1
-    text = f"{path}: 3 sound tracks; number 2 ({codec.removeprefix('lib')}, 1 channel, "
+    text = f"{path}: 3 audio tracks; number 2 ({codec.removeprefix('lib')}, 1 channel, "
     assert text in caplog.text and "default) is used, 2 others are left out (1: " in caplog.text
     assert "-map 0:a:0 extracts number 1" in caplog.text
 
 
 @pytest.mark.parametrize("suffix, codec", [("mkv", "aac"), ("avi", "mp3"), ("ts", "aac"), ("nut", "aac")])
-def test_without_a_flag_the_first_track_is_read(film, caplog, suffix, codec):
-    assert pitch(film(suffix, "0", "0", codec=codec)) == 300
+def test_without_a_flag_the_first_track_is_read(video, caplog, suffix, codec):
+    assert pitch(video(suffix, "0", "0", codec=codec)) == 300
     assert len(caplog.records) == 1 and "1 other is left out (2: " in caplog.text
 
 
-def test_one_track_needs_no_word(film, caplog):
-    assert pitch(film("mkv", "0")) == 300
+def test_a_single_track_gives_no_warning(video, caplog):
+    assert pitch(video("mkv", "0")) == 300
     assert not caplog.records
 
 
-def test_a_track_that_cannot_be_read_is_passed_over():
+def test_a_track_that_cannot_be_read_is_skipped():
     good = {"index": 2, "codec_type": "audio", "codec_name": "aac", "sample_rate": "8000", "channels": 1}
     bad = {"index": 1, "codec_type": "audio", "disposition": {"default": 1}}
     video = {"index": 0, "codec_type": "video"}

@@ -109,7 +109,7 @@ def test_output_of_libraries_is_suppressed(data, tmp_path):
         "bad",
     }
     truncated, missing, summary, reason = result.stderr.splitlines()
-    assert truncated.startswith(f"sed-run: {bad}: breaks off; the 2.") and missing.endswith(
+    assert truncated.startswith(f"sed-run: {bad}: truncated; the 2.") and missing.endswith(
         "none.wav: no such file"
     )
     assert summary.startswith("sed-run: 3 recordings: 2 done, 1 failed") and "none.wav" in reason

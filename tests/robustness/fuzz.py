@@ -1,17 +1,17 @@
-"""Fuzzes what `sed` reads: containers, playlists and annotations, mutated by a seed.
+"""Fuzzes the readers of `sed`: containers, playlists and annotations, mutated with a seed.
 
     python tests/robustness/fuzz.py --seconds 3600 --seed 0 --output fuzz.json
 
-Nothing may crash (an exception that is no `SedError`, or a dead process), hang (longer than `--limit` seconds for
-files of at most 1 MB), take more than `--memory` MB, or open the foreign recording that playlists name. Opens of that
-recording are watched by inotify, which also sees what ffmpeg and ffprobe open. Number `n` of a run follows from the
-seed and `n`, so a finding is repeated with ``--only n``; files of findings are kept beside the output.
+Nothing may crash (an exception other than `SedError`, or a dead process), hang (longer than `--limit` seconds for
+files of at most 1 MB), take more than `--memory` MB, or open the foreign recording that playlists refer to. inotify
+records when that recording is opened, also by ffmpeg and ffprobe. Case `n` depends only on the seed and `n`, so
+``--only n`` repeats a finding; its file is kept next to the output.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
+import contextlib
 import json
 import os
 import random
@@ -27,37 +27,19 @@ ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests" / "support"
 sys.path.insert(0, str(SUPPORT))
 
+from foreign_files import OpenedFiles  # noqa: E402
 from fuzz_files import ANNOTATIONS, mutate, seeds  # noqa: E402
-
-IN_OPEN, IN_NONBLOCK = 0x20, 0x800
-
-
-class OpenWatch:
-    """Counts how often files of a folder are opened, by whatever process."""
-
-    def __init__(self, folder: Path) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._handle = libc.inotify_init1(IN_NONBLOCK)
-        if self._handle < 0 or libc.inotify_add_watch(self._handle, os.fsencode(folder), IN_OPEN) < 0:
-            raise OSError(ctypes.get_errno(), "inotify")
-
-    def opened(self) -> bool:
-        """Whether anything was opened since the last call."""
-        try:
-            return bool(os.read(self._handle, 1 << 16))
-        except BlockingIOError:
-            return False
 
 
 class Worker:
-    """One `fuzz_worker.py`, started again when it dies or hangs."""
+    """A process of `fuzz_worker.py`, restarted when it dies or hangs."""
 
     def __init__(self, code: Path, limit: float) -> None:
         self._code, self._limit = code, limit
         self._process: subprocess.Popen[str] | None = None
 
     def read(self, path: Path) -> dict[str, object]:
-        """What the worker made of `path`."""
+        """The worker's result for `path`."""
         if self._process is None or self._process.poll() is not None:
             environment = {**os.environ, "PYTHONPATH": str(self._code), "OMP_NUM_THREADS": "1"}
             command = [sys.executable, str(SUPPORT / "fuzz_worker.py")]
@@ -66,7 +48,7 @@ class Worker:
                 text=True, env=environment, start_new_session=True,
             )  # fmt: skip
         assert self._process.stdin is not None and self._process.stdout is not None
-        began = time.monotonic()
+        started = time.monotonic()
         self._process.stdin.write(f"{path}\n")
         self._process.stdin.flush()
         ready, _, _ = select.select([self._process.stdout], [], [], self._limit)
@@ -75,10 +57,10 @@ class Worker:
             return json.loads(line)
         outcome = "crash" if ready else "hang"
         self.stop()
-        return {"seconds": time.monotonic() - began, "outcome": outcome, "text": "", "peak_mb": 0}
+        return {"seconds": time.monotonic() - started, "outcome": outcome, "text": "", "peak_mb": 0}
 
     def stop(self) -> None:
-        """End the worker and all that it started."""
+        """End the worker and its child processes."""
         if self._process is not None:
             subprocess.run(["pkill", "-KILL", "-s", str(self._process.pid)], check=False)
             self._process.wait()
@@ -88,10 +70,11 @@ class Worker:
 def fuzz(
     seconds: float, seed: int, code: Path, keep: Path, limit: float, memory: int, only: int | None = None
 ) -> dict:
-    """Run for `seconds`, or case number `only`; the counts, and a row for each finding."""
+    """Run for `seconds`, or only case `only`; returns counts, and a row for each finding."""
     outcomes: Counter[str] = Counter()
     findings, slowest, peak = [], 0.0, 0
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="fuzz-"))
         folder, private = Path(name), Path(name) / "private"
         private.mkdir()
         target = private / "foreign.wav"
@@ -99,14 +82,13 @@ def fuzz(
         subprocess.run(["ffmpeg", "-v", "error", *tone, str(target)], check=True)
         material = seeds(folder, target)
         names, bodies = list(material), list(material.values())
-        watch, worker = OpenWatch(private), Worker(code, limit)
-        began, number = time.monotonic(), -1
-        while time.monotonic() - began < seconds:
+        opened, worker = stack.enter_context(OpenedFiles(private)), Worker(code, limit)
+        started, number = time.monotonic(), -1
+        while time.monotonic() - started < seconds:
             number = number + 1 if only is None else only
             rng = random.Random(f"{seed}:{number}")
-            chosen = (
-                names[number] if number < len(names) else rng.choice(names)
-            )  # first all of them as they are
+            # The first cases are all seed files without a mutation.
+            chosen = names[number] if number < len(names) else rng.choice(names)
             body = material[chosen] if number < len(names) else mutate(rng, material[chosen], bodies)
             suffix = (
                 "".join(Path(chosen).suffixes)
@@ -120,7 +102,7 @@ def fuzz(
             outcome = str(row["outcome"])
             outcomes[outcome] += 1
             slowest, peak = max(slowest, float(row["seconds"])), max(peak, int(row["peak_mb"]))
-            foreign = watch.opened()
+            foreign = bool(opened.names())
             if outcome in ("crash", "hang") or foreign or int(row["peak_mb"]) > memory:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{number}_{chosen}").write_bytes(body)
@@ -131,20 +113,20 @@ def fuzz(
                 break
         worker.stop()
     return {
-        "seed": seed, "cases": sum(outcomes.values()), "seconds": round(time.monotonic() - began), "outcomes": outcomes,
-        "slowest_s": slowest, "peak_mb": peak, "seed_files": len(names), "findings": findings,
+        "seed": seed, "cases": sum(outcomes.values()), "seconds": round(time.monotonic() - started),
+        "outcomes": outcomes, "slowest_s": slowest, "peak_mb": peak, "seed_files": len(names), "findings": findings,
     }  # fmt: skip
 
 
 def main() -> int:
-    """Run, print, write; 1 where there are findings."""
+    """Run, print and write the result; returns 1 if there are findings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="the number of one case")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds that a file may take")
-    parser.add_argument("--memory", type=int, default=600, help="MB that the reading process may take in all")
-    parser.add_argument("--code", type=Path, default=ROOT, help="the checkout whose code is tested")
+    parser.add_argument("--only", type=int, help="run only the case with this number")
+    parser.add_argument("--limit", type=float, default=60.0, help="maximum seconds per file")
+    parser.add_argument("--memory", type=int, default=600, help="maximum MB of the reading process")
+    parser.add_argument("--code", type=Path, default=ROOT, help="checkout to test")
     parser.add_argument("--output", type=Path, default=Path("fuzz.json"))
     given = parser.parse_args()
     keep = given.output.with_suffix("")

@@ -1,7 +1,7 @@
-"""Damaged, odd and foreign input: every case gives the right result or exactly one clear sentence.
+"""Damaged, unusual and foreign input: every case gives the correct result or exactly one clear sentence.
 
-Each case is a separate process of `sed-run` or `sed-score`. Checked are its exit status, its message (one line at
-most, never a traceback), its result, and that nothing half-written is left. The cases are in `tests/support`.
+Each case is a separate process of `sed-run` or `sed-score`. The tests check its exit status, its message (at most one
+line, never a traceback), its result, and that no partial output is left. The cases are in `tests/support`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CASES = {"run": recordings, "score": annotations}
 
 
 def problems_of(command: str, case: Case, folder: Path) -> tuple[list[str], str]:
-    """Run `case` in an empty working folder; what is not as expected, and its message."""
+    """Run `case` in an empty working folder; returns deviations from the expectation, and the message."""
     work = Path(tempfile.mkdtemp(dir=folder))
     result = work / "result.json"
     options = ["-o", str(result)] if command == "run" and "-o" not in case.arguments else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(
+    done = subprocess.run(
         [*_privileges(case), sys.executable, "-m", f"sed.cli.{command}", *case.arguments, *options],
         input=case.piped if case.piped is not None else b"",
         capture_output=True,
@@ -37,24 +37,24 @@ def problems_of(command: str, case: Case, folder: Path) -> tuple[list[str], str]
         env=environment,
         timeout=120,
     )
-    message = told.stderr.decode(errors="replace").strip()
+    message = done.stderr.decode(errors="replace").strip()
     message = message.replace(str(folder) + "/", "")
     # What every score states about its region and labels is no complaint about the input.
     message = "\n".join(line for line in message.splitlines() if not any(text in line for text in NOTICES))
     wrong = []
-    if told.returncode != case.status:
-        wrong.append(f"status {told.returncode}, expected {case.status}")
+    if done.returncode != case.status:
+        wrong.append(f"status {done.returncode}, expected {case.status}")
     if message.count("\n") >= (4 if case.status == 2 and message.startswith("Usage") else case.lines):
         wrong.append("more than one line")
-    if (bool(message) != bool(case.says)) or case.says not in message:
-        wrong.append(f"expected to read {case.says!r}")
+    if (bool(message) != bool(case.message)) or case.message not in message:
+        wrong.append(f"expected a message with {case.message!r}")
     if "Traceback" in message:
         wrong.append("a traceback")
     left = sorted(p.name for p in work.iterdir())
-    if command == "run" and case.found is not None:
+    if command == "run" and case.duration is not None:
         _check_result(result, case, wrong)
         left = [name for name in left if name != result.name]
-    if command == "score" and case.status == 0 and not told.stdout:
+    if command == "score" and case.status == 0 and not done.stdout:
         wrong.append("no report")
     if left:
         wrong.append(f"left behind: {', '.join(left)}")
@@ -62,7 +62,7 @@ def problems_of(command: str, case: Case, folder: Path) -> tuple[list[str], str]
 
 
 def _privileges(case: Case) -> list[str]:
-    """What goes before a command that is to be refused as others are: root may read and write everything."""
+    """A prefix for commands that must run without the privileges of root, which may read and write every file."""
     if case.unprivileged and os.geteuid() == 0:
         fewer = "-dac_override,-dac_read_search"
         return ["setpriv", "--bounding-set", fewer, "--inh-caps", fewer]
@@ -74,19 +74,21 @@ def _check_result(path: Path, case: Case, wrong: list[str]) -> None:
         wrong.append("no result")
         return
     found = json.loads(path.read_text())
-    lasts, count = found["duration"], len(found["segments"])
-    # What breaks off inside a page or frame of a codec keeps what was complete.
-    assert case.found is not None
-    tolerance = 0.12 * case.found if "60 %" in case.name else max(0.1, 0.01 * case.found)
-    if abs(lasts - case.found) > (tolerance if case.found > 0.1 else 1e-9):
-        wrong.append(f"lasts {lasts} s, expected about {case.found:.4g} s")
-    if case.speech != (count > 0) and not (case.found > 0.1 and not case.speech and "quiet" in case.name):
+    duration, count = found["duration"], len(found["segments"])
+    # A file truncated inside a page or frame of a codec keeps the complete ones.
+    assert case.duration is not None
+    tolerance = 0.12 * case.duration if "60 %" in case.name else max(0.1, 0.01 * case.duration)
+    if abs(duration - case.duration) > (tolerance if case.duration > 0.1 else 1e-9):
+        wrong.append(f"a duration of {duration} s, expected about {case.duration:.4g} s")
+    if case.speech != (count > 0) and not (case.duration > 0.1 and not case.speech and "quiet" in case.name):
         wrong.append("expected segments" if case.speech else "expected no segment")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CASES)
-def test_every_case_is_right_or_one_sentence(command: str, tmp_path: Path, need_program, subtests) -> None:
+def test_every_case_gives_the_correct_result_or_one_sentence(
+    command: str, tmp_path: Path, need_program, subtests
+) -> None:
     need_program("ffmpeg")
     for case in CASES[command](tmp_path):
         with subtests.test(case.name):

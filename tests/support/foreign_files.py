@@ -1,6 +1,6 @@
-"""Files that name another recording and would have a player open it: playlists, manifests, references in containers.
+"""Files that refer to another recording which a player would open: playlists, manifests, references in containers.
 
-`write_attacks(folder, secrets)` writes them; `Opened` (Linux) notes which files of a folder are opened by any process.
+`write_attacks(folder, secrets)` writes them; `OpenedFiles` (Linux) records which files of a folder any process opens.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-BAD = (b"\xff", b"\x01", b"\x00", b"\xc3(")  # bytes that no text has
-SUFFIXES = (".m3u8", ".mpd", ".ts", ".wav", ".mp4")  # ffmpeg looks at them, too
+NON_TEXT = (b"\xff", b"\x01", b"\x00", b"\xc3(")  # bytes that do not occur in text
+SUFFIXES = (".m3u8", ".mpd", ".ts", ".wav", ".mp4")  # ffmpeg also uses the suffix
 SECRETS = ("secret.ts", "secret.m4a", "secret.wav", "secret.mkv")
 
 
 def write_secrets(folder: Path, recording: Path) -> list[Path]:
-    """`recording` in containers that playlists may name."""
+    """Write `recording` in containers that playlists can refer to."""
     paths = [folder / name for name in SECRETS]
     codec = {".wav": "pcm_s16le"}
     for path in paths:
@@ -28,7 +28,7 @@ def write_secrets(folder: Path, recording: Path) -> list[Path]:
 
 
 def write_attacks(folder: Path, secrets: Sequence[Path], thorough: bool = False) -> list[Path]:
-    """Attacks on the `secrets` as files in `folder`: two of each kind, or `thorough`, each with everything."""
+    """Write attacks on the `secrets` to `folder`: two of each kind, or all combinations if `thorough`."""
     paths = []
     for number, (suffix, content) in enumerate(_attacks(folder, secrets, thorough)):
         path = folder / f"attack{number}{suffix}"
@@ -39,24 +39,24 @@ def write_attacks(folder: Path, secrets: Sequence[Path], thorough: bool = False)
 
 def _attacks(folder: Path, secrets: Sequence[Path], thorough: bool) -> Iterator[tuple[str, bytes]]:
     suffixes = ("", *SUFFIXES)
-    turn = 0
-    for place, secret in enumerate(secrets if thorough else secrets[:2]):
+    rotation = 0
+    for index, secret in enumerate(secrets if thorough else secrets[:2]):
         names = (os.path.relpath(secret, folder), str(secret), f"file:{secret}", f"file://{secret}")
         for kind in range(len(list(_texts("", secret)))):
             for number, name in enumerate(names):
                 text = list(_texts(name, secret))[kind].encode("latin-1")
                 if thorough:
-                    yield from ((s, text.replace(b"@", byte)) for byte in BAD for s in suffixes)
-                elif kind % 2 == place and number in (0, 1 + kind % 3):  # the byte and the suffix take turns
-                    yield suffixes[turn % 6], text.replace(b"@", BAD[turn % 4])
-                    turn += 1
+                    yield from ((s, text.replace(b"@", byte)) for byte in NON_TEXT for s in suffixes)
+                elif kind % 2 == index and number in (0, 1 + kind % 3):  # byte and suffix rotate
+                    yield suffixes[rotation % 6], text.replace(b"@", NON_TEXT[rotation % 4])
+                    rotation += 1
     for secret in secrets if thorough else secrets[-2:-1]:
         yield ".mkv", _linked_matroska(secrets, secret)
-        yield ".mov", mov_with_external_sound(secret)
+        yield ".mov", mov_with_external_audio(secret)
 
 
 def _texts(name: str, secret: Path) -> Iterator[str]:
-    """Playlists in text; @ is the place of a byte that no text has."""
+    """Playlists in text; @ marks the position of a non-text byte."""
     yield f"#EXTM3U\n#@\n#EXT-X-TARGETDURATION:9\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:9,\n{name}\n#EXT-X-ENDLIST\n"
     yield f'#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-MAP:URI="{name}"\n#EXTINF:9,@\n{name}\n'
     yield f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1@\n{name}\n"
@@ -73,24 +73,10 @@ def _texts(name: str, secret: Path) -> Iterator[str]:
 
 
 def _linked_matroska(secrets: Sequence[Path], secret: Path) -> bytes:
-    """A Matroska file without blocks of its own whose segment goes on in `secret`."""
+    """A Matroska file of 0.1 s whose segment is linked to `secret`."""
     source = next(path for path in secrets if path.suffix == ".mkv")
-    make = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-i",
-        source,
-        "-c",
-        "copy",
-        "-t",
-        "0.1",
-        "-f",
-        "matroska",
-        "-live",
-        "1",
-        "-",
-    ]
+    options = ["-c", "copy", "-t", "0.1", "-f", "matroska", "-live", "1"]
+    make = ["ffmpeg", "-v", "error", "-i", source, *options, "-"]
     whole = subprocess.run(make, check=True, capture_output=True).stdout
     at = whole.index(bytes.fromhex("1549A966")) + 4
     length = 1
@@ -114,8 +100,8 @@ def _vint(value: int) -> bytes:
     return (value | 1 << 56).to_bytes(8, "big")
 
 
-def mov_with_external_sound(secret: Path) -> bytes:
-    """A QuickTime file whose only track has its samples (16-bit PCM at 16 kHz) in the file `secret`, by an alias."""
+def mov_with_external_audio(secret: Path) -> bytes:
+    """A QuickTime file whose only track refers to samples (16-bit PCM at 16 kHz) in the file `secret`, by an alias."""
     path = str(secret).encode()
     name = secret.name.encode()
     alias = struct.pack(">4sHHH", b"\0\0\0\0", 0, 2, 0) + bytes([0]) + bytes(27) + bytes(12)
@@ -127,8 +113,8 @@ def mov_with_external_sound(secret: Path) -> bytes:
     alias += struct.pack(">hH", -1, 0)
     frames = 16000
     dref = _full(b"dref", struct.pack(">I", 1) + _box(b"alis", bytes(4) + alias))
-    sound = struct.pack(">6xHHHIHHHHI", 1, 0, 0, 0, 1, 16, 0, 0, 16000 << 16)
-    stbl = _full(b"stsd", struct.pack(">I", 1) + _box(b"sowt", sound))
+    description = struct.pack(">6xHHHIHHHHI", 1, 0, 0, 0, 1, 16, 0, 0, 16000 << 16)
+    stbl = _full(b"stsd", struct.pack(">I", 1) + _box(b"sowt", description))
     stbl += _full(b"stts", struct.pack(">III", 1, frames, 1))
     stbl += _full(b"stsc", struct.pack(">IIII", 1, 1, frames, 1))
     stbl += _full(b"stsz", struct.pack(">II", 2, frames)) + _full(b"stco", struct.pack(">II", 1, 44))
@@ -149,11 +135,11 @@ def _full(kind: bytes, content: bytes, flags: int = 0) -> bytes:
     return _box(kind, struct.pack(">I", flags) + content)
 
 
-class Opened:
-    """Which files of a folder any process opens, while this is open (Linux).
+class OpenedFiles:
+    """Records which files of a folder any process opens while this context is active (Linux).
 
     >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile() as file, Opened(Path(file.name).parent) as opened:
+    >>> with tempfile.NamedTemporaryFile() as file, OpenedFiles(Path(file.name).parent) as opened:
     ...     _ = open(file.name).close()
     ...     Path(file.name).name in opened.names()
     True
@@ -166,7 +152,7 @@ class Opened:
             raise OSError(ctypes.get_errno(), "inotify")
 
     def names(self) -> set[str]:
-        """The names of those opened since the last call."""
+        """The names of the files opened since the last call."""
         found = set()
         while True:
             try:
@@ -178,7 +164,7 @@ class Opened:
                 found.add(data[16 : 16 + length].rstrip(b"\0").decode())
                 data = data[16 + length :]
 
-    def __enter__(self) -> Opened:
+    def __enter__(self) -> OpenedFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
