@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sed.emotion.viterbi import ViterbiState, backtrace
 from sed.errors import OptionError
 from sed.grid import seconds_to_frames
 
@@ -202,51 +203,19 @@ def _rebuild(knot: tuple[int, float], tube: list[float], end: int, convex: bool)
 def _viterbi(
     posteriors: Sliced, options: DecoderOptions, turn_starts: np.ndarray, weights: Sliced | None
 ) -> np.ndarray:
-    """The best labelling under a price for each change and a minimum duration of every emotion.
-
-    A change into label ``c`` at frame ``s`` pays its price and commits to ``c`` for the minimum duration at
-    once; the score of such a jump comes from cumulative sums, so the cost is that of a plain Viterbi. A turn
-    shorter than the minimum may have an emotion of its own, and no change so late in a turn that it would
-    have to borrow its duration from the next one is made.
-
-    Scores are kept of the latest frames only, and of every frame no more than where its best paths come from.
-    """
+    """The best labelling under a cost for each change and a minimum duration (`sed.emotion.viterbi`)."""
     frames, labels = posteriors.shape
-    edges = np.unique(np.concatenate([[0], turn_starts, [frames]])).tolist()
-    shortest = max(1, seconds_to_frames(options.minimum_duration))
-    full, cheap = float(options.switch_cost), options.switch_cost * options.turn_discount
-    # Length of the jump that led to each label at each instant, or 0: stayed; and the best label there.
-    came = np.zeros((frames + 1, labels), np.min_scalar_type(shortest))
-    who = np.zeros(frames + 1, np.int16)
-
-    best = np.full(labels, -np.inf)  # score of the best labelling so far by its last label, which has lasted
-    total = np.zeros((1, labels))  # the evidence before each of the latest instants, summed
-    top = [0.0]  # the best score of all labels at each of them; to begin with any emotion is free
-    before, begin, turn = 0, 0, 1  # number of the earliest of them; of the present turn's start; of its end
-    t = 0
-    for piece in _evidence(posteriors, weights):
-        total = np.concatenate([total, np.cumsum(np.concatenate([total[-1:], piece]), 0)[1:]])
-        for evidence in piece:
-            t += 1
-            best = best + evidence
-            end = edges[turn]
-            length = shortest if t - shortest >= begin else t - begin if t == end else 0
-            if length:
-                s = t - length
-                price = full if s > begin else cheap if s else 0.0
-                jump = top[s - before] - price + total[t - before] - total[s - before]
-                better = jump > best
-                if better.any():
-                    came[t, better] = length
-                    best = np.where(better, jump, best)
-            label = int(best.argmax())
-            who[t] = label
-            top.append(float(best[label]))
-            if t == end and t < frames:
-                begin, turn = end, turn + 1
-        total, top = total[-shortest - 1 :], top[-shortest - 1 :]
-        before = t + 1 - len(top)
-    return _best_path(came, who)
+    min_frames = max(1, seconds_to_frames(options.minimum_duration))
+    state = ViterbiState(labels, min_frames, options.switch_cost, options.turn_discount)
+    jumps, best_labels = state.backpointers(frames)
+    starts = np.unique(turn_starts)
+    for evidence in _evidence(posteriors, weights):
+        first, end = state.time, state.time + len(evidence)
+        low, high = np.searchsorted(starts, [first, end])
+        own = (starts[low:high] - first).tolist()
+        state.extend(evidence, own, jumps[first : end + 1], best_labels[first : end + 1])
+    state.end_turn(jumps[-1], best_labels[-1:])
+    return backtrace(jumps, best_labels)
 
 
 def _evidence(posteriors: Sliced, weights: Sliced | None) -> Iterator[np.ndarray]:
@@ -257,22 +226,6 @@ def _evidence(posteriors: Sliced, weights: Sliced | None) -> Iterator[np.ndarray
             start = number * _AT_ONCE
             evidence *= np.asarray(weights[start : start + len(piece)], np.float64)[:, None]
         yield evidence
-
-
-def _best_path(came: np.ndarray, who: np.ndarray) -> np.ndarray:
-    """The labels of all frames, from the last one back."""
-    t = len(came) - 1
-    out = np.empty(t, np.int16)
-    label = int(who[t])
-    while t > 0:
-        if length := int(came[t, label]):
-            out[t - length : t] = label
-            t -= length
-            label = int(who[t])
-        else:
-            out[t - 1] = label
-            t -= 1
-    return out
 
 
 METHODS: dict[str, Callable[..., np.ndarray]] = {

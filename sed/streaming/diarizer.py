@@ -211,7 +211,7 @@ class StreamingDiarizer:
             closing=closing,
         )
         decided = posteriors[: final - self._settled]
-        self._decoders = {key: one for key, one in self._decoders.items() if not one.forgets(final)}
+        self._decoders = {key: one for key, one in self._decoders.items() if not one.resets_at(final)}
         self._segment_labels = {key: self._segment_labels[key] for key in self._decoders}
         self._emotion.settle(final)
         self._time, self._settled = time, final
