@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 
-from benchmarks.accuracy.latency import Remembering
+from benchmarks.accuracy.latency import Cached
 from sed.formats import read_all
 from sed.grid import HOP, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
@@ -117,8 +117,8 @@ def main() -> None:
     arguments = parser.parse_args()
     items = material(arguments.shared, arguments.conversations)
     speakers = SegmentationDiarizer()
-    speakers.segmentation.activities = Remembering(speakers.segmentation.activities)  # type: ignore[method-assign]
-    speakers.embedding = Remembering(speakers.embedding)  # type: ignore[assignment]
+    speakers.segmentation.activities = Cached(speakers.segmentation.activities)  # type: ignore[method-assign]
+    speakers.embedding = Cached(speakers.embedding)  # type: ignore[assignment]
     best: dict[str, Any] = {}
     least = trial(items, speakers, best, arguments.latency)
     for knob in arguments.knobs.split(","):
