@@ -90,7 +90,7 @@ def test_the_figure_is_that_of_labels_in_every_frame(recording):
     ("settings", "text"),
     [
         ({"vad": "none", "channels": "split"}, "channels='split' cannot be combined with vad='none'"),
-        ({"vad": "none", "diarizer": OneSpeaker(EveryFrame())}, "vad='none' with a diarizer object"),
+        ({"vad": "none", "diarizer": OneSpeaker(EveryFrame())}, "vad='none' cannot be combined with a diarizer object"),
         ({"vad": "none", "diarizer": "pyannote"}, "vad 'none' with diarizer 'pyannote': expected no vad"),
         ({"vad": "none", "diarizer": "segmentation:x.onnx"}, "a segmentation model with vad 'none'"),
         ({"vad": "nothing"}, "expected one of segmentation, webrtc, silero, none"),
