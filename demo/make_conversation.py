@@ -1,9 +1,9 @@
-"""Make the example conversation: EMO-DB actors (CC0) take turns, with an exact reference.
+"""Make the example conversation: EMO-DB actors (CC0) taking turns, with an exact reference.
 
-In: the shared corpora. Out: `conversation.flac` (16 kHz mono) and `conversation.rttm` beside this script. The
-actors are two `test` speakers and one `valid` speaker: no shipped model was trained on their voices. The seed
-is the first one from 0 on with which everybody speaks at least 6 s and every emotion lasts at least 4 s;
-no model has a say in it.
+In: the shared corpora. Out: `conversation.flac` (16 kHz mono) and `conversation.rttm` in the folder of this script.
+The actors are two `test` speakers and one `valid` speaker: no bundled model was trained on them. The seed is the first
+one, starting at 0, with which every speaker speaks for at least 6 s and every emotion lasts at least 4 s; no model
+influences the choice.
 
     python demo/make_conversation.py ../shared
 """
@@ -23,14 +23,14 @@ SPEAKERS = {"emodb/emodb_14": "clara", "emodb/emodb_15": "anton", "emodb/emodb_1
 OPTIONS = ConversationOptions(duration=45, room=0, noise=(32.0, 32.0), lines={"wide": 1})
 
 
-def worth_showing(reference: Diarization) -> bool:
-    """Everybody speaks at least 6 s, every emotion lasts at least 4 s in all, and a minute is not passed."""
-    heard: Counter[str | None] = Counter()
-    felt: Counter[str | None] = Counter()
+def is_suitable(reference: Diarization) -> bool:
+    """Whether every speaker has at least 6 s, every emotion at least 4 s, and the whole at most 60 s."""
+    speakers: Counter[str | None] = Counter()
+    emotions: Counter[str | None] = Counter()
     for segment in reference:
-        heard[segment.speaker] += segment.duration  # type: ignore[assignment]
-        felt[segment.emotion] += segment.duration  # type: ignore[assignment]
-    enough = min(heard.values()) >= 6 and all(felt[label] >= 4 for label in reference.labels)
+        speakers[segment.speaker] += segment.duration  # type: ignore[assignment]
+        emotions[segment.emotion] += segment.duration  # type: ignore[assignment]
+    enough = min(speakers.values()) >= 6 and all(emotions[label] >= 4 for label in reference.labels)
     return enough and reference.duration <= 60
 
 
@@ -38,15 +38,15 @@ def main(shared: Path, out: Path) -> int:
     """Write the conversation and its reference into `out`; returns the seed."""
     import soundfile
 
-    people = load_speakers(shared / "corpora", SPEAKERS, OPTIONS)
-    people = {SPEAKERS[speaker]: utterances for speaker, utterances in people.items()}
+    speakers = load_speakers(shared / "corpora", SPEAKERS, OPTIONS)
+    speakers = {SPEAKERS[speaker]: utterances for speaker, utterances in speakers.items()}
     for seed in range(1000):
-        samples, reference = simulate_conversation(people, seed, OPTIONS, uri="conversation")
-        if worth_showing(reference):
+        samples, reference = simulate_conversation(speakers, seed, OPTIONS, uri="conversation")
+        if is_suitable(reference):
             soundfile.write(out / "conversation.flac", samples, 16_000, subtype="PCM_16")
             write(reference, out / "conversation.rttm")
             return seed
-    raise SystemExit("no seed below 1000 makes a conversation worth showing")
+    raise SystemExit("no seed below 1000 gives a suitable conversation")
 
 
 if __name__ == "__main__":

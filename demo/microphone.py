@@ -1,8 +1,8 @@
-"""Who feels what, right now: the default microphone to lines of text. The whole program is ``sed-live``.
+"""Live diarization of the default microphone, printed as lines of text. The full program is ``sed-live``.
 
     python demo/microphone.py [seconds]
 
-Each line is a segment that will not change any more: start and end in seconds, speaker, emotion, confidence.
+Each line is a final segment: start and end in seconds, speaker, emotion, confidence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sed.live import Microphone
 
 
 def main(seconds: float) -> None:
-    """Listen for so many seconds of audio, or until Ctrl-C."""
+    """Run for `seconds` of audio, or until Ctrl-C."""
     stream = EmotionDiarizer().stream(latency=1.0)
 
     def show(events: list) -> None:
@@ -28,7 +28,7 @@ def main(seconds: float) -> None:
 
     try:
         with Microphone() as microphone:
-            print(f"listening to {microphone.name}", file=sys.stderr)
+            print(f"recording from {microphone.name}", file=sys.stderr)
             for block in microphone.blocks():
                 show(stream.push(block))
                 if stream.time >= seconds:

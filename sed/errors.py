@@ -1,16 +1,16 @@
-"""The package's exceptions: each says in one sentence what was found and what was expected.
+"""The package's exceptions: each states in one sentence what was found and what was expected.
 
-Everything `sed` raises on bad input derives from `SedError`, so one `except` at the border is enough.
+Every exception that `sed` raises on bad input derives from `SedError`.
 """
 
 from __future__ import annotations
 
 DISTRIBUTION = "speech-emotion-diarization"
-"""The name by which pip knows this package."""
+"""The name of this package for pip."""
 
 
 def install_hint(extras: str) -> str:
-    """How to install `extras`, several with commas.
+    """The command that installs `extras` (comma-separated).
 
     >>> install_hint("live")
     "pip install 'speech-emotion-diarization[live]'"
@@ -23,9 +23,9 @@ def _one_line(text: str) -> str:
 
 
 class SedError(Exception):
-    """Base of every error that `sed` raises on purpose; its text is one sentence for a person, on one line.
+    """Base class of all errors that `sed` raises on bad input; the message is one sentence on one line.
 
-    `path` is the file that it is about, `kind` the format; each is None where it is not known.
+    `path` is the file concerned, `kind` its format; each is None if unknown.
 
     >>> error = FormatError("a.rttm: cannot be written (No space left on device)", path="a.rttm")
     >>> error.problem
@@ -41,11 +41,11 @@ class SedError(Exception):
 
     @property
     def problem(self) -> str:
-        """The sentence without the path in front of it."""
+        """The message without the leading path."""
         return str(self) if self.path is None else str(self).removeprefix(_one_line(f"{self.path}: "))
 
     def __str__(self) -> str:
-        return _one_line(super().__str__())  # names of files and messages of libraries may have more
+        return _one_line(super().__str__())  # file names and messages of libraries may contain line breaks
 
 
 class AudioError(SedError, ValueError):
@@ -61,11 +61,11 @@ class ModelError(SedError, ValueError):
 
 
 class OptionError(SedError, ValueError):
-    """An option has a value that makes no sense."""
+    """An option has an invalid value."""
 
 
 class DeviceError(SedError, OSError):
-    """A microphone cannot be opened, or was lost."""
+    """A microphone cannot be opened or was disconnected."""
 
 
 class WorkerError(SedError, RuntimeError):
@@ -73,4 +73,4 @@ class WorkerError(SedError, RuntimeError):
 
 
 class MissingDependencyError(SedError, ImportError):
-    """An optional package or program is needed and not installed; the text says how to install it."""
+    """An optional package or program is not installed; the message states how to install it."""

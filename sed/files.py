@@ -1,4 +1,4 @@
-"""Whole files: bytes and text in, atomic writes out; errors of the system in one sentence with the path."""
+"""Reading whole files and writing them atomically; system errors become one sentence with the path."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import IO
 from sed.errors import FormatError
 
 PART = ".part"
-"""How the name of a file ends that is being written; before it stands the number of the process."""
+"""The suffix of temporary files, after the id of the process."""
 
 
 def part_stem(name: str) -> str:
-    """What replaces `name` in the name of its temporary file: a digest if it is too long.
+    """`name` as part of the name of its temporary file: a digest if it is too long.
 
     >>> part_stem("a.txt"), len(part_stem("a" * 255))
     ('a.txt', 32)
@@ -29,24 +29,24 @@ def part_stem(name: str) -> str:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Whether a part of a relative path begins with a dot."""
+    """Whether a part of a relative path starts with a dot."""
     return any(part.startswith(".") for part in path.parts)
 
 
 def load_bytes(path: str | PathLike[str]) -> bytes:
-    """The content of a file. Raises `FormatError` where it cannot be read."""
+    """The content of a file. Raises `FormatError` if it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror or error})", path=str(path)) from None
     except ValueError:
-        raise FormatError(f"{str(path)!r}: no name of a file") from None
+        raise FormatError(f"{str(path)!r}: not a valid file name") from None
 
 
 def load_text(path: str | PathLike[str]) -> str:
-    """The text of a file: UTF-8 with or without a mark, or UTF-16 with one (Praat writes it).
+    """The text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one (as Praat writes it).
 
-    Lines end in ``\\n`` whatever the system. Raises `FormatError` where there is no text to be read.
+    Line ends become ``\\n``. Raises `FormatError` if the file cannot be read or is not text.
     """
     return decode_text(load_bytes(path), path)
 
@@ -58,12 +58,12 @@ def decode_text(data: bytes, path: str | PathLike[str]) -> str:
     except UnicodeDecodeError:
         raise FormatError(f"{path}: cannot be read (it is not UTF-8 text)") from None
     if "\0" in text:
-        raise FormatError(f"{path}: cannot be read (it holds zero bytes, which no text does)")
+        raise FormatError(f"{path}: cannot be read (it contains zero bytes, so it is not text)")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def to_bytes(text: str) -> bytes:
-    """`text` in UTF-8; raises `FormatError` where it holds half a character."""
+    """`text` in UTF-8; raises `FormatError` if it contains surrogates."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -72,11 +72,11 @@ def to_bytes(text: str) -> bytes:
 
 @contextmanager
 def atomic(path: str | PathLike[str], suffix: str = PART) -> Iterator[Path]:
-    """A temporary path beside `path`, which becomes `path` when the block ends without an exception.
+    """A temporary path beside `path` that is renamed to `path` when the block ends without an exception.
 
-    A link stays a link and an existing file keeps its permissions. Raises what the system raises (`OSError`); after
-    any exception `path` is as it was and nothing is left behind. `suffix` is what the temporary name ends in, for
-    libraries that choose a format by it.
+    Links are kept, and an existing file keeps its permissions. Raises `OSError` as the system does; after any
+    exception `path` is unchanged and the temporary file is removed. `suffix` ends the temporary name, for libraries
+    that choose a format by it.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -98,9 +98,9 @@ def atomic(path: str | PathLike[str], suffix: str = PART) -> Iterator[Path]:
 
 
 def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
-    """Write `data` to a file that appears, or is replaced, when it is complete (see `atomic`).
+    """Write `data` to a file atomically (see `atomic`).
 
-    What is no regular file (a pipe, ``/dev/stdout``) is written to. Raises `FormatError` where that fails.
+    Special files (a pipe, ``/dev/stdout``) are written directly. Raises `FormatError` if writing fails.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -115,8 +115,7 @@ def save_bytes(data: bytes, path: str | PathLike[str]) -> None:
 
 
 class NewFiles:
-    """A block in which files are created with `open`; an exception in it removes those that were not there before,
-    and the folders created for them.
+    """A context in which files are created with `open`; an exception removes the new files and their new folders.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -145,22 +144,22 @@ class NewFiles:
         for path in self._files:
             path.unlink(missing_ok=True)
         for folder in reversed(self._folders):
-            with suppress(OSError):  # another process has put something there
+            with suppress(OSError):  # another process has created a file in it
                 folder.rmdir()
 
     def folder(self, path: Path) -> None:
-        """Create a folder and those above it; raises `FormatError` where that fails."""
+        """Create a folder and its parents; raises `FormatError` if that fails."""
         missing = [p for p in (path, *path.parents) if not p.exists()]
         for folder in reversed(missing):
             try:
                 folder.mkdir()
             except OSError as error:
-                raise FormatError(f"{folder}: cannot be made ({error.strerror or error})") from None
+                raise FormatError(f"{folder}: cannot be created ({error.strerror or error})") from None
             self._folders.append(folder)
 
     @contextmanager
     def open(self, path: Path) -> Iterator[IO[bytes]]:
-        """A binary file that gets its name when the block ends well. Raises `FormatError` where it cannot be made."""
+        """A binary file, renamed to `path` when the block ends without an exception. Raises `FormatError`."""
         self.folder(path.parent)
         existed = path.exists()
         with ExitStack() as stack:
@@ -175,6 +174,6 @@ class NewFiles:
 
 
 def described(path: Path) -> str:
-    """A file's name, and what it is where it is none."""
+    """The name of a file, and its kind if it is not a regular file."""
     kind = "" if path.is_file() else " (a folder)" if path.is_dir() else " (a link to nothing)"
     return path.name + kind

@@ -1,8 +1,8 @@
 """Exact integer time: the only place that converts between samples, 20 ms frames and seconds.
 
 Frame ``k`` covers samples ``[k * HOP, (k + 1) * HOP)``, so ``F`` frames cover ``F / FRAME_RATE`` seconds and
-a recording of ``n`` samples has ``ceil(n / HOP)`` frames: no tail is lost. Every rate is derived from the
-next by exact division; nothing here drifts.
+a recording of ``n`` samples has ``ceil(n / HOP)`` frames: the tail is never dropped. `HOP` is an exact quotient
+of the two rates, so conversions do not drift.
 
 >>> HOP, frame_count(16000), frame_count(16001)
 (320, 50, 51)
@@ -14,25 +14,25 @@ from __future__ import annotations
 
 import math
 
-SAMPLE_RATE = 16_000  # samples a second of everything behind `sed.audio`
-FRAME_RATE = 50  # emotion frames a second
-HOP = SAMPLE_RATE // FRAME_RATE  # samples a frame: 320
+SAMPLE_RATE = 16_000  # Hz, of all audio that `sed.audio` returns
+FRAME_RATE = 50  # frames per second
+HOP = SAMPLE_RATE // FRAME_RATE  # samples per frame: 320
 
 assert HOP * FRAME_RATE == SAMPLE_RATE
 
 
 def frame_count(samples: int) -> int:
-    """Frames needed to cover `samples` samples; the last one may be partly past the end."""
+    """Number of frames that cover `samples` samples; the last one may extend past the end."""
     return -(-samples // HOP)
 
 
 def frames_to_seconds(frames: int) -> float:
-    """Seconds at the start of frame number `frames` (= the end of the one before)."""
+    """Duration of `frames` frames in seconds, which is also the start time of frame number `frames`."""
     return int(frames) / FRAME_RATE
 
 
 def samples_to_seconds(samples: int) -> float:
-    """Seconds that `samples` samples last."""
+    """Duration of `samples` samples in seconds."""
     return int(samples) / SAMPLE_RATE
 
 
@@ -47,7 +47,7 @@ def seconds_to_frames(seconds: float) -> int:
 
 
 def frame_at(seconds: float) -> int:
-    """The frame that contains the instant `seconds`.
+    """Number of the frame that contains the time `seconds`.
 
     >>> frame_at(0.059), frame_at(0.06)
     (2, 3)

@@ -1,6 +1,6 @@
-"""Opening a bundled or given ONNX file with onnxruntime: the threads asked for, quiet, nothing spinning.
+"""Opens bundled or user-supplied ONNX files with onnxruntime: limited threads, no spinning, no telemetry.
 
-In: the path of an ONNX file and a number of processor threads. Out: a session to run it with.
+In: the path of an ONNX file and a number of CPU threads. Out: an onnxruntime session.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MODELS = Path(__file__).resolve().parent / "models"
 
 
 def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> InferenceSession:
-    """Load an ONNX file; a bare file name is looked for among the bundled models.
+    """Load an ONNX file; a bare file name that does not exist is looked up among the bundled models.
 
-    `threads` is the number of processor threads of one run, `inputs` the number of tensors that the model is
-    expected to take. Idle threads sleep instead of spinning, so a live stream costs only what it computes.
+    `threads` is the number of CPU threads of one run, `inputs` the expected number of model inputs. Idle threads
+    sleep instead of spinning, so a live stream uses no CPU time between blocks.
 
-    Raises `ModelError` where the file is missing, is not ONNX or takes other inputs, and `OptionError` on
-    less than one thread.
+    Raises `ModelError` if the file is missing, is not ONNX or has another number of inputs, and `OptionError`
+    if `threads` is less than 1.
 
     >>> open_model("segmentation-3.0-int8.onnx").get_inputs()[0].shape
     ['B', 1, 'T']
@@ -38,7 +38,7 @@ def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> Infere
         raise ModelError(f"{path}: no such file, expected an ONNX model")
     try:
         session = new_session(file, threads)
-    except Exception as error:  # onnxruntime raises half a dozen unrelated types of its own
+    except Exception as error:  # onnxruntime's exception types have no common base class
         raise ModelError(
             f"{file}: not an ONNX model that onnxruntime can load ({type(error).__name__})"
         ) from error
@@ -48,7 +48,7 @@ def open_model(path: str | Path, threads: int = 1, *, inputs: int = 1) -> Infere
 
 
 def new_session(file: Path, threads: int) -> InferenceSession:
-    """A session of `threads` threads on `file`, as onnxruntime opens it or fails to."""
+    """A session with `threads` threads on `file`; onnxruntime's own exceptions pass through."""
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -59,14 +59,15 @@ def new_session(file: Path, threads: int) -> InferenceSession:
 
 
 def load_onnxruntime() -> Any:
-    """The module onnxruntime, whose telemetry is off: on by default, it names every model to Microsoft, and leaves a
-    number of this machine in the home folder. Where the user has set ``ORT_DISABLE_TELEMETRY`` himself, that counts.
+    """Import onnxruntime with its telemetry disabled, unless the user has set ``ORT_DISABLE_TELEMETRY``.
+
+    Telemetry is on by default: it reports every model to Microsoft and stores a machine id in the home folder.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when the library is loaded
     try:
         import onnxruntime
     except ImportError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its library was loaded
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while the library was loading
             raise error.__cause__ from None
         raise
     return onnxruntime

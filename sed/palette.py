@@ -1,9 +1,9 @@
-"""One colour an emotion, for plots and the web page: sRGB hex strings in, by emotion name, out.
+"""Colour of each emotion in plots and on the web page: emotion names in, sRGB hex strings out.
 
-Chosen so that they stay apart for people with normal, deuteranopic and protanopic sight: the colours differ
-in lightness as well as in hue (bright warm joy, dark red anger, blue sadness, mid grey for neutral), and
-black or white text (`ink`) reads well on each. A test simulates both kinds of sight: any two colours are at
-least 15 apart in CIELAB, any two of the first four 30, and text has a contrast of at least 4.5.
+The colours are distinguishable with normal, deuteranopic and protanopic vision: they differ in lightness as
+well as in hue (bright yellow for happy, dark red for angry, blue for sad, mid grey for neutral), and black or
+white text (`ink`) is legible on each. The tests simulate the three kinds of vision: any two colours differ by
+at least 15 in CIELAB, any two of the first four by at least 30, and text has a contrast ratio of at least 4.5.
 
 >>> colour("sad"), colour("no such emotion")
 ('#1060cc', '#b5832a')
@@ -22,24 +22,24 @@ COLOURS = {
     "bored": "#4d4d4d",
     "calm": "#8fe0f2",
 }
-OTHER = "#b5832a"  # any label that has no colour of its own
+OTHER = "#b5832a"  # every other label
 SYNONYMS = {"fear": "fearful", "disgusted": "disgust", "surprise": "surprised", "boredom": "bored"}
 
 
 def colour(emotion: str | None) -> str:
-    """Hex colour of `emotion`; unknown names, and None, give `OTHER`."""
+    """Hex colour of `emotion`; `OTHER` for unknown names and None."""
     return COLOURS.get(SYNONYMS.get(emotion or "", emotion or ""), OTHER)
 
 
 def luminance(hex_colour: str) -> float:
-    """Relative luminance of ``#rrggbb``, 0 (black) to 1 (white), as WCAG 2 defines it."""
-    channels = [int(hex_colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    """Relative luminance of ``#rrggbb`` from 0 (black) to 1 (white), as defined by WCAG 2."""
+    channels = [int(hex_colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def ink(hex_colour: str) -> str:
-    """The better of black and white for text on `hex_colour`.
+    """Black or white, whichever has more contrast as text on `hex_colour`.
 
     >>> ink(COLOURS["happy"]), ink(COLOURS["angry"])
     ('#000000', '#ffffff')

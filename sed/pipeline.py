@@ -23,7 +23,7 @@ from sed.grid import samples_to_seconds
 from sed.result import Diarization
 from sed.segmenting import join
 from sed.speakers import make_diarizer
-from sed.speakers.smoothing import united
+from sed.speakers.smoothing import merge_spans
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
 from sed.spooling import SpooledArray
 from sed.stage_pool import StagePool
@@ -175,7 +175,9 @@ class EmotionDiarizer:
             turns, rows = found[0]
             segments = join(turns, rows, self.labels, duration, self.decoder)
             return Diarization(uri, duration, segments, self.labels, rows.take_all() if posteriors else None)
-        spans = tuple(united(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found)
+        spans = tuple(
+            merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
+        )
         names = tuple(f"channel{n + 1}" for n in range(len(found)))
         all_turns = Turns(spans, names, found[0][0].frames)
         segments = join(all_turns, [rows for _, rows in found], self.labels, duration, self.decoder)

@@ -1,9 +1,9 @@
-"""A picture of a reference above a hypothesis: two annotations in, a matplotlib figure or image file out.
+"""A plot of a reference above a hypothesis: two annotations in, a matplotlib figure or image file out.
 
-Each side has a lane for each speaker (one lane where speakers are not named); colours are emotions, from
-`sed.palette`, and what is wide enough has its name written on it. Speakers of the hypothesis come in the
-order of the reference's speakers that they agree with for the longest time. A strip at the bottom is black
-where the emotions of the two differ. Needs matplotlib (extra ``score``).
+Each side has one row per speaker (one row if speakers are unnamed); colours are emotions, from `sed.palette`, and bars
+that are wide enough are labelled. Speakers of the hypothesis are in the order of the reference's speakers with which
+they overlap most. A strip at the bottom is black where the emotions of the two differ. Needs matplotlib (extra
+``score``).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sed")
 SUFFIXES = (".png", ".svg", ".pdf")
-UNSAID: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment that names no emotion
-_GLYPH = re.compile(r"Glyph (\d+) .*missing from")  # how matplotlib warns of each
-PLAIN: Any = {"parse_math": False}  # names as they are, dollars and all
-LETTER = 0.065  # inches that a letter of a label takes
+NO_EMOTION: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment without an emotion
+_GLYPH = re.compile(r"Glyph (\d+) .*missing from")  # matplotlib's warning of a missing glyph
+PLAIN: Any = {"parse_math": False}  # names may contain dollar signs
+CHARACTER_WIDTH = 0.065  # inches per character of a label
 
 
 def plot(
@@ -48,7 +48,7 @@ def plot(
 ) -> Figure:
     """A figure of `reference` above `hypothesis` on one time axis, in seconds.
 
-    `region` is the scored time, as (start, end) in seconds: only there do differences count. None: all.
+    `region` is the scored time as (start, end) in seconds, to which differences are limited. None: all.
 
     Raises `MissingDependencyError` without matplotlib.
 
@@ -63,40 +63,40 @@ def plot(
         raise MissingDependencyError(f"a plot needs matplotlib: {install_hint('score')}") from error
 
     end = max(*(end for d in (reference, hypothesis) for end in (d.duration, Spans.of(d).end)), 1e-3)
-    mine, theirs = _lanes(reference), _lanes(hypothesis)
-    theirs = _aligned(reference, hypothesis, mine, theirs)
+    mine, theirs = _speakers(reference), _speakers(hypothesis)
+    theirs = _in_reference_order(reference, hypothesis, mine, theirs)
     count = len(mine) + len(theirs)
     width = min(40.0, max(8.0, 0.12 * end))
     figure = Figure(figsize=(width, 1.3 + 0.42 * (count + 1.4)), layout="constrained")
     axes = figure.add_subplot()
 
     places = [*range(len(mine)), *(len(mine) + 0.4 + n for n in range(len(theirs)))]
-    inch = (width - 1.2) / end  # inches a second, about
-    for side, lanes, start in ((reference, mine, 0), (hypothesis, theirs, len(mine))):
-        for number, name in enumerate(lanes):
-            own = [s for s in side if s.speaker == name]
-            _draw(axes, own, places[start + number], inch)
+    inches = (width - 1.2) / end  # per second, approximately
+    for side, speakers, start in ((reference, mine, 0), (hypothesis, theirs, len(mine))):
+        for number, name in enumerate(speakers):
+            segments = [s for s in side if s.speaker == name]
+            _draw(axes, segments, places[start + number], inches)
     bottom = (places[-1] if places else 0) + 1.0
     scored = support([(0.0, end)] if region is None else list(region))
     differing = _differences(reference, hypothesis, scored, neutral)
     axes.broken_barh([(a, b - a) for a, b in differing], (bottom - 0.2, 0.4), color="#000000", linewidth=0)
     axes.axhline(len(mine) - 0.3, color="#888888", linewidth=0.8)
 
-    axes.set_yticks([*places, bottom], [*map(_named, mine), *map(_named, theirs), "differ"], **PLAIN)
+    axes.set_yticks([*places, bottom], [*map(_row_label, mine), *map(_row_label, theirs), "differ"], **PLAIN)
     axes.set_ylim(bottom + 0.5, -0.6)
     axes.set_xlim(0, end)
     axes.set_xlabel("time (s)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     right: Any = {"transform": axes.get_yaxis_transform(), "rotation": 90, "va": "center", "color": "#555555"}
-    for text, low, lanes in (("reference", 0.0, mine), ("hypothesis", len(mine) + 0.4, theirs)):
-        axes.text(1.005, low + (len(lanes) - 1) / 2, text, fontsize=8, clip_on=False, **right)
+    for text, low, speakers in (("reference", 0.0, mine), ("hypothesis", len(mine) + 0.4, theirs)):
+        axes.text(1.005, low + (len(speakers) - 1) / 2, text, fontsize=8, clip_on=False, **right)
     emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
     shown = [label for label in label_order(emotions, neutral) if label in emotions]
     axes.set_title(printable(reference.uri), loc="left", fontsize=10, **PLAIN)
     patches = [Patch(facecolor=colour(label), label=label) for label in shown]
     if any(s.emotion is None for d in (reference, hypothesis) for s in d):
-        patches.append(Patch(label="no emotion named", **UNSAID))
+        patches.append(Patch(label="no emotion named", **NO_EMOTION))
     if patches:
         columns = min(len(patches), 6)
         legend = figure.legend(
@@ -115,43 +115,43 @@ def save_plot(
     neutral: str = "neutral",
     region: Region | None = None,
 ) -> None:
-    """Write the figure of `plot` to `path`: PNG, SVG or PDF by its suffix.
+    """Write the figure of `plot` to `path` as PNG, SVG or PDF, depending on its suffix.
 
-    Raises `OptionError` on other suffixes and where the file cannot be written.
+    Raises `OptionError` on other suffixes and if the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"plot to {path}: expected a name that ends in {', '.join(SUFFIXES)}")
     figure = plot(reference, hypothesis, neutral=neutral, region=region)
     try:
-        with atomic(path, path.suffix) as part, warnings.catch_warnings(record=True) as said:
+        with atomic(path, path.suffix) as part, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             figure.savefig(part, dpi=150)
     except OSError as error:
         raise OptionError(f"plot to {path}: cannot be written ({error.strerror})") from error
-    lacking = [chr(int(glyph[1])) for one in said if (glyph := _GLYPH.match(str(one.message)))]
-    if lacking:
+    missing = [chr(int(glyph[1])) for one in caught if (glyph := _GLYPH.match(str(one.message)))]
+    if missing:
         logger.warning(
-            "plot to %s: its font lacks %s, drawn as boxes", path, " ".join(dict.fromkeys(lacking))
+            "plot to %s: its font lacks %s, drawn as boxes", path, " ".join(dict.fromkeys(missing))
         )
 
 
-def _named(lane: str | None) -> str:
-    return lane if lane is not None else "anyone"
+def _row_label(speaker: str | None) -> str:
+    return speaker if speaker is not None else "anyone"
 
 
-def _lanes(side: Diarization) -> list[str | None]:
-    """Speakers in the order in which they first speak; None for segments that name none."""
+def _speakers(side: Diarization) -> list[str | None]:
+    """Speakers in order of their first segment; None for segments without a speaker."""
     return list(dict.fromkeys(segment.speaker for segment in side)) or [None]
 
 
-def _aligned(
+def _in_reference_order(
     reference: Diarization,
     hypothesis: Diarization,
     mine: Sequence[str | None],
     theirs: Sequence[str | None],
 ) -> list[str | None]:
-    """`theirs` in the order of their partners in `mine`; those without one last."""
+    """`theirs` in the order of their matches in `mine`; speakers without a match come last."""
     here = [support([(s.start, s.end) for s in reference if s.speaker == name]) for name in mine]
     there = [support([(s.start, s.end) for s in hypothesis if s.speaker == name]) for name in theirs]
     end = max(Spans.of(reference).end, Spans.of(hypothesis).end)
@@ -161,23 +161,23 @@ def _aligned(
     return [theirs[n] for n in (*order, *(n for n in range(len(theirs)) if n not in order))]
 
 
-def _draw(axes: Axes, segments: Sequence[Segment], place: float, inch: float) -> None:
+def _draw(axes: Axes, segments: Sequence[Segment], place: float, inches: float) -> None:
     for segment in segments:
         bar: Any = [(segment.start, segment.duration)]
         if segment.emotion is None:
-            axes.broken_barh(bar, (place - 0.38, 0.76), linewidth=0.5, **UNSAID)
+            axes.broken_barh(bar, (place - 0.38, 0.76), linewidth=0.5, **NO_EMOTION)
             continue
         paint = colour(segment.emotion)
         axes.broken_barh(bar, (place - 0.38, 0.76), color=paint, edgecolor="#ffffff", linewidth=0.5)
         text = segment.emotion or ""
-        if text and segment.duration * inch > LETTER * len(text):
+        if text and segment.duration * inches > CHARACTER_WIDTH * len(text):
             middle = (segment.start + segment.end) / 2
             style: Any = {"ha": "center", "va": "center", "fontsize": 7, "clip_on": True, **PLAIN}
             axes.text(middle, place, text, color=ink(paint), **style)
 
 
 def _differences(reference: Diarization, hypothesis: Diarization, scored: Track, neutral: str) -> np.ndarray:
-    """Stretches ``(n, 2)`` of the `scored` time in which the emotions of the two differ, gaps being neutral."""
+    """Intervals ``(n, 2)`` of the `scored` time in which the emotions differ; gaps count as neutral."""
     here, there = (Spans.of(side).by_emotion() for side in (reference, hypothesis))
     names = label_order([*here, *there], neutral)
     nothing, size = np.empty((0, 2)), len(names)

@@ -1,4 +1,4 @@
-"""What comes out: `Segment` (one person, one emotion, one stretch of time) and `Diarization` (a recording).
+"""The results: `Segment` (one speaker, one emotion, one interval) and `Diarization` (one recording).
 
 Times are seconds from the start of the recording. Both are immutable and compare by value. The order of the
 labels is the tagger's; for the bundled one it is ``neutral happy angry sad``.
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time in which one speaker shows one emotion.
+    """An interval in which one speaker expresses one emotion.
 
-    `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None where the source does
-    not say (a plain RTTM has no emotions, ZED no speakers). `probabilities` maps every label to its mean posterior, 0
-    to 1; empty where unknown. `confidence` is that of `emotion`, or None. The mean is over every frame that the segment
-    touches, all alike, to 4 decimals (where the recording ends inside a frame, that frame counts), except frames in
-    which other speakers are active: their posteriors are those of the mixture, and they count only as far as the
-    decoder counts them (`DecoderOptions.overlap_weight`, by default not at all). A segment without any frame that
-    counts has its emotion, and its probabilities, from the same speaker's speech before (or else after) it.
+    `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None if the source does not
+    state it (a plain RTTM has no emotions, ZED no speakers). `probabilities` maps every label to its mean
+    posterior, 0 to 1; empty if unknown. `confidence` is that of `emotion`, or None. The mean is unweighted over
+    every frame that the segment touches, to 4 decimals (an incomplete last frame of the recording counts),
+    except frames in which other speakers are active: their posteriors are those of the mixture, and they count
+    only as far as the decoder counts them (`DecoderOptions.overlap_weight`, by default not at all). A segment
+    without any frame that counts has its emotion and its probabilities from the same speaker's speech before
+    (or else after) it.
 
-    In a live stream, and at a latency, `emotion` is the most probable label. Without a latency it is the decoder's for
-    the speaker's whole speech: a short turn between others may keep their emotion although another label is more
-    probable in it, as long as the evidence is worth less than the decoder's price of a change (`switch_cost`).
+    In a live stream, and with a latency, `emotion` is the most probable label. Without a latency it is the
+    decoder's for the speaker's whole speech: a short turn between others may keep their emotion although
+    another label is more probable in it, as long as the evidence is worth less than the decoder's price of a
+    change (`switch_cost`).
 
     Segments are ordered by start, end, speaker, emotion.
 
@@ -83,11 +85,11 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Diarization:
-    """Who felt what, and when, in one recording. Time where nobody speaks has no segment.
+    """Speakers and emotions over time in one recording. Time without speech has no segment.
 
-    `uri` names the recording (a file's stem); `duration` is its length in seconds; `segments` are ordered and
-    those of two speakers may overlap. `labels` are the emotions that the tagger tells apart. `posteriors` is
-    ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames a second over the whole recording
+    `uri` names the recording (a file's stem); `duration` is its length in seconds; `segments` are sorted, and
+    those of different speakers may overlap. `labels` are the emotions of the tagger. `posteriors` is
+    ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames per second over the whole recording
     (silence included), or None for an annotation that was read from a file. Iterating gives the segments.
 
     Raises `FormatError` on a duration that is negative or not finite.
@@ -143,12 +145,12 @@ class Diarization:
 
     @cached_property
     def speakers(self) -> Annotation:
-        """Who speaks when: a `pyannote.core.Annotation` with speakers as labels, emotions joined up."""
+        """A `pyannote.core.Annotation` with speakers as labels; adjacent segments of one speaker are merged."""
         return self._annotation(lambda s: s.speaker).support()
 
     @cached_property
     def emotions(self) -> Annotation:
-        """What is felt when: a `pyannote.core.Annotation` with emotions as labels, speakers as tracks."""
+        """A `pyannote.core.Annotation` with emotions as labels and speakers as tracks."""
         return self._annotation(lambda s: s.emotion)
 
     def _annotation(self, label_of: Any) -> Annotation:
@@ -161,7 +163,9 @@ class Diarization:
                 continue
             interval = Interval(segment.start, segment.end)
             track: Any = segment.speaker if segment.speaker is not None else number
-            if annotation.has_track(interval, track):  # one speaker, two emotions at once: an odd reference
+            if annotation.has_track(
+                interval, track
+            ):  # one speaker with two emotions at once, as in some references
                 track = f"{track}/{number}"
             annotation[interval, track] = label
         return annotation

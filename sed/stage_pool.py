@@ -1,8 +1,9 @@
-"""Stages side by side: the jobs of a lane run in order, lanes run at once, and none runs far ahead.
+"""Runs pipeline stages concurrently: in order within a stage, with a bounded queue for each stage.
 
-In: functions without arguments, one a lane and block of audio. With one thread each runs at once, in its turn. With
-more, a lane goes on with its next job while another is still busy with an earlier block: stages whose work comes in
-bursts (networks that run on groups of windows) would otherwise wait for each other at every block.
+In: functions without arguments, one per stage and block of audio. With one thread, each runs immediately in the
+calling thread. With more, a stage can start on the next block while another is still busy with an earlier one:
+otherwise stages whose work comes in bursts (networks that run on batches of windows) would wait for each other at
+every block.
 """
 
 from __future__ import annotations
@@ -13,28 +14,28 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
 from typing import Any
 
-AHEAD = 4  # jobs that may wait in a lane: bounds what is kept of the audio
+AHEAD = 4  # jobs queued per stage; bounds how much audio is held in memory
 
 
 class StagePool:
-    """Runs the jobs of several lanes on `threads` threads; at most `ahead` jobs wait in each lane.
+    """Runs the jobs of several stages on `threads` threads; at most `ahead` jobs are queued per stage.
 
-    What a job raises comes out of the next `run` or `finish`, and the jobs that wait are dropped.
+    An exception in a job discards all queued jobs and is raised by the next call of `run` or `finish`.
 
     >>> done = []
-    >>> with StagePool(threads=2) as lanes:
+    >>> with StagePool(threads=2) as stages:
     ...     for number in range(3):
-    ...         lanes.run([lambda number=number: done.append(number), lambda: None])
-    ...     lanes.finish()
-    >>> done, lanes.finished
+    ...         stages.run([lambda number=number: done.append(number), lambda: None])
+    ...     stages.finish()
+    >>> done, stages.finished
     ([0, 1, 2], 3)
     """
 
     def __init__(self, threads: int, ahead: int = AHEAD) -> None:
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._executor = ThreadPoolExecutor(threads) if threads > 1 else None
         self._ahead = ahead
-        self._change = Condition()
-        self._waiting: list[deque[Callable[[], Any]]] = []
+        self._changed = Condition()
+        self._queues: list[deque[Callable[[], Any]]] = []
         self._busy: list[bool] = []
         self._done: list[int] = []
         self._error: BaseException | None = None
@@ -43,66 +44,66 @@ class StagePool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._change:
-            self._drop()
-        if self._pool:
-            self._pool.shutdown()
+        with self._changed:
+            self._discard_queued()
+        if self._executor:
+            self._executor.shutdown()
 
     @property
     def finished(self) -> int:
-        """How many jobs every lane has finished."""
+        """Number of jobs that every stage has finished."""
         return min(self._done, default=0)
 
     def run(self, jobs: Sequence[Callable[[], Any]]) -> None:
-        """Give each lane its next job, the first lane the first one; waits where a lane has enough to do."""
+        """Queue ``jobs[i]`` for stage ``i``; blocks while the queue of a stage is full."""
         while len(self._done) < len(jobs):
-            self._waiting.append(deque())
+            self._queues.append(deque())
             self._busy.append(False)
             self._done.append(0)
-        for lane, job in enumerate(jobs):
-            if self._pool is None:
+        for stage, job in enumerate(jobs):
+            if self._executor is None:
                 job()
-                self._done[lane] += 1
+                self._done[stage] += 1
                 continue
-            with self._change:
-                while not self._error and len(self._waiting[lane]) >= self._ahead:
-                    self._change.wait()
-                self._raise()
-                self._waiting[lane].append(job)
-                if not self._busy[lane]:
-                    self._busy[lane] = True
-                    self._pool.submit(self._work, lane)
+            with self._changed:
+                while not self._error and len(self._queues[stage]) >= self._ahead:
+                    self._changed.wait()
+                self._raise_error()
+                self._queues[stage].append(job)
+                if not self._busy[stage]:
+                    self._busy[stage] = True
+                    self._executor.submit(self._run_next, stage)
 
     def finish(self) -> None:
-        """Wait until every job has been done."""
-        with self._change:
-            self._change.wait_for(lambda: not any(self._busy))
-            self._raise()
+        """Wait until all jobs are done."""
+        with self._changed:
+            self._changed.wait_for(lambda: not any(self._busy))
+            self._raise_error()
 
-    def _work(self, lane: int) -> None:
-        """One job of `lane`; the next one queues behind the other lanes'."""
-        assert self._pool is not None
-        with self._change:
-            job = self._waiting[lane].popleft() if self._waiting[lane] else None
+    def _run_next(self, stage: int) -> None:
+        """Run one job of `stage` and submit the next one, so that stages take turns on the threads."""
+        assert self._executor is not None
+        with self._changed:
+            job = self._queues[stage].popleft() if self._queues[stage] else None
         try:
             if job is not None:
                 job()
-        except BaseException as error:  # it belongs to whoever gave the job, and comes out there
-            with self._change:
+        except BaseException as error:  # raised again in the thread that calls `run` or `finish`
+            with self._changed:
                 self._error = self._error or error
-                self._drop()
-        with self._change:
-            self._done[lane] += 1
-            if self._waiting[lane]:
-                self._pool.submit(self._work, lane)
+                self._discard_queued()
+        with self._changed:
+            self._done[stage] += 1
+            if self._queues[stage]:
+                self._executor.submit(self._run_next, stage)
             else:
-                self._busy[lane] = False
-            self._change.notify_all()
+                self._busy[stage] = False
+            self._changed.notify_all()
 
-    def _drop(self) -> None:
-        for waiting in self._waiting:
-            waiting.clear()
+    def _discard_queued(self) -> None:
+        for queue in self._queues:
+            queue.clear()
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error

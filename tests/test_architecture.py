@@ -1,6 +1,7 @@
 """Which way imports go: rooms stand on floors, a file imports from its own room or from floors below, and no circle."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,18 @@ def test_every_room_has_a_floor():
     assert {name.split(".")[0] for name in MODULES} == set(FLOOR_OF)
 
 
+def test_the_page_shows_these_floors():
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d)[^|]*\|(.*)\|$", text, re.M)
+    shown = {int(number): {room for room in FLOOR_OF if f"`{room}`" in row} for number, row in rows}
+    assert shown == {number: rooms - {"__init__"} for number, rooms in enumerate(FLOORS)}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_imported_modules_exist(name):
-    assert imports(MODULES[name]) <= set(MODULES)  # mypy does not say so, as packages without types are ignored
+    assert imports(MODULES[name]) <= set(
+        MODULES
+    )  # mypy does not say so, as packages without types are ignored
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])

@@ -1,4 +1,4 @@
-"""Errors carry what they are about, also between processes."""
+"""The fields of errors, also after pickling."""
 
 import pickle
 
@@ -10,7 +10,7 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_fields_survive_a_pipe(kind):
+def test_fields_survive_pickling(kind):
     error = pickle.loads(pickle.dumps(kind("a\nb.rttm: no space", path="a\nb.rttm", kind="rttm")))
     assert type(error) is kind and str(error) == "a b.rttm: no space"
     assert (error.path, error.kind, error.problem) == ("a\nb.rttm", "rttm", "no space")

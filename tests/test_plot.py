@@ -1,4 +1,4 @@
-"""The plot: lanes, colours and the strip of differences say what the annotations say."""
+"""The plot: rows, colours and the strip of differences match the annotations."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ HYPOTHESIS = Diarization(
 
 
 def bars(figure):
-    """(start, end, lane, hex colour) of every bar; lanes by their labels from the top."""
+    """(start, end, row label, hex colour) of every bar."""
     axes = figure.axes[0]
     ticks = list(zip(axes.get_yticks(), [t.get_text() for t in axes.get_yticklabels()], strict=True))
     found = []
     for collection in axes.collections:
         for path, paint in zip(collection.get_paths(), collection.get_facecolors(), strict=False):
             box = path.get_extents()
-            lane = min(ticks, key=lambda tick: abs(tick[0] - (box.y0 + box.y1) / 2))[1]
-            found.append((round(box.x0, 6), round(box.x1, 6), lane, mc.to_hex(paint)))
+            row = min(ticks, key=lambda tick: abs(tick[0] - (box.y0 + box.y1) / 2))[1]
+            found.append((round(box.x0, 6), round(box.x1, 6), row, mc.to_hex(paint)))
     return found
 
 
@@ -44,18 +44,18 @@ def test_bars_are_the_segments():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["neutral", "happy", "sad"]
 
 
-def test_names_are_no_formulas(tmp_path):
+def test_names_are_not_parsed_as_formulas(tmp_path):
     side = Diarization("$a$ $\\frac$", 9.0, [Segment(0, 9, "$\\frac$", "$\\frac$")])
     save_plot(side, side, tmp_path / "a.png")  # drawing it would fail
     assert (tmp_path / "a.png").exists()
 
 
-def test_speakers_stand_beside_their_partners():
+def test_speakers_are_in_the_order_of_their_matches():
     labels = [tick.get_text() for tick in plot(REFERENCE, HYPOTHESIS).axes[0].get_yticklabels()]
     assert labels == ["ann", "bob", "x", "y", "differ"]  # x spoke later than y, but is ann
 
 
-def test_one_lane_without_speakers_and_nothing_at_all():
+def test_one_row_without_speakers_and_nothing_at_all():
     nameless = Diarization("u", 3.0, [Segment(1, 3, None, "angry")])
     labels = [tick.get_text() for tick in plot(nameless, Diarization("u", 3.0, [])).axes[0].get_yticklabels()]
     assert labels == ["anyone", "anyone", "differ"]
@@ -70,7 +70,7 @@ def test_files(tmp_path, suffix):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-def test_letters_that_the_font_lacks_are_told_in_one_sentence(tmp_path, caplog, recwarn):
+def test_missing_glyphs_are_reported_in_one_sentence(tmp_path, caplog, recwarn):
     named = Diarization("会", 4.0, [Segment(0, 4, "山", "山会")])
     save_plot(named, named, tmp_path / "x.png")
     assert [record.getMessage() for record in caplog.records] == [
@@ -86,7 +86,7 @@ def test_wrong_paths(tmp_path):
         save_plot(REFERENCE, HYPOTHESIS, tmp_path / "nowhere" / "call.png")
 
 
-def test_what_names_no_emotion_has_a_place_in_the_legend():
+def test_segments_without_emotion_are_in_the_legend():
     plain = Diarization("x", 10.0, [Segment(0, 3, "ann"), Segment(4, 9, "ann", "sad")])
     (legend,) = plot(plain, plain).legends
     assert [text.get_text() for text in legend.get_texts()] == ["sad", "no emotion named"]

@@ -1,4 +1,4 @@
-"""`Segment` and `Diarization`: values, order, views, and refusals."""
+"""`Segment` and `Diarization`: equality, order, views, and invalid values."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from sed.result import Diarization, Segment
 
 
 @pytest.mark.parametrize("start, end", [(1, 1), (2, 1), (-0.1, 1), (0, float("nan")), (0, float("inf"))])
-def test_impossible_times_are_refused(start, end):
+def test_invalid_times_are_refused(start, end):
     with pytest.raises(FormatError, match="expected finite times with 0 <= start < end"):
         Segment(start, end)
 
@@ -51,7 +51,7 @@ def test_equality_includes_the_posteriors():
     assert make(np.ones((50, 1))) != make(None)
 
 
-def test_plain_data_and_back():
+def test_from_dicts_is_the_inverse_of_to_dict():
     s = Segment(0.5, 1.5, "a", "sad", 0.7, {"sad": 0.7, "neutral": 0.3})
     d = Diarization("x", 2.0, [s], ("sad", "neutral"))
     again = Diarization.from_dicts("x", 2.0, [s.to_dict()], ("sad", "neutral"))
@@ -60,6 +60,6 @@ def test_plain_data_and_back():
 
 
 @pytest.mark.parametrize("duration", [-0.5, float("nan"), float("inf")])
-def test_a_duration_that_makes_no_sense(duration):
+def test_invalid_durations_are_refused(duration):
     with pytest.raises(FormatError, match=r"x: found a duration of .* s, expected 0 or more seconds"):
         Diarization("x", duration, [])

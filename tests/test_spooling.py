@@ -1,4 +1,4 @@
-"""SpooledArray that grow: what was put in comes out, wherever it is kept, and on disk takes no memory."""
+"""`SpooledArray` returns what was appended, in memory and on disk; on disk its memory is bounded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = st.lists(st.integers(0, 23), max_size=8)
 
 
 def filled(sizes, on_disk, block=80):
-    """SpooledArray of two columns, five a block, in pieces of `sizes`, and what they should hold."""
+    """An array of two columns, filled in parts of `sizes` rows, and the expected content; 80 bytes are ten rows."""
     rows, parts = SpooledArray(2, on_disk, block), [np.zeros((0, 2), np.float32)]
     for number, size in enumerate(sizes):
         parts.append(np.arange(2 * size, dtype=np.float32).reshape(size, 2) + 100 * number)
@@ -27,7 +27,7 @@ def filled(sizes, on_disk, block=80):
 
 @settings(max_examples=60, deadline=None)
 @given(SIZES, st.booleans(), st.data())
-def test_what_was_put_in_comes_out(sizes, on_disk, data):
+def test_slices_and_take_all_return_what_was_appended(sizes, on_disk, data):
     rows, expected = filled(sizes, on_disk)
     assert rows.shape == expected.shape and len(rows) == len(expected)
     start = data.draw(st.integers(0, len(expected)))
@@ -35,26 +35,26 @@ def test_what_was_put_in_comes_out(sizes, on_disk, data):
     np.testing.assert_array_equal(rows[start:stop], expected[start:stop])
     assert rows[start:stop].dtype == np.float32
     more = np.full((7, 2), 9.0, np.float32)
-    rows.append(more)  # reading does not end writing
+    rows.append(more)  # appending still works after reading
     np.testing.assert_array_equal(rows.take_all(), np.concatenate([expected, more]))
     assert len(rows) == 0
 
 
-def test_the_caller_may_reuse_his_array():
-    rows, piece = SpooledArray(2), np.ones((3, 2), np.float32)
-    rows.append(piece)
-    piece[:] = 5
+def test_append_copies():
+    rows, part = SpooledArray(2), np.ones((3, 2), np.float32)
+    rows.append(part)
+    part[:] = 5
     assert rows.take_all().tolist() == [[1.0, 1.0]] * 3
 
 
-def test_on_disk_one_block_stays_in_memory():
-    assert filled([1000], on_disk=True)[0].kept == 80
-    assert filled([1000], on_disk=False)[0].kept == 2 * 4 * 1000 + 80
+def test_on_disk_only_one_block_is_in_memory():
+    assert filled([1000], on_disk=True)[0].bytes_in_memory == 80
+    assert filled([1000], on_disk=False)[0].bytes_in_memory == 2 * 4 * 1000 + 80
 
 
 @pytest.mark.parametrize("stored", [0, 1, 3])
-def test_where_there_is_no_room_they_stay_in_memory(stored, monkeypatch, caplog):
-    """The disk is full from the start, or after some blocks: nothing is lost, and the log says so once."""
+def test_rows_stay_in_memory_if_the_disk_is_full(stored, monkeypatch, caplog):
+    """The disk is full from the start or after some blocks: no rows are lost, and one warning is logged."""
     real = tempfile.TemporaryFile
 
     class Full:
@@ -63,7 +63,7 @@ def test_where_there_is_no_room_they_stay_in_memory(stored, monkeypatch, caplog)
 
         def write(self, data):
             if not self._left:
-                self._file.write(bytes(data)[:33])  # some of it still went in
+                self._file.write(bytes(data)[:33])  # a partial write
                 raise OSError(errno.ENOSPC, "No space left on device")
             self._left -= 1
             return self._file.write(data)
@@ -76,6 +76,6 @@ def test_where_there_is_no_room_they_stay_in_memory(stored, monkeypatch, caplog)
     np.testing.assert_array_equal(rows[0:67], expected)
     np.testing.assert_array_equal(rows[4:21], expected[4:21])
     assert [r.getMessage() for r in caplog.records] == [
-        "no temporary file (No space left on device): posteriors stay in memory"
+        "cannot write a temporary file (No space left on device): posteriors stay in memory"
     ]
     np.testing.assert_array_equal(rows.take_all(), expected)

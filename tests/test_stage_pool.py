@@ -1,4 +1,4 @@
-"""Jobs of a lane stay in order, lanes do not wait for each other, nothing runs far ahead, errors come out."""
+"""Stages run their jobs in order and concurrently, queues are bounded, and exceptions reach the caller."""
 
 import threading
 
@@ -9,71 +9,71 @@ from sed import EmotionDiarizer
 from sed.grid import SAMPLE_RATE, frame_count
 from sed.stage_pool import StagePool
 
-WAIT = 20.0  # seconds after which a job that should have been let go gives up
+TIMEOUT = 20.0  # seconds that a job waits for an event
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_each_lane_keeps_its_order(threads):
-    done = {lane: [] for lane in range(3)}
-    with StagePool(threads) as lanes:
+def test_jobs_of_a_stage_run_in_order(threads):
+    done = {stage: [] for stage in range(3)}
+    with StagePool(threads) as stages:
         for number in range(50):
-            lanes.run([lambda lane=lane, number=number: done[lane].append(number) for lane in done])
-        lanes.finish()
+            stages.run([lambda stage=stage, number=number: done[stage].append(number) for stage in done])
+        stages.finish()
     assert all(numbers == list(range(50)) for numbers in done.values())
-    assert lanes.finished == 50
+    assert stages.finished == 50
 
 
-def test_a_lane_does_not_wait_for_another_one():
+def test_a_stage_does_not_wait_for_another_one():
     third = threading.Event()
-    met = []
+    reached = []
 
     def slow():
-        met.append(third.wait(WAIT))
+        reached.append(third.wait(TIMEOUT))
 
-    with StagePool(2) as lanes:
-        lanes.run([slow, lambda: None])
-        lanes.run([lambda: None, lambda: None])
-        lanes.run([lambda: None, third.set])
-        lanes.finish()
-    assert met == [True]
+    with StagePool(2) as stages:
+        stages.run([slow, lambda: None])
+        stages.run([lambda: None, lambda: None])
+        stages.run([lambda: None, third.set])
+        stages.finish()
+    assert reached == [True]
 
 
-def test_nothing_runs_far_ahead():
-    go, given = threading.Event(), []
-    with StagePool(2, ahead=2) as lanes:
+def test_queues_are_bounded():
+    release, submitted = threading.Event(), []
+    with StagePool(2, ahead=2) as stages:
 
-        def give():
+        def submit():
             for number in range(8):
-                lanes.run([lambda: go.wait(WAIT)])
-                given.append(number)
+                stages.run([lambda: release.wait(TIMEOUT)])
+                submitted.append(number)
 
-        giver = threading.Thread(target=give)
-        giver.start()
-        giver.join(0.3)
-        assert giver.is_alive() and len(given) <= 3  # one at work and two that wait
-        go.set()
-        giver.join(WAIT)
-        lanes.finish()
-    assert len(given) == 8
+        submitter = threading.Thread(target=submit)
+        submitter.start()
+        submitter.join(0.3)
+        assert submitter.is_alive() and len(submitted) <= 3  # one running, two queued
+        release.set()
+        submitter.join(TIMEOUT)
+        stages.finish()
+    assert len(submitted) == 8
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_what_a_job_raises_comes_out(threads):
+def test_an_exception_of_a_job_is_raised_in_the_caller(threads):
     later = []
 
     def fail():
         raise ValueError("block 1")
 
-    with pytest.raises(ValueError, match="block 1"), StagePool(threads) as lanes:
-        lanes.run([fail, lambda: None])
+    with pytest.raises(ValueError, match="block 1"), StagePool(threads) as stages:
+        stages.run([fail, lambda: None])
         for _ in range(100):
-            lanes.run([lambda: later.append(1), lambda: None])
-        lanes.finish()
+            stages.run([lambda: later.append(1), lambda: None])
+        stages.finish()
     assert not later
 
 
 class Loudness:
-    """A tagger whose posteriors follow the level, so that a block out of place shows."""
+    """A tagger whose posteriors follow the level, so that a misplaced block changes the result."""
 
     labels, frame_rate, window = ("neutral", "angry"), 50, 5 * SAMPLE_RATE
 
@@ -83,16 +83,16 @@ class Loudness:
         return np.stack([1 - level, level], 2).astype(np.float32)
 
 
-def test_threads_change_nothing_and_progress_tells_of_every_block():
+def test_the_result_does_not_depend_on_threads_and_progress_is_reported_for_every_block():
     rng = np.random.default_rng(0)
     rise = np.linspace(0.1, 0.9, 65 * SAMPLE_RATE)
     audio = ((rng.random(len(rise)) * rise).astype(np.float32), SAMPLE_RATE)
-    found, told = [], []
+    found, reported = [], []
     for threads in (1, 3):
         seen = []
         diarizer = EmotionDiarizer(tagger=Loudness(), diarizer="none", vad="webrtc", threads=threads)
         found.append(diarizer(audio, progress=lambda done, whole, seen=seen: seen.append((done, whole))))
-        told.append(seen)
+        reported.append(seen)
     assert found[0].segments == found[1].segments
     assert np.array_equal(found[0].posteriors, found[1].posteriors)
-    assert told[0] == told[1] and told[0][-1] == (65.0, 65.0) and len(told[0]) > 3
+    assert reported[0] == reported[1] and reported[0][-1] == (65.0, 65.0) and len(reported[0]) > 3

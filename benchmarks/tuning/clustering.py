@@ -16,7 +16,7 @@ from benchmarks.peers.diarizers import Place, Resemblyzer, Turn, turns_to_list
 from sed.grid import FRAME_RATE, SAMPLE_RATE
 from sed.speakers import SegmentationDiarizer
 from sed.speakers.clustering import ClusteringOptions
-from sed.speakers.diarizer import DiarizationOptions, name_stretches, turns_of_people
+from sed.speakers.diarizer import DiarizationOptions, cluster_speech_runs, turns_of_speakers
 
 
 def tuning_set(shared: Path) -> list[Recording]:
@@ -31,17 +31,18 @@ def tune(shared: Path, _: Path | None) -> None:
     for recording in recordings:
         session = diarizer.begin()
         session.push(recording.samples)
-        heard.append((session.close(), session.stretches))
+        heard.append((session.close(), session.speech_runs))
     plain = DiarizationOptions()
     for threshold in (0.35, 0.38, 0.41, 0.44):
-        for apart in (0.0, 0.2, 0.4):
+        for penalty in (0.0, 0.2, 0.4):
             for share in (0.02, 0.04, 0.06):
-                options = ClusteringOptions(threshold, apart, smallest_share=share)
+                options = ClusteringOptions(threshold, penalty, min_speaker_share=share)
                 found = []
-                for turns, stretches in heard:
-                    people = name_stretches(stretches, options)
-                    lengths = (round(s * FRAME_RATE) for s in (plain.fill, plain.shortest))
-                    named = turns_of_people(stretches, people, turns.frames, *lengths)
+                for turns, speech_runs in heard:
+                    speakers = cluster_speech_runs(speech_runs, options)
+                    seconds = plain.min_duration_off, plain.min_duration_on
+                    durations = (round(s * FRAME_RATE) for s in seconds)
+                    named = turns_of_speakers(speech_runs, speakers, turns.frames, *durations)
                     found.append(turns_to_list(named))
                 report(options, recordings, found)
 
@@ -50,7 +51,7 @@ def tune_peer(shared: Path, _: Path | None) -> None:
     """Print the DER of pyannote's clustering thresholds on the tuning set."""
     import torch
 
-    from sed.speakers.pyannote import SMALLEST_CLUSTER, PyannoteDiarizer
+    from sed.speakers.pyannote import MIN_CLUSTER_SIZE, PyannoteDiarizer
 
     diarizer = PyannoteDiarizer(shared / "models" / "pyannote-segmentation-3.0")
     pipeline = diarizer.pipeline
@@ -60,7 +61,7 @@ def tune_peer(shared: Path, _: Path | None) -> None:
         {"uri": r.uri, "waveform": torch.from_numpy(r.samples)[None], "sample_rate": SAMPLE_RATE}
         for r in recordings
     ]
-    for smallest in (3, 6, SMALLEST_CLUSTER):
+    for smallest in (3, 6, MIN_CLUSTER_SIZE):
         for threshold in (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8):
             clustering = {"method": "centroid", "min_cluster_size": smallest, "threshold": threshold}
             pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": clustering})

@@ -26,7 +26,7 @@ from sed.result import Diarization, Segment
 from sed.scoring import eder, joint_error
 from sed.segmenting import join
 from sed.simulation.patterns import transition_pattern
-from sed.simulation.sets import conversation_set, load_speakers, speakers_of
+from sed.simulation.sets import conversation_set, load_speakers, speakers_in_split
 from sed.speakers import ReferenceTurns
 from sed.speakers.turns import Turns
 
@@ -65,7 +65,7 @@ def conversations(tagger, corpora: Path, count: int) -> list[Item]:
 
 def patterns(tagger, corpora: Path, count: int) -> list[Item]:
     """Clips in the four transition patterns, each one turn of one speaker."""
-    names = [name for own in speakers_of(corpora, "valid").values() for name in own]
+    names = [name for own in speakers_in_split(corpora, "valid").values() for name in own]
     speakers = load_speakers(corpora, names)
     rng = np.random.default_rng(2)
     items = []

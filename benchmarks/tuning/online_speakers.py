@@ -27,20 +27,20 @@ from sed.scoring import der
 from sed.simulation.conversation import ConversationOptions
 from sed.simulation.sets import conversation_set
 from sed.speakers import SegmentationDiarizer
-from sed.speakers.following import OnlineOptions, OnlineSpeakers
-from sed.speakers.gallery import GalleryOptions
-from sed.speakers.online import LocalSpeakers
-from sed.speakers.smoothing import runs
+from sed.speakers.online import SegmentationActivity
+from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
+from sed.speakers.registry import RegistryOptions
+from sed.speakers.turns import runs
 from sed.streaming.diarizer import STEP
 
 GRIDS: dict[str, tuple[float, ...]] = {
-    "alike": (0.35, 0.4, 0.45, 0.5),
-    "founding": (1.0, 1.5, 2.0),
-    "expected": (0.1, 0.15, 0.2),
-    "same": (0.7, 0.75, 0.8, 0.9),
-    "chunk": (1.0, 1.5, 2.0),
-    "pause": (0.2, 0.3, 0.5),
-    "first": (0.4, 0.6),
+    "match_threshold": (0.35, 0.4, 0.45, 0.5),
+    "min_seconds_to_create": (1.0, 1.5, 2.0),
+    "continuity_bonus": (0.1, 0.15, 0.2),
+    "merge_threshold": (0.7, 0.75, 0.8, 0.9),
+    "max_run_seconds": (1.0, 1.5, 2.0),
+    "min_pause": (0.2, 0.3, 0.5),
+    "min_embed_seconds": (0.4, 0.6),
     "window": (5.0, 7.0, 10.0),
 }
 
@@ -67,7 +67,7 @@ def material(shared: Path, count: int) -> list[Item]:
     return items
 
 
-def follow(session: OnlineSpeakers, samples: np.ndarray, latency: float) -> list[Segment]:
+def follow(session: OnlineClusteringSession, samples: np.ndarray, latency: float) -> list[Segment]:
     """The final turns of a stream, as `sed.streaming` would have them."""
     step, frames = seconds_to_frames(STEP), frame_count(len(samples))
     ahead = seconds_to_frames(latency) - step
@@ -91,12 +91,13 @@ def follow(session: OnlineSpeakers, samples: np.ndarray, latency: float) -> list
 
 def trial(items: list[Item], speakers: SegmentationDiarizer, knobs: dict[str, Any], latency: float) -> float:
     """The cost of the options `knobs`; prints what it is made of."""
-    names = {field.name for field in fields(GalleryOptions)}
-    gallery = GalleryOptions(**{k: v for k, v in knobs.items() if k in names})
-    options = OnlineOptions(**{k: v for k, v in knobs.items() if k not in names}, gallery=gallery)
+    names = {field.name for field in fields(RegistryOptions)}
+    registry = RegistryOptions(**{k: v for k, v in knobs.items() if k in names})
+    options = OnlineClusteringOptions(**{k: v for k, v in knobs.items() if k not in names}, registry=registry)
     rates, wrong = defaultdict(list), []
     for group, samples, reference in items:
-        session = OnlineSpeakers(LocalSpeakers(speakers.segmentation), speakers.embedding, options)
+        activity = SegmentationActivity(speakers.segmentation)
+        session = OnlineClusteringSession(activity, speakers.embedding, options)
         segments = follow(session, samples, latency)
         rates[group].append(der(reference, segments, duration=samples_to_seconds(len(samples))))
         wrong.append(abs(len({s.speaker for s in segments}) - len(reference.speaker_names)))

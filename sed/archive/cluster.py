@@ -1,9 +1,9 @@
-"""Workers that are actors of a Ray cluster: one set of models each, on whatever machine has room.
+"""Workers as actors of a Ray cluster: one set of models each, placed wherever the cluster has room.
 
-An actor gets one job at a time, so what is under way is bounded by their number. A job that goes down with its actor
-or machine is given to another, up to `ATTEMPTS` times; an actor that is lost is replaced as soon as the cluster has
-room. Results that belong on this machine come back in the report; those for an object store the actors write.
-Every machine needs the same version of sed, and has to be able to read the recordings by their names.
+An actor gets one job at a time, which bounds the jobs in progress. A job lost with its actor or node is given to
+another actor, up to `ATTEMPTS` times; a lost actor is replaced as soon as the cluster has room. Results for a local
+folder come back in the report; results for an object store are written by the actors. Every node needs the same
+version of sed and must be able to open the recordings by their names.
 """
 
 from __future__ import annotations
@@ -21,50 +21,51 @@ from typing import Any
 from sed.archive import remote
 from sed.archive.dispatch import Dispatch
 from sed.archive.inputs import Input
-from sed.archive.processes import do_and_remark
+from sed.archive.processes import run_with_warnings
 from sed.archive.work import Job, Order, Report, Worker
 from sed.errors import MissingDependencyError, OptionError, SedError, WorkerError, install_hint
 
 logger = logging.getLogger("sed")
 
-ATTEMPTS = 3  # workers a recording may take down with it before it is given up
-REACH = 10.0  # seconds to wait for the address to answer
-PATIENCE = 30.0  # seconds without news after which it is said that nobody works
+ATTEMPTS = 3  # workers lost with a recording before it counts as failed
+CONNECT_TIMEOUT = 10.0  # seconds
+WARN_AFTER = 30.0  # seconds without a result or a placed worker before a warning is logged
 
 
 class Actor:
-    """What runs on the cluster. The models are loaded by `begin`, whose errors arrive as they are."""
+    """The code that runs on the cluster. The models are loaded by `load`, so that its errors reach the driver."""
 
-    def begin(self, order: Order, threads: int) -> str:
+    def load(self, order: Order, threads: int) -> str:
         """Load the models; returns the version of sed."""
         self._worker = Worker(order, threads)
         return self.version()
 
     def version(self) -> str:
-        """The version of sed; a sign of life, too."""
+        """The version of sed; also used to check that the actor is alive."""
         from sed import __version__
 
         return __version__
 
     def do(self, job: Job) -> Report:
-        """Do a job."""
-        return do_and_remark(self._worker, job)
+        """Process one recording."""
+        return run_with_warnings(self._worker, job)
 
 
 def run_cluster(
     address: str, order: Order, queue: Dispatch, count: int | None, threads: int
 ) -> Generator[Report]:
-    """Do the jobs of `queue` on the cluster at `address` (``auto``, or as `ray.init` takes it).
+    """Run the jobs of `queue` on the cluster at `address` (``auto``, or any address that `ray.init` accepts).
 
-    `count` actors of `threads` threads, or as many as the cluster has processors for. Yields reports as they come.
-    Raises `MissingDependencyError` without Ray, `OptionError` where there is no such cluster, `WorkerError` where
-    its machines have another sed or lose every worker, and what `EmotionDiarizer` refuses `order` with.
+    Starts `count` actors with `threads` threads each (None: as many as the cluster has CPUs for). Yields reports as
+    they arrive. Raises `MissingDependencyError` without Ray, `OptionError` if the cluster cannot be reached,
+    `WorkerError` if its nodes have another version of sed or lose every worker, and any error that `EmotionDiarizer`
+    raises for the settings in `order`.
     """
     ray = _connect(address)
     try:
-        # What Ray has to say of its nodes it prints to standard output, where results may go.
+        # Ray prints the state of its nodes to standard output, where results may go.
         with contextlib.redirect_stdout(sys.stderr):
-            yield from _Crew(ray, _everywhere(order), queue, threads).work(count)
+            yield from _ActorPool(ray, _with_absolute_tagger(order), queue, threads).run(count)
     finally:
         ray.shutdown()
 
@@ -76,22 +77,22 @@ def _connect(address: str) -> Any:
     except ImportError:
         raise MissingDependencyError(f"a cluster needs Ray: {install_hint('cluster')}") from None
     if ray.is_initialized():
-        raise WorkerError("Ray is in use by this process already, expected to connect to it here")
+        raise WorkerError("Ray is already initialized in this process, expected it not to be")
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
-        if host and port.isdigit():  # Ray itself would try for minutes
-            socket.create_connection((host, int(port)), REACH).close()
+        if host and port.isdigit():  # Ray itself would retry for minutes
+            socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # an OSError, a RuntimeError, a ValueError: by version and cause
+    except Exception as error:  # OSError, RuntimeError or ValueError, depending on version and cause
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise OptionError(
-            f"no Ray cluster at {address!r} ({first}): expected one that runs (ray start --head)"
+            f"no Ray cluster at {address!r} ({first}): expected a running one (ray start --head)"
         ) from None
     return ray
 
 
-def _everywhere(order: Order) -> Order:
-    """Paths that do not depend on this process's folder."""
+def _with_absolute_tagger(order: Order) -> Order:
+    """`order` with a local tagger as an absolute path: actors have another working directory."""
     tagger = order.settings.get("tagger")
     if isinstance(tagger, str) and os.path.exists(tagger):
         return replace(order, settings={**order.settings, "tagger": os.path.abspath(tagger)})
@@ -99,27 +100,27 @@ def _everywhere(order: Order) -> Order:
 
 
 @dataclass(eq=False)
-class _Hand:
-    """An actor; whether its models are loaded; the job it is at."""
+class _ActorSlot:
+    """An actor, whether its models are loaded, and the job it is processing."""
 
     actor: Any
     is_ready: bool = False
     job: Job | None = None
 
 
-class _Crew:
-    """The actors, what is awaited of each, and how often each job was lost."""
+class _ActorPool:
+    """The actors, the pending call of each, and how often each job was lost."""
 
     def __init__(self, ray: Any, order: Order, queue: Dispatch, threads: int) -> None:
         self._ray, self._order, self._queue, self._threads = ray, order, queue, threads
         self._actor = ray.remote(max_restarts=0, max_task_retries=0)(Actor)
-        self._awaited: dict[Any, _Hand] = {}  # by the reference of what it will say
-        self._free: list[_Hand] = []
-        self._lost: Counter[int] = Counter()
-        self._stillborn = 0
+        self._pending: dict[Any, _ActorSlot] = {}  # by the Ray reference of the call
+        self._idle: list[_ActorSlot] = []
+        self._losses: Counter[int] = Counter()  # by the number of the job
+        self._failed_starts = 0
         self._count = 1
 
-    def work(self, count: int | None) -> Generator[Report]:
+    def run(self, count: int | None) -> Generator[Report]:
         """See `run_cluster`."""
         if count is None:
             processors = self._ray.cluster_resources().get("CPU", 1)
@@ -127,79 +128,81 @@ class _Crew:
         self._count = count
         self._queue.expect(count)
         for _ in range(count):
-            self._hire()
+            self._start_actor()
         while not self._queue.is_over:
-            while self._free and (job := self._queue.take()) is not None:
-                hand = self._free.pop()
-                hand.job = job
-                self._awaited[hand.actor.do.remote(replace(job, recording=_absolute(job)))] = hand
-            done, _ = self._ray.wait(list(self._awaited), num_returns=1, timeout=PATIENCE)
-            if not done and not any(hand.is_ready for hand in self._awaited.values()):
-                logger.warning("no machine of the cluster has room for a worker; waiting for one")
+            while self._idle and (job := self._queue.take()) is not None:
+                slot = self._idle.pop()
+                slot.job = job
+                self._pending[slot.actor.do.remote(replace(job, recording=_absolute(job)))] = slot
+            done, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=WARN_AFTER)
+            if not done and not any(slot.is_ready for slot in self._pending.values()):
+                logger.warning("no node of the cluster has room for a worker; waiting for one")
             for ref in done:
-                if (report := self._news(ref)) is not None:
+                if (report := self._receive(ref)) is not None:
                     yield report
 
-    def _hire(self) -> None:
-        """One more actor; it begins when and where the cluster has room."""
+    def _start_actor(self) -> None:
+        """Request one more actor; Ray starts it when a node has room."""
         actor = self._actor.options(num_cpus=self._threads).remote()
-        self._awaited[actor.begin.remote(self._order, self._threads)] = _Hand(actor)
+        self._pending[actor.load.remote(self._order, self._threads)] = _ActorSlot(actor)
 
-    def _news(self, ref: Any) -> Report | None:
-        """What an actor said: that it is ready, or the report of its job, which is returned."""
+    def _receive(self, ref: Any) -> Report | None:
+        """Handle a finished call: an actor that is ready, or the report of its job, which is returned."""
         from ray import exceptions
 
         from sed import __version__
 
-        hand = self._awaited.pop(ref)
-        job, hand.job = hand.job, None
+        slot = self._pending.pop(ref)
+        job, slot.job = slot.job, None
         try:
             answer = self._ray.get(ref)
-        except SedError as error:  # the order makes no sense: for all of them
+        except SedError as error:  # invalid settings, the same for all actors
             raise (getattr(error, "cause", None) or error) from None
         except exceptions.RayError as error:
-            return self._bury(hand, job, error)
-        self._free.append(hand)
+            return self._discard_actor(slot, job, error)
+        self._idle.append(slot)
         if job is None:
             if answer != __version__:
-                raise WorkerError(f"a machine of the cluster has sed {answer}, expected {__version__} on all")
-            hand.is_ready = True
-            self._stillborn = 0
+                raise WorkerError(f"a cluster node has sed {answer}, expected {__version__} on all nodes")
+            slot.is_ready = True
+            self._failed_starts = 0
             return None
         self._queue.finish(job.number)
-        self._lost.pop(job.number, None)
-        if answer.error is not None:  # says the name that the user gave
+        self._losses.pop(job.number, None)
+        if answer.error is not None:  # name the file as the user did
             answer = replace(answer, error=answer.error.replace(_absolute(job).path, job.recording.path))
         return answer
 
-    def _bury(self, hand: _Hand, job: Job | None, error: Exception) -> Report | None:
-        """An actor is lost, and perhaps a job with it, whose report is returned if it is given up."""
-        self._ray.kill(hand.actor)  # it may be out of reach only: then it is not to go on
+    def _discard_actor(self, slot: _ActorSlot, job: Job | None, error: Exception) -> Report | None:
+        """Replace a lost actor; returns the report of its job if that has failed for good."""
+        self._ray.kill(slot.actor)  # it may only be unreachable, and must not continue
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        # Whoever waits for a job may have gone with the same machine: no job is to find that out.
-        for other in self._free:
-            self._awaited[other.actor.version.remote()] = other
-        self._free.clear()
+        # Idle actors may be lost with the same node: check that they are alive before they get a job.
+        for other in self._idle:
+            self._pending[other.actor.version.remote()] = other
+        self._idle.clear()
         report = None
         if job is not None:
             logger.warning("%s: lost with its worker (%s)", job.recording.path, why)
-            report = self._lose(job, why)
-        elif not hand.is_ready:
-            self._stillborn += 1
-            nobody = not any(other.is_ready for other in self._awaited.values())
-            if nobody and self._stillborn >= ATTEMPTS + self._count:  # more than one machine's at once
-                raise WorkerError(f"{self._stillborn} workers of the cluster could not begin ({why})")
+            report = self._requeue(job, why)
+        elif not slot.is_ready:
+            self._failed_starts += 1
+            none_ready = not any(other.is_ready for other in self._pending.values())
+            # Several actors may be lost with one node.
+            if none_ready and self._failed_starts >= ATTEMPTS + self._count:
+                raise WorkerError(f"{self._failed_starts} workers of the cluster could not start ({why})")
         if self._queue.has_more:
-            self._hire()
+            self._start_actor()
         return report
 
-    def _lose(self, job: Job, why: str) -> Report | None:
-        self._lost[job.number] += 1
-        if self._lost[job.number] < ATTEMPTS:
+    def _requeue(self, job: Job, why: str) -> Report | None:
+        """Queue a lost job again; returns a report of failure after `ATTEMPTS` losses."""
+        self._losses[job.number] += 1
+        if self._losses[job.number] < ATTEMPTS:
             self._queue.lose(job.number)
             return None
         self._queue.finish(job.number)
-        del self._lost[job.number]
+        del self._losses[job.number]
         return Report(
             job.number, error=f"{job.recording.path}: lost with its worker {ATTEMPTS} times ({why})"
         )

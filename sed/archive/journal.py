@@ -1,10 +1,10 @@
-"""The journal of an output folder: what is done, with which settings, so that a run that was killed goes on.
+"""The journal of an output folder: which recordings are done, with which settings, to resume a killed run.
 
-A ledger of JSON lines. A header ``{"sed": "journal", "version", "settings", "fresh"}`` begins each run; what stands
-behind a header was done with its settings, and a header that is fresh forgets what stands before it. Then a line
-a recording: ``{"recording", "source", "changed", "formats", "duration", "spent"}``, or with ``"error"`` in
-place of ``"formats"``. A result is written first and noted then, so a recording that is noted has its results; one
-that was under way when the run was killed is done again.
+A ledger of JSON lines. Each run starts with a header ``{"sed": "journal", "version", "settings", "fresh"}``: the
+lines after it were made with its settings, and a fresh header discards the lines before it. Then one line per
+recording: ``{"recording", "source", "changed", "formats", "duration", "spent"}``, or ``"error"`` in place of
+``"formats"``. Results are written before the line that records them, so every recorded result exists; a recording
+that was in progress when the run was killed is processed again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
-ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files: what they are weights of
+ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files
 
 
 class Entry(NamedTuple):
-    """What is known of a recording that is done."""
+    """The journal's entry of a finished recording."""
 
     source: str
     changed: str | None
@@ -39,11 +39,11 @@ class Entry(NamedTuple):
 
 
 class Journal:
-    """What is done in the folder of `outputs`; `settings` are those that change results.
+    """Which recordings are done in the folder of `outputs`; `settings` are those that change results.
 
-    `fresh` begins again: everything is to be done. Otherwise what earlier runs with the same settings did is done,
-    as far as neither the source has changed since nor a result is gone. Raises `OptionError` where the folder holds
-    results of other settings, or another run writes into it.
+    With `fresh` nothing counts as done. Otherwise the results of earlier runs with the same settings do, unless the
+    source has changed or a result is missing. Raises `OptionError` if the folder holds results of other settings or
+    another run writes into it.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Journal:
     ) -> None:
         assert outputs.directory is not None
         self._outputs = outputs
-        self._wanted = tuple(
+        self._required = tuple(
             f"{kind}+posteriors" if posteriors and kind in POSTERIORS else kind for kind in outputs.kinds
         )
         self._done: dict[str, Entry] = {}
-        self._there: set[str] | None = None  # names in a remote folder, once they are asked for
-        # Written before the first line: a run that could not begin leaves no trace.
+        self._listing: set[str] | None = None  # names in a remote folder, fetched on first use
+        # Written with the first line: a run that fails to start leaves no trace.
         header = {"sed": "journal", "version": VERSION, "settings": dict(settings), "fresh": fresh}
         self._header = [json.dumps(header)]
         self._ledger: Ledger = open_ledger(outputs.directory)
@@ -65,7 +65,7 @@ class Journal:
             if before is not None and self._done and not fresh and (other := differences(before, settings)):
                 raise OptionError(
                     f"{outputs.directory}: holds results of other settings ({other}): expected the same "
-                    "settings, another folder, or --fresh to do everything again"
+                    "settings, another folder, or --fresh to process everything again"
                 )
             if fresh:
                 self._done.clear()
@@ -81,11 +81,11 @@ class Journal:
 
     @property
     def name(self) -> str:
-        """Where it is kept."""
+        """The file or folder of the journal."""
         return self._ledger.name
 
     def _read(self) -> dict[str, Any] | None:
-        """Fill in what is done; returns the settings of the last run."""
+        """Read which recordings are done; returns the settings of the last run."""
         settings: dict[str, Any] | None = None
         for line in self._ledger.lines():
             try:
@@ -101,7 +101,7 @@ class Journal:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 if isinstance(error, OptionError):
                     raise
-                continue  # a damaged line: what it told of is done again
+                continue  # a damaged line: its recording is processed again
         return settings
 
     def _note(self, recording: str, entry: Entry) -> None:
@@ -111,15 +111,15 @@ class Journal:
         self._done[recording] = entry
 
     def is_done(self, recording: Input) -> bool:
-        """Whether every wanted format of a recording is there, made from the source as it is now."""
+        """Whether every required format of a recording exists, made from the current source."""
         entry = self._done.get(recording.stem)
-        if self._outputs.paths:  # files elsewhere, of which nothing is noted
+        if self._outputs.paths:  # single output files are not recorded
             return False
         if entry is None or recording.path == "-" or entry.source != _absolute(recording.path):
             return False
         if recording.version is not None and entry.changed != recording.version:
             return False
-        return set(self._wanted) <= set(entry.formats) and all(
+        return set(self._required) <= set(entry.formats) and all(
             map(self._exists, self._outputs.names(recording))
         )
 
@@ -127,17 +127,17 @@ class Journal:
         folder = self._outputs.directory or ""
         if not self._outputs.is_remote:
             return os.path.exists(os.path.join(folder, name))
-        if self._there is None:  # one listing is cheaper than a request a recording
-            self._there = remote.names_below(folder)
-        return name in self._there
+        if self._listing is None:  # one listing is cheaper than one request per recording
+            self._listing = remote.names_below(folder)
+        return name in self._listing
 
     def forget_listing(self) -> None:
-        """Let go of the names in a remote folder, and of what is done: nothing asks any more."""
-        self._there = None
+        """Free the names of a remote folder and the entries, which are not needed any more."""
+        self._listing = None
         self._done.clear()
 
     def add(self, done: Iterable[tuple[Input, Report]]) -> None:
-        """Note recordings that are done or failed. Raises `FormatError` where that can't be kept."""
+        """Record finished or failed recordings. Raises `FormatError` if the journal cannot be written."""
         rows: list[str] = []
         for recording, report in done:
             row: dict[str, Any] = {
@@ -146,7 +146,7 @@ class Journal:
                 "changed": recording.version,
             }
             if report.error is None:
-                row["formats"] = list(self._wanted)
+                row["formats"] = list(self._required)
                 row |= {"duration": report.duration, "spent": round(report.spent, 3)}
             else:
                 row["error"] = report.error
@@ -155,7 +155,7 @@ class Journal:
         self._header = []
 
     def sweep(self, recordings: Iterable[Input]) -> None:
-        """Remove what a killed run left half-written of `recordings`; a remote store keeps no such files."""
+        """Remove temporary files that a killed run left for `recordings`; object stores keep none."""
         if self._outputs.is_remote:
             return
         wanted: dict[Path, set[str]] = {}
@@ -170,7 +170,7 @@ class Journal:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In words, which settings are not the same; empty where all are.
+    """A description of the settings that differ; empty if none do.
 
     >>> differences({"latency": None, "vad": "webrtc"}, {"latency": 1.0, "vad": "webrtc"})
     'latency: none, now 1.0'
@@ -186,10 +186,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def fingerprint(
     settings: Mapping[str, Any], speech: str | None = None, turns: bytes | None = None
 ) -> dict[str, Any]:
-    """The settings of a run as far as they change results, as plain data; files and folders by their content.
+    """The settings of a run that change its results, as plain data; files and folders by their content.
 
-    `settings` are those of `EmotionDiarizer`, `speech` is a file of given turns, and `turns` its content where that
-    was read already: what comes from a pipe is gone then.
+    `settings` are those of `EmotionDiarizer`, `speech` is a file of given turns, and `turns` its content if it was
+    read already (a pipe can be read only once).
     """
     from sed import __version__
 
@@ -207,15 +207,15 @@ def fingerprint(
 
 
 def _by_content(model: str, files_of: Callable[[Path], dict[str, Path]]) -> str:
-    """A model by what is in its file or, wherever that is, its folder; one that is no path by its name."""
+    """A digest of a model's file or folder, independent of its location; the name itself if it is no path."""
     path = Path(model)
     if path.is_file():
         return f"{path.name} {_digest(path)}"
     files = files_of(path) if path.is_dir() else {}
     if not files:
         return model
-    told = "".join(f"{name} {_digest(file)}\n" for name, file in sorted(files.items()))
-    return f"folder {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    listing = "".join(f"{name} {_digest(file)}\n" for name, file in sorted(files.items()))
+    return f"folder {hashlib.sha256(listing.encode()).hexdigest()[:16]}"
 
 
 def _tagger_files(folder: Path) -> dict[str, Path]:
@@ -228,7 +228,7 @@ def _tagger_files(folder: Path) -> dict[str, Path]:
 
 
 def _all_files(folder: Path) -> dict[str, Path]:
-    """Every file below a folder by its relative name, but for hidden ones."""
+    """Every file below a folder by its relative name, except hidden ones."""
     files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
     return {name.as_posix(): path for name, path in files.items() if not is_hidden(name)}
 

@@ -1,7 +1,7 @@
-"""Lines that are only ever added, and are safe when `append` returns: the storage of a journal.
+"""Append-only lines that are durable when `append` returns: the storage of a journal.
 
-`LocalLedger` is one file, synced to disk, which one process holds at a time. Object stores cannot append, so there
-`RemoteLedger` is a folder of objects, of which a run rewrites its own last one until that is full.
+`LocalLedger` is one file, synced to disk and locked by one process. Object stores cannot append: `RemoteLedger` is a
+folder of objects, and each run rewrites its own last object until that is full.
 """
 
 from __future__ import annotations
@@ -19,56 +19,56 @@ from sed.errors import FormatError, OptionError
 
 NAME = ".sed-journal"
 SUFFIX = ".jsonl"
-FULL = 256  # lines of an object
+FULL = 256  # lines per object
 
 
 class Ledger(Protocol):
-    """What both kinds offer; `name` is the file or folder."""
+    """The interface of both kinds; `name` is the file or folder."""
 
     name: str
 
     def lines(self) -> Iterator[str]:
-        """Every line there was when it was opened, oldest first, without its end."""
+        """Every line present when the ledger was opened, oldest first, without line ends."""
         ...
 
     def append(self, lines: Iterable[str]) -> None:
-        """Add lines. Raises `FormatError` where they cannot be kept."""
+        """Add lines. Raises `FormatError` if they cannot be written."""
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the ledger."""
         ...
 
 
 def open_ledger(folder: str) -> Ledger:
-    """The ledger in an output folder. Raises `OptionError` where it can't be opened or another run holds it."""
+    """The ledger of an output folder. Raises `OptionError` if it cannot be opened or another run has locked it."""
     return RemoteLedger(folder) if remote.is_url(folder) else LocalLedger(Path(folder))
 
 
 class LocalLedger:
-    """Lines in a file of `folder`, which is made. A line that a killed process left torn is cut off.
+    """Lines in a file of `folder`, which is created. An incomplete last line of a killed process is removed.
 
-    A file without lines is removed when it is closed, and so is the folder if it was made for it.
+    A file without lines is removed when it is closed, and so is the folder if it was created for it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = path = folder / (NAME + SUFFIX)
         self.name = str(path)
-        self._made = not folder.exists()
+        self._created = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("a+b")
-            if not _lock(self._file) or not path.exists():  # gone: a run that ended just now took it away
+            if not _lock(self._file) or not path.exists():  # just removed by a run
                 self._file.close()
                 raise OptionError(
                     f"{folder}: another sed-run writes into this folder, expected one at a time"
                 )
         except OSError as error:
             raise OptionError(f"{path}: cannot be written ({error.strerror or error})") from None
-        self._cut()
+        self._drop_incomplete_line()
 
-    def _cut(self) -> None:
-        """Forget what stands behind the last end of a line: nobody was promised it."""
+    def _drop_incomplete_line(self) -> None:
+        """Truncate the file after its last line end: `append` never returned for anything later."""
         end = self._file.seek(0, os.SEEK_END)
         whole = end
         while whole:
@@ -101,17 +101,17 @@ class LocalLedger:
         with contextlib.suppress(OSError):
             if self._file.seek(0, os.SEEK_END) == 0:
                 self._path.unlink()
-                if self._made:
+                if self._created:
                     self._path.parent.rmdir()
-        with contextlib.suppress(OSError):  # what `append` could not keep it has told of
+        with contextlib.suppress(OSError):  # `append` has already raised for what it could not write
             self._file.close()
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Hold `file` alone until it is closed or the process ends; False where another does."""
+    """Lock `file` until it is closed or the process ends; False if another process holds the lock."""
     try:
         import fcntl
-    except ImportError:  # Windows: two runs into one folder are not noticed
+    except ImportError:  # Windows: two runs into one folder are not detected
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,7 +123,7 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 class RemoteLedger:
-    """Lines in objects below ``folder/.sed-journal/``; their names sort by time. Two runs are not kept apart."""
+    """Lines in objects below ``folder/.sed-journal/``, whose names sort by time. There is no lock between runs."""
 
     def __init__(self, folder: str) -> None:
         self.name = remote.join(folder, NAME)

@@ -1,7 +1,7 @@
-"""Where results go: ``-o rttm,json``, ``-o call.rttm``, ``-d folder`` -> what to write for each recording.
+"""The values of ``-o`` and ``-d`` in (``-o rttm,json``, ``-o call.rttm``, ``-d folder``), what to write out.
 
-A folder may be a URL of fsspec. Rendering a result (to bytes) and delivering it (to a file, an object, standard
-output) are apart, since a worker on another machine does the one, and perhaps not the other.
+A folder may be an fsspec URL. Rendering a result (to bytes) and delivering it (to a file, an object, standard
+output) are separate steps, since a worker on another machine may only do the first.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from sed.result import Diarization
 
 logger = logging.getLogger("sed")
 
-# Formats whose recordings can follow one another on standard output, each with its name.
+# Formats that can hold several recordings on standard output, each with its name.
 STREAMABLE = ("rttm", "jsonl")
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A result in a format: its content, and the path or URL it is for (None: standard output)."""
+    """A result in one format: its content, and the path or URL to write it to (None: standard output)."""
 
     kind: str
     target: str | None
@@ -40,7 +40,7 @@ class Outputs:
     """What to write: `kinds` are format names, `paths` pairs of a path and its format.
 
     With a `directory` (a path or URL) every kind becomes a file there, named after the recording; without one the
-    single kind goes to standard output. `lines`: JSON lines go there, whatever else is written.
+    single kind goes to standard output. With `lines`, JSON lines go to standard output in addition.
     """
 
     kinds: tuple[str, ...]
@@ -52,10 +52,10 @@ class Outputs:
     def parse(
         cls, specs: Sequence[str], directory: str | None, recordings: int, lines: bool = False
     ) -> Outputs:
-        """From the values of ``-o`` (each may be a list with commas), ``-d`` and ``--json-lines``.
+        """Parse the values of ``-o`` (each may be a comma-separated list), ``-d`` and ``--json-lines``.
 
-        Raises `OptionError` where they contradict one another or name no known format, and
-        `MissingDependencyError` where a format or the folder's protocol is not installed.
+        Raises `OptionError` if they contradict each other or name an unknown format, and `MissingDependencyError` if
+        a format or the folder's protocol needs a package that is not installed.
         """
         kinds: list[str] = []
         paths: list[tuple[Path, str]] = []
@@ -71,7 +71,7 @@ class Outputs:
                     raise OptionError(str(error)) from None
                 if (kind := paths[-1][1]) not in formats.names():
                     raise OptionError(
-                        f"output {item}: {kind} is only read, expected one of {', '.join(formats.names())}"
+                        f"output {item}: {kind} can only be read, expected one of {', '.join(formats.names())}"
                     )
             else:
                 raise OptionError(f"output {item!r}: expected a path or one of {', '.join(formats.names())}")
@@ -79,7 +79,7 @@ class Outputs:
             kinds = ["rttm"]
         for kind in [*kinds, *(kind for _, kind in paths)]:
             formats.check(kind)
-        if directory == "":  # a variable of the shell that is not set
+        if directory == "":  # an unset shell variable
             raise OptionError("-d '': expected a folder")
         folder = None if directory is None else remote.local(directory)
         plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), folder, lines)
@@ -112,51 +112,51 @@ class Outputs:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the folder is behind a URL."""
+        """Whether the folder is a URL."""
         return self.directory is not None and remote.is_url(self.directory)
 
     def names(self, source: Input) -> list[str]:
         """The files of a recording, relative to the folder, one for each of `kinds`.
 
-        They are named as the audio is; stores, whose names are UTF-8, get bytes that are not as in results.
+        They are named after the audio. Object stores allow only UTF-8 names: other bytes are escaped as in results.
         """
         stem = TEXT.write(source.stem) if self.is_remote else source.stem
         return [stem + formats.suffix(kind) for kind in self.kinds]
 
     def render(self, result: Diarization, source: Input) -> tuple[list[Product], list[SedError]]:
-        """Everything that is wanted of `result`, and an error for each format that cannot hold it."""
+        """`result` in every requested format, and an error for each format that cannot hold it."""
         wanted: list[tuple[str, str | None]] = [(kind, str(path)) for path, kind in self.paths]
         for kind, name in zip(self.kinds, self.names(source), strict=True):
             wanted.append((kind, None if self.directory is None else remote.join(self.directory, name)))
         if self.lines:
             wanted.append(("jsonl", None))
         products: list[Product] = []
-        troubles: list[SedError] = []
+        errors: list[SedError] = []
         for kind, target in wanted:
             try:
                 products.append(Product(kind, target, formats.dumps(result, kind)))
             except Exception as error:
-                if not isinstance(error, SedError | OSError | MemoryError):  # a mistake of ours: where it is
+                if not isinstance(error, SedError | OSError | MemoryError):  # a bug in sed: log the traceback
                     logger.debug("%s as %s: %r", source.path, kind, error, exc_info=True)
                 text = f"{source.path}: cannot be written as {kind} ({sentence(error)})"
-                troubles.append(FormatError(text, path=source.path, kind=kind))
-        return products, troubles
+                errors.append(FormatError(text, path=source.path, kind=kind))
+        return products, errors
 
     def deliver(
         self, products: Iterable[Product], stdout: IO[str] | None = None
     ) -> tuple[list[Product], list[SedError]]:
-        """Write each product whole to where it belongs, whatever becomes of the others.
+        """Write each product atomically to its target, independently of the others.
 
-        Returns those for standard output if that isn't given, and an error for each that could not be written.
-        Raises `BrokenPipeError` where the reader of standard output has gone.
+        Returns the products for standard output if `stdout` is None, and an error for each that could not be written.
+        Raises `BrokenPipeError` if the reader of standard output has closed it.
         """
-        left: list[Product] = []
-        troubles: list[SedError] = []
+        remaining: list[Product] = []
+        errors: list[SedError] = []
         for product in products:
             try:
                 if product.target is None:
                     if stdout is None:
-                        left.append(product)
+                        remaining.append(product)
                     else:
                         _print(product, stdout)
                 elif remote.is_url(product.target):
@@ -166,14 +166,14 @@ class Outputs:
                         _make_folder(Path(product.target).parent)
                     save_bytes(product.data, product.target)
             except SedError as error:
-                troubles.append(error)
+                errors.append(error)
             except BrokenPipeError:
                 raise
             except OSError as error:
                 place = product.target or "standard output"
                 text = f"{place}: cannot be written ({error.strerror or error})"
-                troubles.append(FormatError(text, path=place, kind=product.kind))
-        return left, troubles
+                errors.append(FormatError(text, path=place, kind=product.kind))
+        return remaining, errors
 
 
 def sentence(error: BaseException) -> str:
@@ -191,7 +191,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FormatError(
-            f"{folder}: cannot be made a folder ({error.strerror or error})", path=str(folder)
+            f"{folder}: the folder cannot be created ({error.strerror or error})", path=str(folder)
         ) from None
 
 

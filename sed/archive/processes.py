@@ -1,8 +1,8 @@
-"""Workers that are processes of this machine: models loaded once in each, a dead one replaced.
+"""Workers as local processes: each loads the models once, and a dead one is replaced.
 
-Each process is started afresh (no fork: libraries with threads do not survive one), gets one job at a time through
-its own pipe, and ends when this process does, however it ends. A worker that dies (out of memory, a crash in a
-library) costs the recording that it was at, whose report names the reason.
+Each process is spawned (not forked: threaded libraries do not survive a fork), gets one job at a time through its own
+pipe, and ends when this process does, however that ends. A worker that dies (out of memory, a crash in a library)
+fails only the recording it was processing; the report states the reason.
 """
 
 from __future__ import annotations
@@ -19,39 +19,40 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from sed.archive.dispatch import Dispatch
-from sed.archive.work import Job, Order, Remarks, Report, Worker
+from sed.archive.work import Job, Order, Report, WarningCollector, Worker
 from sed.errors import SedError, WorkerError
 
-Heard = Callable[[int, float, "float | None"], None]
-"""Told how far a recording is: its number, seconds done, its duration (None: not known)."""
+ProgressCallback = Callable[[int, float, "float | None"], None]
+"""Called with a job's number, the seconds of audio processed, and its duration (None: unknown)."""
 
-EVERY = 0.25  # seconds between two such messages of a worker
-ATTEMPTS = 3  # workers in a row that may die before they are ready
+PROGRESS_INTERVAL = 0.25  # seconds between two progress messages of a worker
+ATTEMPTS = 3  # workers in a row that may die while loading the models
 
 
 def run_processes(
-    order: Order, queue: Dispatch, count: int, threads: int, heard: Heard | None = None
+    order: Order, queue: Dispatch, count: int, threads: int, progress: ProgressCallback | None = None
 ) -> Generator[Report]:
-    """Do the jobs of `queue` in `count` processes of `threads` threads; yields reports as they come.
+    """Run the jobs of `queue` in `count` processes of `threads` threads; yields reports as they arrive.
 
-    Raises what `EmotionDiarizer` refuses `order` with, and `WorkerError` where processes die before they begin.
+    Raises any error that `EmotionDiarizer` raises for the settings in `order`, and `WorkerError` if processes die
+    while they load the models.
     """
     queue.expect(count)
     workers = [_Process(order, threads) for _ in range(count)]
-    stillborn = 0
+    failed_starts = 0
     try:
         while not queue.is_over:
             for worker in workers:
                 if worker.is_free and (job := queue.take()) is not None:
                     worker.give(job)
-            for worker in _with_news(workers):
-                for kind, content in worker.news():
+            for worker in _wait_for_messages(workers):
+                for kind, content in worker.messages():
                     if kind == "ready":
-                        stillborn = 0
+                        failed_starts = 0
                     elif kind == "refused":
                         raise content
-                    elif kind == "heard" and heard is not None:
-                        heard(*content)
+                    elif kind == "progress" and progress is not None:
+                        progress(*content)
                     elif kind == "report":
                         queue.finish(content.number)
                         yield content
@@ -64,11 +65,11 @@ def run_processes(
                     error = f"{worker.job.recording.path}: the worker died ({why})"
                     yield Report(worker.job.number, 0.0, worker.spent, error)
                 elif not worker.was_ready:
-                    stillborn += 1
-                    if stillborn >= ATTEMPTS:
+                    failed_starts += 1
+                    if failed_starts >= ATTEMPTS:
                         raise WorkerError(
-                            f"{stillborn} workers died while they loaded the models ({why}): "
-                            "expected memory for as many sets of models as workers"
+                            f"{failed_starts} workers died while they loaded the models ({why}): "
+                            "expected memory for one set of models per worker"
                         )
                 if queue.has_more:
                     workers.append(_Process(order, threads))
@@ -79,8 +80,8 @@ def run_processes(
             worker.close()
 
 
-def _with_news(workers: list[_Process]) -> list[_Process]:
-    """Those that sent something or died; waits for one."""
+def _wait_for_messages(workers: list[_Process]) -> list[_Process]:
+    """The workers that have sent a message or died; waits until there is one."""
     places: dict[Any, _Process] = {}
     for worker in workers:
         places[worker.pipe] = places[worker.process.sentinel] = worker
@@ -89,19 +90,19 @@ def _with_news(workers: list[_Process]) -> list[_Process]:
 
 
 class _Process:
-    """A worker seen from here: its process, its end of the pipe, the job it is at."""
+    """The parent's handle of a worker: its process, our end of the pipe, its current job."""
 
     def __init__(self, order: Order, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, order, threads), daemon=True)
+        self.pipe, child_end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(child_end, order, threads), daemon=True)
         self.job: Job | None = None
         self.was_ready = False
         self.is_alive = True
-        self._begun = 0.0
-        with _environment(OMP_NUM_THREADS=str(threads)):  # numpy's own threads, read when it is imported
+        self._started = 0.0
+        with _environment(OMP_NUM_THREADS=str(threads)):  # read by numpy when it is imported
             self.process.start()
-        theirs.close()
+        child_end.close()
 
     @property
     def is_free(self) -> bool:
@@ -109,16 +110,16 @@ class _Process:
 
     @property
     def spent(self) -> float:
-        """Seconds since it was given its job."""
-        return time.monotonic() - self._begun
+        """Seconds since it received its job."""
+        return time.monotonic() - self._started
 
     def give(self, job: Job) -> None:
-        self.job, self._begun = job, time.monotonic()
-        with contextlib.suppress(OSError):  # it died just now: the sentinel tells
+        self.job, self._started = job, time.monotonic()
+        with contextlib.suppress(OSError):  # it has just died: its sentinel reports that
             self.pipe.send(job)
 
-    def news(self) -> Iterator[tuple[str, Any]]:
-        """What it sent, up to its death, which comes out as `is_alive`."""
+    def messages(self) -> Iterator[tuple[str, Any]]:
+        """The messages received so far; sets `is_alive` to False if the process has ended."""
         ended = not self.process.is_alive()
         try:
             while self.pipe.poll():
@@ -134,50 +135,50 @@ class _Process:
             self.is_alive = False
 
     def close(self) -> str:
-        """Wait for its end, not for long; returns how it ended, in words."""
+        """Wait a few seconds for the process to end, then kill it; returns a description of how it ended."""
         self.process.join(5.0)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
         self.pipe.close()
         code = self.process.exitcode or 0
-        if code == -9:  # SIGKILL, which not every system has by name
+        if code == -9:  # SIGKILL, whose name not every system defines
             return "killed, as the system does when memory runs out"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
 def _serve(pipe: Connection, order: Order, threads: int) -> None:
-    """The life of a worker process: load the models, do what comes, end with the pipe or with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent decides
+    """Main loop of a worker process: load the models, run jobs until the pipe is closed or the parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         worker = Worker(order, threads)
     except SedError as error:
         pipe.send(("refused", error))
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # from here on not in the middle of writing a file
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # lets a file in progress be cleaned up
     pipe.send(("ready", None))
     last = 0.0
 
     def progress(done: float, duration: float | None) -> None:
         nonlocal last
-        if (now := time.monotonic()) - last >= EVERY:
+        if (now := time.monotonic()) - last >= PROGRESS_INTERVAL:
             last = now
-            pipe.send(("heard", (job.number, done, duration)))
+            pipe.send(("progress", (job.number, done, duration)))
 
     with contextlib.suppress(EOFError, OSError):
         while True:
             job: Job = pipe.recv()
-            pipe.send(("report", do_and_remark(worker, job, progress)))
+            pipe.send(("report", run_with_warnings(worker, job, progress)))
 
 
-def do_and_remark(worker: Worker, job: Job, progress: Any = None) -> Report:
-    """The report of a job with what `sed` warned of meanwhile, for workers whose log nobody reads."""
+def run_with_warnings(worker: Worker, job: Job, progress: Any = None) -> Report:
+    """Run a job; the report includes the warnings that `sed` logged, since nobody reads the log of a worker."""
     from dataclasses import replace
 
-    with Remarks() as remarks:
+    with WarningCollector() as collector:
         report = worker.do(job, progress)
-    return replace(report, warnings=tuple(remarks.texts))
+    return replace(report, warnings=tuple(collector.texts))
 
 
 def _end_with_parent() -> None:
@@ -188,9 +189,9 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _environment(**wanted: str) -> Iterator[None]:
-    """Variables for the processes that start meanwhile; what the user set stays."""
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
+def _environment(**defaults: str) -> Iterator[None]:
+    """Environment variables for processes started in the block; variables that the user has set are kept."""
+    added = {name: value for name, value in defaults.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

@@ -1,7 +1,7 @@
-"""URLs of fsspec (``s3://``, ``gs://``, ``memory://`` ...): what is there, reading, and writing whole files.
+"""Access to fsspec URLs (``s3://``, ``gs://``, ``memory://`` ...): listing, reading, and writing whole files.
 
-fsspec and the package of a protocol are imported when such a URL is used; local paths, and ``file://``, which is
-one, need neither. Errors of any protocol come out as one sentence with the URL.
+fsspec and the package of a protocol are imported when such a URL is used; local paths and ``file://`` URLs need
+neither. Errors of any protocol are raised as one sentence with the URL.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sed.files import is_hidden
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _WEB = ("http", "https")
-# Where a file appears at once when it is complete, and folders need not be made (or would be buckets).
-_WHOLE = frozenset("s3 s3a gs gcs az abfs abfss oss memory".split())
-_EXTRA = frozenset("s3 s3a gs gcs".split())  # what the extra `cloud` brings
-BLOCK = 4 << 20  # bytes fetched at once: what reading holds in memory
+# Protocols whose writes are atomic, and which need no folders to be created (or would create buckets).
+_ATOMIC = frozenset("s3 s3a gs gcs az abfs abfss oss memory".split())
+_EXTRA = frozenset("s3 s3a gs gcs".split())  # installed by the extra `cloud`
+BLOCK = 4 << 20  # bytes fetched at once, and held in memory while reading
 
 
 def is_url(name: str) -> bool:
-    """Whether `name` is a URL, ``file://`` included, and no path."""
+    """Whether `name` is a URL (including ``file://``) rather than a path."""
     return _URL.match(name) is not None
 
 
@@ -37,7 +37,7 @@ def is_file_url(name: str) -> bool:
 
 
 def local(name: str) -> str:
-    """The path of a ``file://`` URL; a path as it is.
+    """The path of a ``file://`` URL; a path is returned unchanged.
 
     >>> local("file:///data/my%20call.wav"), local("a b.wav")
     ('/data/my call.wav', 'a b.wav')
@@ -46,7 +46,7 @@ def local(name: str) -> str:
 
 
 def bare(url: str) -> str:
-    """A URL without its protocol, and on the web without its query.
+    """A URL without its protocol and, for http, without its query.
 
     >>> bare("s3://calls/a?.wav"), bare("https://example.org/x/a.wav?key=1")
     ('calls/a?.wav', 'example.org/x/a.wav')
@@ -58,47 +58,47 @@ def bare(url: str) -> str:
 
 
 def find(url: str, suffixes: Collection[str]) -> list[tuple[str, str, str | None]]:
-    """The recordings behind a URL as ``(url, relative name, version)``, sorted.
+    """The recordings that a URL stands for as ``(url, relative name, version)``, sorted.
 
-    A folder (or prefix) stands for every file below it with one of `suffixes` that is not hidden, a pattern for what
-    it matches. A URL of nothing is kept. Raises `OptionError` where a folder or pattern has no files, or cannot be
-    listed.
+    A folder (or prefix) stands for every file below it with one of `suffixes` that is not hidden, a pattern for the
+    files it matches. A URL that does not exist is kept. Raises `OptionError` if a folder or pattern has no files or
+    cannot be listed.
     """
-    with _told(url, OptionError):
+    with _errors(url, OptionError):
         files, path = _filesystem(url)
-        own: dict[str, Any] | None = None
+        info: dict[str, Any] | None = None
         with contextlib.suppress(FileNotFoundError):
-            own = files.info(path)
-        if own is not None and own.get("type") != "directory":
-            return [(url, PurePosixPath(bare(url)).name, _version(own))]
-        if own is None and glob.has_magic(path) and _protocol(url) not in _WEB:
+            info = files.info(path)
+        if info is not None and info.get("type") != "directory":
+            return [(url, PurePosixPath(bare(url)).name, _version(info))]
+        if info is None and glob.has_magic(path) and _protocol(url) not in _WEB:
             root = _fixed(path)
             listed = {p: i for p, i in files.glob(path, detail=True).items() if i.get("type") == "file"}
             if not listed:
                 raise OptionError(f"{url}: no file matches this pattern")
-        elif own is not None or url.endswith("/"):
+        elif info is not None or url.endswith("/"):
             root = path
-            listed = {} if own is None else files.find(path, detail=True)
-            shown = {p: i for p, i in listed.items() if not is_hidden(PurePosixPath(_below(p, root)))}
-            listed = {p: i for p, i in shown.items() if PurePosixPath(p).suffix.lower() in suffixes}
+            listed = {} if info is None else files.find(path, detail=True)
+            visible = {p: i for p, i in listed.items() if not is_hidden(PurePosixPath(_below(p, root)))}
+            listed = {p: i for p, i in visible.items() if PurePosixPath(p).suffix.lower() in suffixes}
             if not listed:
                 raise OptionError(f"{url}: expected audio files in this folder, found none")
         else:
             return [(url, PurePosixPath(bare(url)).name, None)]
     return [
-        (files.unstrip_protocol(p), _below(p, root), _version(info)) for p, info in sorted(listed.items())
+        (files.unstrip_protocol(p), _below(p, root), _version(found)) for p, found in sorted(listed.items())
     ]
 
 
 class Remote:
-    """A file behind a URL, open for reading from its beginning to its end; holds one block in memory.
+    """A remote file open for sequential reading; holds one block in memory.
 
-    `name` is the URL. Raises `AudioError`, also while it is read.
+    `name` is the URL. Opening and reading raise `AudioError`.
     """
 
     def __init__(self, url: str) -> None:
         self.name = url
-        with _told(url, AudioError):
+        with _errors(url, AudioError):
             files, path = _filesystem(url)
             self._file = files.open(path, "rb", block_size=BLOCK)
 
@@ -109,26 +109,26 @@ class Remote:
         self._file.close()
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` more bytes; none at the end."""
-        with _told(self.name, AudioError):
+        """Up to `size` more bytes; empty at the end of the file."""
+        with _errors(self.name, AudioError):
             return self._file.read(size)
 
 
 def read_bytes(url: str) -> bytes:
     """The content of a small file. Raises `FormatError`."""
-    with _told(url, FormatError):
+    with _errors(url, FormatError):
         files, path = _filesystem(url)
         return files.cat_file(path)
 
 
 def save_bytes(data: bytes, url: str) -> None:
-    """Put `data` behind `url`, where it appears, or replaces what was there, when it is complete.
+    """Write `data` to `url` atomically.
 
-    Object stores do so by themselves; elsewhere it is moved there from a name beside it. Raises `FormatError`.
+    Writes to object stores are atomic; elsewhere a temporary file beside the target is renamed. Raises `FormatError`.
     """
-    with _told(url, FormatError, "written"):
+    with _errors(url, FormatError, "written"):
         files, path = _filesystem(url)
-        if _protocol(url) in _WHOLE:
+        if _protocol(url) in _ATOMIC:
             files.pipe_file(path, data)
             return
         folder, _, name = path.rpartition("/")
@@ -144,29 +144,29 @@ def save_bytes(data: bytes, url: str) -> None:
 
 
 def names_below(url: str) -> set[str]:
-    """Every file below a folder, relative to it; none where there is no such folder.
+    """Every file below a folder, relative to it; empty if there is no such folder.
 
-    Raises `OptionError` where it cannot be listed, or there is not even the bucket.
+    Raises `OptionError` if the folder cannot be listed or its bucket does not exist.
     """
-    with _told(url, OptionError):
+    with _errors(url, OptionError):
         files, path = _filesystem(url)
         files.invalidate_cache()
         try:
             return {_below(found, path) for found in files.find(path)}
-        except FileNotFoundError:  # an object store has no folders, so it is the bucket that is missing
-            if _protocol(url) in _WHOLE:
+        except FileNotFoundError:  # object stores have no folders, so the bucket is missing
+            if _protocol(url) in _ATOMIC:
                 raise OptionError(f"{url}: expected a bucket that exists, found none") from None
             return set()
 
 
 def join(folder: str, name: str) -> str:
-    """A name in a folder: a path, or a URL where the folder is one."""
+    """The path or URL of a name in a folder."""
     return f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(Path(folder) / name)
 
 
 def check(url: str) -> None:
-    """Raises `OptionError` where no such protocol is known, `MissingDependencyError` where it isn't installed."""
-    with _told(url, OptionError):
+    """Raise `OptionError` for an unknown protocol, `MissingDependencyError` for one that is not installed."""
+    with _errors(url, OptionError):
         _filesystem(url)
 
 
@@ -193,7 +193,7 @@ def _protocol(url: str) -> str:
 
 
 def _fixed(pattern: str) -> str:
-    """The folders of a pattern before the first that is one."""
+    """The folders of a pattern before its first wildcard."""
     kept = []
     for part in pattern.split("/")[:-1]:
         if glob.has_magic(part):
@@ -207,7 +207,7 @@ def _below(path: str, root: str) -> str:
 
 
 def _version(info: dict[str, Any]) -> str | None:
-    """What changes with a file, as far as its protocol tells."""
+    """A string that changes with the file (checksum, or size and time); None if the protocol has none."""
     for key in ("ETag", "etag", "md5Hash"):
         if info.get(key):
             return str(info[key]).strip('"')
@@ -216,8 +216,8 @@ def _version(info: dict[str, Any]) -> str | None:
 
 
 @contextlib.contextmanager
-def _told(url: str, kind: type[SedError], done: str = "read") -> Iterator[None]:
-    """Whatever a protocol raises, as `kind` in one sentence: their exceptions have no common base."""
+def _errors(url: str, kind: type[SedError], done: str = "read") -> Iterator[None]:
+    """Turn any exception of a protocol into a `kind` of one sentence: they have no common base class."""
     try:
         yield
     except SedError:
@@ -226,7 +226,7 @@ def _told(url: str, kind: type[SedError], done: str = "read") -> Iterator[None]:
         why = error.__cause__
         gone = why is None or isinstance(why, FileNotFoundError) or getattr(why, "status", 0) in (404, 410)
         if isinstance(why, Exception) and not gone and _protocol(url) in _WEB:
-            # fsspec's way to tell of a server that is down or refuses: the file may well be there
+            # fsspec raises this also for a server that is down or refuses access
             raise kind(f"{url}: cannot be {done} ({_line(why)})", path=url) from None
         missing = "no such file" if done == "read" else f"cannot be written ({_line(error)})"
         raise kind(f"{url}: {missing}", path=url) from None

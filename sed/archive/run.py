@@ -1,7 +1,7 @@
-"""A run over many recordings, top to bottom: what is to be done -> workers -> results, journal, summary.
+"""A run over many recordings: inputs and settings in; results, journal entries and a summary out.
 
-Results for standard output come in the order of the recordings, whoever is done first; files are written as they
-come. Only what is under way, and what waits for its turn on standard output, is held.
+Results for standard output appear in the order of the recordings; files are written as they are finished. Only jobs in
+progress, and results that wait for earlier ones on standard output, are held in memory.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ logger = logging.getLogger("sed")
 
 
 class Listener(Protocol):
-    """Who watches a run: a progress bar, or nobody."""
+    """Receives the progress of a run, such as a progress bar."""
 
-    def begin(self, recordings: int) -> None:
-        """So many are to be done."""
+    def start(self, recordings: int) -> None:
+        """The run starts with this number of recordings."""
         ...
 
-    def heard(self, number: int, done: float, duration: float | None) -> None:
-        """Recording `number` is at `done` seconds of `duration` (None: not known)."""
+    def progress(self, number: int, done: float, duration: float | None) -> None:
+        """Recording `number` is processed up to `done` seconds of `duration` (None: unknown)."""
         ...
 
     def finished(self, report: Report) -> None:
-        """A recording is done or failed."""
+        """A recording is done or has failed."""
         ...
 
-    def say(self, text: str) -> None:
-        """Something for a person to read."""
+    def message(self, text: str) -> None:
+        """An error message for the user."""
         ...
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Who works: `workers` processes that share `threads`, or with `cluster` (the address of a Ray cluster) as
-    many actors of `threads` each; None for what there is room for, which on one machine is this process.
+class WorkerPool:
+    """The kind and number of workers: `workers` processes that share `threads`, or actors with `threads` each on the
+    Ray cluster at the address `cluster`. None: as many actors as fit on the cluster, or this process alone.
 
-    Raises `OptionError` on values that make no sense.
+    Raises `OptionError` if `workers` or `threads` is less than 1.
     """
 
     workers: int | None = None
@@ -63,29 +63,30 @@ class Crew:
             )
 
     @property
-    def is_alone(self) -> bool:
-        """Whether this process itself works."""
+    def is_in_process(self) -> bool:
+        """Whether jobs run in this process."""
         return self.cluster is None and self.workers in (None, 1)
 
     def reports(self, order: Order, queue: Dispatch, jobs: int, listener: Listener) -> Generator[Report]:
-        """The reports of every job in `queue`, at most `jobs`, as they come."""
-        if self.is_alone:
-            return _here(order, queue, self.threads, listener)
+        """The reports of all jobs in `queue`, at most `jobs`, as they arrive."""
+        if self.is_in_process:
+            return _run_in_process(order, queue, self.threads, listener)
         if self.cluster is not None:
             from sed.archive.cluster import run_cluster
 
-            bring = order.bring or not order.outputs.is_remote
-            return run_cluster(self.cluster, replace(order, bring=bring), queue, self.workers, self.threads)
+            send = order.return_products or not order.outputs.is_remote
+            order = replace(order, return_products=send)
+            return run_cluster(self.cluster, order, queue, self.workers, self.threads)
         from sed.archive.processes import run_processes
 
         count = min(self.workers or 1, jobs)
-        return run_processes(order, queue, count, max(1, self.threads // count), listener.heard)
+        return run_processes(order, queue, count, max(1, self.threads // count), listener.progress)
 
 
 def run(
     recordings: Sequence[Input],
     order: Order,
-    crew: Crew,
+    pool: WorkerPool,
     listener: Listener,
     stdout: IO[str],
     *,
@@ -93,14 +94,14 @@ def run(
     journal: Journal | None = None,
     stop_on_error: bool = False,
 ) -> Summary:
-    """Do what is to be done of `recordings`; returns what it came to.
+    """Process `recordings` and return a summary.
 
-    `turns` are given ones by the recording's uri. With a `journal` what is done is left out, and what gets done is
-    noted. With `stop_on_error` no recording is begun after one has failed. Raises `SedError` where nothing can
-    be done at all; `KeyboardInterrupt` ends the run in good order and is told by the summary.
+    `turns` are given turns by the recording's uri. With a `journal`, recordings that are done are skipped, and new
+    ones are recorded. With `stop_on_error`, no recording is started after one has failed. Raises `SedError` if the
+    run cannot start; `KeyboardInterrupt` ends it cleanly and is reported in the summary.
     """
-    if not crew.is_alone and any(r.path == "-" for r in recordings):
-        raise OptionError("standard input with several workers: expected files, or one worker")
+    if not pool.is_in_process and any(r.path == "-" for r in recordings):
+        raise OptionError("standard input cannot be combined with several workers: expected files")
     todo = recordings if journal is None else [r for r in recordings if not journal.is_done(r)]
     summary = Summary(len(recordings), before=len(recordings) - len(todo))
     if journal is not None:
@@ -113,21 +114,21 @@ def run(
         for number, recording in enumerate(todo)
     )
     queue = Dispatch(jobs, ordered=order.outputs.to_stdout)
-    listener.begin(len(todo))
-    reports = crew.reports(order, queue, len(todo), listener)
+    listener.start(len(todo))
+    reports = pool.reports(order, queue, len(todo), listener)
     if order.outputs.to_stdout:
         reports = _in_order(reports)
     try:
         with contextlib.closing(reports):
             for report in reports:
                 recording = todo[report.number]
-                report = _settle(report, recording, order, journal, stdout)
+                report = _finish(report, recording, order, journal, stdout)
                 summary.add(recording, report)
                 listener.finished(report)
                 for text in report.warnings:
                     logger.warning("%s", text)
                 if report.error is not None:
-                    listener.say(report.error)
+                    listener.message(report.error)
                     if stop_on_error:
                         queue.stop()
     except KeyboardInterrupt:
@@ -135,35 +136,35 @@ def run(
     return summary
 
 
-def _settle(
+def _finish(
     report: Report, recording: Input, order: Order, journal: Journal | None, stdout: IO[str]
 ) -> Report:
-    """Write what came back, then note it; returns the report as it is after that."""
-    _, troubles = order.outputs.deliver(report.products, stdout)
-    report = replace(report, products=()).failing(recording, troubles)
+    """Write the products of a report, then record it in the journal; returns it with any errors in writing."""
+    _, errors = order.outputs.deliver(report.products, stdout)
+    report = replace(report, products=()).failing(recording, errors)
     if journal is not None:
         journal.add([(recording, report)])
     return report
 
 
 def _in_order(reports: Generator[Report]) -> Generator[Report]:
-    """Reports by number. When they end early, those that are left come in order, too."""
+    """Reports by number; if they end early, the remaining ones follow in order."""
     waiting: dict[int, Report] = {}
-    due = 0
+    expected = 0
     with contextlib.closing(reports):
         for report in reports:
             waiting[report.number] = report
-            while due in waiting:
-                yield waiting.pop(due)
-                due += 1
+            while expected in waiting:
+                yield waiting.pop(expected)
+                expected += 1
     for number in sorted(waiting):
         yield waiting[number]
 
 
-def _here(order: Order, queue: Dispatch, threads: int, listener: Listener) -> Generator[Report]:
-    """The jobs of `queue`, done by this process."""
+def _run_in_process(order: Order, queue: Dispatch, threads: int, listener: Listener) -> Generator[Report]:
+    """Run the jobs of `queue` in this process."""
     worker = Worker(order, threads)
     while (job := queue.take()) is not None:
-        report = worker.do(job, partial(listener.heard, job.number))
+        report = worker.do(job, partial(listener.progress, job.number))
         queue.finish(job.number)
         yield report

@@ -1,4 +1,4 @@
-"""What a run came to: recordings, hours of audio, real-time factor, failures by reason. Bounded, however many."""
+"""Summary of a run: recordings, hours of audio, real-time factor, failures by reason; bounded in size."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from sed.archive.inputs import Input
 from sed.archive.work import Report
 
-KINDS = 1000  # reasons that are told apart
-SHOWN = 10  # of them in the text
+KINDS = 1000  # reasons that are counted separately
+SHOWN = 10  # reasons listed in the text
 
 
 @dataclass
 class Failures:
-    """Recordings that failed for one reason: how many, and the first."""
+    """Recordings that failed for one reason: their number, and the first of them."""
 
     count: int
     example: str
@@ -22,7 +22,7 @@ class Failures:
 
 @dataclass
 class Summary:
-    """Counts of a run over `recordings`, of which `before` were done by earlier ones."""
+    """Counts of a run over `recordings`, `before` of which were done by earlier runs."""
 
     recordings: int
     before: int = 0
@@ -31,7 +31,7 @@ class Summary:
     duration: float = 0.0  # seconds of audio
     reasons: dict[str, Failures] = field(default_factory=dict)
     interrupted: bool = False
-    begun: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
 
     def add(self, recording: Input, report: Report) -> None:
         """Count a report."""
@@ -50,11 +50,11 @@ class Summary:
 
     @property
     def left(self) -> int:
-        """Recordings that were not come to."""
+        """Recordings that were not processed."""
         return self.recordings - self.before - self.done - self.failed
 
     def text(self, elapsed: float | None = None) -> str:
-        """A line with the counts, and one for each reason of failures; `elapsed` is in seconds (None: till now).
+        """A line with the counts and one for each reason of failure; `elapsed` is in seconds (None: until now).
 
         >>> summary = Summary(4, before=1)
         >>> summary.add(Input("a.wav", "a.wav"), Report(0, 1800.0))
@@ -63,7 +63,7 @@ class Summary:
         4 recordings: 1 done, 1 done before, 1 failed, 1 left; 0.50 h of audio in 1:12, real-time factor 0.040
           1 x found text, expected audio: b.wav
         """
-        elapsed = time.monotonic() - self.begun if elapsed is None else elapsed
+        elapsed = time.monotonic() - self.started if elapsed is None else elapsed
         counts = [f"{self.done} done"]
         counts += [
             f"{count} {what}"
@@ -80,17 +80,17 @@ class Summary:
             factor = elapsed / self.duration
             line += f"; {length(self.duration)} of audio in {clock(elapsed)}, real-time factor {factor:.3f}"
         lines = [line]
-        most = sorted(self.reasons.items(), key=lambda item: -item[1].count)
-        for reason, failures in most[:SHOWN]:
+        ranked = sorted(self.reasons.items(), key=lambda item: -item[1].count)
+        for reason, failures in ranked[:SHOWN]:
             more = f" and {failures.count - 1} more" if failures.count > 1 else ""
             lines.append(f"  {failures.count} x {reason}: {failures.example}{more}")
-        if len(most) > SHOWN:
-            lines.append(f"  and {len(most) - SHOWN} further reasons")
+        if len(ranked) > SHOWN:
+            lines.append(f"  and {len(ranked) - SHOWN} further reasons")
         return "\n".join(lines)
 
 
 def length(seconds: float) -> str:
-    """How much audio: hours with two decimals, below a tenth of an hour minutes, below a minute seconds.
+    """A duration in hours; in minutes below 0.1 h, in seconds below a minute.
 
     >>> length(5400), length(90), length(36)
     ('1.50 h', '1.5 min', '36.0 s')
@@ -101,7 +101,7 @@ def length(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, and hours where there are any.
+    """A duration as ``m:ss``, or ``h:mm:ss`` from an hour on.
 
     >>> clock(72), clock(3725)
     ('1:12', '1:02:05')

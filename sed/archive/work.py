@@ -1,7 +1,7 @@
-"""One recording with one set of models: what this process, a process of its own and a cluster's actor all run.
+"""Processing one recording with one set of models: shared by this process, worker processes and cluster actors.
 
-An `Order` says what is wanted of every recording and travels to whoever works; a `Job` is one recording, a `Report`
-what became of it. Neither holds audio; a report holds results only where somebody else has to write them.
+An `Order` holds the settings for every recording and is sent to the workers; a `Job` is one recording, a `Report` its
+outcome. None holds audio; a report holds results only if another process has to write them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ logger = logging.getLogger("sed")
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted: `settings` of `EmotionDiarizer` without its threads, `outputs`, frame `posteriors` or not.
+    """`settings` of `EmotionDiarizer` except its threads, `outputs`, and whether to keep the frame `posteriors`.
 
-    With `bring` results come back in the report; otherwise whoever works writes the files.
+    With `return_products` the results are returned in the report; otherwise the worker writes the files.
     """
 
     settings: Mapping[str, Any]
     outputs: Outputs
     posteriors: bool = False
-    bring: bool = False
+    return_products: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Recording `number` of a run, with its turns where they are given."""
+    """Recording `number` of a run, with its turns if they are given."""
 
     number: int
     recording: Input
@@ -46,11 +46,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of job `number`.
+    """The outcome of job `number`.
 
-    `duration` of the audio and `spent` on it are seconds. `error` states why it failed, or which formats did, or is
-    None; `reasons` are the same without names of files, to be counted. `products` are results that are still to be
-    written, `warnings` what was remarked on the way.
+    `duration` (of the audio) and `spent` (processing time) are seconds. `error` states why the job or a format failed,
+    or is None; `reasons` are the same without file names, to be counted. `products` are results still to be written,
+    `warnings` the warnings that were logged.
     """
 
     number: int
@@ -72,9 +72,9 @@ class Report:
 
 
 class Worker:
-    """Holds one set of models and does one job after the other.
+    """Holds one set of models and processes one job after the other.
 
-    Raises what `EmotionDiarizer` does where the order makes no sense.
+    Raises any error that `EmotionDiarizer` raises for the settings in `order`.
     """
 
     def __init__(self, order: Order, threads: int = 1) -> None:
@@ -84,10 +84,10 @@ class Worker:
         self._diarizer = EmotionDiarizer(**order.settings, threads=threads)
 
     def do(self, job: Job, progress: Callable[[float, float | None], None] | None = None) -> Report:
-        """Do a job, whatever happens: a failure is a report, too. `progress` is as in `EmotionDiarizer`."""
+        """Process a job; failures are returned as a report. `progress` is as in `EmotionDiarizer`."""
         from sed.speakers import ReferenceTurns
 
-        begun = time.monotonic()
+        started = time.monotonic()
         recording = job.recording
         try:
             turns = None if job.turns is None else ReferenceTurns(job.turns)
@@ -99,30 +99,30 @@ class Worker:
                     progress=progress,
                     posteriors=self._order.posteriors,
                 )
-            _compare(job, result.duration)
-            products, troubles = self._order.outputs.render(result, recording)
-            if not self._order.bring:
+            _check_turns(job, result.duration)
+            products, errors = self._order.outputs.render(result, recording)
+            if not self._order.return_products:
                 products, more = self._order.outputs.deliver(products)
-                troubles += more
+                errors += more
         except Exception as error:
-            if not isinstance(error, SedError | OSError | MemoryError):  # a mistake of ours: say where
+            if not isinstance(error, SedError | OSError | MemoryError):  # a bug in sed: log the traceback
                 logger.debug("%s: %r", recording.path, error, exc_info=True)
-            return Report(job.number, 0.0, time.monotonic() - begun).failing(recording, [error])
-        report = Report(job.number, result.duration, time.monotonic() - begun, None, tuple(products))
-        return report.failing(recording, troubles)
+            return Report(job.number, 0.0, time.monotonic() - started).failing(recording, [error])
+        report = Report(job.number, result.duration, time.monotonic() - started, None, tuple(products))
+        return report.failing(recording, errors)
 
 
-def _compare(job: Job, duration: float) -> None:
-    """Warn of given turns that are behind the end of the recording: perhaps they are another one's."""
+def _check_turns(job: Job, duration: float) -> None:
+    """Warn of given turns after the end of the recording: they may belong to another recording."""
     turns = list(job.turns or ())
-    if behind := sum(turn.start >= duration for turn in turns):
-        text = "%s: %d of %d given turns begin behind its end at %.2f s; they are left out"
-        logger.warning(text, job.recording.path, behind, len(turns), duration)
+    if late := sum(turn.start >= duration for turn in turns):
+        text = "%s: %d of %d given turns start after its end at %.2f s and are ignored"
+        logger.warning(text, job.recording.path, late, len(turns), duration)
 
 
 @contextlib.contextmanager
 def _source(recording: Input) -> Iterator[Any]:
-    """What `EmotionDiarizer` takes: the path, or what is behind the URL (which goes through a file on disk)."""
+    """The source for `EmotionDiarizer`: the path, or the open file of a URL (spooled to disk)."""
     if not remote.is_url(recording.path):
         yield recording.path
         return
@@ -131,30 +131,30 @@ def _source(recording: Input) -> Iterator[Any]:
 
 
 def reason(recording: Input, error: BaseException) -> str:
-    """Why a recording failed, in a sentence that begins with its path or URL."""
+    """Why a recording failed, in a sentence that starts with its path or URL."""
     text = sentence(error)
     if text.startswith(recording.path) or (isinstance(error, SedError) and error.path is not None):
         return text
-    if remote.is_url(recording.path):  # known to the reader of audio by its last part only
+    if remote.is_url(recording.path):  # the audio reader knows only the last part of a URL
         text = text.removeprefix(f"{recording.uri}: ")
-    elif isinstance(error, SedError):  # names what it is about: standard input, a result's file
+    elif isinstance(error, SedError):  # already names its subject: standard input, an output file
         return text
     return f"{recording.path}: {text}"
 
 
 def _problem(recording: Input, error: BaseException, text: str) -> str:
-    """The reason `text` without the name of the file that it is about."""
+    """The reason `text` without the name of its file."""
     if isinstance(error, SedError) and error.path is not None:
         return error.problem
     return text.removeprefix(f"{recording.path}: ")
 
 
-class Remarks(logging.Handler):
-    """Collects what `sed` warns of, so that a worker elsewhere can report it.
+class WarningCollector(logging.Handler):
+    """Collects the warnings that `sed` logs, so that a worker can put them into its report.
 
-    >>> with Remarks() as remarks:
+    >>> with WarningCollector() as collector:
     ...     logging.getLogger("sed").warning("short")
-    >>> remarks.texts
+    >>> collector.texts
     ['short']
     """
 
@@ -163,15 +163,15 @@ class Remarks(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the text, up to a hundred a job."""
+        """Keep the text, up to 100 per job."""
         if len(self.texts) < 100:
             self.texts.append(record.getMessage())
 
-    def __enter__(self) -> Remarks:
-        self._passed_on, logger.propagate = logger.propagate, False
+    def __enter__(self) -> WarningCollector:
+        self._propagate, logger.propagate = logger.propagate, False
         logger.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         logger.removeHandler(self)
-        logger.propagate = self._passed_on
+        logger.propagate = self._propagate

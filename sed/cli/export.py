@@ -1,6 +1,6 @@
-"""``sed-export FOLDER... model.onnx [--int8]``: a trained tagger as one ONNX file, calibrated and checked.
+"""``sed-export FOLDER... model.onnx [--int8]``: export a trained tagger to one ONNX file, calibrated and checked.
 
-Of several folders (of one recipe, begun with the same weights) the mean of their weights is taken.
+The weights of several folders (of one recipe, started from the same weights) are averaged.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sed.errors import ModelError
 @command("sed-export", extras="wavlm,export", help=__doc__)
 @click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--int8", is_flag=True, help="8 bit weights: a third of the size.")
+@click.option("--int8", is_flag=True, help="Write 8-bit weights: a third of the size.")
 @click.option(
     "--corpora",
     type=click.Path(path_type=Path),
-    help="A manifest, or a folder with one: calibrate confidences on its split `valid`.",
+    help="A manifest, or a folder with one: calibrate posteriors on its split `valid`.",
 )
 @click.option(
     "--temperature", type=click.FloatRange(0.05, 20), help="Divide logits by this instead of calibrating."
@@ -29,7 +29,7 @@ from sed.errors import ModelError
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="An exported tagger whose calibration to take: of the same recipe, learnt from fewer speakers.",
+    help="Copy the calibration of this exported tagger, of the same recipe, trained on fewer speakers.",
 )
 def main(
     folders: tuple[Path, ...],
@@ -43,7 +43,7 @@ def main(
     if temperature is not None and math.isnan(temperature):
         raise click.UsageError("--temperature: found nan, expected a number from 0.05 to 20")
     if temperature is not None and calibration is not None:
-        raise click.UsageError("found --temperature and --calibration, expected one of them")
+        raise click.UsageError("--temperature cannot be combined with --calibration")
     for line in export(folders, target, int8, corpora, temperature, calibration):
         click.echo(line)
 
@@ -54,28 +54,29 @@ def export(
     int8: bool,
     corpora: Path | None,
     temperature: float | None,
-    like: Path | None = None,
+    calibration_file: Path | None = None,
 ) -> list[str]:
-    """Write `target` from the mean of the taggers in `folders`, the runs' or the taggers' own; returns what to tell.
-    The calibration is that of `like`, a temperature, or fitted on the split `valid` of `corpora`."""
+    """Write `target` from the weight average of the taggers in `folders` (of runs or of taggers); returns the lines of
+    a summary. The calibration is that of `calibration_file`, a temperature, or fitted on the split `valid` of
+    `corpora`."""
     from sed.corpora.audio import load_speech, read_manifest, to_float
     from sed.networks.averaging import load_mean
     from sed.networks.store import WEIGHTS, tagger_folder
-    from sed.training.export.calibration import Calibration, calibration_of, fit_calibration
+    from sed.training.export.calibration import Calibration, fit_calibration, read_calibration
     from sed.training.export.onnx import export_onnx, largest_difference, sha256, trial_waves
 
     if target.suffix.lower() != ".onnx" or target.is_dir():
-        what = "a folder" if target.is_dir() else "another kind of name"
-        raise ModelError(f"{target}: found {what}, expected the file to write last, such as model.onnx")
-    if above := next((path for path in target.parents if path.exists() and not path.is_dir()), None):
-        raise ModelError(f"{target}: {above} is a file, expected a folder")
+        found = "a folder" if target.is_dir() else "another suffix"
+        raise ModelError(f"{target}: found {found}, expected the output file last, such as model.onnx")
+    if parent := next((path for path in target.parents if path.exists() and not path.is_dir()), None):
+        raise ModelError(f"{target}: {parent} is a file, expected a folder")
     model, description = load_mean(folders)
     labels = description["labels"]
     max_samples = model.max_samples
     waves = trial_waves(max_samples)
     speech = None if corpora is None else load_speech(read_manifest(corpora, ["valid"], labels))
-    if like is not None:
-        calibration = calibration_of(like, labels)
+    if calibration_file is not None:
+        calibration = read_calibration(calibration_file, labels)
     elif temperature is not None:
         calibration = Calibration(temperature)
     else:
@@ -89,7 +90,7 @@ def export(
     return [
         f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}",
         f"temperature {calibration.temperature}, offsets {' '.join(map(str, calibration.offsets)) or 'none'}",
-        f"largest difference of a posterior from the original: {difference:.2g} ({len(waves)} pieces)",
+        f"largest difference of a posterior from the original: {difference:.2g} ({len(waves)} clips)",
         f"SHA-256 {sha256(target)}",
     ]
 

@@ -1,4 +1,4 @@
-"""Options that several commands share: the stages of `EmotionDiarizer`, threads, and quietness."""
+"""Options that several commands share: the stages of `EmotionDiarizer`, ``--threads`` and ``--quiet``."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import click
 
 
 class Channels(click.ParamType):
-    """``mix``, ``split`` or the number of a channel from 1 on."""
+    """``mix``, ``split`` or the number of a channel, starting at 1."""
 
     name = "mix|split|N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
-        """The word itself, or the number."""
+        """The string ``mix`` or ``split``, or the number."""
         if value in ("mix", "split"):
             return str(value)
         if isinstance(value, int) or (str(value).isdigit() and int(value) >= 1):
             return int(value)
-        self.fail(f"{value!r}: expected mix, split or the number of a channel from 1 on", param, ctx)
+        self.fail(f"{value!r}: expected mix, split or the number of a channel (1 is the first)", param, ctx)
 
 
 def on_command_line(*names: str) -> list[str]:
-    """Those of the running command's options `names` that are on its command line."""
+    """The options among `names` that the user gave on the command line."""
     context = click.get_current_context()
     return [n for n in names if context.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE]
 
@@ -45,15 +45,15 @@ diarizer_options = _all_of(
         type=Channels(),
         default="mix",
         show_default=True,
-        help="mix, split (a channel is a speaker) or the number of one.",
+        help="mix, split (one speaker per channel) or the number of a channel.",
     ),
     click.option(
         "--speakers",
         type=_COUNT,
-        help="How many people speak (default: found out); live no more than so many.",
+        help="Number of speakers (default: estimated); a live stream only enforces the maximum.",
     ),
-    click.option("--min-speakers", type=_COUNT, help="At least so many."),
-    click.option("--max-speakers", type=_COUNT, help="At most so many."),
+    click.option("--min-speakers", type=_COUNT, help="Minimum number of speakers."),
+    click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers."),
     click.option(
         "--tagger",
         metavar="NAME|PATH",
@@ -65,26 +65,28 @@ diarizer_options = _all_of(
         default="segmentation",
         show_default=True,
         metavar="NAME[:MODEL]",
-        help="How speakers are found: segmentation, pyannote, none (one speaker); pyannote:FOLDER or pyannote:HUB/NAME "
-        "takes another model.",
+        help="Speaker diarizer: segmentation, pyannote, none (one speaker); pyannote:FOLDER or pyannote:HUB/NAME "
+        "selects another model.",
     ),
     click.option(
         "--vad",
         type=click.Choice(["segmentation", "webrtc", "silero", "none"]),
-        help="How speech is found (default: what the diarizer brings); none: every frame is speech, for scores beside "
-        "systems that label silence, too (with --diarizer none).",
+        help="Voice activity detector (default: that of the diarizer); none: every frame is speech, to compare with "
+        "systems that also label silence (with --diarizer none).",
     ),
     click.option(
         "--decoder",
         type=click.Choice(["viterbi", "argmax", "median", "tv"]),
         default="viterbi",
         show_default=True,
-        help="How posteriors become segments.",
+        help="Decoder from posteriors to segments.",
     ),
-    click.option("--latency", type=float, metavar="S", help="Decide like a live stream with this latency."),
+    click.option(
+        "--latency", type=float, metavar="S", help="Decode like a live stream with a latency of S seconds."
+    ),
 )
 
 common_options = _all_of(
-    click.option("--threads", type=_COUNT, default=1, show_default=True, help="Processor threads."),
+    click.option("--threads", type=_COUNT, default=1, show_default=True, help="Number of CPU threads."),
     click.option("-q", "--quiet", is_flag=True, help="Errors only: no progress bar, no warnings."),
 )

@@ -1,4 +1,4 @@
-"""``sed-prepare CORPUS SOURCE -o manifest.json``: a corpus as published -> a manifest for training and scoring."""
+"""``sed-prepare CORPUS SOURCE -o manifest.json``: a published corpus in, a manifest for training and scoring out."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sed.cli.base import command
 from sed.cli.score import Renaming
 
 
-def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if not wanted or context.resilient_parsing:
+def _list_corpora(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
         return
-    from sed.corpora.readers import PREPARERS
+    from sed.corpora.readers import READERS
 
-    for preparer in PREPARERS.values():
-        click.echo(f"{preparer.name:9}{preparer.title}")
-        for what, text in (
-            ("languages", preparer.languages),
-            ("licence", preparer.licence),
-            ("published", preparer.address),
-            ("splits", preparer.splits),
+    for reader in READERS.values():
+        click.echo(f"{reader.name:9}{reader.title}")
+        for key, text in (
+            ("languages", reader.languages),
+            ("licence", reader.licence),
+            ("published", reader.url),
+            ("splits", reader.split_summary),
         ):
-            click.echo(f"{'':9}{what}: {text}")
+            click.echo(f"{'':9}{key}: {text}")
     context.exit()
 
 
@@ -36,22 +36,31 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "speakers", "train", "valid", "test"]),
-    help="auto: what --list tells; speakers: drawn by the seed, each on one side; else one for all.",
+    help="auto: as shown by --list; speakers: drawn at random, each in one split; other: one split for all.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Of the draw of speakers.  [default: 0]"
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the speaker draw.  [default: 0]"
 )
-@click.option("--valid", type=float, metavar="P", help="Share of speakers to validate on.  [default: 0.1]")
-@click.option("--test", type=float, metavar="P", help="Share of speakers to test on.  [default: 0.2]")
-@click.option("--fold", type=int, metavar="N", help="The session of IEMOCAP that is test.")
+@click.option("--valid", type=float, metavar="P", help="Share of validation speakers.  [default: 0.1]")
+@click.option("--test", type=float, metavar="P", help="Share of test speakers.  [default: 0.2]")
+@click.option("--fold", type=int, metavar="N", help="Test session of IEMOCAP.")
+@click.option("--rename", type=Renaming(), help="Rename emotions, such as excited=happy,amused=happy.")
 @click.option(
-    "--rename", type=Renaming(), help="Call emotions otherwise, such as excited=happy,amused=happy."
+    "--language", "languages", multiple=True, metavar="CODE", help="Keep only this language, such as en."
 )
-@click.option("--language", "languages", multiple=True, metavar="CODE", help="Only this one, such as en.")
-@click.option("--corpus-name", "name", metavar="NAME", help="What the manifest calls the corpus.")
-@click.option("--strict", is_flag=True, help="Fail if anything is missing, instead of leaving it out.")
-@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="The corpora.")
+@click.option("--corpus-name", "name", metavar="NAME", help="Name of the corpus in the manifest.")
+@click.option(
+    "--strict", is_flag=True, help="Fail if anything is missing or invalid, instead of omitting it."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_corpora,
+    help="List the corpora and exit.",
+)
 def main(
     corpus: str,
     source: str,
@@ -61,10 +70,10 @@ def main(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Check the corpus at SOURCE, a folder or an archive as published, and write its manifest.
+    """Check the published corpus at SOURCE, a folder or an archive, and write its manifest.
 
-    Audio of a folder stays where it is; what is needed of an archive is unpacked beside the manifest. What is
-    missing or cannot be read is left out, and told.
+    Audio in a folder stays there; audio in an archive is extracted beside the manifest. Whatever is missing or
+    unreadable is omitted and reported.
 
     \b
     sed-prepare ravdess Audio_Speech_Actors_01-24.zip -o ravdess.json
@@ -73,14 +82,14 @@ def main(
     sed-prepare csv calls.csv -o calls.json --split test
     sed-prepare zed ZED -o zed.json           and then: sed-score zed.json out/ -m eder
 
-    Exit status: 0; 1 if there is no manifest; 2 for wrong usage.
+    Exit status: 0; 1 if no manifest was written; 2 for wrong usage.
     """
-    from sed.corpora.readers import Options, find_preparer, prepare
+    from sed.corpora.readers import Options, find_reader, prepare
 
     options = Options(
         rename=rename or {}, corpus=name, **{**settings, "languages": tuple(settings["languages"])}
     )
-    report = prepare(find_preparer(corpus), source, output, options)
+    report = prepare(find_reader(corpus), source, output, options)
     if not quiet:
         for problem in report.problems:
             click.echo(f"sed-prepare: {problem}", err=True)

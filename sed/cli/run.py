@@ -1,4 +1,4 @@
-"""``sed-run``: recordings in, who felt what and when out."""
+"""``sed-run``: recordings in; speakers, emotions and times out."""
 
 from __future__ import annotations
 
@@ -33,38 +33,45 @@ NAME = "sed-run"
     multiple=True,
     metavar="FORMAT|PATH",
     help="rttm (default), json, jsonl, seglst, csv, parquet, audacity, textgrid, webvtt, ..., or a path whose suffix "
-    "picks the format; several with commas.",
-)
-@click.option("-d", "--directory", metavar="DIR|URL", help="Write a file a recording into this folder.")
-@click.option(
-    "--list", "list_file", metavar="FILE", help="Recordings, a path or URL a line (-: standard input)."
+    "selects the format; separate several by commas.",
 )
 @click.option(
-    "--json-lines", is_flag=True, help="One JSON object a recording on standard output, in their order."
+    "-d", "--directory", metavar="DIR|URL", help="Write one file per recording and format into this folder."
 )
-@click.option("--posteriors", is_flag=True, help="Put the frame posteriors into json and jsonl, too.")
 @click.option(
-    "--speech", metavar="PATH", help="Take turns and speakers from this file instead of finding them."
+    "--list",
+    "list_file",
+    metavar="FILE",
+    help="List of recordings, one path or URL per line (-: standard input).",
+)
+@click.option(
+    "--json-lines",
+    is_flag=True,
+    help="Write one JSON object per recording to standard output, in input order.",
+)
+@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json and jsonl.")
+@click.option(
+    "--speech", metavar="PATH", help="Take turns and speakers from this file instead of detecting them."
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes, which share --threads (default: 1).",
+    help="Number of worker processes, which share --threads (default: 1).",
 )
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Work on this Ray cluster (auto: the running one); --threads: of each worker.",
+    help="Run on this Ray cluster (auto: the running one); --threads is per worker.",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["skip", "stop"]),
     default="skip",
     show_default=True,
-    help="After a failure.",
+    help="What to do after a recording failed.",
 )
-@click.option("--fresh", is_flag=True, help="With -d: do again what earlier runs did.")
+@click.option("--fresh", is_flag=True, help="With -d: process recordings again that earlier runs have done.")
 @diarizer_options
 @common_options
 def main(
@@ -83,18 +90,18 @@ def main(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Tell who felt what, and when, in each AUDIO: files, folders, globs, URLs, or - for standard input.
+    """Find speakers, emotions and their times in each AUDIO: files, folders, globs, URLs, or - for standard input.
 
     \b
     sed-run call.wav -o rttm                   to standard output
-    sed-run calls/ -o rttm,json -d out/        two files a recording
-    sed-run call.wav -o call.vtt               the suffix picks the format
-    sed-run stereo.wav --channels split        one speaker a channel
+    sed-run calls/ -o rttm,json -d out/        two files per recording
+    sed-run call.wav -o call.vtt               the suffix selects the format
+    sed-run stereo.wav --channels split        one speaker per channel
     sed-run s3://calls/ -d s3://out/ --workers 8
 
-    With -d a journal in the folder notes what is done: the same command goes on where a run was stopped.
+    With -d a journal in the folder records what is done: run the same command again to resume.
 
-    Exit status: 0; 1 if a recording failed (the others are done); 2 for wrong usage.
+    Exit status: 0; 1 if a recording failed (the others are processed); 2 for wrong usage.
     """
     from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
@@ -106,75 +113,72 @@ def main(
     try:
         recordings = find_inputs(inputs, list_file)
         plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
-        if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without one
+        if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without standard output
             raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:
             check_names(recordings)
         if speech is not None:
-            _check_alone(settings)
+            _check_speech_options(settings)
         given = None if speech is None else load_bytes(speech)
         turns = _reference_turns(speech, given, recordings)
         if fresh and directory is None:
-            raise OptionError("--fresh without a folder: expected -d")
+            raise OptionError("--fresh needs an output folder: expected -d")
         from sed.archive.journal import Journal, fingerprint
-        from sed.archive.run import Crew, run
+        from sed.archive.run import WorkerPool, run
         from sed.archive.work import Order
 
-        order, crew, journal = Order(settings, plan, posteriors), Crew(workers, threads, ray), None
+        order, pool, journal = Order(settings, plan, posteriors), WorkerPool(workers, threads, ray), None
         if directory is not None:
             journal = Journal(plan, fingerprint(settings, speech, given), posteriors=posteriors, fresh=fresh)
     except SedError as error:
         fail(NAME, error, USAGE)
     stop = on_error == "stop"
     try:
-        with journal or contextlib.nullcontext(), _ends_like_ctrl_c(), _listener(quiet) as listener:
+        with journal or contextlib.nullcontext(), _interrupted_by_signals(), _listener(quiet) as listener:
             summary = run(
                 recordings,
                 order,
-                crew,
+                pool,
                 listener,
                 sys.stdout,
                 turns=turns,
                 journal=journal,
                 stop_on_error=stop,
             )
-    except BrokenPipeError:  # the reader of standard output has gone: nothing left to do
+    except BrokenPipeError:  # the reader of standard output has closed it
         sys.stderr.close()
         sys.exit(FAILED)
     except SedError as error:
-        broken = isinstance(
-            error, FormatError | WorkerError
-        )  # the journal, the workers: not the command line
+        # The journal or the workers failed, rather than the command line.
+        broken = isinstance(error, FormatError | WorkerError)
         fail(NAME, error, FAILED if broken else USAGE)
-    _tell(summary, quiet, None if journal is None else journal.name)
+    _print_summary(summary, quiet, None if journal is None else journal.name)
     if summary.failed or summary.interrupted:
         sys.exit(FAILED)
 
 
-def _tell(summary: Summary, quiet: bool, journal: str | None) -> None:
-    """The summary, where there is more to say than that the only recording is done."""
+def _print_summary(summary: Summary, quiet: bool, journal: str | None) -> None:
+    """Print the summary, unless a single recording was processed."""
     if quiet or (summary.recordings == 1 and not summary.before and not summary.interrupted):
         return
     if summary.interrupted:
-        hint = "" if journal is None else ": the same command goes on from here"
+        hint = "" if journal is None else "; run the same command again to resume"
         click.echo(f"sed-run: interrupted{hint}", err=True)
     click.echo(f"sed-run: {summary.text()}", err=True)
     if summary.before:
-        click.echo(f"  done before by {journal}; --fresh does it again", err=True)
+        click.echo(f"  done before according to {journal}; --fresh processes them again", err=True)
 
 
-def _check_alone(settings: Mapping[str, Any]) -> None:
-    """Raises `OptionError` where --speech comes with an option that says how to find what it gives."""
+def _check_speech_options(settings: Mapping[str, Any]) -> None:
+    """Raise `OptionError` if --speech is combined with an option for detecting the turns that it gives."""
     from sed.errors import OptionError
 
     if any(settings[name] for name in ("speakers", "min_speakers", "max_speakers")):
-        raise OptionError(
-            "--speech with a number of speakers: expected one of them, the turns name everybody"
-        )
+        raise OptionError("--speech cannot be combined with a number of speakers: the turns name them")
     if settings["channels"] == "split":
-        raise OptionError("--speech with --channels split: expected one of the two")
+        raise OptionError("--speech cannot be combined with --channels split")
     for name in on_command_line("vad", "diarizer"):
-        raise OptionError(f"--speech with --{name}: expected one of the two")
+        raise OptionError(f"--speech cannot be combined with --{name}")
 
 
 def _reference_turns(
@@ -188,11 +192,11 @@ def _reference_turns(
     from sed.formats import spelling
 
     turns = {d.uri: d for d in formats.parse(data, Path(speech))[1]}
-    if len(turns) == 1 and len(recordings) == 1:  # one recording, one reference: whatever its name
+    if len(turns) == 1 and len(recordings) == 1:  # one recording and one reference: names need not match
         return {recordings[0].uri: next(iter(turns.values()))}
     for uri, name in spelling.match(turns, [r.uri for r in recordings]).items():
         logging.getLogger("sed").warning(
-            "%s: the turns of %s are taken for %s: the names differ in blanks only", speech, name, uri
+            "%s: the turns of %s are used for %s: the names differ in blanks only", speech, name, uri
         )
         turns[uri] = turns.pop(name)
     if missing := [r.uri for r in recordings if r.uri not in turns]:
@@ -202,11 +206,8 @@ def _reference_turns(
     return turns
 
 
-def _ends_like_ctrl_c() -> contextlib.AbstractContextManager[None]:
-    """Termination and a closed terminal end the run in good order, too: no temporary file stays behind.
-
-    A second signal on the way out is ignored.
-    """
+def _interrupted_by_signals() -> contextlib.AbstractContextManager[None]:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that temporary files are removed; a second signal is ignored."""
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)
@@ -216,7 +217,7 @@ def _ends_like_ctrl_c() -> contextlib.AbstractContextManager[None]:
 
 
 def _listener(quiet: bool) -> Messages | ProgressBar:
-    """A progress bar on a terminal; elsewhere nothing but the messages."""
+    """A progress bar on a terminal, error messages only elsewhere."""
     from sed.cli.progress import Messages, ProgressBar
 
     return Messages() if quiet or not sys.stderr.isatty() else ProgressBar()

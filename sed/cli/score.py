@@ -1,4 +1,4 @@
-"""``sed-score``: references and hypotheses in, error rates with intervals out."""
+"""``sed-score``: references and hypotheses in, error rates with confidence intervals out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Renaming(click.ParamType):
     name = "OLD=NEW,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
-        """The pairs; a name that is given twice or an empty one is refused."""
+        """Parse the pairs; empty and duplicate names are refused."""
         if isinstance(value, dict):
             return value
         pairs: dict[str, str] = {}
@@ -47,18 +47,20 @@ class Renaming(click.ParamType):
     "metrics",
     multiple=True,
     type=click.Choice(METRICS),
-    help="Only this one; may be repeated (default: all that the annotations allow).",
+    help="Compute only this metric; may be repeated (default: all that the annotations allow).",
 )
-@click.option("--collar", default=0.0, metavar="S", help="Leave out S seconds on either side of boundaries.")
-@click.option("--uem", metavar="PATH", help="Score these regions only (default: whole recordings).")
+@click.option("--collar", default=0.0, metavar="S", help="Exclude S seconds on either side of boundaries.")
+@click.option("--uem", metavar="PATH", help="Score only these regions (default: whole recordings).")
 @click.option(
     "--labels",
     type=Renaming(),
-    help="Rename emotions on both sides, such as hap=happy,exc=happy. Labels that are only spelt otherwise (Happy, "
-    "hap, h) are read as one, and reported; hap=hap keeps them apart.",
+    help="Rename emotions on both sides, such as hap=happy,exc=happy. Other spellings of a label (Happy, hap, h) are "
+    "read as the same one and reported; hap=hap keeps them apart.",
 )
-@click.option("--neutral", default="neutral", show_default=True, help="The emotion of gaps.")
-@click.option("--skip-overlap", is_flag=True, help="Leave overlapping speech out of DER.")
+@click.option(
+    "--neutral", default="neutral", show_default=True, help="The emotion of time without a segment."
+)
+@click.option("--skip-overlap", is_flag=True, help="Exclude overlapping speech from DER.")
 @click.option(
     "--compat",
     type=click.Choice(["speechbrain"]),
@@ -69,28 +71,30 @@ class Renaming(click.ParamType):
     type=click.Choice(["sed", "pyannote"]),
     default="sed",
     show_default=True,
-    help="What computes DER; pyannote.metrics gives the same, slowly.",
+    help="Implementation of DER; pyannote.metrics gives the same values, slowly.",
 )
-@click.option("--against", metavar="HYP2", help="Compare HYP with this second system: a paired test.")
+@click.option("--against", metavar="HYP2", help="Compare HYP with this second system in a paired test.")
 @click.option(
     "--group",
     metavar="SOURCE",
-    help="Intervals and tests over groups of recordings: 'speaker' (those of the references), a CSV file (file,group), "
-    "a manifest, or a pattern whose brackets are the group in a recording's name, such as '^([^_]+)_'.",
+    help="Intervals and tests over groups of recordings: 'speaker' (of the references), a CSV file (file,group), a "
+    "manifest, or a pattern whose capturing group is the group in a recording's name, such as '^([^_]+)_'.",
 )
-@click.option("--per-file", is_flag=True, help="A row for each recording, too.")
+@click.option("--per-file", is_flag=True, help="Add one row per recording.")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "json", "markdown"]),
     default="table",
     show_default=True,
-    help="Form of the report on standard output.",
+    help="Format of the report on standard output.",
 )
 @click.option("--plot", metavar="PATH", help="Draw the reference above the hypothesis (png, svg, pdf).")
-@click.option("--recording", metavar="NAME", help="The recording to plot, where there are several.")
+@click.option("--recording", metavar="NAME", help="The recording to plot, if there are several.")
 @click.option("--samples", default=1000, show_default=True, metavar="N", help="Bootstrap samples.")
-@click.option("--level", default=0.95, show_default=True, metavar="P", help="Level of the intervals.")
+@click.option(
+    "--level", default=0.95, show_default=True, metavar="P", help="Confidence level of the intervals."
+)
 @click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of the bootstrap.")
 def main(
     reference: str,
@@ -107,22 +111,22 @@ def main(
 ) -> None:
     """Score hypotheses HYP against references REF: files, folders, quoted patterns, or lists of files.
 
-    Formats are told by suffix or content: RTTM, JSON, SegLST, CSV, ZED.json, SpeechBrain's dictionary and the
-    others that sed reads. Recordings are matched by name; one without a hypothesis counts as one in which the
-    system found nothing. All systems are scored over the same time: what the UEM names, or up to the duration that
-    the reference states, else that the hypotheses state, else the end of the reference's last segment. For figures
-    beside ZED's, whose metric counts every frame, run `sed-run --vad none --diarizer none`.
+    Formats are recognised by content or suffix: RTTM, JSON, SegLST, CSV, ZED.json, SpeechBrain's dictionary and the
+    others that sed reads. Recordings are matched by name; a missing hypothesis counts as an empty one. All systems are
+    scored over the same time: the regions of the UEM, or up to the duration that the reference states, or else that
+    the hypotheses state, or else the end of the reference's last segment. To compare with results on ZED, whose metric
+    counts every frame, run `sed-run --vad none --diarizer none`.
 
     \b
     sed-score ref.rttm hyp.rttm                     all metrics, bootstrap intervals
-    sed-score ZED.json out/ -m eder --per-file      180 utterances, one by one
-    sed-score ref/ hyp/ --against other/ -o json    which of two systems is better
-    sed-score ref.rttm hyp.json --plot call.png     a picture
+    sed-score ZED.json out/ -m eder --per-file      one row for each of 180 utterances
+    sed-score ref/ hyp/ --against other/ -o json    a paired test of two systems
+    sed-score ref.rttm hyp.json --plot call.png     a plot
 
-    Exit status: 0; 1 if a recording has no partner or no scored time, or a file could not be read (the rest is
-    scored); 2 for wrong usage.
+    Exit status: 0; 1 if a recording has no counterpart or no scored time, or a file could not be read (the others
+    are scored); 2 for wrong usage.
     """
-    from sed.cli.score_messages import complain, not_computed, skipped, unpaired
+    from sed.cli.score_messages import report_failures, report_not_computed, report_skipped, report_unpaired
     from sed.errors import OptionError
     from sed.scoring.corpus import Options, score
     from sed.scoring.ends import common_ends
@@ -130,7 +134,7 @@ def main(
     from sed.scoring.loading import load
 
     if recording is not None and plot is None:
-        raise OptionError("--recording names the one to plot: expected --plot beside it")
+        raise OptionError("--recording selects the recording to plot: expected --plot as well")
     truth = load(reference)
     options = Options(**settings)
     regions = _regions(uem)
@@ -140,7 +144,7 @@ def main(
     reports = [
         score(
             truth.recordings,
-            own.recordings,
+            system.recordings,
             metrics=metrics or None,
             uem=regions,
             durations=ends.durations,
@@ -148,23 +152,23 @@ def main(
             options=options,
             system=name if against is not None else None,
         )
-        for name, own in zip(names, systems, strict=True)
+        for name, system in zip(names, systems, strict=True)
     ]
     if plot is not None:
         _plot(truth, systems[0], plot, recording, reports[0])
     for line in ends.warnings() if regions is None else ():
         click.echo(f"sed-score: {line}", err=True)
-    skipped(reports, (hypothesis, against))
+    report_skipped(reports, (hypothesis, against))
     _print(reports, (hypothesis, against), output, per_file)
     pairs = list(zip(reports, names if against is not None else (None,), strict=True))
-    failed = [complain([truth, *systems]), not_computed(reports[0], metrics)]
-    if any([*failed, *(unpaired(report, name) for report, name in pairs)]):
+    failed = [report_failures([truth, *systems]), report_not_computed(reports[0], metrics)]
+    if any([*failed, *(report_unpaired(report, name) for report, name in pairs)]):
         sys.exit(FAILED)
 
 
 def _hypothesis(name: str, truth: Annotations) -> Annotations:
-    """What `name` holds; a recording whose name differs from a reference's in blanks only, and a lone recording of
-    another name, go with that reference."""
+    """The annotations of `name`; a recording whose name differs from a reference's in blanks only, or that is the
+    only one on each side, is matched to that reference."""
     from sed.formats import spelling
     from sed.scoring.loading import load, pair_single
 
@@ -173,14 +177,14 @@ def _hypothesis(name: str, truth: Annotations) -> Annotations:
         click.echo(f"sed-score: {other} is scored against {same}: the names differ in blanks only", err=True)
         found.rename(other, same)
     if (uri := pair_single(truth.recordings, found.recordings)) is not None:
-        (own,) = found.recordings
-        click.echo(f"sed-score: {own} is scored against {uri}, the only recording on each side", err=True)
-        found.rename(own, uri)
+        (name,) = found.recordings
+        click.echo(f"sed-score: {name} is scored against {uri}, the only recording on each side", err=True)
+        found.rename(name, uri)
     return found
 
 
 def _grouped(truth: Annotations, regions: dict[str, Any] | None) -> dict[str, Any]:
-    """The references that are scored, and so need a group; a recording of the UEM without one is empty."""
+    """The references that are scored and need a group; a recording of the UEM without a reference is empty."""
     from sed.result import Diarization
 
     if regions is None:
@@ -207,7 +211,9 @@ def _plot(truth: Annotations, system: Annotations, path: str, recording: str | N
     name = recording or (names[0] if len(names) == 1 else None)
     if name not in truth.recordings:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise OptionError(f"--plot of {name or 'which recording?'}: expected --recording with one of {shown}")
+        raise OptionError(
+            f"--plot of {name or 'several recordings'}: expected --recording with one of {shown}"
+        )
     assert name is not None
     mine = truth.recordings[name]
     theirs = system.recordings.get(name, Diarization(name, mine.duration, []))
@@ -217,12 +223,12 @@ def _plot(truth: Annotations, system: Annotations, path: str, recording: str | N
 
 
 def _as_scored(side: Diarization, report: Report) -> Diarization:
-    """`side` with its emotions named as the figures have them."""
+    """`side` with its emotions renamed as they were scored."""
     return replace(side, segments=[replace(s, emotion=report.emotion(s.emotion)) for s in side])
 
 
 def _print(reports: list[Report], names: tuple[str, str | None], output: str, per_file: bool) -> None:
-    """The report, and where there are two its comparison with the other, on standard output."""
+    """Print the first report and, if there is a second, their comparison."""
     from sed.formats.spelling import printable
     from sed.scoring.tables import comparison, finite, tables, to_dict
 

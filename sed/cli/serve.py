@@ -9,69 +9,100 @@ from typing import Any
 
 import click
 
-from sed.errors import DISTRIBUTION
+from sed.cli.base import FAILED, USAGE, command, fail
 
-FAILED, USAGE = 1, 2
+NAME = "sed-serve"
 TOKEN_VARIABLE = "SED_TOKEN"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@command(NAME, extras="serve", log=False, context_settings={"show_default": True})
 @click.option(
-    "--host", default="127.0.0.1", help="Address to listen on; the default is for this machine only."
+    "--host",
+    default="127.0.0.1",
+    help="Address to listen on; the default is reachable from this machine only.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, help="0 takes a free one.")
-@click.option("--max-clients", type=click.IntRange(min=1), default=16, help="Live streams at once.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, help="Port; 0 picks a free one.")
 @click.option(
-    "--max-load", type=float, default=0.9, help="Share of the processors for live streams, as measured."
-)
-@click.option("--max-seconds", type=float, default=14400.0, help="Audio a stream or file may last.")
-@click.option("--max-upload-seconds", type=float, default=3600.0, help="Audio an uploaded file may last.")
-@click.option("--max-upload", type=click.IntRange(min=1), default=1 << 29, help="Bytes of an uploaded file.")
-@click.option(
-    "--max-uploads", type=click.IntRange(min=1), default=16, help="Complete files in work or waiting."
+    "--max-clients", type=click.IntRange(min=1), default=16, help="Maximum concurrent live streams."
 )
 @click.option(
-    "--max-receiving", type=click.IntRange(min=1), default=32, help="Uploads that are being received."
+    "--max-load", type=float, default=0.9, help="Maximum fraction of the CPUs for live streams, as measured."
 )
 @click.option(
-    "--uploads-per-address", type=click.IntRange(min=1), default=4, help="Uploads of one address at once."
+    "--max-seconds", type=float, default=14400.0, help="Maximum seconds of audio per stream or file."
+)
+@click.option("--max-upload-seconds", type=float, default=3600.0, help="Maximum seconds of audio per file.")
+@click.option("--max-upload", type=click.IntRange(min=1), default=1 << 29, help="Maximum bytes per file.")
+@click.option(
+    "--max-uploads",
+    type=click.IntRange(min=1),
+    default=16,
+    help="Maximum complete files being processed or queued.",
+)
+@click.option(
+    "--max-receiving", type=click.IntRange(min=1), default=32, help="Maximum uploads being received."
+)
+@click.option(
+    "--uploads-per-address",
+    type=click.IntRange(min=1),
+    default=4,
+    help="Maximum concurrent uploads per address.",
 )
 @click.option(
     "--trusted-proxy",
     multiple=True,
     metavar="ADDRESS|NETWORK",
-    help="A reverse proxy whose X-Forwarded-For names the client (127.0.0.1); otherwise all of its clients "
-    "share one address.",
+    help="A reverse proxy whose X-Forwarded-For contains the client's address (127.0.0.1); otherwise all of its "
+    "clients share one address.",
 )
 @click.option(
-    "--stuck-after", type=float, default=60.0, help="Seconds without progress: /healthz says stuck."
+    "--stuck-after",
+    type=float,
+    default=60.0,
+    help="Seconds without progress after which /healthz reports 'stuck'.",
 )
 @click.option(
-    "--max-message", type=click.IntRange(min=1), default=1 << 18, help="Bytes of one WebSocket message."
+    "--max-message", type=click.IntRange(min=1), default=1 << 18, help="Maximum bytes per WebSocket message."
 )
-@click.option("--max-rate", type=float, default=8.0, help="Times real time at which a client may send.")
-@click.option("--burst", type=float, default=30.0, help="Seconds of audio a client may send at once.")
-@click.option("--queue", type=float, default=60.0, help="Seconds of audio that wait per live stream.")
-@click.option("--send-timeout", type=float, default=10.0, help="Seconds to leave what is sent unread.")
-@click.option("--idle-timeout", type=float, default=30.0, help="Seconds without audio before goodbye.")
+@click.option(
+    "--max-rate", type=float, default=8.0, help="Maximum rate at which a client may send, in times real time."
+)
+@click.option("--burst", type=float, default=30.0, help="Seconds of audio that a client may send at once.")
+@click.option("--queue", type=float, default=60.0, help="Maximum seconds of queued audio per live stream.")
+@click.option(
+    "--send-timeout",
+    type=float,
+    default=10.0,
+    help="Seconds after which a client that does not read is disconnected.",
+)
+@click.option(
+    "--idle-timeout",
+    type=float,
+    default=30.0,
+    help="Seconds after which a client that sends nothing is disconnected.",
+)
 @click.option("--allow-origin", multiple=True, metavar="URL", help="A web origin whose pages may connect.")
 @click.option(
     "--allow-host",
     multiple=True,
     metavar="NAME",
-    help="A name of this server, beside localhost and the address that a client connects to.",
+    help="A name of this server, besides localhost and the address that a client connects to.",
 )
 @click.option(
-    "--token-file", type=click.Path(exists=True, dir_okay=False), help="Secret that clients must show."
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="File with the secret that clients must present.",
 )
 @click.option(
-    "--no-token", is_flag=True, default=False, help="Let everyone in who can reach --host, without a secret."
+    "--no-token",
+    is_flag=True,
+    default=False,
+    help="Allow all clients that can reach --host, without a secret.",
 )
 @click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one).")
-@click.option("--max-speakers", type=click.IntRange(min=1), help="At most so many people speak.")
-@click.option("--threads", type=click.IntRange(min=1), help="Processor threads (default: all).")
+@click.option("--max-speakers", type=click.IntRange(min=1), help="Maximum number of speakers.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
-@click.version_option(package_name=DISTRIBUTION)
 def main(
     token_file: str | None,
     allow_origin: tuple[str, ...],
@@ -87,16 +118,18 @@ def main(
 
     \b
     sed-serve                                  then open http://127.0.0.1:8765/
-    sed-serve --host 0.0.0.0 --token-file t    for others, who need the secret in t
-    sed-serve --host 0.0.0.0 --no-token --allow-host pc.lan     for all in a network
+    sed-serve --host 0.0.0.0 --token-file t    for other machines, with the secret in t
+    sed-serve --host 0.0.0.0 --no-token --allow-host pc.lan     for everyone in a network
     curl -F file=@call.wav 'http://127.0.0.1:8765/diarize?format=rttm'
 
-    The secret may also be in the variable SED_TOKEN. Ctrl-C ends the server.
+    The secret can also be set in the environment variable SED_TOKEN. Ctrl-C stops the server.
+
+    Exit status: 0; 1 if a package is missing; 2 for any other error.
     """
     from sed.errors import MissingDependencyError, SedError
 
-    logging.basicConfig(level=logging.WARNING, format="sed-serve: %(message)s")
-    for library in ("uvicorn.error", "python_multipart"):  # which warn of everything that a client does wrong
+    logging.basicConfig(level=logging.WARNING, format=f"{NAME}: %(message)s")
+    for library in ("uvicorn.error", "python_multipart"):  # they warn about every mistake of a client
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         from sed.server.options import ServerOptions
@@ -110,14 +143,10 @@ def main(
             hosts=allow_host,
             trusted_proxies=trusted_proxy,
         )
-        _need_packages()
+        _check_packages()
         _serve(options, {"tagger": tagger, "max_speakers": max_speakers}, quiet)
-    except MissingDependencyError as error:
-        click.echo(f"sed-serve: {error}", err=True)
-        sys.exit(FAILED)
     except SedError as error:
-        click.echo(f"sed-serve: {error}", err=True)
-        sys.exit(USAGE)
+        fail(NAME, error, FAILED if isinstance(error, MissingDependencyError) else USAGE)
 
 
 def _token(path: str | None) -> str | None:
@@ -128,18 +157,19 @@ def _token(path: str | None) -> str | None:
     return load_text(path).strip()
 
 
-def _need_packages() -> None:
+def _check_packages() -> None:
+    """Raise `MissingDependencyError` with the names of all packages that are missing."""
     from importlib.util import find_spec
 
     from sed.errors import MissingDependencyError, install_hint
 
-    needed = {
+    required = {
         "starlette": "starlette",
         "uvicorn": "uvicorn",
         "websockets": "websockets",
         "multipart": "python-multipart",
     }
-    if missing := [package for module, package in needed.items() if find_spec(module) is None]:
+    if missing := [package for module, package in required.items() if find_spec(module) is None]:
         raise MissingDependencyError(f"the server needs {', '.join(missing)}: {install_hint('serve')}")
 
 
@@ -160,23 +190,23 @@ def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
         def started() -> None:
             if not quiet:
                 secret = " (with #token=... for the secret)" if options.token else ""
-                click.echo(f"sed-serve: {url_of(listener)}{secret}  Ctrl-C ends")
+                click.echo(f"{NAME}: {url_of(listener)}{secret}  Ctrl-C stops it")
 
-        # uvicorn hands signals on when it has shut down: by then there is nothing left to do.
+        # uvicorn re-raises signals after it has shut down: nothing is left to do then.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         asyncio.run(serve(make_server(app, options), listener, started))
     except KeyboardInterrupt:
         pass
     finally:
         listener.close()
-        _leave(app)
+        _exit_if_stuck(app)
 
 
-def _leave(app: Any) -> None:
-    """End the process at once where a file still holds its thread.
+def _exit_if_stuck(app: Any) -> None:
+    """Exit the process immediately if a file still occupies the file worker.
 
-    That thread is in foreign code that Python cannot stop, and ending in the usual way would take the
-    interpreter's state away from under it.
+    Its thread runs C code that Python cannot interrupt, and a regular exit would finalize the interpreter while the
+    thread is still running.
     """
     if app is not None and app.state.hub.files.working and app.state.hub.stopping.is_set():
         sys.stdout.flush()

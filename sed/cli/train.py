@@ -1,6 +1,6 @@
-"""``sed-train RECIPE.yaml --key value``: run a recipe of `hparams/`; keys on the command line win.
+"""``sed-train RECIPE.yaml --key value``: run a recipe of `hparams/`; keys on the command line override it.
 
-SpeechBrain's own options work too (``--device cuda``), and ``torchrun`` starts several processes.
+SpeechBrain's own options work too (``--device cuda``); use ``torchrun`` for several processes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ NAME = "sed-train"
     "arguments", metavar="RECIPE.yaml [--key value]...", nargs=-1, required=True, type=click.UNPROCESSED
 )
 def main(arguments: tuple[str, ...]) -> None:
-    """Run a recipe of hparams/; keys on the command line win.
+    """Run a recipe of hparams/; keys on the command line override it.
 
-    SpeechBrain's own options work too (--device cuda), and torchrun starts several processes.
+    SpeechBrain's own options work too (--device cuda); use torchrun for several processes.
     """
     from sed.training.recipe.run import run_command
 
@@ -36,15 +36,15 @@ def main(arguments: tuple[str, ...]) -> None:
     except SedError as error:
         fail(NAME, error, FAILED)
     except RuntimeError as error:
-        if not _left_alone(error):
+        if not _is_peer_failure(error):
             raise
         fail(NAME, SedError("another process of this run has ended and reports why"))
-    if os.environ.get("RANK", "0") == "0":  # torchrun's name for a process's number
+    if os.environ.get("RANK", "0") == "0":  # set by torchrun
         click.echo(folder)
 
 
-def _left_alone(error: RuntimeError) -> bool:
-    """Whether an error is that of a process which waits for one that has ended, as gloo and NCCL raise it."""
+def _is_peer_failure(error: RuntimeError) -> bool:
+    """Whether gloo or NCCL raised the error because another process of the run has ended."""
     import torch.distributed
 
     return "gloo/transport" in str(error) or isinstance(error, torch.distributed.DistError)

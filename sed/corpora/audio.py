@@ -1,6 +1,6 @@
-"""The audio of corpora: utterances of a manifest in, float32 at 16 kHz mono out, and speech ready for training.
+"""Audio of corpora: utterances of a manifest in, mono float32 samples at 16 kHz out.
 
-Which utterances there are is `sed.corpora.manifest`' matter, whose names are here, too.
+Also exports the manifest functions of `sed.corpora.manifest`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = [
 
 
 def read_wave(path: str | Path, start: float | None = None, stop: float | None = None) -> np.ndarray:
-    """A mono recording as float32 at 16 kHz, or its part from `start` to `stop` seconds.
+    """The samples of a recording from `start` to `stop` seconds, ``(n,)`` float32 at 16 kHz, downmixed to mono.
 
-    What libsndfile doesn't read, such as MP4, is decoded by the ffmpeg program. Raises `AudioError` where it
-    cannot be read or has samples that are no finite numbers, `MissingDependencyError` where that takes ffmpeg
-    and it isn't installed.
+    Formats that libsndfile cannot read, such as MP4, are decoded with the ffmpeg program. Raises `AudioError` if the
+    file cannot be read or has NaN or infinite samples, `MissingDependencyError` if ffmpeg is needed but not
+    installed.
     """
     import soundfile
     import soxr
@@ -49,21 +49,21 @@ def read_wave(path: str | Path, start: float | None = None, stop: float | None =
     except (soundfile.LibsndfileError, OSError) as error:
         if not Path(path).is_file():
             raise AudioError(f"cannot read {path}: {error}") from error
-        return _decoded(path, start, stop)
+        return _decode(path, start, stop)
     check_finite(path, wave)
     mono = wave.mean(axis=1)
     return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
 
 
 def check_finite(path: str | Path, wave: np.ndarray) -> None:
-    """Raise `AudioError` where `wave`, from the file at `path`, has a sample that is no finite number."""
+    """Raise `AudioError` if `wave`, read from `path`, has a NaN or infinite sample."""
     if not np.isfinite(wave).all():
         raise AudioError(
-            f"cannot read {path}: found a sample that is not a finite number, expected only such"
+            f"cannot read {path}: found a sample that is not a finite number, expected finite samples"
         )
 
 
-def _decoded(path: str | Path, start: float | None, stop: float | None) -> np.ndarray:
+def _decode(path: str | Path, start: float | None, stop: float | None) -> np.ndarray:
     from sed.audio import open_audio
 
     with open_audio(path) as stream:
@@ -73,14 +73,14 @@ def _decoded(path: str | Path, start: float | None, stop: float | None) -> np.nd
 
 
 def read_utterance(utterance: Utterance) -> np.ndarray:
-    """The samples of one row of a manifest; raises what `read_wave` does."""
+    """The samples of one row of a manifest. Raises as `read_wave` does."""
     return read_wave(utterance.path, utterance.start, utterance.stop)
 
 
 def load_speech(utterances: Iterable[Utterance]) -> list[tuple[Utterance, np.ndarray]]:
-    """Each utterance with its speech: silence trimmed, loudness equalised, int16 to halve the memory.
+    """Each utterance with its samples, silence trimmed and loudness equalised, as int16 to halve the memory.
 
-    Utterances without speech are left out.
+    Utterances without speech are omitted.
     """
     speech = []
     for utterance in utterances:
@@ -91,5 +91,5 @@ def load_speech(utterances: Iterable[Utterance]) -> list[tuple[Utterance, np.nda
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:
-    """int16 samples as float32, full scale 1."""
+    """Convert int16 samples to float32 with full scale 1."""
     return samples.astype(np.float32) / np.float32(32768)

@@ -1,4 +1,4 @@
-"""`Preparer` says which corpus it reads and how; `Entry` is what it reads; `Notes` what it misses."""
+"""What a corpus reader consists of: `CorpusReader` describes it, `Entry` is its output, `ProblemLog` its report."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 from sed.corpora.tree import Tree
 
-_SHOWN = 5  # names after a problem; the rest is counted
+_SHOWN_NAMES = 5  # names listed per problem; the others are only counted
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One utterance as a corpus describes it. `file` is its name in the tree.
+    """One utterance as the corpus describes it.
 
-    `speaker` is the corpus's own name. `corpus` is named where it isn't
-    the preparer's; `split` is the corpus's own, where it has one; `group` is what must stay on
-    one side of a split (None: the speaker). `dimensions` are scaled from -1 to 1. Times are seconds.
+    `file` is the name of its audio in the tree, `speaker` the corpus's own name. `corpus` is set if it differs from
+    the name of the reader. `split` is the split that the corpus assigns, if any; entries with the same `group` must
+    be in the same split (None: those with the same speaker). `dimensions` are scaled to -1 to 1. Times are seconds.
     """
 
     id: str
@@ -37,56 +37,59 @@ class Entry:
     events: tuple[tuple[float, float, str], ...] = ()
 
 
-class Notes:
-    """What was missing or could not be read: names by problem, told in sentences.
+class ProblemLog:
+    """Collects what is missing from or unreadable in a corpus, grouped by problem.
 
-    >>> notes = Notes(); notes.add("with an emotion that is not known", "a.wav"); notes.add("said twice", "b.wav")
-    >>> notes.add("said twice", "c.wav"); notes.sentences()
-    ['1 with an emotion that is not known: a.wav', '2 said twice: b.wav, c.wav']
+    >>> log = ProblemLog(); log.add("unknown emotion", "a.wav"); log.add("duplicate id", "b.wav")
+    >>> log.add("duplicate id", "c.wav"); log.messages()
+    ['unknown emotion (1): a.wav', 'duplicate id (2): b.wav, c.wav']
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, list[str]] = {}
-        self._whole: list[str] = []
+        self._names: dict[str, list[str]] = {}
+        self._messages: list[str] = []
 
     def add(self, problem: str, name: str) -> None:
-        """One more file `name` with `problem`, which goes on from a number: "with ...", "that ..."."""
-        self._found.setdefault(problem, []).append(name)
+        """Record that the file, row or utterance `name` has `problem`, a noun phrase."""
+        self._names.setdefault(problem, []).append(name)
 
-    def say(self, sentence: str) -> None:
-        """A problem of the corpus as a whole."""
-        self._whole.append(sentence)
+    def add_message(self, message: str) -> None:
+        """Record a problem of the corpus as a whole."""
+        self._messages.append(message)
 
-    def sentences(self) -> list[str]:
-        """One sentence a problem, with its first names."""
+    def messages(self) -> list[str]:
+        """One message per problem, with its count and its first names."""
         lines = []
-        for problem, names in self._found.items():
-            rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            lines.append(f"{len(names)} {problem}: {', '.join(names[:_SHOWN])}{rest}")
-        return self._whole + lines
+        for problem, names in self._names.items():
+            rest = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+            lines.append(f"{problem} ({len(names)}): {', '.join(names[:_SHOWN_NAMES])}{rest}")
+        return self._messages + lines
 
 
 @dataclass(frozen=True)
-class Preparer:
-    """How one corpus is read: `read(tree, notes)` gives its entries, and raises `FormatError` where the tree is
-    not that corpus or lacks its label file.
+class CorpusReader:
+    """Describes one corpus and how to read it.
 
-    `title`, `languages`, `licence` and `address` are for people. `utterances` and `speakers` are the published
-    numbers (several: of several editions; none: not checked). `splits` tells what ``--split auto`` does. With `folds`
-    (names of `Entry.group`) one is test and the one before it valid. `fixed` names the speakers held out; all others
-    train. With `own_rule` the entries' own splits are taken, and called that in the manifest (`OFFICIAL`: they may
-    share speakers). With none of these, speakers are drawn.
+    `read(tree, problems)` yields the entries. It raises `FormatError` if the tree is not that corpus or lacks its
+    label file. `title`, `languages`, `licence`, `url` and `split_summary` (what ``--split auto`` does) are shown to
+    users. `published_utterances` (one number per edition) and `published_speakers` are compared with what is found;
+    empty or None: not compared.
+
+    ``--split auto`` depends on which of these is set. `folds`: names of `Entry.group`; one fold is test, the fold
+    before it valid. `fixed_splits`: the speakers of valid and test; all others are train. `split_rule`: the splits of
+    the entries are used, and the manifest states this name as their rule (`OFFICIAL`: splits may share speakers).
+    None of them: speakers are drawn at random.
     """
 
     name: str
     title: str
     languages: str
     licence: str
-    address: str
-    read: Callable[[Tree, Notes], Iterable[Entry]]
-    utterances: tuple[int, ...] = ()
-    speakers: int | None = None
-    fixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    own_rule: str | None = None
+    url: str
+    read: Callable[[Tree, ProblemLog], Iterable[Entry]]
+    published_utterances: tuple[int, ...] = ()
+    published_speakers: int | None = None
+    fixed_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    split_rule: str | None = None
     folds: tuple[str, ...] = ()
-    splits: str = "speakers are drawn by the seed"
+    split_summary: str = "speakers are drawn at random"

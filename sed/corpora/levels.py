@@ -1,4 +1,4 @@
-"""Where speech is in an utterance, and how loud: mono 16 kHz waves in; frame levels, trimmed or equalised waves out."""
+"""Speech frames and levels of an utterance: mono 16 kHz samples in; frame levels, trimmed or equalised samples out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from sed.grid import HOP, frame_count
 
-SPEECH_BELOW_PEAK = 35.0  # dB under the loud frames (95th percentile) that still count as speech
-MARGIN = 2 * HOP  # samples kept before the first and after the last speech frame: soft onsets are speech
+SPEECH_BELOW_PEAK = 35.0  # dB below the 95th percentile of frame levels down to which a frame is speech
+MARGIN = 2 * HOP  # samples kept before the first and after the last speech frame, for soft onsets
 TARGET_LEVEL = -26.0  # dB relative to full scale, the usual active speech level (ITU-T P.56)
-PEAK = 0.99  # equalised speech never exceeds this
+PEAK = 0.99  # maximum amplitude of equalised speech
 
 
 def frame_levels(wave: np.ndarray) -> np.ndarray:
-    """Root mean square of each 20 ms frame in dB relative to full scale, ``(frames,)``; silence is -120."""
+    """The RMS level of each 20 ms frame in dB relative to full scale, ``(frames,)``; silence is -120."""
     frames = frame_count(len(wave))
     padded = np.zeros(frames * HOP, np.float64)
     padded[: len(wave)] = wave
@@ -22,7 +22,7 @@ def frame_levels(wave: np.ndarray) -> np.ndarray:
 
 
 def speech_frames(wave: np.ndarray, below_peak: float = SPEECH_BELOW_PEAK) -> np.ndarray:
-    """Which 20 ms frames are within `below_peak` dB of the loud ones; ``(frames,)`` bool."""
+    """Whether each 20 ms frame is within `below_peak` dB of the 95th percentile, ``(frames,)`` bool."""
     levels = frame_levels(wave)
     if len(levels) == 0 or levels.max() <= -100:
         return np.zeros(len(levels), bool)
@@ -32,7 +32,7 @@ def speech_frames(wave: np.ndarray, below_peak: float = SPEECH_BELOW_PEAK) -> np
 def trim_silence(wave: np.ndarray, below_peak: float = SPEECH_BELOW_PEAK, margin: int = MARGIN) -> np.ndarray:
     """`wave` from `margin` samples before its first speech frame to `margin` after its last.
 
-    Returns an empty array where nothing is loud enough. Pauses inside are kept.
+    Returns an empty array if no frame is speech. Pauses between speech frames are kept.
 
     >>> tone = np.sin(np.arange(3200) / 5).astype(np.float32)
     >>> silence = np.zeros(16000, np.float32)
@@ -47,7 +47,7 @@ def trim_silence(wave: np.ndarray, below_peak: float = SPEECH_BELOW_PEAK, margin
 
 
 def equalise_loudness(wave: np.ndarray, level: float = TARGET_LEVEL) -> np.ndarray:
-    """`wave` scaled so that its speech frames have a level of `level` dB, less where it would clip.
+    """`wave` scaled so that its speech frames have a level of `level` dB, or less to avoid clipping.
 
     >>> quiet = np.full(16000, 0.001, np.float32)
     >>> round(float(equalise_loudness(quiet, level=-20.0)[0]), 3)

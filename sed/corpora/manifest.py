@@ -1,13 +1,13 @@
-"""Manifests: one row an utterance, as a JSON or a CSV file; read into `Utterance`, and written.
+"""Manifests, one row per utterance: JSON or CSV files in, `Utterance` out, and back to JSON.
 
-JSON is SpeechBrain's: ``{id: {"wav", "duration", "corpus", "speaker", "gender", "language", "emotion",
-"intensity", "split", "split_rule", "start", "stop", "raters", "arousal", "valence", "dominance", "text"}}``, every
-key in every row, null where the corpus doesn't say. Strings are templates, as in SpeechBrain:
+JSON follows SpeechBrain: ``{id: {"wav", "duration", "corpus", "speaker", "gender", "language", "emotion",
+"intensity", "split", "split_rule", "start", "stop", "raters", "arousal", "valence", "dominance", "text"}}``, all
+keys in each row, null if unknown. Strings are SpeechBrain templates:
 ``DynamicItemDataset.from_json(path, replacements={"data_root": folder})``, where ``{data_root}`` is the folder of
-the manifest. `duration`, `start` and `stop` are seconds; `start` and `stop` are null where the whole file is meant.
-`raters` maps labels to votes; arousal, valence and dominance are scaled to -1 (lowest) to 1 (highest). `emotion` is
-a word, or for corpora with boundaries a list ``[{"emo", "start", "end"}]`` as in ZED.json. CSV has at least the
-columns of `COLUMNS`, maybe those of `sed.corpora.ratings`, and paths relative to its folder.
+the manifest. `duration`, `start` and `stop` are seconds; `start` and `stop` are null for a whole file. `raters` maps
+labels to votes; arousal, valence and dominance range from -1 to 1. `emotion` is a label, or in corpora with emotion
+boundaries a list ``[{"emo", "start", "end"}]`` as in ZED.json. CSV has the columns `COLUMNS`, optionally those of
+`sed.corpora.ratings`, and paths relative to its folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sed.corpora.corrections import corrected
+from sed.corpora.corrections import corrected_emotion
 from sed.corpora.ratings import DIMENSIONS, Ratings, read_ratings
 from sed.errors import FormatError
 from sed.files import load_text, save_bytes, to_bytes
@@ -34,19 +34,19 @@ logger = logging.getLogger("sed")
 COLUMNS = ("corpus", "path", "speaker", "emotion", "split")
 SPLITS = ("train", "valid", "test")
 OFFICIAL = "official"
-"""A `split_rule`: the split is the corpus's own, and may have one speaker on several sides."""
+"""A `split_rule`: the splits are published with the corpus and may share speakers."""
 ROOT = "{data_root}/"
-_NAMES = ("manifest.csv", "manifest.json")
-_ROW = ("wav", "corpus", "speaker", "emotion", "split")
+_FILE_NAMES = ("manifest.csv", "manifest.json")
+_REQUIRED_KEYS = ("wav", "corpus", "speaker", "emotion", "split")
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording of one emotion: where it is, and who shows what.
+    """One utterance of a corpus: its audio, speaker and labels.
 
-    `speaker` is ``corpus/name``. `start` and `stop` are seconds within `path`; None: from its beginning, to its
-    end. `ratings` are what raters said, None where there is nothing; `events` are ``(start, end, label)`` in seconds
-    for corpora whose emotions have boundaries. `split_rule` tells how the split was made (see `OFFICIAL`).
+    `speaker` is ``corpus/name``. `start` and `stop` are seconds in `path`; None: its start, its end. `events` are
+    ``(start, end, label)`` in seconds, in corpora with emotion boundaries. `split_rule` names how the split was made
+    (see `OFFICIAL`).
     """
 
     corpus: str
@@ -68,17 +68,17 @@ class Utterance:
 
 
 def find_manifest(path: str | Path) -> Path:
-    """`path` itself, or the manifest in it where it is a folder: ``manifest.csv`` or ``manifest.json``.
+    """`path`, or if it is a folder the ``manifest.csv`` or ``manifest.json`` in it.
 
     Raises `FormatError` for a folder with neither or with both.
     """
     path = Path(path)
     if not path.is_dir():
-        return path if path.suffix else path / _NAMES[0]  # a folder that isn't there: what was looked for
-    found = [path / name for name in _NAMES if (path / name).is_file()]
+        return path if path.suffix else path / _FILE_NAMES[0]  # a missing folder: an error names this file
+    found = [path / name for name in _FILE_NAMES if (path / name).is_file()]
     if len(found) != 1:
-        here = "both" if found else "neither"
-        raise FormatError(f"{path}: found {here} of {' and '.join(_NAMES)}, expected one of them")
+        names = f"both {' and '.join(_FILE_NAMES)}" if found else f"neither {' nor '.join(_FILE_NAMES)}"
+        raise FormatError(f"{path}: found {names}, expected one of them")
     return found[0]
 
 
@@ -88,62 +88,59 @@ def read_manifest(
     emotions: Collection[str] = (),
     leave_out: Collection[str] = (),
 ) -> list[Utterance]:
-    """Rows of a manifest in its order, only those of `splits` and `emotions` (empty: all), less the corpora
-    in `leave_out`. `path` may be a folder with a manifest, or a sequence of manifests, which are read as one.
-    Labels that the release of a corpus is known to have wrong are put right (`sed.corpora.corrections`), and counted
-    in a warning.
+    """The rows of a manifest in order: those with one of `splits` and of `emotions` (empty: all), without the
+    corpora in `leave_out`.
 
-    Raises `FormatError` where a file is missing, lacks a column, has a row without a value, or has nothing that
-    was asked for, and where a speaker is in two splits, unless the split is the corpus's own (a warning then).
+    `path` may be a folder with a manifest, or a sequence of manifests, which are concatenated. Labels that are wrong
+    in the published release of a corpus are corrected (`sed.corpora.corrections`); a warning states their number.
+
+    Raises `FormatError` if a file is missing or invalid, if no row is selected, and if a speaker is in two splits.
+    Published splits may share speakers (`OFFICIAL`); this is only a warning.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
-    found: list[Utterance] = []
-    home: dict[str, str] = {}
+    selected: list[Utterance] = []
+    split_of_speaker: dict[str, str] = {}
     shared: dict[str, set[str]] = {}
-    mended: Counter[str] = Counter()
+    corrections: Counter[str] = Counter()
     for manifest in map(find_manifest, paths):
         for where, utterance in read_lines(manifest):
             speaker, split = utterance.speaker, utterance.split
-            if home.setdefault(speaker, split) != split:
+            if split_of_speaker.setdefault(speaker, split) != split:
                 if utterance.split_rule != OFFICIAL:
                     raise FormatError(
-                        f"{where}: speaker {speaker} is in splits {home[speaker]} and {split}:"
+                        f"{where}: speaker {speaker} is in splits {split_of_speaker[speaker]} and {split},"
                         " expected each speaker in one split"
                     )
                 shared.setdefault(utterance.corpus, set()).add(speaker)
-            emotion = corrected(utterance.corpus, utterance.path.stem, utterance.emotion)
+            emotion = corrected_emotion(utterance.corpus, utterance.path.stem, utterance.emotion)
             if (
                 (not splits or split in splits)
                 and (not emotions or emotion in emotions)
                 and utterance.corpus not in leave_out
             ):
                 if emotion != utterance.emotion:
-                    mended[utterance.corpus] += 1
+                    corrections[utterance.corpus] += 1
                     utterance = replace(utterance, emotion=emotion)
-                found.append(utterance)
+                selected.append(utterance)
     for corpus, speakers in shared.items():
-        logger.warning("%s: its own splits share %d speakers; figures on them flatter", corpus, len(speakers))
-    for corpus, count in mended.items():
-        logger.warning(
-            "%s: put right %d labels that its release has wrong (see sed.corpora.corrections)", corpus, count
-        )
-    if not found:
-        raise FormatError(
-            f"{', '.join(map(str, paths))}: no utterance of splits {sorted(splits)} and emotions"
-            f" {sorted(emotions)}"
-        )
-    return found
+        logger.warning("%s: published splits share %d speakers: scores are optimistic", corpus, len(speakers))
+    for corpus, count in corrections.items():
+        logger.warning("%s: corrected %d labels of the release (sed.corpora.corrections)", corpus, count)
+    if not selected:
+        names = ", ".join(map(str, paths))
+        raise FormatError(f"{names}: no utterance of splits {sorted(splits)} and emotions {sorted(emotions)}")
+    return selected
 
 
 def read_lines(path: Path) -> Iterable[tuple[str, Utterance]]:
-    """Every row as the file has it, and where it is. Raises `FormatError` as `read_manifest` does."""
+    """Yield the location (for messages) and the utterance of each row. Raises `FormatError` for an invalid file."""
     return _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
 
 
 def _csv_rows(path: Path) -> Iterable[tuple[str, Utterance]]:
     for where, row in read_rows(path):
-        if lacking := [name for name in COLUMNS if not row.get(name)]:
-            raise FormatError(f"{where}: no {', '.join(lacking)}: expected {', '.join(COLUMNS)}")
+        if missing := [name for name in COLUMNS if not row.get(name)]:
+            raise FormatError(f"{where}: found no {', '.join(missing)}, expected {', '.join(COLUMNS)}")
         yield (
             where,
             Utterance(
@@ -173,23 +170,25 @@ def _number(row: Mapping[str, Any], key: str, where: str) -> float | None:
 def _json_rows(path: Path) -> Iterable[tuple[str, Utterance]]:
     data = load(load_text(path), str(path))
     if not isinstance(data, dict):
-        raise FormatError(f"{path}: found a JSON {type(data).__name__}, expected an object with a key a row")
+        raise FormatError(f"{path}: found a JSON {type(data).__name__}, expected an object of rows")
     root = {"data_root": str(path.parent.resolve())}
     for name, row in data.items():
         where = f"{path}, {name}"
         if not isinstance(row, dict):
-            raise FormatError(f"{where}: found {short(row)}, expected an object with {', '.join(_ROW)}")
+            raise FormatError(
+                f"{where}: found {short(row)}, expected an object with {', '.join(_REQUIRED_KEYS)}"
+            )
         try:
             row = {
                 key: value.format_map(root) if isinstance(value, str) else value for key, value in row.items()
             }
         except (KeyError, ValueError, IndexError) as error:
             raise FormatError(
-                f"{where}: found a template with {error}, expected {{data_root}} only"
+                f"{where}: found a template with {error}, expected only {{data_root}}"
             ) from None
-        if lacking := [key for key in _ROW if not row.get(key)]:
-            raise FormatError(f"{where}: no {', '.join(lacking)}: expected {', '.join(_ROW)}")
-        if wrong := [key for key in _ROW if key != "emotion" and not isinstance(row[key], str)]:
+        if missing := [key for key in _REQUIRED_KEYS if not row.get(key)]:
+            raise FormatError(f"{where}: found no {', '.join(missing)}, expected {', '.join(_REQUIRED_KEYS)}")
+        if wrong := [key for key in _REQUIRED_KEYS if key != "emotion" and not isinstance(row[key], str)]:
             raise FormatError(f"{where}: found {wrong[0]} {short(row[wrong[0]])}, expected text")
         yield where, _utterance(name, row, path.parent, where)
 
@@ -224,7 +223,7 @@ def _utterance(name: str, row: Mapping[str, Any], folder: Path, where: str) -> U
 def _ratings(row: Mapping[str, Any], where: str) -> Ratings | None:
     raters = row.get("raters") or {}
     if not isinstance(raters, dict):
-        raise FormatError(f"{where}: found raters {short(raters)}, expected an object of labels and votes")
+        raise FormatError(f"{where}: found raters {short(raters)}, expected an object with votes by label")
     votes = {label: number(count, where, "votes") for label, count in raters.items()}
     known = [_number(row, name, where) for name in DIMENSIONS]
     arousal, valence, dominance = (math.nan if value is None else value for value in known)
@@ -238,26 +237,26 @@ def _event(event: Any, where: str) -> tuple[float, float, str]:
 
 
 def is_prepared(path: str | Path) -> bool:
-    """Whether there is a JSON manifest at `path` that `write_manifest` wrote."""
+    """Whether `path` is a JSON manifest that `write_manifest` wrote."""
     try:
         rows = load(load_text(path), str(path))
     except FormatError:
         return False
     row = next(iter(rows.values()), None) if isinstance(rows, Mapping) else None
-    return isinstance(row, Mapping) and set(_ROW) | {"split_rule"} <= row.keys()
+    return isinstance(row, Mapping) and set(_REQUIRED_KEYS) | {"split_rule"} <= row.keys()
 
 
 def write_manifest(utterances: Iterable[Utterance], path: str | Path) -> None:
-    """Write a JSON manifest that appears, or is replaced, when it is complete.
+    """Write a JSON manifest atomically.
 
-    Audio under the manifest's folder is written relative to it (``{data_root}/...``), other audio with its whole
-    path. Raises `FormatError` where two rows have one id, or the file cannot be written.
+    Paths of audio in the folder of the manifest are relative to it (``{data_root}/...``), others are absolute. Raises
+    `FormatError` if two utterances have the same id or the file cannot be written.
     """
     folder = Path(path).parent.resolve()
     rows: dict[str, Any] = {}
     for utterance in utterances:
         if utterance.id in rows:
-            raise FormatError(f"{path}: found two rows {utterance.id!r}, expected ids that differ")
+            raise FormatError(f"{path}: found two rows with id {utterance.id!r}, expected unique ids")
         rows[utterance.id] = _row(utterance, folder)
     body = ",\n".join(f"{json.dumps(name, ensure_ascii=False)}: {to_text(row)}" for name, row in rows.items())
     save_bytes(to_bytes(f"{{\n{body}\n}}\n"), path)
@@ -295,5 +294,5 @@ def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
 
 
 def _literal(text: str) -> str:
-    """`text` as a template that means itself: SpeechBrain formats every string."""
+    """Escape `text` for SpeechBrain, which formats every string as a template."""
     return text.replace("{", "{{").replace("}", "}}")

@@ -1,8 +1,8 @@
-"""From a corpus as published to a manifest: read, check, split, write; and a report of what was found and missing.
+"""Preparation of a corpus: a published corpus in, a manifest and a report of its problems out.
 
-Audio of a folder stays where it is. Audio of an archive that the manifest needs is unpacked beside the manifest,
-into a folder named after it (``iemocap.json`` -> ``iemocap_audio/``). The manifest appears when it is complete; if
-anything fails, what was unpacked for it goes again.
+Audio in a folder stays there. Audio in an archive that the manifest needs is extracted beside the manifest, into a
+folder named after it (``iemocap.json`` -> ``iemocap_audio/``). The manifest is written atomically; after a failure
+the files extracted for it are removed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sed.corpora.entries import Entry, Notes, Preparer
-from sed.corpora.lengths import audio_lengths
+from sed.corpora.durations import audio_durations
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
 from sed.corpora.manifest import OFFICIAL, SPLITS, Utterance, is_prepared, write_manifest
 from sed.corpora.ratings import DIMENSIONS, Ratings
 from sed.corpora.splits import draw_splits
@@ -24,22 +24,21 @@ from sed.files import NewFiles
 from sed.formats.kind import without_blanks
 
 SPLIT_CHOICES = ("auto", "speakers", *SPLITS)
-_SPEAKERS = "speakers"
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a corpus is prepared.
+    """How to prepare a corpus.
 
-    split: ``auto`` (what the corpus, the field, or this project's figures hold out, as `Preparer.splits` tells, else
-        as ``speakers``), ``speakers`` (drawn by `seed`, each on one side), or one split for all.
-    seed, valid, test: of the draw: its seed, and shares of speakers. None: 0, 0.1 and 0.2; to name one where no
-        speakers are drawn is an `OptionError`.
-    fold: which fold is test, from 1 on, for corpora that have folds; None: the last.
-    rename: emotions to call otherwise, such as ``{"excited": "happy"}``.
-    languages: only these (as ``en``); empty: all.
-    corpus: what to call it; None: the preparer's name, or what a table says.
-    strict: raise `FormatError` instead of leaving out what is wrong.
+    split: ``auto`` (the splits described in `CorpusReader.split_summary`), ``speakers`` (speakers drawn at random,
+        each in one split), or the name of one split for all utterances.
+    seed, valid, test: the seed of the random draw and the shares of speakers; None: 0, 0.1 and 0.2. Setting one of
+        them raises `OptionError` if no speakers are drawn.
+    fold: the test fold, from 1, of a corpus with folds; None: the last.
+    rename: new names of emotions, such as ``{"excited": "happy"}``.
+    languages: the languages to keep (such as ``en``); empty: all.
+    corpus: the name of the corpus in the manifest; None: that of the reader or of the table.
+    strict: raise `FormatError` instead of omitting what is missing or invalid.
     """
 
     split: str = "auto"
@@ -55,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Report:
-    """What went into the manifest at `path`, and in `problems` a sentence for each kind of thing that didn't."""
+    """The `utterances` written to the manifest at `path`, and one message per problem in `problems`."""
 
     path: Path
     utterances: tuple[Utterance, ...]
@@ -63,7 +62,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """Numbers in one line."""
+        """One line with the numbers of utterances and speakers, hours, split sizes and emotion counts."""
         rows = self.utterances
         hours = sum(row.duration or 0.0 for row in rows) / 3600
         splits = Counter(row.split for row in rows)
@@ -77,116 +76,117 @@ class Report:
 
 
 def prepare(
-    preparer: Preparer, source: str | Path, target: str | Path, options: Options | None = None
+    reader: CorpusReader, source: str | Path, target: str | Path, options: Options | None = None
 ) -> Report:
     """Read the corpus at `source` and write its manifest to `target`.
 
-    Raises `FormatError` where `source` is not that corpus, lacks its label file or has nothing that can be used, and
-    with `Options.strict` where anything is missing; `OptionError` for options that don't fit the corpus, and for a
-    `target` that is there and is no manifest of this function's;
-    `MissingDependencyError` where film needs ffmpeg.
+    Raises `FormatError` if `source` is not that corpus, lacks its label file or has no usable utterance, and with
+    `Options.strict` if there is any problem; `OptionError` for options that do not suit the corpus, and if `target`
+    exists and is not a prepared manifest; `MissingDependencyError` if video files need ffmpeg.
     """
     options, target = options or Options(), Path(target)
-    _check(preparer, options, target)
-    notes = Notes()
-    unpacked = target.parent / f"{target.stem}_audio"
-    tree = open_tree(source, unpacked)
-    found = list(preparer.read(tree, notes))
-    entries = _usable(found, options, notes)
+    _check_options(reader, options, target)
+    problems = ProblemLog()
+    audio_folder = target.parent / f"{target.stem}_audio"
+    tree = open_tree(source, audio_folder)
+    found = list(reader.read(tree, problems))
+    entries = _select_entries(found, options, problems)
     if not entries:
-        raise FormatError(_nothing(preparer, tree, notes, found, options))
-    _count(preparer, entries, options, notes)
+        raise FormatError(_no_entries_message(reader, tree, problems, found, options))
+    _compare_with_published(reader, entries, options, problems)
     with NewFiles() as new_files:
         if options.strict:
-            _demand(tree, notes)
+            _raise_problems(tree, problems)
         new_files.folder(target.parent)
         files = sorted({entry.file for entry in entries})
-        paths = tree.fetch(files, unpacked, new_files)
-        lengths = audio_lengths(paths.values())
-        entries = [entry for entry in entries if _is_sound(entry, lengths[paths[entry.file]], notes)]
+        paths = tree.fetch(files, audio_folder, new_files)
+        durations = audio_durations(paths.values())
+        entries = [entry for entry in entries if _has_audio(entry, durations[paths[entry.file]], problems)]
         if not entries:
-            raise FormatError(_nothing(preparer, tree, notes))
+            raise FormatError(_no_entries_message(reader, tree, problems))
         for name in sorted(set(options.rename) - _labels(entries)):
-            notes.say(f"nothing is labelled {name}, which was to be renamed {options.rename[name]}")
+            problems.add_message(f"found no label {name} to rename to {options.rename[name]}")
         if options.strict:
-            _demand(tree, notes)
-        splits, rule = _split(preparer, entries, options)
+            _raise_problems(tree, problems)
+        splits, rule = _assign(reader, entries, options)
         rows = []
         for entry, split in zip(entries, splits, strict=True):
-            length = lengths[paths[entry.file]]
-            assert isinstance(length, float)
-            rows.append(_utterance(preparer, entry, split, rule, paths[entry.file], length, options))
-        if shared := _shared(rows):
-            what = "speaker is" if shared == 1 else "speakers are"
-            advice = (
-                "" if rule == OFFICIAL else ", which training refuses: --split speakers keeps each in one"
-            )
-            notes.say(f"{shared} {what} in more than one split{advice}")
+            duration = durations[paths[entry.file]]
+            assert isinstance(duration, float)
+            rows.append(_utterance(reader, entry, split, rule, paths[entry.file], duration, options))
+        if shared := _count_shared_speakers(rows):
+            subject = "speaker is" if shared == 1 else "speakers are"
+            advice = "" if rule == OFFICIAL else ", which training rejects: use --split speakers"
+            problems.add_message(f"{shared} {subject} in more than one split{advice}")
         write_manifest(rows, target)
-    return Report(target, tuple(rows), tuple(notes.sentences()))
+    return Report(target, tuple(rows), tuple(problems.messages()))
 
 
-def _check(preparer: Preparer, options: Options, target: Path) -> None:
+def _check_options(reader: CorpusReader, options: Options, target: Path) -> None:
     if options.split not in SPLIT_CHOICES:
         raise OptionError(f"split {options.split!r}: expected one of {', '.join(SPLIT_CHOICES)}")
-    if options.fold is not None and not 1 <= options.fold <= len(preparer.folds):
-        have = f"1 to {len(preparer.folds)}" if preparer.folds else "none: the corpus has no folds"
-        raise OptionError(f"fold {options.fold} of {preparer.name}: expected {have}")
+    if options.fold is not None and not 1 <= options.fold <= len(reader.folds):
+        expected = f"1 to {len(reader.folds)}" if reader.folds else "none because the corpus has no folds"
+        raise OptionError(f"fold {options.fold} of {reader.name}: expected {expected}")
     if options.fold is not None and options.split != "auto":
-        raise OptionError(f"fold {options.fold} with split {options.split}: expected split auto")
-    given = [name for name in ("seed", "valid", "test") if getattr(options, name) is not None]
-    held = bool(preparer.folds or preparer.fixed) and options.split == "auto"
-    if given and (held or options.split in SPLITS):
         raise OptionError(
-            f"{' and '.join(given)} of {preparer.name} with split {options.split}, where no speakers are drawn:"
-            " expected split speakers"
+            f"fold {options.fold} cannot be combined with split {options.split}: expected split auto"
+        )
+    given = [name for name in ("seed", "valid", "test") if getattr(options, name) is not None]
+    predefined = bool(reader.folds or reader.fixed_splits) and options.split == "auto"
+    if given and (predefined or options.split in SPLITS):
+        raise OptionError(
+            f"{' and '.join(given)} cannot be combined with split {options.split} of {reader.name}, which draws no"
+            " speakers: expected split speakers"
         )
     draw_splits({}, valid=options.valid or 0.0, test=options.test or 0.0)
     if target.suffix.lower() != ".json":
         raise OptionError(f"{target}: expected a manifest with the suffix .json")
     if target.exists() and not is_prepared(target):
-        raise OptionError(f"{target}: there is something else already, expected a new name")
+        raise OptionError(f"{target}: found a file that is not a prepared manifest, expected a new name")
 
 
-def _usable(found: Iterable[Entry], options: Options, notes: Notes) -> list[Entry]:
-    """The entries of the languages wanted, each id once, in an order that doesn't depend on the file system."""
-    wanted = {language.casefold() for language in options.languages}
+def _select_entries(found: Iterable[Entry], options: Options, problems: ProblemLog) -> list[Entry]:
+    """The entries in the requested languages with unique ids, in an order independent of the file system."""
+    languages = {language.casefold() for language in options.languages}
     entries: dict[str, Entry] = {}
     for entry in sorted(found, key=lambda entry: (entry.id, entry.file)):
-        if options.languages and (entry.language or "").casefold() not in wanted:
+        if options.languages and (entry.language or "").casefold() not in languages:
             continue
         if entry.id in entries:
-            notes.add("whose id is there already, left out", entry.file)
+            problems.add("duplicate id, omitted", entry.file)
         else:
             entries[entry.id] = entry
     return list(entries.values())
 
 
-def _is_sound(entry: Entry, length: float | AudioError, notes: Notes) -> bool:
-    if isinstance(length, AudioError):
-        notes.add(f"whose audio cannot be read ({length})", entry.file)
+def _has_audio(entry: Entry, duration: float | AudioError, problems: ProblemLog) -> bool:
+    if isinstance(duration, AudioError):
+        problems.add(f"unreadable audio: {duration}", entry.file)
         return False
     ends = [entry.stop or entry.start or 0.0, *(end for _, end, _ in entry.events)]
-    # Published times are rounded, and films end with the picture.
-    if max(ends) > length + 0.05 or (entry.start or 0.0) >= length:
-        notes.add("that go on past the end of their audio", f"{entry.id} ({max(ends):g} of {length:.3f} s)")
+    # Published times are rounded, and the audio of a video may end before the picture.
+    if max(ends) > duration + 0.05 or (entry.start or 0.0) >= duration:
+        problems.add("times after the end of the audio", f"{entry.id} ({max(ends):g} of {duration:.3f} s)")
         return False
     return True
 
 
-def _count(preparer: Preparer, entries: Sequence[Entry], options: Options, notes: Notes) -> None:
+def _compare_with_published(
+    reader: CorpusReader, entries: Sequence[Entry], options: Options, problems: ProblemLog
+) -> None:
     if options.languages:
         return
-    if preparer.utterances and len(entries) not in preparer.utterances:
-        published = " or ".join(map(str, preparer.utterances))
-        notes.say(f"found {len(entries)} utterances, published are {published}")
+    if reader.published_utterances and len(entries) not in reader.published_utterances:
+        published = " or ".join(map(str, reader.published_utterances))
+        problems.add_message(f"found {len(entries)} utterances, expected {published} as published")
     speakers = len({entry.speaker for entry in entries})
-    if preparer.speakers and speakers != preparer.speakers:
-        notes.say(f"found {speakers} speakers, published are {preparer.speakers}")
+    if reader.published_speakers and speakers != reader.published_speakers:
+        problems.add_message(f"found {speakers} speakers, expected {reader.published_speakers} as published")
 
 
 def _labels(entries: Iterable[Entry]) -> set[str]:
-    """Every word for an emotion in `entries`."""
+    """All emotion labels in `entries`."""
     return {
         label
         for entry in entries
@@ -194,67 +194,67 @@ def _labels(entries: Iterable[Entry]) -> set[str]:
     }
 
 
-def _nothing(
-    preparer: Preparer,
+def _no_entries_message(
+    reader: CorpusReader,
     tree: Tree,
-    notes: Notes,
+    problems: ProblemLog,
     found: Sequence[Entry] = (),
     options: Options | None = None,
 ) -> str:
     if found and options and options.languages:
-        languages = ", ".join(sorted({entry.language or "none told" for entry in found}))
+        languages = ", ".join(sorted({entry.language or "unknown" for entry in found}))
         return (
             f"{tree.title}: found {len(found)} utterances in languages {languages}, expected some in"
             f" {', '.join(options.languages)}"
         )
-    text = f"{tree.title}: found nothing of {preparer.title} among {len(tree.names)} files"
-    if tree.packed and not tree.audio:
-        text += f"; {', '.join(tree.packed[:3])} is packed inside, so unpack it first"
-    return text + "".join(f"; {sentence}" for sentence in notes.sentences())
+    text = f"{tree.title}: found no file of {reader.title} among {len(tree.names)} files"
+    if tree.archives and not tree.audio:
+        text += f"; extract the nested archive {', '.join(tree.archives[:3])} first"
+    return text + "".join(f"; {message}" for message in problems.messages())
 
 
-def _demand(tree: Tree, notes: Notes) -> None:
-    if sentences := notes.sentences():
-        raise FormatError(f"{tree.title}: {'; '.join(sentences)}")
+def _raise_problems(tree: Tree, problems: ProblemLog) -> None:
+    if messages := problems.messages():
+        raise FormatError(f"{tree.title}: {'; '.join(messages)}")
 
 
-def _split(preparer: Preparer, entries: Sequence[Entry], options: Options) -> tuple[list[str], str]:
-    """The split of each entry, and the name of the rule."""
+def _assign(reader: CorpusReader, entries: Sequence[Entry], options: Options) -> tuple[list[str], str]:
+    """The split of each entry, and the name of the split rule."""
     if options.split in SPLITS:
         return [options.split] * len(entries), "all"
     if options.split == "auto":
-        if preparer.folds:
-            place = (len(preparer.folds) if options.fold is None else options.fold) - 1
-            held = {preparer.folds[place]: "test", preparer.folds[place - 1]: "valid"}
-            return [held.get(entry.group or "", "train") for entry in entries], f"fold {place + 1}"
-        if preparer.fixed:
-            homes = {name: split for split, names in preparer.fixed.items() for name in names}
-            return [homes.get(entry.speaker, "train") for entry in entries], "fixed"
-        if preparer.own_rule:
+        if reader.folds:
+            index = (len(reader.folds) if options.fold is None else options.fold) - 1
+            held_out = {reader.folds[index]: "test", reader.folds[index - 1]: "valid"}
+            return [held_out.get(entry.group or "", "train") for entry in entries], f"fold {index + 1}"
+        if reader.fixed_splits:
+            splits = {name: split for split, names in reader.fixed_splits.items() for name in names}
+            return [splits.get(entry.speaker, "train") for entry in entries], "fixed"
+        if reader.split_rule:
             own = [entry.split for entry in entries if entry.split]
             if len(own) == len(entries):
-                return own, preparer.own_rule
+                return own, reader.split_rule
             if own:
                 raise FormatError(
-                    f"{len(entries) - len(own)} of {len(entries)} rows have no split: expected one in each, or"
-                    " --split speakers"
+                    f"{len(entries) - len(own)} of {len(entries)} rows have no split, expected one in each row:"
+                    " use --split speakers"
                 )
-    kinds: dict[str, set[str]] = {}
+    strata: dict[str, set[str]] = {}
     for entry in entries:
-        kinds.setdefault(_group(entry), set()).add(f"{entry.language}/{entry.gender}")
-    members = {name: " ".join(sorted(kind)) for name, kind in kinds.items()}
+        strata.setdefault(_group(entry), set()).add(f"{entry.language}/{entry.gender}")
+    groups = {name: " ".join(sorted(values)) for name, values in strata.items()}
     shares = {"valid": options.valid, "test": options.test}
     drawn = draw_splits(
-        members, options.seed or 0, **{name: share for name, share in shares.items() if share is not None}
+        groups, options.seed or 0, **{name: share for name, share in shares.items() if share is not None}
     )
-    return [drawn[_group(entry)] for entry in entries], _SPEAKERS
+    return [drawn[_group(entry)] for entry in entries], "speakers"
 
 
-def _shared(rows: Iterable[Utterance]) -> int:
-    homes: dict[str, set[str]] = {}
+def _count_shared_speakers(rows: Iterable[Utterance]) -> int:
+    splits: dict[str, set[str]] = {}
     for row in rows:
-        homes.setdefault(row.speaker, set()).add(row.split)
-    return sum(len(splits) > 1 for splits in homes.values())
+        splits.setdefault(row.speaker, set()).add(row.split)
+    return sum(len(names) > 1 for names in splits.values())
 
 
 def _group(entry: Entry) -> str:
@@ -262,29 +262,29 @@ def _group(entry: Entry) -> str:
 
 
 def _utterance(
-    preparer: Preparer, entry: Entry, split: str, rule: str, path: Path, length: float, options: Options
+    reader: CorpusReader, entry: Entry, split: str, rule: str, path: Path, duration: float, options: Options
 ) -> Utterance:
-    corpus = options.corpus or entry.corpus or preparer.name
-    own = without_blanks(entry.speaker)
-    speaker = own if own.startswith(f"{corpus}_") else f"{corpus}_{own}"
+    corpus = options.corpus or entry.corpus or reader.name
+    name = without_blanks(entry.speaker)
+    speaker = name if name.startswith(f"{corpus}_") else f"{corpus}_{name}"
 
-    def name(label: str) -> str:
+    def renamed(label: str) -> str:
         return options.rename.get(label, label)
 
     raters: dict[str, float] = {}
     for label, votes in entry.raters.items():
-        raters[name(label)] = raters.get(name(label), 0.0) + votes
+        raters[renamed(label)] = raters.get(renamed(label), 0.0) + votes
     arousal, valence, dominance = (entry.dimensions.get(key, math.nan) for key in DIMENSIONS)
-    stop = min(entry.stop, length) if entry.stop is not None else None
+    stop = min(entry.stop, duration) if entry.stop is not None else None
     return Utterance(
         corpus,
         path,
         f"{corpus}/{speaker}",
-        name(entry.emotion),
+        renamed(entry.emotion),
         split,
         Ratings(raters, (arousal, valence, dominance)) or None,
         id=entry.id,
-        duration=round((length if stop is None else stop) - (entry.start or 0.0), 6),
+        duration=round((duration if stop is None else stop) - (entry.start or 0.0), 6),
         start=entry.start,
         stop=stop,
         gender=entry.gender,
@@ -292,5 +292,5 @@ def _utterance(
         intensity=entry.intensity,
         text=entry.text,
         split_rule=rule,
-        events=tuple((start, end, name(label)) for start, end, label in entry.events),
+        events=tuple((start, end, renamed(label)) for start, end, label in entry.events),
     )

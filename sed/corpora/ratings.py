@@ -1,8 +1,8 @@
-"""What raters said about an utterance beyond one label: optional columns of a manifest in, `Ratings` out.
+"""Ratings of an utterance beyond its label: optional columns of a manifest in, `Ratings` out.
 
-Columns: ``votes`` (raters' labels with counts, ``happy=3 neutral=1``), and ``arousal``, ``valence``,
-``dominance`` (numbers; -1 to 1 by convention, any scale works as long as a manifest keeps to one). An empty
-cell is an answer that nobody gave.
+Columns: ``votes`` (labels with the number of raters, ``happy=3 neutral=1``), and ``arousal``, ``valence``,
+``dominance`` (numbers; -1 to 1 by convention, but any scale works if a manifest uses only one). An empty cell
+means that there is no rating.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DIMENSIONS = ("arousal", "valence", "dominance")
 
 @dataclass(frozen=True)
 class Ratings:
-    """`votes` counts raters by label; `dimensions` are arousal, valence and dominance, NaN where unknown."""
+    """`votes` is the number of raters by label; `dimensions` are arousal, valence and dominance, NaN if unknown."""
 
     votes: Mapping[str, float] = field(default_factory=dict)
     dimensions: tuple[float, float, float] = (math.nan, math.nan, math.nan)
@@ -31,9 +31,9 @@ class Ratings:
 
 
 def read_ratings(row: Mapping[str, str], where: str) -> Ratings | None:
-    """The ratings in a row of a manifest, None where it has none.
+    """The ratings in a row of a manifest, None if it has none.
 
-    Raises `FormatError`, naming `where`, on a cell that is not as the module's text says.
+    Raises `FormatError`, which starts with the location `where`, for an invalid cell.
 
     >>> read_ratings({"votes": "happy=3 neutral=1", "arousal": "0.5"}, "line 2").votes
     {'happy': 3.0, 'neutral': 1.0}
@@ -43,7 +43,7 @@ def read_ratings(row: Mapping[str, str], where: str) -> Ratings | None:
     votes: dict[str, float] = {}
     for part in (row.get("votes") or "").split():
         label, _, count = part.partition("=")
-        number = _number(count, where, "votes", "label=count pairs with blanks between")
+        number = _number(count, where, "votes", "label=count pairs separated by blanks")
         if not label or number <= 0:
             raise FormatError(f"{where}: found vote {part!r}, expected label=count with a count above 0")
         votes[label] = votes.get(label, 0.0) + number

@@ -1,6 +1,6 @@
-"""Train, valid and test: speakers drawn by a seed, each on one side.
+"""Random train, valid and test splits in which each speaker is in one split only.
 
-The draw depends on the seed and the speakers only, not on the order in which they come.
+The result depends on the seed and the set of speakers, not on their order.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from sed.errors import OptionError
 
 
 def draw_splits(
-    members: Mapping[str, str], seed: int = 0, *, valid: float = 0.1, test: float = 0.2
+    speakers: Mapping[str, str], seed: int = 0, *, valid: float = 0.1, test: float = 0.2
 ) -> dict[str, str]:
-    """A split for each speaker (or other group) in `members`, which maps it to its kind, such as its gender.
+    """A split for each of `speakers` (or other groups), which maps names to a stratum such as the gender.
 
-    `test` and `valid` are shares of the speakers, rounded; with two speakers there is one to test on, and with
-    three one for each split; somebody always trains. Kinds take turns in being held out, so that test has of each
-    where it can. Raises `OptionError` for shares that leave nothing to train on.
+    `test` and `valid` are shares of the speakers, rounded. Two speakers are enough for a test speaker, three for a
+    speaker in each split; there is always a training speaker. Held-out speakers are taken from the strata in turn, so
+    that test covers every stratum if possible. Raises `OptionError` for shares that leave nothing to train on.
 
     >>> draw_splits({"ann": "F", "bob": "M", "cat": "F", "dan": "M"}) == draw_splits(
     ...     {"dan": "M", "cat": "F", "bob": "M", "ann": "F"})
     True
     """
     if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise OptionError(f"shares of {valid} for valid and {test} for test: expected less than 1 together")
-    if not members:
+        raise OptionError(f"found shares {valid} for valid and {test} for test, expected a sum below 1")
+    if not speakers:
         return {}
-    kinds: dict[str, list[str]] = {}
-    for name in sorted(members, key=lambda name: _rank(seed, name)):
-        kinds.setdefault(members[name], []).append(name)
-    queues = [kinds[kind] for kind in sorted(kinds, key=lambda kind: _rank(seed, kind))]
+    strata: dict[str, list[str]] = {}
+    for name in sorted(speakers, key=lambda name: _rank(seed, name)):
+        strata.setdefault(speakers[name], []).append(name)
+    queues = [strata[stratum] for stratum in sorted(strata, key=lambda stratum: _rank(seed, stratum))]
     order: list[str] = []
     while any(queues):
         order += [queue.pop(0) for queue in queues if queue]
     tests = min(_count(len(order), test, 2), len(order) - 1)
     valids = min(_count(len(order), valid, 3), len(order) - 1 - tests)
     return {
-        name: "test" if place < tests else "valid" if place < tests + valids else "train"
-        for place, name in enumerate(order)
+        name: "test" if index < tests else "valid" if index < tests + valids else "train"
+        for index, name in enumerate(order)
     }
 
 
-def _count(speakers: int, share: float, least: int) -> int:
-    """How many speakers a share is: at least one where there are `least` and a share is wanted."""
-    return max(round(speakers * share), 1) if share > 0 and speakers >= least else 0
+def _count(speakers: int, share: float, minimum: int) -> int:
+    """The number of speakers in a `share` above 0: at least one if there are at least `minimum` speakers."""
+    return max(round(speakers * share), 1) if share > 0 and speakers >= minimum else 0
 
 
 def _rank(seed: int, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Tables in a corpus: CSV and TSV as rows with checked columns; and finding the files that they name."""
+"""CSV and TSV tables in a corpus, read as rows with checked columns; lookup of label files and audio files."""
 
 from __future__ import annotations
 
@@ -14,45 +14,44 @@ from sed.formats.csv import check_cells
 def read_table(
     tree: Tree, name: str, columns: Sequence[str], *, delimiter: str = ",", quoted: bool = True
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row with the place it has in messages; values without blanks around them, None as empty text.
+    """Yield the location (for messages) and the values of each row; values are stripped, missing ones are empty.
 
-    Raises `FormatError` where one of `columns` is missing, and where a row has more cells than the header. Case
-    doesn't count in the names of `columns`.
+    Raises `FormatError` if one of `columns` (case-insensitive) is missing or a row has more cells than the header.
     """
-    content = io.StringIO(tree.text(name))
-    reader = csv.DictReader(
+    content = io.StringIO(tree.read_text(name))
+    rows = csv.DictReader(
         content, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     )
     try:
-        fields = [(field or "").strip() for field in reader.fieldnames or []]
+        header = [(field or "").strip() for field in rows.fieldnames or []]
         known = {column.casefold(): column for column in columns}
-        reader.fieldnames = [known.get(field.casefold(), field) for field in fields]
-        if lacking := [column for column in columns if column not in reader.fieldnames]:
+        rows.fieldnames = [known.get(field.casefold(), field) for field in header]
+        if missing := [column for column in columns if column not in rows.fieldnames]:
             raise FormatError(
-                f"{tree.title}, {name}: no column {', '.join(lacking)}: found {', '.join(fields)}"
+                f"{tree.title}, {name}: found no column {', '.join(missing)} among {', '.join(header)}"
             )
-        for row in reader:
-            check_cells(row, f"{tree.title}, {name}, line {reader.line_num}")
+        for row in rows:
+            check_cells(row, f"{tree.title}, {name}, line {rows.line_num}")
             values = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
-            yield f"{name}, line {reader.line_num}", values
+            yield f"{name}, line {rows.line_num}", values
     except csv.Error as error:
-        raise FormatError(f"{tree.title}, {name}, line {reader.line_num}: not a table ({error})") from None
+        raise FormatError(f"{tree.title}, {name}, line {rows.line_num}: invalid table ({error})") from None
 
 
-def the_only(tree: Tree, pattern: str, called: str) -> str:
-    """The file whose last part matches; of several the one nearest to the root.
+def find_label_file(tree: Tree, pattern: str, description: str) -> str:
+    """The file whose name without folders matches the regular expression `pattern`; the one nearest to the root.
 
-    Raises `FormatError` where there is none.
+    Raises `FormatError` if there is none; the message names `description`.
     """
-    found = sorted(tree.called(pattern), key=lambda name: (name.count("/"), name))
+    found = sorted(tree.matching(pattern), key=lambda name: (name.count("/"), name))
     if not found:
-        raise FormatError(f"{tree.title}: found no label file {called}, expected one")
+        raise FormatError(f"{tree.title}: found no label file {description}, expected one")
     return found[0]
 
 
-def by_last_part(names: Iterable[str]) -> dict[str, str]:
-    """Files by their last part in lower case; of several with one name the first."""
-    found: dict[str, str] = {}
+def index_by_name(names: Iterable[str]) -> dict[str, str]:
+    """Map the lower-case file name without folders to each of `names`; the first of several equal ones is used."""
+    index: dict[str, str] = {}
     for name in names:
-        found.setdefault(name.rsplit("/", 1)[-1].casefold(), name)
-    return found
+        index.setdefault(name.rsplit("/", 1)[-1].casefold(), name)
+    return index

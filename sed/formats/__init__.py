@@ -1,6 +1,6 @@
-"""Annotation files: one small module a format, behind one registry.
+"""Annotation files: one small module per format, behind one registry.
 
-`write` and `read` pick the format by suffix, or by name (`names`). Files are written whole or not at all.
+`write` and `read` pick the format by suffix, content or name (`names`). Files are written atomically.
 
 >>> from sed.result import Diarization, Segment
 >>> result = Diarization("call", 9.0, [Segment(5, 8, "spk00", "angry", 0.71)])
@@ -34,7 +34,7 @@ from sed.formats import (
     webvtt,
 )
 from sed.formats.kind import Format
-from sed.formats.recognise import hinted, of_text
+from sed.formats.recognise import kind_by_name, recognise_text
 from sed.formats.uem import read_uem
 from sed.result import Diarization
 
@@ -46,7 +46,7 @@ _FORMATS: dict[str, Format] = {
         json.LINES,
         seglst.FORMAT,
         csv.FORMAT,
-        lab.FORMAT,  # before Audacity: what has no suffix may be of either
+        lab.FORMAT,  # before Audacity: a file without suffix may be either
         audacity.FORMAT,
         textgrid.FORMAT,
         webvtt.FORMAT,
@@ -91,21 +91,21 @@ def suffix(name: str) -> str:
 
 
 def is_binary(name: str) -> bool:
-    """Whether files of format `name` are bytes and no text. Raises `OptionError` for an unknown name."""
+    """Whether files of format `name` are binary. Raises `OptionError` for an unknown name."""
     kind = _kind(name)
     return kind.pack is not None or kind.unpack is not None
 
 
 def check(name: str) -> None:
-    """Raises `MissingDependencyError` where format `name` needs an extra that is not installed."""
-    if (needs := _kind(name).check) is not None:
-        needs()
+    """Raise `MissingDependencyError` if format `name` needs an extra that is not installed."""
+    if (check_installed := _kind(name).check) is not None:
+        check_installed()
 
 
 def format_of(path: str | PathLike[str]) -> str:
-    """The format that the suffix of `path` stands for; the longest suffix counts.
+    """The format of the suffix of `path`; the longest matching suffix counts.
 
-    Raises `FormatError` for a suffix of no format.
+    Raises `FormatError` for an unknown suffix.
 
     >>> format_of("a.rttm"), format_of("a.json"), format_of("a.seglst.json")
     ('rttm', 'json', 'seglst')
@@ -116,32 +116,31 @@ def format_of(path: str | PathLike[str]) -> str:
             return kind.name
     matches = [(len(s), kind.name) for kind in _FORMATS.values() for s in kind.suffixes if name.endswith(s)]
     if not matches:
-        raise FormatError(f"{path}: {_no_suffix()}", path=str(path))
+        raise FormatError(f"{path}: unknown suffix, expected one of {_suffixes()}", path=str(path))
     return max(matches)[1]
 
 
-def _no_suffix() -> str:
-    known = ", ".join(sorted({s for kind in _FORMATS.values() for s in kind.suffixes}))
-    return f"no format has this suffix, expected one of {known}"
+def _suffixes() -> str:
+    return ", ".join(sorted({s for kind in _FORMATS.values() for s in kind.suffixes}))
 
 
 def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], format: str | None = None) -> None:
     """Write a result to a path, or to ``"-"`` (standard output) or an open file (which need a `format`).
 
-    A file appears whole or not at all. Raises `FormatError` where the format cannot hold the result or the
-    file cannot be written, and `OptionError` for an unknown or missing format.
+    Paths are written atomically. Raises `FormatError` if the format cannot hold the result or the file cannot be
+    written, and `OptionError` for an unknown or missing format.
     """
     if _is_path(target):
         save_bytes(dumps(diarization, format or format_of(target)), target)
         return
     if format is None:
-        raise OptionError(f"no format for a stream: expected one of {', '.join(names())}")
+        raise OptionError(f"a stream needs a format: expected one of {', '.join(names())}")
     stream: Any = sys.stdout if target == "-" else target
     if is_binary(format):
         data = dumps(diarization, format)
-        stream = getattr(stream, "buffer", stream)  # what is behind a stream of text
+        stream = getattr(stream, "buffer", stream)  # the binary stream under a text stream
         if not _takes_bytes(stream):
-            raise FormatError(f"{format} is no text: expected a file that is open for bytes")
+            raise FormatError(f"{format} is binary: expected a file open in binary mode")
         stream.write(data)
         return
     text = _dump(diarization, format)
@@ -149,9 +148,9 @@ def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], forma
 
 
 def dumps(diarization: Diarization, format: str) -> bytes:
-    """The content of a file of that format: text in UTF-8, or the bytes of a format that is no text.
+    """The content of a file of that format: UTF-8 text, or the bytes of a binary format.
 
-    Raises `FormatError` where the format cannot hold the result, and `OptionError` for an unknown format.
+    Raises `FormatError` if the format cannot hold the result, and `OptionError` for an unknown format.
 
     >>> from sed.result import Segment
     >>> dumps(Diarization("call", 9.0, [Segment(5, 8, "spk00", "angry")]), "audacity")
@@ -172,11 +171,11 @@ def read(
     uri: str | None = None,
     duration: float | None = None,
 ) -> Diarization:
-    """The one recording in a file; `uri` picks one of several.
+    """The only recording in a file; `uri` picks one of several.
 
-    A file that names none is a recording in which nothing happens. `duration` (seconds) is for formats that do
-    not state it: in them a recording ends with its last segment. Raises `FormatError` where there are several,
-    where a segment ends after `duration`, and as `read_all` does.
+    A file without any is one recording without segments. `duration` (seconds) is for formats that do not state it: in
+    them a recording ends with its last segment. Raises `FormatError` if there are several recordings, if a segment
+    ends after `duration`, and as `read_all` does.
     """
     place = Path(source) if _is_path(source) else Path("stream")
     kind, found = read_kind(source, format)
@@ -187,7 +186,7 @@ def read(
             raise FormatError(f"{place}: found {listed}, expected {uri}")
     if len(found) > 1:
         raise FormatError(
-            f"{place}: found {len(found)} recordings ({listed}), expected one (read_all reads several)"
+            f"{place}: found {len(found)} recordings ({listed}), expected one (use read_all for several)"
         )
     if not found:
         found = [Diarization(uri or (_kind(kind).uri(place) if _is_path(source) else "stream"), 0.0, [])]
@@ -203,9 +202,9 @@ def read_all(source: str | PathLike[str] | IO[Any], format: str | None = None) -
     """Every recording in a file, in order.
 
     `source` is a path, or ``"-"`` (standard input) or an open file (which need a `format`). The format of a file
-    is recognised by its content, or by its name if the content is inconclusive. A recording that the format gives
-    no name is named after the file. Raises `FormatError` where the file cannot be read, is of no known format or
-    breaks its rules; the text names file and line.
+    is recognised by its content, or by its name if the content is inconclusive. A recording without a name is named
+    after the file. Raises `FormatError` if the file cannot be read, is of no known format or is invalid; the message
+    names file and line.
     """
     return read_kind(source, format)[1]
 
@@ -213,53 +212,54 @@ def read_all(source: str | PathLike[str] | IO[Any], format: str | None = None) -
 def read_kind(
     source: str | PathLike[str] | IO[Any], format: str | None = None
 ) -> tuple[str, list[Diarization]]:
-    """The name of the format of a file, which is read once, and what `read_all` gives."""
+    """The name of the format of a file and the recordings that `read_all` returns; reads the file once."""
     if _is_path(source):
         return parse(load_bytes(source), Path(source), format)
     if format is None:
-        raise OptionError(f"no format for a stream: expected one of {', '.join(readable())}")
+        raise OptionError(f"a stream needs a format: expected one of {', '.join(readable())}")
     stream: Any = sys.stdin if source == "-" else source
     kind = _kind(format)
     if kind.unpack is None:
         return format, _parse(kind, stream.read(), Path("stream"))
     content = getattr(stream, "buffer", stream).read()
     if not isinstance(content, bytes):
-        raise FormatError(f"{format} is no text: expected a file that is open for bytes")
+        raise FormatError(f"{format} is binary: expected a file open in binary mode")
     return format, kind.unpack(content, Path("stream"))
 
 
 def parse(data: bytes, path: Path, format: str | None = None) -> tuple[str, list[Diarization]]:
-    """The name of the format of `data`, the content of the file `path`, and its recordings; as `read_kind`."""
-    if format is None and _is_bytes(data, path):
+    """As `read_kind` for `data`, the content of the file `path`."""
+    if format is None and _is_binary_content(data, path):
         format = "parquet"
     kind = None if format is None else _kind(format)
     if kind is not None and kind.unpack is not None:
         return kind.name, kind.unpack(data, path)
     text = decode_text(data, path)
-    if kind is None and (kind := of_text(text, path, _FORMATS)) is None:
-        raise FormatError(f"{path}: its content is of no format, and {_no_suffix()}", path=str(path))
+    if kind is None and (kind := recognise_text(text, path, _FORMATS)) is None:
+        text = f"{path}: its content is of no known format and its suffix is unknown, expected {_suffixes()}"
+        raise FormatError(text, path=str(path))
     return kind.name, _parse(kind, text, path)
 
 
 def recognise(data: bytes, path: Path) -> str | None:
-    """The name of the format of `data`, the content of the file `path`; None where it is of none."""
-    if _is_bytes(data, path):
+    """The name of the format of `data`, the content of the file `path`; None if it is unknown."""
+    if _is_binary_content(data, path):
         return "parquet"
     try:
-        kind = of_text(decode_text(data, path), path, _FORMATS)
+        kind = recognise_text(decode_text(data, path), path, _FORMATS)
     except FormatError:
         return None
     return None if kind is None else kind.name
 
 
-def _is_bytes(data: bytes, path: Path) -> bool:
-    hint = hinted(path, _FORMATS.values())
+def _is_binary_content(data: bytes, path: Path) -> bool:
+    hint = kind_by_name(path, _FORMATS.values())
     return data.startswith(parquet.MAGIC) or (hint is not None and hint.unpack is not None)
 
 
 def _parse(kind: Format, text: str, path: Path) -> list[Diarization]:
     if kind.parse is None:
-        raise FormatError(f"{path}: {kind.name} is only written, expected one of {', '.join(readable())}")
+        raise FormatError(f"{path}: {kind.name} can only be written, expected one of {', '.join(readable())}")
     return kind.parse(text, path)
 
 
@@ -276,5 +276,5 @@ def _kind(name: str) -> Format:
 def _dump(diarization: Diarization, format: str) -> str:
     kind = _kind(format)
     if kind.dump is None:
-        raise OptionError(f"format {format} is only read: expected one of {', '.join(names())}")
+        raise OptionError(f"format {format} can only be read: expected one of {', '.join(names())}")
     return kind.dump(diarization)

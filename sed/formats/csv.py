@@ -1,8 +1,8 @@
-"""CSV with audformat's segmented index (``file,start,end``), then speaker, emotion, confidence and a column a label.
+"""CSV with audformat's segmented index (``file,start,end``), speaker, emotion, confidence and one column per label.
 
-Times are pandas time deltas (``0 days 00:00:01.500000``), as audformat, audinterface and openSMILE write them; plain
-seconds are read, too. Columns of numbers from 0 to 1 behind `confidence` are probabilities; other columns are
-passed over. In `file`, folders and the suffix of an audio file are not part of the recording's name.
+Times are pandas time deltas (``0 days 00:00:01.500000``), as audformat, audinterface and openSMILE write them; seconds
+are also read. Columns after `confidence` with numbers from 0 to 1 are probabilities; other columns are ignored. Folders
+and audio suffixes in `file` are not part of the recording's name.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from typing import Any
 from sed.errors import FormatError
 from sed.files import load_text
 from sed.formats.kind import Format, collect, name_of, number, segment_of
-from sed.formats.lenience import UNKNOWN, remarks
+from sed.formats.lenience import UNKNOWN, file_warnings
 from sed.formats.spelling import CELL
 from sed.result import Diarization, Segment
 
 _COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
 _DELTA = re.compile(r"(?:(-?\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-_DAYS = re.compile(
-    r"(\d+) days?"
-)  # a column of which every time is whole days, such as 0, pandas writes like this
+_DAYS = re.compile(r"(\d+) days?")  # how pandas writes a column in which every time is whole days, such as 0
 
 
 def delta(seconds: float) -> str:
@@ -43,7 +41,7 @@ def delta(seconds: float) -> str:
 
 
 def seconds(text: str, where: str) -> float:
-    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose text begins with `where`.
+    """A pandas time delta, or a number, in seconds; raises `FormatError`, whose message starts with `where`.
 
     >>> seconds("0 days 00:01:01.5", ""), seconds("0 days", ""), seconds("2.5", "")
     (61.5, 0.0, 2.5)
@@ -63,8 +61,8 @@ def seconds(text: str, where: str) -> float:
 
 def _dump(diarization: Diarization) -> str:
     out = io.StringIO()
-    if taken := [label for label in diarization.labels if label in _COLUMNS]:
-        raise FormatError(f"a label is named {taken[0]!r}, as a column of its own is: rename it first")
+    if reserved := [label for label in diarization.labels if label in _COLUMNS]:
+        raise FormatError(f"a label is named {reserved[0]!r}, which is the name of a column: rename it first")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*_COLUMNS, *map(CELL.write, diarization.labels)])
     uri = CELL.write(diarization.uri)
@@ -73,11 +71,11 @@ def _dump(diarization: Diarization) -> str:
             raise FormatError(
                 f"a segment at {s.start} s: found an empty name or {UNKNOWN}, expected a name or None"
             )
-        sure = "" if s.confidence is None else s.confidence
-        own = [s.probabilities.get(label, "") for label in diarization.labels]
+        confidence = "" if s.confidence is None else s.confidence
+        probabilities = [s.probabilities.get(label, "") for label in diarization.labels]
         speaker, emotion = CELL.write(s.speaker or ""), CELL.write(s.emotion or "")
-        row = [uri, delta(s.start), delta(s.end), speaker, emotion, sure]
-        writer.writerow([*row, *own])
+        row = [uri, delta(s.start), delta(s.end), speaker, emotion, confidence]
+        writer.writerow([*row, *probabilities])
     return out.getvalue()
 
 
@@ -90,17 +88,17 @@ def _parse(text: str, path: Path) -> list[Diarization]:
         table = [(f"{path}, line {reader.line_num}", row) for row in reader]
     except csv.Error as error:
         raise FormatError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
-    behind = fields[fields.index("confidence") + 1 :] if "confidence" in fields else []
-    labels = [c for c in behind if c not in _COLUMNS and all(_is_share(row[c]) for _, row in table)]
+    after = fields[fields.index("confidence") + 1 :] if "confidence" in fields else []
+    labels = [c for c in after if c not in _COLUMNS and all(_is_probability(row[c]) for _, row in table)]
     rows: dict[str, list[Segment]] = {}
     files: dict[str, str] = {}
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for where, row in table:
             if None in row or None in row.values():
                 raise FormatError(
                     f"{where}: found more or fewer values than the {len(fields)} columns of the header"
                 )
-            plain = {
+            values = {
                 "start": seconds(row["start"], where),
                 "end": seconds(row["end"], where),
                 "speaker": row.get("speaker"),
@@ -109,15 +107,15 @@ def _parse(text: str, path: Path) -> list[Diarization]:
                 "probabilities": {label: row[label] for label in labels if row[label]},
             }
             own = rows.setdefault(CELL.read(name_of(row["file"], files, where)), [])
-            segment = segment_of(plain, where, notes, CELL)
+            segment = segment_of(values, where, warnings, CELL)
             own += [segment] if segment else []
     return collect(rows, [CELL.read(label) for label in labels])
 
 
 def read_rows(path: str | PathLike[str]) -> list[tuple[str, dict[str, str]]]:
-    """The rows of any CSV file with a header, each with its place for messages; cells that a row lacks are empty.
+    """The rows of any CSV file with a header, each with its position for error messages; missing cells are empty.
 
-    Raises `FormatError` where the file cannot be read or is no table, and as `check_cells`.
+    Raises `FormatError` if the file cannot be read or is not CSV, and as `check_cells`.
     """
     reader = csv.DictReader(io.StringIO(load_text(path)), restval="")
     rows = []
@@ -132,19 +130,19 @@ def read_rows(path: str | PathLike[str]) -> list[tuple[str, dict[str, str]]]:
 
 
 def check_cells(row: Mapping[Any, Any], where: str) -> None:
-    """Raise `FormatError` where a row of `csv.DictReader` has more cells than the header: most likely a text with a
-    comma in it, and then all behind it are in the wrong column."""
+    """Raise `FormatError` if a row of `csv.DictReader` has more cells than the header, most likely because of an
+    unquoted separator, which shifts the cells after it."""
     surplus = row.get(None) or []
     if any(cell.strip() for cell in surplus):
         found, expected = len(row) - 1 + len(surplus), len(row) - 1
         raise FormatError(
-            f"{where}: found {found} cells, expected {expected} as in the header: quote text that has the separator"
-            " in it"
+            f"{where}: found {found} cells, expected {expected} as in the header: quote text that contains the "
+            "separator"
         )
 
 
-def _is_share(text: str | None) -> bool:
-    """Whether a cell is empty or a number from 0 to 1: what a probability looks like."""
+def _is_probability(text: str | None) -> bool:
+    """Whether a cell is empty or a number from 0 to 1."""
     if not text:
         return True
     try:
@@ -153,9 +151,9 @@ def _is_share(text: str | None) -> bool:
         return False
 
 
-def _looks(text: str) -> bool:
+def _sniff(text: str) -> bool:
     head = text.split("\n", 1)[0].split(",")
     return {column.strip().strip('"') for column in head} >= set(_COLUMNS[:3])
 
 
-FORMAT = Format("csv", (".csv",), _dump, _parse, looks=_looks)
+FORMAT = Format("csv", (".csv",), _dump, _parse, sniff=_sniff)

@@ -1,8 +1,8 @@
-"""ELAN (.eaf, version 3.0): a tier a speaker, whose annotations are emotions; times in milliseconds.
+"""ELAN (.eaf, version 3.0): one tier per speaker, whose annotations are emotions; times in milliseconds.
 
-The recording's name and duration stand in properties of the header. What is not known is ``<NA>``; a speaker who
-shows two emotions at once gets a second tier, with the speaker as its participant. In files of others every tier
-counts, also those whose annotations refer to others' and have their times.
+The recording's name and duration are properties in the header. Unknown names are ``<NA>``; a speaker with two
+emotions at once gets a second tier with the same participant. In files of other programs every tier is read, including
+those whose annotations refer to another tier's and take its times.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from sed.errors import FormatError
 from sed.formats import xml
-from sed.formats.kind import Format, lanes, make_segment, name, number, one_line
-from sed.formats.lenience import remarks
+from sed.formats.kind import Format, make_segment, name, number, one_line, tiers_by_speaker
+from sed.formats.lenience import file_warnings
 from sed.formats.spelling import LINE, MARKUP
 from sed.result import Diarization, Segment
 
@@ -44,7 +44,7 @@ def _dump(diarization: Diarization) -> str:
         SubElement(times, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(instant))
     count = 0
     used: set[str] = set()
-    for speaker, segments in lanes(diarization):
+    for speaker, segments in tiers_by_speaker(diarization):
         who = one_line(speaker)
         label = next(n for n in _numbered(who) if n not in used)
         used.add(label)
@@ -63,7 +63,7 @@ def _dump(diarization: Diarization) -> str:
 
 
 def _span(segment: Segment) -> tuple[int, int]:
-    """Milliseconds; ELAN has no annotation shorter than one."""
+    """Start and end in milliseconds; ELAN has no annotation shorter than one."""
     start = round(segment.start * 1000)
     return start, max(round(segment.end * 1000), start + 1)
 
@@ -87,14 +87,14 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     _refer(root, spans, path)
     tiers = {tier.get("TIER_ID", ""): tier for tier in root.iter("TIER")}
     segments: list[Segment] = []
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for label, tier in tiers.items():
             who = name(_speaker(label, tiers), f"{path}, tier {label}", "PARTICIPANT", LINE)
             for row in _annotations(tier):
                 where = _where(row, path)
                 value = (row.findtext("ANNOTATION_VALUE") or "").strip()
                 what = name(value, where, "ANNOTATION_VALUE", LINE)
-                segments += filter(None, [make_segment(*spans[row], who, what, where, notes)])
+                segments += filter(None, [make_segment(*spans[row], who, what, where, warnings)])
     stated = {p.get("NAME"): p.text or "" for p in root.iter("PROPERTY")}
     duration = number(stated[_DURATION], str(path), _DURATION) if _DURATION in stated else 0.0
     end = max((s.end for s in segments), default=0.0)
@@ -110,7 +110,7 @@ def _where(row: Element, path: Path) -> str:
 
 
 def _speaker(label: str, tiers: Mapping[str, Element]) -> str:
-    """Whose tier `label` is: its participant, or that of the tier on which it depends, or that one's name."""
+    """The speaker of the tier `label`: its participant, or else that of its parent tier, or else the tier's name."""
     seen: set[str] = set()
     while True:
         seen.add(label)
@@ -123,9 +123,9 @@ def _speaker(label: str, tiers: Mapping[str, Element]) -> str:
 
 
 def _aligned(root: Element, path: Path) -> dict[Element, tuple[float, float]]:
-    """The seconds of every annotation that has times of its own.
+    """Start and end in seconds of every time-aligned annotation.
 
-    Instants without a time, inside a stretch that somebody has cut into parts, divide that stretch evenly.
+    Time slots without a value divide the interval between their neighbours evenly.
     """
     slots: dict[str, float] = {}
     for slot in root.iter("TIME_SLOT"):
@@ -143,15 +143,13 @@ def _aligned(root: Element, path: Path) -> dict[Element, tuple[float, float]]:
                 slots[instants[place]] = round(start + length * (place - first) / (last - first), 3)
         for row, (start_slot, end_slot) in zip(rows, ends, strict=True):
             if start_slot not in slots or end_slot not in slots:
-                raise FormatError(
-                    f"{_where(row, path)}: found no time at one of its ends, expected one at each"
-                )
+                raise FormatError(f"{_where(row, path)}: found no start or no end time, expected both")
             spans[row] = slots[start_slot], slots[end_slot]
     return spans
 
 
 def _refer(root: Element, spans: dict[Element, tuple[float, float]], path: Path) -> None:
-    """Add the annotations that have the time of another one; several of one tier share it evenly, in order."""
+    """Add the annotations that refer to another one; those of one tier divide its time evenly, in order."""
     of_id = {row.get("ANNOTATION_ID"): row for row in _annotations(root)}
     waiting: list[tuple[Element | None, list[Element]]] = []
     for tier in root.iter("TIER"):
@@ -175,4 +173,4 @@ def _refer(root: Element, spans: dict[Element, tuple[float, float]], path: Path)
         waiting = [(parent, rows) for parent, rows in waiting if rows[0] not in spans]
 
 
-FORMAT = Format("eaf", (".eaf",), _dump, _parse, looks=lambda text: xml.begins(text, "ANNOTATION_DOCUMENT"))
+FORMAT = Format("eaf", (".eaf",), _dump, _parse, sniff=lambda text: xml.has_root(text, "ANNOTATION_DOCUMENT"))

@@ -1,7 +1,7 @@
-"""EmotionML 1.0 (W3C): an ``<emotion>`` a segment, with its place in the recording as a media fragment (seconds).
+"""EmotionML 1.0 (W3C): one ``<emotion>`` per segment, with its time as a media fragment (seconds).
 
-The labels are a vocabulary of the document's own. Speakers, for whom EmotionML has no element, are in ``<info>``. A
-segment without an emotion cannot be written.
+The labels are a vocabulary in the document. Speakers, for whom EmotionML has no element, are in ``<info>``. A segment
+without an emotion cannot be written.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from urllib.parse import quote, unquote
 from sed.errors import FormatError
 from sed.formats import xml
 from sed.formats.kind import Format, collect, name_of, number, segment_of
-from sed.formats.lenience import remarks
+from sed.formats.lenience import file_warnings
 from sed.formats.spelling import MARKUP
 from sed.result import Diarization, Segment
 
 _SPACE = "http://www.w3.org/2009/10/emotionml"
-_OWN = "urn:x-sed:annotation"  # the prefix x- is for names that nobody has to register
+_OWN = "urn:x-sed:annotation"  # x- marks unregistered names
 _FRAGMENT = re.compile(r"(.*)#t=(?:npt:)?([\d.]*),([\d.]+)")
 
 
@@ -28,7 +28,7 @@ def _dump(diarization: Diarization) -> str:
     shown = [s.emotion for s in diarization if s.emotion is not None]
     if len(shown) < len(diarization):
         first = next(s for s in diarization if s.emotion is None)
-        raise FormatError(f"a segment at {first.start} s has no emotion: EmotionML expects one in each")
+        raise FormatError(f"a segment at {first.start} s has no emotion: EmotionML needs one for each")
     root = Element("emotionml", {"version": "1.0", "xmlns": _SPACE, "xmlns:sed": _OWN})
     uri = MARKUP.write(diarization.uri)
     about = {"uri": uri, "duration": repr(float(diarization.duration))}
@@ -59,19 +59,19 @@ def _parse(text: str, path: Path) -> list[Diarization]:
         uri = MARKUP.read(recording.get("uri", ""))
         rows[uri], durations[uri] = [], number(recording.get("duration"), str(path), "duration")
     labels = [MARKUP.read(item.get("name", "")) for item in root.iterfind("{*}vocabulary/{*}item")]
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for count, emotion in enumerate(root.iterfind("{*}emotion"), 1):
             where = f"{path}, emotion {count}"
             category, reference = emotion.find("{*}category"), emotion.find("{*}reference")
             place = None if reference is None else _FRAGMENT.fullmatch(reference.get("uri", ""))
             if category is None or place is None:
                 raise FormatError(f"{where}: expected a category, and a reference that ends in #t=start,end")
-            plain = {"start": place[2] or "0", "end": place[3], "emotion": category.get("name")}
-            plain["confidence"] = category.get("confidence")
-            plain["speaker"] = emotion.findtext(f"{{*}}info/{{{_OWN}}}speaker")
+            values = {"start": place[2] or "0", "end": place[3], "emotion": category.get("name")}
+            values["confidence"] = category.get("confidence")
+            values["speaker"] = emotion.findtext(f"{{*}}info/{{{_OWN}}}speaker")
             file = MARKUP.read(unquote(place[1]))
             uri = file if file in durations else name_of(file, files, where)
-            segment = segment_of(plain, where, notes, MARKUP)
+            segment = segment_of(values, where, warnings, MARKUP)
             rows.setdefault(uri, []).extend([segment] if segment else [])
     found = collect(rows, labels)
     return [
@@ -79,4 +79,6 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     ]
 
 
-FORMAT = Format("emotionml", (".emotionml",), _dump, _parse, looks=lambda text: xml.begins(text, "emotionml"))
+FORMAT = Format(
+    "emotionml", (".emotionml",), _dump, _parse, sniff=lambda text: xml.has_root(text, "emotionml")
+)

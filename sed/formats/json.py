@@ -1,10 +1,10 @@
-"""JSON with everything: recording, duration, labels, segments with probabilities, and posteriors if wanted.
+"""The complete result as JSON: recording, duration, labels, segments with probabilities, optional posteriors.
 
 ``{"format": "sed", "version": 1, "uri", "duration", "labels": [...], "frame_rate", "segments": [{"start", "end",
 "speaker", "emotion", "confidence", "probabilities": {label: p}}], "posteriors": [[...], ...]}``. Times are
-seconds; of a segment only `start` and `end` are always there; `posteriors` has a row a frame, a column a label.
-`version` goes up when a reader of the old one would misunderstand. `LINES` holds one such object a line, for
-several recordings.
+seconds; only `start` and `end` of a segment are required; `posteriors` has one row per frame and one column per label.
+`version` increases with incompatible changes. `LINES` is the format with one such object per line, for several
+recordings.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy as np
 
 from sed.errors import FormatError
 from sed.formats.kind import Format, number, segment_of
-from sed.formats.lenience import Remarks, remarks, short
+from sed.formats.lenience import FileWarnings, file_warnings, short
 from sed.formats.spelling import TEXT
 from sed.grid import FRAME_RATE
 from sed.result import Diarization, Segment
 
 VERSION = 1
 DECIMALS = 5  # of the posteriors
-_ROWS = 10_000  # posteriors turned into text at once: a long recording has millions
+_ROWS = 10_000  # frames of posteriors converted to text at once
 
 
 def to_dict(diarization: Diarization) -> dict[str, Any]:
-    """Plain data, without the posteriors."""
+    """The result as plain data, without the posteriors."""
     return {
         "format": "sed",
         "version": VERSION,
@@ -43,7 +43,7 @@ def to_dict(diarization: Diarization) -> dict[str, Any]:
 
 
 def plain_segment(segment: Segment) -> dict[str, Any]:
-    """`Segment.to_dict` with names that are UTF-8."""
+    """`Segment.to_dict` with names escaped to valid UTF-8."""
     row = segment.to_dict()
     row |= {key: TEXT.write(row[key]) for key in ("speaker", "emotion") if key in row}
     if segment.probabilities:
@@ -52,15 +52,15 @@ def plain_segment(segment: Segment) -> dict[str, Any]:
 
 
 def to_text(value: Any) -> str:
-    """JSON that any reader takes; raises `FormatError` on a number that is not finite, which JSON lacks."""
+    """Standard JSON; raises `FormatError` on numbers that are not finite, which JSON cannot represent."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError) as error:
         raise FormatError(f"this result cannot be written as JSON ({error})") from None
 
 
-def from_dict(row: Any, where: str, notes: Remarks) -> Diarization:
-    """The inverse of `to_dict`; `where` begins the text of the `FormatError` of a wrong row."""
+def from_dict(row: Any, where: str, warnings: FileWarnings) -> Diarization:
+    """The inverse of `to_dict`. Raises `FormatError`, whose message starts with `where`, on invalid data."""
     if not isinstance(row, dict) or row.get("format") != "sed":
         raise FormatError(f'{where}: expected an object with "format": "sed"')
     version = row.get("version", VERSION)
@@ -70,7 +70,7 @@ def from_dict(row: Any, where: str, notes: Remarks) -> Diarization:
         if field not in row:
             raise FormatError(f"{where}: expected a field {field!r}")
         if not isinstance(row[field], kind):
-            raise FormatError(f"{where}: found {field} {short(row[field])}, expected another kind of value")
+            raise FormatError(f"{where}: found {field} {short(row[field])}, expected another type")
     labels = row.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise FormatError(f"{where}: found labels {short(labels)}, expected a list of names")
@@ -79,11 +79,11 @@ def from_dict(row: Any, where: str, notes: Remarks) -> Diarization:
         place = f"{where}, segment {count}"
         if not isinstance(own, dict):
             raise FormatError(f"{place}: found {short(own)}, expected an object")
-        if (segment := segment_of(own, place, notes)) is not None:
+        if (segment := segment_of(own, place, warnings)) is not None:
             segments.append(segment)
     rate = row.get("frame_rate", FRAME_RATE)
     if not isinstance(rate, int) or rate < 1:
-        raise FormatError(f"{where}: found frame_rate {short(rate)}, expected a whole number from 1 on")
+        raise FormatError(f"{where}: found frame_rate {short(rate)}, expected an integer of 1 or more")
     duration = number(row["duration"], where, "duration")
     posteriors = _posteriors(row.get("posteriors"), len(labels), where)
     names = tuple(map(TEXT.read, labels))
@@ -95,7 +95,7 @@ def _posteriors(rows: Any, labels: int, where: str) -> np.ndarray | None:
         return None
     try:
         found = np.array(rows, np.float32)
-    except (ValueError, TypeError):  # ragged, or no numbers
+    except (ValueError, TypeError):  # ragged, or not numbers
         found = np.full((1, 1), np.nan, np.float32)
     if found.size == 0:
         return np.zeros((0, labels), np.float32)
@@ -114,8 +114,8 @@ def load(text: str, where: str) -> Any:
         raise FormatError(f"{where}: not JSON ({error})") from None
 
 
-def what_is(text: str, where: str = "file") -> str:
-    """Which of the kinds of JSON a text is: json, jsonl, seglst, zed or speechbrain. Raises `FormatError` if none."""
+def json_kind(text: str, where: str = "file") -> str:
+    """The format of a JSON text: json, jsonl, seglst, zed or speechbrain. Raises `FormatError` if it is not JSON."""
     try:
         data = load(text, where)
     except FormatError:
@@ -136,14 +136,14 @@ def what_is(text: str, where: str = "file") -> str:
 
 
 def _parse(text: str, path: Path) -> list[Diarization]:
-    with remarks(path) as notes:
-        return [from_dict(load(text, str(path)), str(path), notes)]
+    with file_warnings(path) as warnings:
+        return [from_dict(load(text, str(path)), str(path), warnings)]
 
 
 def _parse_lines(text: str, path: Path) -> list[Diarization]:
     lines = [(f"{path}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    with remarks(path) as notes:
-        return [from_dict(load(line, where), where, notes) for where, line in lines]
+    with file_warnings(path) as warnings:
+        return [from_dict(load(line, where), where, warnings) for where, line in lines]
 
 
 def _posterior_rows(posteriors: np.ndarray, between: str) -> Iterator[str]:

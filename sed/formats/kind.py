@@ -1,4 +1,4 @@
-"""`Format`: what the registry knows of one kind of annotation file; and what several kinds share."""
+"""`Format`, the registry's entry for one annotation format, and helpers that several formats share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from sed.errors import FormatError
-from sed.formats.lenience import UNKNOWN, Remarks, short
+from sed.formats.lenience import UNKNOWN, FileWarnings, short
 from sed.formats.spelling import LINE, TEXT, Spelling
 from sed.result import Diarization, Segment
 
@@ -22,12 +22,12 @@ _AUDIO = frozenset(
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: `dump` turns a result into its text, `parse` a text (and its path) into results.
+    """An annotation format: `dump` turns a result into text, `parse` a text (and its path) into results.
 
-    Either may be None. A format that is no text has `pack` and `unpack` in their place, to and from bytes.
-    `suffixes` begin with a dot; the first one is given to new files. `file_names` are whole names, in lower case,
-    that mean it too. `check` raises `MissingDependencyError` where the format needs what is not installed.
-    `looks` states whether a text is of this kind, by its beginning; None for kinds of JSON, which `what_is` knows.
+    Either may be None. A binary format has `pack` and `unpack` instead, to and from bytes. `suffixes` start with a
+    dot; the first one is given to new files. `file_names` are complete file names of the format, in lower case.
+    `check` raises `MissingDependencyError` if the format needs a package that is not installed. `sniff` decides by its
+    first lines whether a text is of this format; None for JSON formats, which `json_kind` distinguishes.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Format:
     pack: Callable[[Diarization], bytes] | None = None
     unpack: Callable[[bytes, Path], list[Diarization]] | None = None
     check: Callable[[], None] | None = None
-    looks: Callable[[str], bool] | None = None
+    sniff: Callable[[str], bool] | None = None
 
     def uri(self, path: Path) -> str:
         """The recording that a file of this kind is named after.
@@ -53,7 +53,7 @@ class Format:
 
 
 def number(value: Any, where: str, what: str) -> float:
-    """`value` as a finite float; raises `FormatError` with `where` and `what` it is otherwise."""
+    """`value` as a finite float; raises `FormatError` that names the position `where` and the field `what`."""
     try:
         if not isinstance(value, bool) and math.isfinite(found := float(value)):
             return found
@@ -63,7 +63,7 @@ def number(value: Any, where: str, what: str) -> float:
 
 
 def name(value: Any, where: str, what: str, spelling: Spelling = TEXT) -> str | None:
-    """`value`, in `spelling`, as the name of something, None where it is unknown; raises `FormatError`."""
+    """The name escaped as `value` in `spelling`; None if it is unknown. Raises `FormatError` if it is not text."""
     if value is None or value in ("", UNKNOWN):
         return None
     if isinstance(value, str):
@@ -72,10 +72,10 @@ def name(value: Any, where: str, what: str, spelling: Spelling = TEXT) -> str | 
 
 
 def split_fields(line: str, least: int, most: int) -> list[str]:
-    """The fields between blanks, of which there should be from `least` to `most`.
+    """The fields of a line, separated by blanks; their number should be from `least` to `most`.
 
-    Blanks beyond ASCII (such as the one that does not break) are part of a name; where fields are lacking then, the
-    line was pasted from a page that has them for every blank.
+    Blanks beyond ASCII (such as a no-break space) are part of a name, unless the number of fields is wrong: then the
+    line was pasted from a page that uses them for all blanks.
 
     >>> split_fields("a\\u00a0b 1 0\\t5 ", 4, 4), split_fields("a\\u00a01\\u00a00 5", 4, 4)
     (['a\\xa0b', '1', '0', '5'], ['a', '1', '0', '5'])
@@ -87,9 +87,9 @@ def split_fields(line: str, least: int, most: int) -> list[str]:
 
 
 def one_line(value: str | None) -> str:
-    """A speaker or emotion for formats in which a line break ends it, and blanks around it do not count.
+    """A speaker or emotion for formats in which a line break ends a name and surrounding blanks are stripped.
 
-    Raises `FormatError` where it is blank, which would read back as silence, and on the name that means unknown.
+    Raises `FormatError` if it is blank, which would be read as silence, or the name that means unknown.
 
     >>> one_line("Ann  B"), one_line("Ann\\nB "), one_line(None)
     ('Ann  B', 'Ann%0AB%20', '<NA>')
@@ -99,12 +99,12 @@ def one_line(value: str | None) -> str:
     if value.strip() not in ("", UNKNOWN):
         return LINE.write(value)
     raise FormatError(
-        f"found the name {value!r} of a speaker or emotion, expected one that is not blank and not {UNKNOWN}"
+        f"found the speaker or emotion {value!r}, expected a name that is not blank and not {UNKNOWN}"
     )
 
 
 def without_blanks(name: str) -> str:
-    """A name for formats such as RTTM, in which a blank ends it.
+    """A name for formats such as RTTM, in which blanks separate fields.
 
     >>> without_blanks("meld/Dr. Green")
     'meld/Dr._Green'
@@ -113,14 +113,14 @@ def without_blanks(name: str) -> str:
 
 
 def segment_of(
-    row: Mapping[str, Any], where: str, notes: Remarks, spelling: Spelling = TEXT
+    row: Mapping[str, Any], where: str, warnings: FileWarnings, spelling: Spelling = TEXT
 ) -> Segment | None:
-    """The segment that plain data (as of `Segment.to_dict`, names in `spelling`) describe, as `make_segment`."""
+    """A segment from plain data (as of `Segment.to_dict`, names in `spelling`); see `make_segment`."""
     start, end = number(row.get("start"), where, "start"), number(row.get("end"), where, "end")
     speaker, emotion = (name(row.get(what), where, what, spelling) for what in ("speaker", "emotion"))
-    shares = notes.probabilities(row.get("probabilities"), where, spelling)
-    sure = notes.confidence(row.get("confidence"), where)
-    return make_segment(start, end, speaker, emotion, where, notes, sure, shares)
+    probabilities = warnings.probabilities(row.get("probabilities"), where, spelling)
+    confidence = warnings.confidence(row.get("confidence"), where)
+    return make_segment(start, end, speaker, emotion, where, warnings, confidence, probabilities)
 
 
 def make_segment(
@@ -129,15 +129,15 @@ def make_segment(
     speaker: str | None,
     emotion: str | None,
     where: str,
-    notes: Remarks,
+    warnings: FileWarnings,
     confidence: float | None = None,
     probabilities: Mapping[str, float] | None = None,
 ) -> Segment | None:
-    """A segment that was read, None where it is wholly before the recording, which `notes` keep.
+    """A segment from a file; None if it ends before the recording starts, which is added to `warnings`.
 
-    Raises `FormatError` with the place `where` on times that make no sense.
+    Raises `FormatError` that names the position `where` on invalid times.
     """
-    if (span := notes.span(start, end, where)) is None:
+    if (span := warnings.span(start, end, where)) is None:
         return None
     try:
         return Segment(*span, speaker, emotion, confidence, probabilities or {})
@@ -146,7 +146,7 @@ def make_segment(
 
 
 def collect(rows: Mapping[str, Sequence[Segment]], labels: Sequence[str] = ()) -> list[Diarization]:
-    """Results from segments by recording; each lasts until its last segment ends."""
+    """Results from the segments of each recording; the duration is the end of its last segment."""
     return [
         Diarization(uri, max((s.end for s in segments), default=0.0), segments, tuple(labels))
         for uri, segments in rows.items()
@@ -154,7 +154,7 @@ def collect(rows: Mapping[str, Sequence[Segment]], labels: Sequence[str] = ()) -
 
 
 def stem(file: str) -> str:
-    """The recording that a file name stands for: without folder, and without the suffix of an audio file.
+    """The name of the recording of an audio file: without its folder and the suffix of audio.
 
     >>> stem("calls/monday.1.wav"), stem("monday.1")
     ('monday.1', 'monday.1')
@@ -164,37 +164,38 @@ def stem(file: str) -> str:
 
 
 def is_audio(path: PurePath) -> bool:
-    """Whether the suffix of `path` is that of audio."""
+    """Whether `path` has the suffix of an audio file."""
     return path.suffix.lower() in _AUDIO
 
 
 def name_of(file: str, files: dict[str, str], where: str) -> str:
-    """The `stem` of `file`; `files` notes which file had it first.
+    """The `stem` of `file`; `files` maps each stem to the first file that has it.
 
-    Raises `FormatError` where that was another one: their segments would become those of one recording.
+    Raises `FormatError` if that is another file: their segments would be merged into one recording.
     """
     uri = stem(file)
     if (first := files.setdefault(uri, file)) != file:
         raise FormatError(
-            f"{where}: found {file} beside {first}, which both name the recording {uri}: expected names that differ"
+            f"{where}: found {file} and {first}, which are both named {uri}: expected names that differ"
         )
     return uri
 
 
-def lanes(segments: Iterable[Segment]) -> list[tuple[str | None, list[Segment]]]:
-    """Segments by speaker, in the order in which they speak; those in one list never overlap.
+def tiers_by_speaker(segments: Iterable[Segment]) -> list[tuple[str | None, list[Segment]]]:
+    """Segments by speaker, in order of their first segment; those in one list do not overlap.
 
-    A speaker who shows two emotions at once (an odd reference) gets a second list.
+    A speaker with two emotions at once (as in some references) gets a second list.
 
-    >>> [(who, len(own)) for who, own in lanes([Segment(0, 2, "a"), Segment(1, 3, "b"), Segment(1, 4, "a")])]
+    >>> example = [Segment(0, 2, "a"), Segment(1, 3, "b"), Segment(1, 4, "a")]
+    >>> [(speaker, len(tier)) for speaker, tier in tiers_by_speaker(example)]
     [('a', 1), ('a', 1), ('b', 1)]
     """
     found: dict[str | None, list[list[Segment]]] = {}
     for segment in sorted(segments):
-        own = found.setdefault(segment.speaker, [])
-        lane = next((lane for lane in own if lane[-1].end <= segment.start), None)
-        if lane is None:
-            own.append([segment])
+        tiers = found.setdefault(segment.speaker, [])
+        free = next((tier for tier in tiers if tier[-1].end <= segment.start), None)
+        if free is None:
+            tiers.append([segment])
         else:
-            lane.append(segment)
-    return [(speaker, lane) for speaker, own in found.items() for lane in own]
+            free.append(segment)
+    return [(speaker, tier) for speaker, tiers in found.items() for tier in tiers]

@@ -1,7 +1,7 @@
-"""What is wrong in a file and changes no figure: it is read all the same, and one warning states it for the file.
+"""Errors in a file that change no metric: the file is read, and one warning per file and kind of error is logged.
 
-A field that no metric uses (a confidence that is no number), a start that is a hair before the recording. Whatever
-would change a figure is a `FormatError`; that is up to the formats.
+Such as an invalid value in a field that no metric uses (a confidence that is not a number), or a start slightly before
+the recording. Any error that would change a metric is a `FormatError`, raised by the formats.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from sed.formats.spelling import Spelling
 logger = logging.getLogger("sed")
 
 UNKNOWN = "<NA>"
-"""How an unknown speaker or emotion is written where a format has no way to leave it out."""
+"""The name of an unknown speaker or emotion in formats that cannot omit it."""
 
 EARLY = 0.5
-"""Seconds: how far before the recording a segment may start, such as by the padding of a detector."""
+"""How many seconds before the recording a segment may start, such as by the padding of a detector."""
 
 
 @dataclass
-class Remarks:
-    """Collects what is remarked on one file: by sort, how often and where first."""
+class FileWarnings:
+    """Collects the warnings on one file: for each kind, the number and the first occurrence."""
 
     found: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def add(self, sort: str, first: str) -> None:
-        """Count one of that sort; `first` states the place and what was found, and is kept the first time."""
-        count, text = self.found.get(sort, (0, first))
-        self.found[sort] = (count + 1, text)
+    def add(self, kind: str, first: str) -> None:
+        """Count one of this kind; `first` states the position and what was found, and is kept the first time."""
+        count, text = self.found.get(kind, (0, first))
+        self.found[kind] = (count + 1, text)
 
     def span(self, start: float, end: float, where: str) -> tuple[float, float] | None:
-        """The part of a span that is inside the recording, where it starts up to `EARLY` seconds before; None if
-        nothing is. All other spans, right or wrong, come back as they are."""
+        """The part of a span inside the recording if it starts up to `EARLY` seconds before it; None if it is empty.
+        All other spans, valid or not, are returned unchanged."""
         if not -EARLY <= start < 0 or end < start:
             return start, end
-        self.add("what is before 0 s is left out", f"{where}: found start {start:g}")
+        self.add("the part before 0 s is ignored", f"{where}: found start {start:g}")
         return (0.0, end) if end > 0 else None
 
     def confidence(self, value: Any, where: str) -> float | None:
-        """A confidence, None where it is unknown or no number: no metric uses it."""
+        """A confidence; None if it is unknown or not a number, since no metric uses it."""
         if value is None or value == UNKNOWN:
             return None
         if (found := _finite(value)) is not None:
@@ -54,7 +54,7 @@ class Remarks:
         return None
 
     def probabilities(self, value: Any, where: str, spelling: Spelling) -> dict[str, float]:
-        """A probability for each label; none where one of them is no number, since no metric uses them."""
+        """The probability of each label; empty if one is not a number, since no metric uses them."""
         if not value:
             return {}
         if isinstance(value, Mapping):
@@ -76,15 +76,15 @@ def _finite(value: Any) -> float | None:
 
 
 @contextlib.contextmanager
-def remarks(path: Path) -> Iterator[Remarks]:
-    """Remarks on the file `path`, which are logged at the end, one warning for each sort."""
-    own = Remarks()
-    yield own
-    for sort, (count, first) in own.found.items():
-        logger.warning("%s: %s%s", first, sort, f" ({count} of them in {path.name})" if count > 1 else "")
+def file_warnings(path: Path) -> Iterator[FileWarnings]:
+    """Collects warnings on the file `path`, which are logged when the block ends without an exception."""
+    collected = FileWarnings()
+    yield collected
+    for kind, (count, first) in collected.found.items():
+        logger.warning("%s: %s%s", first, kind, f" ({count} of them in {path.name})" if count > 1 else "")
 
 
 def short(value: Any) -> str:
-    """How `value` looks, in a message."""
+    """`repr(value)`, shortened for a message."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,12 +1,12 @@
-"""Parquet: a table with a row a segment, for DuckDB, pandas, Spark and whatever else counts over many recordings.
+"""Parquet: a table with one row per segment, for DuckDB, pandas, Spark and other tools that query many recordings.
 
 Columns: `recording`, `recording_duration`, `start`, `end` (seconds, float64), `speaker`, `emotion`, `confidence`, and
-``p_<label>``, the mean posterior of each label. What is not known is null. A recording in which nothing happens is a
-table without rows; its name, duration and labels also stand in the schema's metadata (key ``sed``, JSON), so that it
-reads back whole. Frame posteriors are not kept. Reading takes any Parquet with `recording`, `start` and `end`,
-such as one that was joined from many.
+``p_<label>``, the mean posterior of each label. Unknown values are null. A recording without segments is a table
+without rows; the name, duration and labels are also in the schema's metadata (key ``sed``, JSON), so that it can be
+read back. Frame posteriors are not stored. Any Parquet file with `recording`, `start` and `end` can be read, such as
+one concatenated from many.
 
-Needs pyarrow, which is imported when the format is used.
+Needs pyarrow, which is imported on first use.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 
 from sed.errors import FormatError, MissingDependencyError, install_hint
 from sed.formats.kind import Format, number, segment_of
-from sed.formats.lenience import remarks, short
+from sed.formats.lenience import file_warnings, short
 from sed.formats.spelling import TEXT
 from sed.result import Diarization, Segment
 
 VERSION = 1
-PREFIX = "p_"  # a label's own column; without it a label called "start" would be two columns
+PREFIX = "p_"  # of the columns of labels, so that a label may be called "start"
 _KEY = b"sed"
-MAGIC = b"PAR1"  # what every such file begins with
+MAGIC = b"PAR1"  # the first bytes of every Parquet file
 
 
 def _arrow() -> Any:
@@ -38,7 +38,7 @@ def _arrow() -> Any:
 
 
 def check() -> None:
-    """Raises `MissingDependencyError` without pyarrow."""
+    """Raise `MissingDependencyError` if pyarrow is not installed."""
     _arrow()
 
 
@@ -88,24 +88,24 @@ def _unpack(data: bytes, path: Path) -> list[Diarization]:
     labels = tuple(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
     segments: dict[str, list[Segment]] = {}
     durations: dict[str, float] = {}
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for count, row in enumerate(rows, 1):
             where = f"{path}, row {count}"
             if not isinstance(uri := row["recording"], str):
                 raise FormatError(f"{where}: found recording {short(uri)}, expected its name")
             uri = TEXT.read(uri)
-            plain = {key: row.get(key) for key in ("start", "end", "speaker", "emotion", "confidence")}
-            plain["probabilities"] = {
+            values = {key: row.get(key) for key in ("start", "end", "speaker", "emotion", "confidence")}
+            values["probabilities"] = {
                 label: row[PREFIX + label] for label in labels if row[PREFIX + label] is not None
             }
             own = segments.setdefault(uri, [])
-            segment = segment_of(plain, where, notes)
+            segment = segment_of(values, where, warnings)
             own += [segment] if segment else []
             if (duration := row.get("recording_duration")) is not None:
                 durations[uri] = number(duration, where, "recording_duration")
     labels = tuple(map(TEXT.read, labels))
     about = _about(table.schema.metadata, path)
-    if about is not None and set(segments) <= {about["uri"]}:  # else several were joined, and it tells of one
+    if about is not None and set(segments) <= {about["uri"]}:  # otherwise several files were concatenated
         own_segments = segments.get(about["uri"], [])
         return [
             Diarization(about["uri"], about["duration"], own_segments, labels, frame_rate=about["frame_rate"])
@@ -117,7 +117,7 @@ def _unpack(data: bytes, path: Path) -> list[Diarization]:
 
 
 def _about(metadata: Any, path: Path) -> dict[str, Any] | None:
-    """What `_pack` put into the schema; None where another program wrote the table."""
+    """The metadata that `_pack` stores in the schema; None if another program wrote the table."""
     if not metadata or _KEY not in metadata:
         return None
     try:
@@ -125,11 +125,11 @@ def _about(metadata: Any, path: Path) -> dict[str, Any] | None:
         version, uri, rate = about["version"], about["uri"], about["frame_rate"]
         duration = number(about["duration"], str(path), "duration")
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: the metadata of its schema are damaged ({error!r})") from None
+        raise FormatError(f"{path}: the metadata of its schema is damaged ({error!r})") from None
     if not isinstance(version, int) or version > VERSION:
         raise FormatError(f"{path}: found version {version!r}, expected {VERSION} (a newer sed wrote it)")
     if not isinstance(uri, str) or not isinstance(rate, int) or rate < 1:
-        raise FormatError(f"{path}: the metadata of its schema are damaged (uri {short(uri)}, {short(rate)})")
+        raise FormatError(f"{path}: the metadata of its schema is damaged (uri {short(uri)}, {short(rate)})")
     return {"uri": TEXT.read(uri), "duration": duration, "frame_rate": rate}
 
 

@@ -1,7 +1,7 @@
-"""Recognises the format of a file by its content; its name is a hint, used if the content is inconclusive.
+"""Recognises the format of a file by its content; its name is used if the content is inconclusive.
 
-File names follow no rule: Kaldi's is called ``rttm``, others ``x.rttm.scoring`` or ``x.txt``, and ``/dev/stdin`` has
-no suffix.
+File names follow no rule: Kaldi writes ``rttm``, others ``x.rttm.scoring`` or ``x.txt``, and ``/dev/stdin`` has no
+suffix.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from sed.formats.kind import Format
 _JSON = ("json", "jsonl", "seglst", "zed", "speechbrain")
 
 
-def hinted(path: Path, kinds: Iterable[Format]) -> Format | None:
-    """The format that a file's name stands for: by its longest suffix, by one before others, or as its whole name.
+def kind_by_name(path: Path, kinds: Iterable[Format]) -> Format | None:
+    """The format that a file's name stands for: by the whole name, its longest suffix, or an inner suffix.
 
     >>> kinds = [Format("rttm", (".rttm",)), Format("zed", (".zed.json",), file_names=("zed.json",))]
-    >>> [kind and kind.name for kind in (hinted(Path(n), kinds) for n in ("rttm", "a.rttm.scoring", "ZED.json", "a.b"))]
+    >>> found = [kind_by_name(Path(name), kinds) for name in ("rttm", "a.rttm.scoring", "ZED.json", "a.b")]
+    >>> [kind and kind.name for kind in found]
     ['rttm', 'rttm', 'zed', None]
     """
     name = path.name.lower()
@@ -34,20 +35,20 @@ def hinted(path: Path, kinds: Iterable[Format]) -> Format | None:
     return None
 
 
-def of_text(text: str, path: Path, kinds: dict[str, Format]) -> Format | None:
-    """The format of `text`; if its content is inconclusive, the one that the name of `path` stands for, or None."""
-    hint = hinted(path, kinds.values())
+def recognise_text(text: str, path: Path, kinds: dict[str, Format]) -> Format | None:
+    """The format of `text`; if its content is inconclusive, the one of the name of `path`, or None."""
+    hint = kind_by_name(path, kinds.values())
     is_json = text.lstrip()[:1] in ("{", "[")
     if hint is not None and hint.name in _JSON and is_json:
-        return kinds[json.what_is(text, str(path))] if hint.name == "json" else hint
-    if hint is not None and hint.looks is not None and hint.looks(text):
+        return kinds[json.json_kind(text, str(path))] if hint.name == "json" else hint
+    if hint is not None and hint.sniff is not None and hint.sniff(text):
         return hint
     for kind in kinds.values():
-        if kind.looks is not None and kind.looks(text):
+        if kind.sniff is not None and kind.sniff(text):
             return kind
     if is_json:
         try:
-            return kinds[json.what_is(text, str(path))]
-        except FormatError:  # a text that begins with a bracket
+            return kinds[json.json_kind(text, str(path))]
+        except FormatError:  # a text that happens to start with a bracket
             pass
     return hint

@@ -1,9 +1,9 @@
-"""RTTM, ten fields a line: the speaker in the name field, the emotion in the orthography field.
+"""RTTM, ten fields per line: the speaker in the name field, the emotion in the orthography field.
 
-``SPEAKER file 1 start duration emotion <NA> speaker confidence <NA>``. Tools that know speakers only (md-eval,
-dscore, meeteval, pyannote) read it as plain speaker diarization; a plain RTTM reads here with emotion None.
-Times have three decimals, confidences two. The channel is not looked at: it is part of no name here. Blanks in names
-are written as ``%20`` (see `sed.formats.spelling`), since they separate the fields.
+``SPEAKER file 1 start duration emotion <NA> speaker confidence <NA>``. Speaker diarization tools (md-eval, dscore,
+meeteval, pyannote) read it as plain RTTM; plain RTTM is read with emotion None. Times have three decimals, confidences
+two. The channel is ignored. Blanks in names are written as ``%20`` (see `sed.formats.spelling`), since they separate
+the fields.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from sed.errors import FormatError
 from sed.formats.kind import Format, collect, split_fields
-from sed.formats.lenience import UNKNOWN, remarks
+from sed.formats.lenience import UNKNOWN, file_warnings
 from sed.formats.spelling import FIELD
 from sed.result import Diarization, Segment
 
 
 def dump(diarization: Diarization) -> str:
-    """RTTM lines of `diarization`, without a segment that would last 0.000 s."""
+    """The RTTM lines of `diarization`, without segments whose duration rounds to 0.000 s."""
     return "".join(line(segment, diarization.uri) for segment in diarization)
 
 
@@ -45,52 +45,52 @@ def _field(value: str | None, what: str) -> str:
         return UNKNOWN
     if not value:
         raise FormatError(
-            f"the {what} has an empty name: RTTM expects one (or choose another format, such as json)"
+            f"found an empty name of the {what}, expected one that RTTM can hold (or another format, such as json)"
         )
     return FIELD.write(value)
 
 
 def parse(text: str, path: Path) -> list[Diarization]:
-    """Every SPEAKER line; other types and comments (``;;``) are passed over, and so is what lasts 0 s."""
+    """Read every SPEAKER line; other types, comments (``;;``) and segments of 0 s are skipped."""
     rows: dict[str, list[Segment]] = {}
-    with remarks(path) as notes:
-        # An archive has a million lines: this loop does nothing twice, and words its errors when there is one.
+    with file_warnings(path) as warnings:
+        # Corpora have millions of lines: this loop avoids repeated work and builds messages only on errors.
         for count, content in enumerate(text.split("\n"), 1):
             fields = split_fields(content, 8, 10)
             if not fields or fields[0] in _TYPES or fields[0][0] in ";#":
                 continue
             try:
                 if fields[0] != "SPEAKER":
-                    raise FormatError(f"found type {fields[0][:40]!r}, expected SPEAKER or another of RTTM")
+                    raise FormatError(f"found type {fields[0][:40]!r}, expected SPEAKER or another RTTM type")
                 if not 8 <= len(fields) <= 10:
                     raise FormatError(f"found {len(fields)} fields, expected 10")
-                begin, lasting = _number(fields[3], "start"), _number(fields[4], "duration")
-                if lasting < 0:
-                    raise FormatError(f"found duration {lasting}, expected 0 or more seconds")
+                start, duration = _number(fields[3], "start"), _number(fields[4], "duration")
+                if duration < 0:
+                    raise FormatError(f"found duration {duration}, expected 0 or more seconds")
                 uri, emotion, speaker = fields[1], fields[5], fields[7]
                 if "%" in content:
                     uri, emotion, speaker = map(FIELD.read, (uri, emotion, speaker))
                 own = rows.setdefault(uri, [])
-                # Sums of decimals are off by a hair: without rounding, turns that touch would overlap.
-                if (end := round(begin + lasting, 6)) == begin:
+                # Without rounding, floating-point errors would make adjacent turns overlap.
+                if (end := round(start + duration, 6)) == start:
                     continue
-                sure = None
+                confidence = None
                 if len(fields) > 8 and fields[8] != UNKNOWN:
-                    sure = notes.confidence(fields[8], f"{path}, line {count}")
+                    confidence = warnings.confidence(fields[8], f"{path}, line {count}")
                 if not content.isascii() and (odd := [f for f in fields if len(f.split()) > 1]):
                     first = f"{path}, line {count}: found {odd[0]!r}"
-                    notes.add("the blank in it is taken as part of the name", first)
-                if begin < 0:
-                    if (span := notes.span(begin, end, f"{path}, line {count}")) is None:
+                    warnings.add("its non-ASCII blank is read as part of the name", first)
+                if start < 0:
+                    if (span := warnings.span(start, end, f"{path}, line {count}")) is None:
                         continue
-                    begin, end = span
+                    start, end = span
                 own.append(
                     Segment(
-                        begin,
+                        start,
                         end,
                         None if fields[7] == UNKNOWN else speaker,
                         None if fields[5] == UNKNOWN else emotion,
-                        sure,
+                        confidence,
                     )
                 )
             except FormatError as error:
@@ -98,10 +98,10 @@ def parse(text: str, path: Path) -> list[Diarization]:
     return collect(rows)
 
 
-def looks(text: str) -> bool:
-    """Whether the first line that is no comment is one of RTTM.
+def sniff(text: str) -> bool:
+    """Whether the first line that is not a comment is RTTM.
 
-    >>> looks(";; made by hand\\nSPEAKER call 1 5.0 3.0 <NA> <NA> ann <NA> <NA>"), looks("SPEAKER: hello, you there")
+    >>> sniff(";; made by hand\\nSPEAKER call 1 5.0 3.0 <NA> <NA> ann <NA> <NA>"), sniff("SPEAKER: hello, you there")
     (True, False)
     """
     rows = (line.split() for line in text[:10_000].split("\n"))
@@ -131,4 +131,4 @@ _TYPES = frozenset(
     ["SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "IP", "SU"]
     + ["CB", "A/P", "SPKR-INFO"]
 )
-FORMAT = Format("rttm", (".rttm",), dump, parse, looks=looks)
+FORMAT = Format("rttm", (".rttm",), dump, parse, sniff=sniff)

@@ -1,6 +1,6 @@
-"""SegLST, the JSON list of meeteval: one object a segment, with the emotion as a further key.
+"""SegLST, meeteval's JSON list with one object per segment, and the emotion as an additional key.
 
-``words`` is empty: `sed` hears how, not what. A speaker who is not known is called ``<NA>``, as in RTTM.
+``words`` is empty, since `sed` does not transcribe. An unknown speaker is ``<NA>``, as in RTTM.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from sed.errors import FormatError
 from sed.formats.json import load, plain_segment, to_text
 from sed.formats.kind import UNKNOWN, Format, collect, segment_of
-from sed.formats.lenience import remarks
+from sed.formats.lenience import file_warnings
 from sed.formats.spelling import TEXT
 from sed.result import Diarization, Segment
 
@@ -32,7 +32,7 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     if not isinstance(data, list):
         raise FormatError(f"{path}: found a JSON {type(data).__name__}, expected SegLST's list of segments")
     rows: dict[str, list[Segment]] = {}
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for count, row in enumerate(data, 1):
             where = f"{path}, segment {count}"
             if not isinstance(row, dict) or "session_id" not in row:
@@ -41,7 +41,9 @@ def _parse(text: str, path: Path) -> list[Diarization]:
                 )
             given = {"start": row.get("start_time"), "end": row.get("end_time")}
             own = rows.setdefault(TEXT.read(str(row["session_id"])), [])
-            segment = segment_of({**{k: v for k, v in row.items() if k not in given}, **given}, where, notes)
+            segment = segment_of(
+                {**{k: v for k, v in row.items() if k not in given}, **given}, where, warnings
+            )
             own += [segment] if segment else []
     return collect(rows)
 

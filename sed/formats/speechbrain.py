@@ -1,6 +1,6 @@
 """SpeechBrain's dictionary ``{file: [{"start", "end", "emotion"}]}``, and ZED's reference ``ZED.json``.
 
-Neither names a speaker. Labels come out as whole words: ``n h a s`` are neutral, happy, angry and sad.
+Neither has speakers. The labels ``n h a s`` are read as neutral, happy, angry and sad.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from sed.errors import FormatError
 from sed.formats.json import load, to_text
 from sed.formats.kind import Format, make_segment, name, number, stem
-from sed.formats.lenience import Remarks, remarks
+from sed.formats.lenience import FileWarnings, file_warnings
 from sed.formats.spelling import TEXT
 from sed.result import Diarization, Segment
 
 _WORDS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
 
 
-def _segments(rows: Any, label: str, where: str, notes: Remarks) -> list[Segment]:
+def _segments(rows: Any, label: str, where: str, warnings: FileWarnings) -> list[Segment]:
     if not isinstance(rows, Iterable) or isinstance(rows, str | Mapping):
         raise FormatError(f"{where}: found {type(rows).__name__}, expected a list of emotional events")
     segments: list[Segment] = []
@@ -29,7 +29,7 @@ def _segments(rows: Any, label: str, where: str, notes: Remarks) -> list[Segment
         start, end = (number(row.get(key), where, key) for key in ("start", "end"))
         emotion = name(row[label], where, label)
         word = _WORDS.get(emotion or "", emotion)
-        segments += filter(None, [make_segment(start, end, None, word, where, notes)])
+        segments += filter(None, [make_segment(start, end, None, word, where, warnings)])
     return segments
 
 
@@ -37,16 +37,16 @@ def _items(text: str, path: Path) -> Iterable[tuple[str, Any]]:
     data = load(text, str(path))
     if not isinstance(data, dict):
         raise FormatError(
-            f"{path}: found a JSON {type(data).__name__}, expected an object with a key a recording"
+            f"{path}: found a JSON {type(data).__name__}, expected an object with one key per recording"
         )
     return data.items()
 
 
 def _parse(text: str, path: Path) -> list[Diarization]:
     found: dict[str, Diarization] = {}
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for file, rows in _items(text, path):
-            segments = _segments(rows, "emotion", f"{path}, {file}", notes)
+            segments = _segments(rows, "emotion", f"{path}, {file}", warnings)
             if (uri := TEXT.read(stem(file))) in found:
                 raise FormatError(
                     f"{path}, {file}: found a second recording named {uri}, expected names that differ"
@@ -57,18 +57,18 @@ def _parse(text: str, path: Path) -> list[Diarization]:
 
 def _parse_zed(text: str, path: Path) -> list[Diarization]:
     out = []
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for uri, row in _items(text, path):
             where = f"{path}, {uri}"
             if not isinstance(row, Mapping) or "duration" not in row or "emotion" not in row:
                 raise FormatError(f"{where}: expected an object with duration and emotion")
             duration = number(row["duration"], where, "duration")
-            out.append(Diarization(uri, duration, _segments(row["emotion"], "emo", where, notes)))
+            out.append(Diarization(uri, duration, _segments(row["emotion"], "emo", where, warnings)))
     return out
 
 
 def _dump(diarization: Diarization) -> str:
-    """Speakers and confidences are lost, and so are segments without an emotion: the form has no place for them."""
+    """Speakers, confidences and segments without an emotion are lost: the format has no place for them."""
     rows = [
         {"start": s.start, "end": s.end, "emotion": TEXT.write(s.emotion)}
         for s in diarization

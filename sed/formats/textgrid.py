@@ -1,6 +1,6 @@
-"""Praat TextGrid (long form): an interval tier a speaker, whose labels are emotions; silence has empty labels.
+"""Praat TextGrid (long form): one interval tier per speaker, whose labels are emotions; silence has empty labels.
 
-A speaker who shows two emotions at once gets a second tier of the same name. What is not known is ``<NA>``.
+A speaker with two emotions at once gets a second tier of the same name. Unknown names are ``<NA>``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from sed.errors import FormatError
-from sed.formats.kind import Format, lanes, make_segment, name, one_line
-from sed.formats.lenience import Remarks, remarks
+from sed.formats.kind import Format, make_segment, name, one_line, tiers_by_speaker
+from sed.formats.lenience import FileWarnings, file_warnings
 from sed.formats.spelling import LINE
 from sed.result import Diarization, Segment
 
@@ -34,8 +34,10 @@ def _tier(segments: list[Segment], duration: float) -> list[tuple[float, float, 
 def _dump(diarization: Diarization) -> str:
     duration = float(max([diarization.duration, *(s.end for s in diarization)]))
     if duration <= 0:
-        raise FormatError(f"{diarization.uri} lasts 0 s: a TextGrid expects a recording longer than that")
-    tiers = lanes(diarization) or [(None, [])]
+        raise FormatError(
+            f"{diarization.uri} has a duration of 0 s, expected a longer recording for a TextGrid"
+        )
+    tiers = tiers_by_speaker(diarization) or [(None, [])]
     out = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {duration!r}"]
     out += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
     for number, (speaker, segments) in enumerate(tiers, 1):
@@ -60,15 +62,15 @@ def _quote(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-# Praat reads long and short forms alike: what counts is the order of quoted strings, numbers and flags.
+# Praat reads the long and the short form by the order of quoted strings, numbers and flags alone.
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|<\w+>|!.*|(?<![\w\[.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w\].])')
 
 
-_FILE_TYPES = ("ooTextFile", "ooTextFile short")  # the second is what older Praats call the short form
+_FILE_TYPES = ("ooTextFile", "ooTextFile short")  # the second is the short form of older versions of Praat
 
 
 class _Tokens:
-    """What counts in a text, in turn; comments, from a ``!`` on, do not."""
+    """The tokens of a text; comments, from ``!`` to the end of the line, are skipped."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -77,29 +79,29 @@ class _Tokens:
 
     @property
     def line(self) -> int:
-        """The line of the latest."""
+        """The line of the latest token."""
         return 1 + self._text.count("\n", 0, self._at)
 
     def next(self) -> str:
-        """The next one; raises `StopIteration` at the end."""
+        """The next token; raises `StopIteration` at the end."""
         match = next(self._found)
         self._at = match.start()
         return match[0]
 
     def string(self) -> str:
-        """The next one, which has to be a quoted text."""
+        """The next token, which must be a quoted text."""
         if not (token := self.next()).startswith('"'):
             raise ValueError(f"found {token}, expected a quoted text")
         return token[1:-1].replace('""', '"')
 
     def value(self) -> float:
-        """The next one, which has to be a number."""
+        """The next token, which must be a number."""
         if (token := self.next())[0] in '"<' or not math.isfinite(found := float(token)):
             raise ValueError(f"found {token}, expected a number")
         return found
 
 
-def _read(tokens: _Tokens, path: Path, notes: Remarks) -> tuple[float, int, list[Segment]]:
+def _read(tokens: _Tokens, path: Path, warnings: FileWarnings) -> tuple[float, int, list[Segment]]:
     """The duration, the number of tiers, and the segments. Raises `StopIteration` and `ValueError`."""
     string, value = tokens.string, tokens.value
     segments: list[Segment] = []
@@ -116,29 +118,29 @@ def _read(tokens: _Tokens, path: Path, notes: Remarks) -> tuple[float, int, list
             if label:
                 where = f"{path}, line {tokens.line}"
                 who, what = name(tier, where, "name", LINE), name(label, where, "text", LINE)
-                segments += filter(None, [make_segment(start, end, who, what, where, notes)])
+                segments += filter(None, [make_segment(start, end, who, what, where, warnings)])
     return duration, tiers, segments
 
 
 def _parse(text: str, path: Path) -> list[Diarization]:
     tokens = _Tokens(text)
     try:
-        with remarks(path) as notes:
-            duration, tiers, segments = _read(tokens, path, notes)
+        with file_warnings(path) as warnings:
+            duration, tiers, segments = _read(tokens, path, warnings)
     except StopIteration:
-        raise FormatError(f"{path}: the TextGrid breaks off") from None
+        raise FormatError(f"{path}: the TextGrid is truncated") from None
     except FormatError:
         raise
     except ValueError as error:
         raise FormatError(f"{path}, line {tokens.line}: not a TextGrid ({error})") from None
     with contextlib.suppress(StopIteration):
         rest = tokens.next()
-        raise FormatError(f"{path}, line {tokens.line}: found {rest[:40]} behind the last of {tiers} tiers")
+        raise FormatError(f"{path}, line {tokens.line}: found {rest[:40]} after the last of {tiers} tiers")
     return [Diarization(FORMAT.uri(path), duration, segments)]
 
 
-def _looks(text: str) -> bool:
+def _sniff(text: str) -> bool:
     return re.match(r'\s*(?:File type\s*=\s*)?"ooTextFile', text) is not None
 
 
-FORMAT = Format("textgrid", (".textgrid",), _dump, _parse, looks=_looks)
+FORMAT = Format("textgrid", (".textgrid",), _dump, _parse, sniff=_sniff)

@@ -1,4 +1,4 @@
-"""UEM, ``file channel start end`` a line: which regions of which recordings are scored."""
+"""UEM, ``file channel start end`` per line: the regions of recordings to be scored."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from sed.errors import FormatError
 from sed.files import load_text
 from sed.formats.kind import number, split_fields
-from sed.formats.lenience import remarks
+from sed.formats.lenience import file_warnings
 from sed.formats.spelling import FIELD
 
 
 def read_uem(path: str | PathLike[str]) -> dict[str, list[tuple[float, float]]]:
-    """Scored regions in seconds by recording, sorted; those that overlap or touch are joined.
+    """Scored regions in seconds by recording, sorted; overlapping and adjacent ones are merged.
 
     Raises `FormatError`, naming file and line.
     """
     regions: dict[str, list[tuple[float, float]]] = {}
-    with remarks(Path(path)) as notes:
+    with file_warnings(Path(path)) as warnings:
         for count, line in enumerate(load_text(path).split("\n"), 1):
             fields = split_fields(line, 4, 4)
             if not fields or fields[0].startswith((";", "#")):
@@ -28,22 +28,22 @@ def read_uem(path: str | PathLike[str]) -> dict[str, list[tuple[float, float]]]:
                 raise FormatError(
                     f"{where}: found {len(fields)} fields, expected file, channel, start and end"
                 )
-            span = notes.span(number(fields[2], where, "start"), number(fields[3], where, "end"), where)
+            span = warnings.span(number(fields[2], where, "start"), number(fields[3], where, "end"), where)
             if span is None:
                 continue
             start, end = span
             if not 0 <= start < end:
                 raise FormatError(f"{where}: found {start} to {end} s, expected 0 <= start < end")
             regions.setdefault(FIELD.read(fields[0]), []).append((start, end))
-    return {uri: _joined(own) for uri, own in regions.items()}
+    return {uri: _merged(own) for uri, own in regions.items()}
 
 
-def _joined(regions: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Regions of several channels may repeat one another; no second is to be scored twice."""
-    joined: list[tuple[float, float]] = []
+def _merged(regions: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Merge regions: those of several channels may overlap, but no second is scored twice."""
+    merged: list[tuple[float, float]] = []
     for start, end in sorted(regions):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:
-            joined.append((start, end))
-    return joined
+            merged.append((start, end))
+    return merged

@@ -1,7 +1,7 @@
-"""WebVTT: a cue a segment, with the speaker as voice and the emotion as its text, for players and browsers.
+"""WebVTT: one cue per segment, with the speaker as its voice tag and the emotion as its text, for media players.
 
-A cue in which several people have a voice is a segment of each. What the format tells of styles, places and
-moments inside a cue is passed over; a line of times that is none is refused.
+A cue with several voice tags is one segment for each. Styles, positions and timestamps inside a cue are ignored; an
+invalid line of times is refused.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from sed.errors import FormatError
 from sed.formats.kind import Format, make_segment, name, one_line
-from sed.formats.lenience import remarks, short
+from sed.formats.lenience import file_warnings, short
 from sed.formats.spelling import LINE
 from sed.result import Diarization, Segment
 
 _TIME = r"(?:(\d+):)?([0-5]\d):([0-5]\d\.\d\d\d)"
 _CUE = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
-_BEGIN = re.compile(r"WEBVTT(?![^ \t\n])")
+_HEADER = re.compile(r"WEBVTT(?![^ \t\n])")
 
 
 def _stamp(seconds: float) -> str:
@@ -43,26 +43,26 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def _cues(text: str) -> list[tuple[int, str, list[str]]]:
-    """Number and content of each line of times, and the lines of the cue below it, up to a blank or the next."""
-    own: list[str] | None = None
+    """Line number and text of each line of times, and the lines of its cue, up to an empty line or the next cue."""
+    cue: list[str] | None = None
     found: list[tuple[int, str, list[str]]] = []
-    passed = fresh = False  # inside a block that is no cue; after a blank line
+    skipping = after_blank = False  # inside a block that is not a cue; after an empty line
     for count, line in enumerate(text.split("\n"), 1):
         if not line.strip():
-            own, passed, fresh = None, False, True
+            cue, skipping, after_blank = None, False, True
             continue
-        passed |= fresh and re.split(r"[ \t]", line)[0] in ("NOTE", "STYLE", "REGION")
-        fresh = False
-        if "-->" in line and not passed:
-            own = []
-            found.append((count, line, own))
-        elif own is not None:
-            own.append(line)
+        skipping |= after_blank and re.split(r"[ \t]", line)[0] in ("NOTE", "STYLE", "REGION")
+        after_blank = False
+        if "-->" in line and not skipping:
+            cue = []
+            found.append((count, line, cue))
+        elif cue is not None:
+            cue.append(line)
     return found
 
 
 def _voices(payload: str) -> dict[str | None, str]:
-    """Who has a voice in a cue, and what is said; None where nobody is named."""
+    """The text of a cue by speaker (its voice tags); None for text without a voice tag."""
     before, *spans = _VOICE.split(payload)
     texts: dict[str | None, str] = {}
     for voice, part in [(None, before), *zip(spans[::2], spans[1::2], strict=True)]:
@@ -74,10 +74,10 @@ def _voices(payload: str) -> dict[str | None, str]:
 
 
 def _parse(text: str, path: Path) -> list[Diarization]:
-    if not _BEGIN.match(text):
-        raise FormatError(f"{path}: expected a file that begins with WEBVTT")
+    if not _HEADER.match(text):
+        raise FormatError(f"{path}: expected a file that starts with WEBVTT")
     segments: list[Segment] = []
-    with remarks(path) as notes:
+    with file_warnings(path) as warnings:
         for count, times, lines in _cues(text):
             where = f"{path}, line {count}"
             if not (match := _CUE.fullmatch(times)):
@@ -87,8 +87,8 @@ def _parse(text: str, path: Path) -> list[Diarization]:
             start, end = _seconds(*match.groups()[:3]), _seconds(*match.groups()[3:])
             for voice, content in _voices("\n".join(lines)).items():
                 who, what = name(voice, where, "voice", LINE), name(content, where, "emotion", LINE)
-                segments += filter(None, [make_segment(start, end, who, what, where, notes)])
+                segments += filter(None, [make_segment(start, end, who, what, where, warnings)])
     return [Diarization(FORMAT.uri(path), max((s.end for s in segments), default=0.0), segments)]
 
 
-FORMAT = Format("webvtt", (".vtt",), _dump, _parse, looks=lambda text: _BEGIN.match(text) is not None)
+FORMAT = Format("webvtt", (".vtt",), _dump, _parse, sniff=lambda text: _HEADER.match(text) is not None)

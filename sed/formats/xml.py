@@ -1,4 +1,4 @@
-"""XML in and out for the formats that are XML: no document types, so no file or entity of elsewhere is opened."""
+"""Reading and writing XML for the formats based on it; document types are refused, so no external entity is loaded."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from sed.errors import FormatError
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-# Control characters, half characters and the two at the end of the plane: XML has no way to write them.
+# Control characters, surrogates and non-characters, which XML cannot represent.
 _IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def dump(root: Element) -> str:
-    """The document, indented. Raises `FormatError` on characters that XML cannot hold."""
+    """The indented document. Raises `FormatError` on characters that XML cannot represent."""
     from xml.etree import ElementTree
 
     ElementTree.indent(root, " ")
     text = ElementTree.tostring(root, "unicode")
     if found := _IMPOSSIBLE.search(text):
-        raise FormatError(f"a name holds the character {found[0]!r}: XML cannot write it, rename it first")
+        raise FormatError(
+            f"found the character {found[0]!r} in a name, which XML cannot represent: rename it first"
+        )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def parse(text: str, path: Path, tag: str) -> Element:
-    """The root, which has to be a `tag` of whatever namespace. Raises `FormatError`."""
+    """The root element, which must be a `tag` of any namespace. Raises `FormatError`."""
     from xml.etree import ElementTree
 
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise FormatError(f"{path}: found a document type, expected plain XML")
     try:
-        # The declared encoding is that of the file; here is text already.
+        # The declared encoding is that of the file, which is decoded already.
         root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
     except (ElementTree.ParseError, UnicodeError) as error:
         raise FormatError(f"{path}: not XML ({error})") from None
@@ -42,8 +44,8 @@ def parse(text: str, path: Path, tag: str) -> Element:
     return root
 
 
-def begins(text: str, tag: str) -> bool:
-    """Whether the first element of a text is a `tag`, of whatever namespace; comments may stand before it."""
+def has_root(text: str, tag: str) -> bool:
+    """Whether the first element of a text is a `tag` of any namespace; comments may precede it."""
     head = re.sub(r"<!--.*?-->|<\?.*?\?>", "", text[:10_000], flags=re.DOTALL).lstrip()
     return re.match(rf"<(?:[\w.-]+:)?{tag}[\s>/]", head) is not None
 

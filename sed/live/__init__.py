@@ -1,8 +1,8 @@
-"""Live: a microphone (or a file that plays) in; segments, a recording and a timeline on the terminal out.
+"""Live diarization: a microphone (or a file played in real time) in; segments, a recording and a timeline out.
 
-The way of the sound: a source puts blocks into a bounded queue; a thread records them, measures their level
-and passes them on; a second thread resamples them to 16 kHz and runs the `StreamingDiarizer`. Every wait is
-for an event, so nothing spins. What cannot be kept up with is left out in one piece, counted and reported.
+Data flow: a source puts blocks into a bounded queue; a thread records them, measures their level and forwards them; a
+second thread resamples them to 16 kHz and runs the `StreamingDiarizer`. All waits are event-driven, without polling.
+Audio that cannot be processed in time is dropped as one contiguous gap, counted and reported.
 """
 
 from sed.live.devices import Device, find_device, list_devices

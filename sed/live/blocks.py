@@ -1,8 +1,8 @@
-"""The bounded queue between two threads: blocks of samples in, the same blocks out, losses counted.
+"""A bounded queue between two threads: blocks of samples in, the same blocks out, dropped samples counted.
 
-Blocks are ``(n,)`` arrays, int16 or float32; sizes are samples at the source's rate. When the reader falls
-behind and the queue is full, blocks are left out until half of it is free again, so that one long piece is
-missing instead of many short ones; a `Gap` of that length stands in their place.
+Blocks are ``(n,)`` arrays, int16 or float32; sizes are samples at the source's rate. If the reader is too slow and the
+queue is full, blocks are dropped until half of it is free again, which gives one long gap instead of many short ones;
+a `Gap` of that length replaces them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Gap:
-    """`samples` samples that were lost here."""
+    """`samples` samples that were dropped here."""
 
     samples: int
 
 
 class BlockQueue:
-    """A queue of at most `capacity` samples; see the module.
+    """A queue of at most `capacity` samples; see the module docstring.
 
     >>> queue = BlockQueue(capacity=4)
     >>> [queue.put(np.zeros(3, np.float32)) for _ in range(3)]
@@ -45,28 +45,27 @@ class BlockQueue:
 
     @property
     def waiting(self) -> int:
-        """Samples in the queue."""
+        """Number of samples in the queue."""
         return self._waiting
 
     @property
     def lost(self) -> int:
-        """Samples left out so far."""
+        """Number of samples dropped so far."""
         return self._lost
 
     @property
     def finished(self) -> bool:
-        """Whether no more blocks are taken."""
+        """Whether the queue accepts no more blocks."""
         return self._finished
 
-    def put(self, block: np.ndarray, patience: float = 0.0) -> bool:
-        """Append `block`, waiting up to `patience` seconds for room; False if it was left out.
+    def put(self, block: np.ndarray, timeout: float = 0.0) -> bool:
+        """Append `block`, waiting up to `timeout` seconds for room; returns False if it was dropped.
 
-        A block that is larger than the queue goes in once the queue is empty. After `finish` blocks are
-        ignored.
+        A block larger than the capacity is accepted when the queue is empty. After `finish`, blocks are ignored.
         """
         with self._changed:
-            if not self._has_room(len(block)) and patience > 0:
-                limit = None if math.isinf(patience) else patience
+            if not self._has_room(len(block)) and timeout > 0:
+                limit = None if math.isinf(timeout) else timeout
                 self._changed.wait_for(lambda: self._finished or self._has_room(len(block)), limit)
             if self._finished:
                 return True
@@ -81,15 +80,15 @@ class BlockQueue:
             return True
 
     def put_gap(self, samples: int) -> None:
-        """Append a gap that arose elsewhere; it does not count as lost here."""
+        """Append a gap from an upstream queue; it does not count as lost here."""
         with self._changed:
             self._items.append(Gap(samples))
             self._changed.notify_all()
 
     def get(self, timeout: float | None = None) -> np.ndarray | Gap | None:
-        """The next block or gap, waiting for it; None after the last one.
+        """Wait for the next block or gap; None after the last one.
 
-        Raises `TimeoutError` when nothing comes for `timeout` seconds.
+        Raises `TimeoutError` if nothing arrives within `timeout` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._items or self._finished, timeout):
@@ -103,7 +102,7 @@ class BlockQueue:
             return item
 
     def finish(self, discard: bool = False) -> None:
-        """No more blocks come; `discard` turns those that wait into a gap."""
+        """Mark the end of the blocks; with `discard`, the queued ones become a gap."""
         with self._changed:
             self._finished = True
             if discard and self._waiting:
@@ -128,10 +127,10 @@ class BlockQueue:
 
 
 class Pace:
-    """How far a source is ahead of the clock: what it has delivered against the seconds since its start.
+    """How far a source is ahead of real time: audio delivered minus the time since its start.
 
-    A real microphone keeps step with the clock, so waiting for it loses audio. A source that is ahead (a
-    file that poses as a microphone, a pipe) can wait by as much as it is ahead.
+    A real microphone runs in real time, so blocking it loses audio. A source that is ahead (a file behind a virtual
+    microphone, a pipe) can be blocked for as long as it is ahead.
     """
 
     def __init__(self, rate: int) -> None:
@@ -140,12 +139,12 @@ class Pace:
         self._start = time.monotonic()
 
     def add(self, samples: int) -> None:
-        """`samples` more have been delivered."""
+        """Count `samples` delivered samples."""
         if not self._samples:
             self._start = time.monotonic() - samples / self._rate
         self._samples += samples
 
     @property
     def ahead(self) -> float:
-        """Seconds ahead of the clock, 0 or more."""
+        """Seconds ahead of real time, 0 or more."""
         return max(0.0, self._samples / self._rate - (time.monotonic() - self._start))

@@ -1,4 +1,4 @@
-"""Input devices by PortAudio (package sounddevice): what there is, and which one is meant."""
+"""Input devices of PortAudio (package sounddevice): list them, and find one by number or name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sed.errors import DeviceError, MissingDependencyError, OptionError, install
 
 @dataclass(frozen=True)
 class Device:
-    """An input device: PortAudio's number, name, host API, input channels, own rate in samples a second."""
+    """An input device: PortAudio's number, name, host API, input channels, default sample rate in Hz."""
 
     number: int
     name: str
@@ -22,9 +22,9 @@ class Device:
 
 
 def list_devices() -> list[Device]:
-    """The devices that can record.
+    """All devices with input channels.
 
-    Raises `MissingDependencyError` without sounddevice or PortAudio, `DeviceError` where PortAudio fails.
+    Raises `MissingDependencyError` without sounddevice or PortAudio, `DeviceError` if PortAudio fails.
     """
     sounddevice = load_sounddevice()
     try:
@@ -33,7 +33,7 @@ def list_devices() -> list[Device]:
         default = sounddevice.default.device[0]
     except sounddevice.PortAudioError as error:
         raise DeviceError(f"PortAudio cannot list the microphones: {reason(error)}") from error
-    if default is None or default < 0:  # PortAudio knows one only where the first host has one
+    if default is None or default < 0:  # PortAudio reports a default only if the first host API has one
         default = next((h["default_input_device"] for h in hosts if h["default_input_device"] >= 0), -1)
     return [
         Device(
@@ -52,35 +52,35 @@ def list_devices() -> list[Device]:
 def find_device(choice: str | int | None = None) -> Device:
     """The input device with the number `choice`, or whose name contains it; None: the default one.
 
-    Raises `DeviceError` where there is no microphone at all, `OptionError` where none or several fit.
+    Raises `DeviceError` if there is no microphone, `OptionError` if none or several match.
     """
     devices = list_devices()
     if not devices:
         raise DeviceError(
-            "no microphone found: expected an input device that this user may open (is one plugged in?)"
+            "no microphone found: expected an input device that this user is allowed to open (is one plugged in?)"
         )
     if choice is None or choice == "":
         return next((d for d in devices if d.default), devices[0])
-    known = ", ".join(f"{d.number} {d.name}" for d in devices)
+    available = ", ".join(f"{d.number} {d.name}" for d in devices)
     if str(choice).isdigit():
         if match := [d for d in devices if d.number == int(choice)]:
             return match[0]
-        raise OptionError(f"no microphone has the number {choice}: expected one of {known}")
+        raise OptionError(f"no microphone has the number {choice}: expected one of {available}")
     wanted = str(choice).lower()
-    fitting = [d for d in devices if d.name.lower() == wanted]
-    fitting = fitting or [d for d in devices if wanted in d.name.lower()]
-    if len(fitting) == 1:
-        return fitting[0]
-    if not fitting:
-        raise OptionError(f"no microphone has {choice!r} in its name: expected one of {known}")
-    twins = ", ".join(f"{d.number} {d.name}" for d in fitting)
+    matches = [d for d in devices if d.name.lower() == wanted]
+    matches = matches or [d for d in devices if wanted in d.name.lower()]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise OptionError(f"no microphone has {choice!r} in its name: expected one of {available}")
+    names = ", ".join(f"{d.number} {d.name}" for d in matches)
     raise OptionError(
-        f"several microphones have {choice!r} in their names: expected the number of one of {twins}"
+        f"several microphones have {choice!r} in their names: expected the number of one of {names}"
     )
 
 
 def load_sounddevice() -> Any:
-    """The module, or a sentence that says what to install."""
+    """Import sounddevice. Raises `MissingDependencyError` with what to install."""
     try:
         with quiet_libraries():
             import sounddevice
@@ -97,6 +97,6 @@ def load_sounddevice() -> Any:
 
 
 def reason(error: Exception) -> str:
-    """PortAudio's own words, without its codes and repetitions."""
+    """PortAudio's error message without its prefixes."""
     text = str(error.args[0]) if error.args else str(error)
     return text.removeprefix("Error opening InputStream: ").removeprefix("Error starting stream: ").strip()

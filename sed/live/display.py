@@ -1,4 +1,4 @@
-"""`Display`: the timeline on a terminal while a run goes on; the terminal is as before when it ends."""
+"""`Display`: shows the timeline on a terminal during a run, and restores the terminal at its end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sed.live.timeline import Timeline
 
 
 class Display:
-    """A context manager; `tick` draws the present picture, at the terminal's present size.
+    """A context manager; `tick` redraws the screen at the terminal's current size.
 
-    Warnings of the logger ``sed`` appear in the picture meanwhile. When the terminal goes away, the display
-    gives up quietly: the run goes on.
+    Warnings of the logger ``sed`` are shown on the screen. If the terminal disappears, the display stops silently and
+    the run continues.
     """
 
-    period = 0.125  # seconds from picture to picture
+    period = 0.125  # seconds between redraws
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class Display:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._handler = _Messages(timeline)
-        self._silenced: list[tuple[logging.Handler, int]] = []
+        self._handler = _MessageHandler(timeline)
+        self._muted: list[tuple[logging.Handler, int]] = []
         self._gone = False
 
     def __enter__(self) -> Display:
-        # What is already set up to print to the terminal would spoil the picture.
+        # Log handlers that print to the terminal would corrupt the screen.
         for handler in logging.getLogger().handlers:
-            self._silenced.append((handler, handler.level))
+            self._muted.append((handler, handler.level))
             handler.setLevel(logging.CRITICAL)
         logging.getLogger("sed").addHandler(self._handler)
         self._live.start()
@@ -62,7 +62,7 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("sed").removeHandler(self._handler)
-        for handler, level in self._silenced:
+        for handler, level in self._muted:
             handler.setLevel(level)
         try:
             self._live.stop()
@@ -70,22 +70,22 @@ class Display:
             self._gone = True
 
     def tick(self, session: LiveSession) -> None:
-        """Draw."""
+        """Redraw the screen."""
         from sed.live.screen import Screen
 
         if self._gone:
             return
-        picture = Screen(self._timeline.view(), session.status, ending=session.stopping, **self._fixed)
+        screen = Screen(self._timeline.view(), session.status, ending=session.stopping, **self._fixed)
         try:
-            self._live.update(picture, refresh=True)
+            self._live.update(screen, refresh=True)
         except OSError:
             self._gone = True
 
 
-class _Messages(logging.Handler):
+class _MessageHandler(logging.Handler):
     def __init__(self, timeline: Timeline) -> None:
         super().__init__(logging.WARNING)
         self._timeline = timeline
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._timeline.say(record.getMessage())
+        self._timeline.add_message(record.getMessage())

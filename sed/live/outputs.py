@@ -1,7 +1,7 @@
-"""Where a live run's segments go: lines while it runs, whole files at its end.
+"""Outputs of a live run: lines during the run, whole files at its end.
 
-`Lines` are listeners of a `LiveSession` that write text as soon as a segment is final (or, for events, at any
-news). `Files` writes every wanted format at the end, each at once or not at all.
+`Lines` are listeners of a `LiveSession` that write a line as soon as a segment is final, or for every event. `Files`
+writes all requested formats at the end, each one atomically.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from typing import TextIO
 from sed.errors import OptionError, SedError
 from sed.result import Diarization, Segment
 from sed.streaming.events import Event
+from sed.streaming.messages import event_message
 
 
 class Lines:
-    """Base: writes nothing. Each line is flushed, so that what reads along sees it at once.
+    """Base class that writes nothing. Each line is flushed, so that readers see it immediately.
 
-    `target` is a stream, or a path that is opened (and emptied) by the first line.
+    `target` is a stream, or a path that is opened (and truncated) when the first line is written.
     """
 
     def __init__(self, target: TextIO | Path) -> None:
         self._target = target
 
     def event(self, event: Event) -> None:
-        """News of the stream."""
+        """Handle an event of the stream."""
 
     def final(self, segment: Segment) -> None:
-        """A final segment."""
+        """Handle a final segment."""
 
     def lost(self, start: float, end: float) -> None:
-        """From `start` to `end` seconds nothing was analysed."""
+        """Handle a gap: the audio from `start` to `end` seconds was not processed."""
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the file, if this object opened one."""
 
     def stream(self) -> TextIO:
         """The stream to write to."""
@@ -52,28 +53,30 @@ class Lines:
 
 
 class PlainLines(Lines):
-    """A final segment a line: start, end (seconds), speaker, emotion, confidence."""
+    """One line per final segment: start, end (seconds), speaker, emotion, confidence."""
 
     def final(self, segment: Segment) -> None:
-        """Write it."""
+        """Write `segment`."""
         confidence = "" if segment.confidence is None else f"{segment.confidence:.2f}"
-        who, what = segment.speaker or "?", segment.emotion or "?"
-        self._line(f"{segment.start:9.2f} {segment.end:9.2f}  {who:<8} {what:<9} {confidence}".rstrip())
+        speaker, emotion = segment.speaker or "?", segment.emotion or "?"
+        self._line(
+            f"{segment.start:9.2f} {segment.end:9.2f}  {speaker:<8} {emotion:<9} {confidence}".rstrip()
+        )
 
     def lost(self, start: float, end: float) -> None:
-        """Say so."""
-        self._line(f"{start:9.2f} {end:9.2f}  not analysed")
+        """Write a line for the gap."""
+        self._line(f"{start:9.2f} {end:9.2f}  not processed")
 
 
 class RttmLines(Lines):
-    """A final segment a line, in RTTM; `uri` names the recording."""
+    """One RTTM line per final segment; `uri` is the name of the recording."""
 
     def __init__(self, target: TextIO | Path, uri: str) -> None:
         super().__init__(target)
         self._uri = uri
 
     def final(self, segment: Segment) -> None:
-        """Write it."""
+        """Write `segment`."""
         from sed import formats
 
         stream = self.stream()
@@ -82,29 +85,21 @@ class RttmLines(Lines):
 
 
 class EventLines(Lines):
-    """A JSON object a line, as in the server's protocol: ``type`` is ``segment`` or ``lost``."""
+    """One JSON object per line: events as in the server's protocol (``type`` ``segment``), and gaps (``lost``)."""
 
     def event(self, event: Event) -> None:
-        """Write it."""
-        row = {
-            "type": "segment",
-            "id": event.id,
-            "final": event.final,
-            "time": event.time,
-            "settled": event.settled,
-            "segment": None if event.segment is None else event.segment.to_dict(),
-        }
-        self._line(json.dumps(row, ensure_ascii=False))
+        """Write `event`."""
+        self._line(json.dumps(event_message(event), ensure_ascii=False))
 
     def lost(self, start: float, end: float) -> None:
-        """Say so."""
+        """Write a line for the gap."""
         self._line(json.dumps({"type": "lost", "start": start, "end": end}))
 
 
 class Files:
-    """What is wanted of a run: `paths` with their formats, and at most one format (or events) on `stdout`.
+    """The outputs of a run: `paths` with their formats, and at most one format (or events) on `stdout`.
 
-    RTTM grows while the run goes on; at the end every path is replaced by the complete, ordered file.
+    RTTM files are written during the run; at the end, every path is replaced by the complete, sorted file.
     """
 
     def __init__(
@@ -116,11 +111,11 @@ class Files:
 
     @property
     def to_stdout(self) -> bool:
-        """Whether standard output is taken."""
+        """Whether standard output is used."""
         return self.events or self.kind is not None
 
     def check(self, uri: str) -> None:
-        """Find out before the run, not after it, that something cannot be written; raises `OptionError`."""
+        """Check before the run that everything can be written. Raises `OptionError`."""
         from sed import formats
 
         trial = Diarization(
@@ -135,10 +130,10 @@ class Files:
             if not path.parent.is_dir():
                 raise OptionError(f"output {path}: expected the folder {path.parent} to exist")
             if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-                raise OptionError(f"output {path}: expected a file that may be written")
+                raise OptionError(f"output {path}: expected a writable file")
 
     def listeners(self, uri: str, plain: bool) -> list[Lines]:
-        """Those that write lines during the run; `plain`: text on standard output if it is not taken."""
+        """Listeners that write lines during the run; `plain`: plain text on standard output if it is not used."""
         self._lines = [RttmLines(path, uri) for path, kind in self.paths if kind == "rttm"]
         if self.events:
             self._lines.append(EventLines(self.stdout))
@@ -149,7 +144,7 @@ class Files:
         return self._lines
 
     def write(self, result: Diarization) -> list[str]:
-        """Write everything; returns a sentence for each that failed, and goes on with the others."""
+        """Write all files; returns a message for each that failed, after writing the others."""
         from sed import formats
 
         failures = []

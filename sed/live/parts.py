@@ -1,4 +1,4 @@
-"""What a `LiveSession` is made of: where sound comes from, what analyses it, who is told, how it stands."""
+"""The interfaces of a `LiveSession`: its source, stream and listeners, and its status."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ from sed.live.blocks import BlockQueue
 from sed.result import Segment
 from sed.streaming.events import Event
 
-FLOOR = -90.0  # dB full scale that stands for silence
+FLOOR = -90.0  # dBFS that represents silence
 
 
 class Source(Protocol):
-    """Where blocks come from: `rate` samples a second, mono."""
+    """A source of mono blocks at a sample rate of `rate` Hz."""
 
     name: str
     rate: int
 
     def start(self, queue: BlockQueue) -> None:
-        """Begin to put blocks into `queue`; ``queue.finish()`` at the end, if there is one."""
+        """Start to put blocks into `queue`; call ``queue.finish()`` at the end, if there is one."""
         ...
 
     def check(self) -> None:
         """Raise a `SedError` if the source has failed."""
         ...
 
-    def patience(self) -> float:
-        """Seconds that it can wait without losing anything."""
+    def max_wait(self) -> float:
+        """Seconds for which the source can be blocked without losing audio."""
         ...
 
     def stop(self) -> None:
-        """Deliver nothing more."""
+        """Stop delivering blocks."""
         ...
 
 
 class Stream(Protocol):
-    """What the session needs of a `StreamingDiarizer`."""
+    """The interface of `StreamingDiarizer` that the session uses."""
 
     @property
     def current(self) -> Mapping[str, float]:
-        """Posteriors of the latest moment by label."""
+        """Posteriors of the latest frame by label."""
         ...
 
     def push(self, samples: np.ndarray) -> list[Event]:
-        """Take the next ``(n,)`` float32 samples at 16 kHz."""
+        """Process the next ``(n,)`` float32 samples at 16 kHz."""
         ...
 
     def close(self) -> list[Event]:
-        """The rest."""
+        """Process the buffered rest."""
         ...
 
 
 class Listener(Protocol):
-    """Is told what happens, in the diarizing thread; what it raises ends the run."""
+    """Is notified in the diarizing thread; an exception that it raises ends the run."""
 
     def event(self, event: Event) -> None:
-        """News of the stream, on the recording's time."""
+        """Handle an event of the stream, in times of the recording."""
         ...
 
     def final(self, segment: Segment) -> None:
-        """A final segment; where a part of it was not heard, one for each side."""
+        """Handle a final segment; a segment with a gap is split into one on each side."""
         ...
 
     def lost(self, start: float, end: float) -> None:
-        """From `start` to `end` seconds nothing was analysed."""
+        """Handle a gap: the audio from `start` to `end` seconds was not processed."""
         ...
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands: for displays.
+    """The status of a run, for displays.
 
-    `captured` and `analysed` are seconds of audio, `lost` seconds that were not analysed. `load` is the time
-    of processing over that of the audio (1: just keeps up; nan before the first). `level` and `peak` are dB
-    full scale of the last block, `probabilities` the posteriors of the latest moment by label.
+    `captured` and `analysed` are seconds of audio, `lost` seconds that were not processed. `load` is the real-time
+    factor: processing time divided by audio time (NaN at the start). `level` and `peak` are dBFS of the last block,
+    `probabilities` the posteriors of the latest frame by label.
     """
 
     captured: float = 0.0
@@ -91,5 +91,5 @@ class Status:
 
     @property
     def backlog(self) -> float:
-        """Seconds of audio that wait to be analysed."""
+        """Seconds of audio waiting to be processed."""
         return max(0.0, self.captured - self.analysed - self.lost)

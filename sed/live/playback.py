@@ -1,4 +1,4 @@
-"""A file that plays as if it were a microphone: 16 kHz mono float32 blocks, at the clock's pace or faster."""
+"""A file played like a microphone: 16 kHz mono float32 blocks, in real time or faster."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sed.errors import SedError
 from sed.grid import SAMPLE_RATE
 from sed.live.blocks import BlockQueue
 
-_PIECE = SAMPLE_RATE // 10  # samples put at once
+_BLOCK = SAMPLE_RATE // 10  # samples per block
 
 
 class _StoppedError(Exception):
-    """The playing was stopped while ffmpeg was waited for."""
+    """Playback was stopped while waiting for ffmpeg."""
 
 
 class FilePlayer:
-    """A source that plays `file` (as `sed.audio.open_audio` takes it); `fast`: as fast as it is taken.
+    """A source that plays `file` (as accepted by `sed.audio.open_audio`); `fast`: as fast as it is processed.
 
-    A file can wait: it never loses audio, it falls behind instead. Raises `AudioError` where the file cannot
-    be opened; what is found wrong later is raised by `check`.
+    A file can be blocked: it never loses audio, but is delayed. Raises `AudioError` if the file cannot be opened;
+    later errors are raised by `check`.
     """
 
     rate = SAMPLE_RATE
@@ -31,7 +31,7 @@ class FilePlayer:
         from sed.audio import open_audio
 
         self._stop = threading.Event()
-        self._audio = open_audio(file, channels=channels, waiting=self._leave_if_stopped)
+        self._audio = open_audio(file, channels=channels, waiting=self._raise_if_stopped)
         self.uri = self._audio.uri
         self.name = "standard input" if file == "-" else str(file)
         self._fast = fast
@@ -44,12 +44,12 @@ class FilePlayer:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise the `AudioError` that ended the playing, if one did."""
+        """Raise the `AudioError` that ended playback, if any."""
         if self._error:
             raise self._error
 
-    def patience(self) -> float:
-        """Any number of seconds."""
+    def max_wait(self) -> float:
+        """Infinite: a file can always be blocked."""
         return math.inf
 
     def stop(self) -> None:
@@ -59,17 +59,17 @@ class FilePlayer:
             self._thread.join(2.0)
 
     def _play(self, queue: BlockQueue) -> None:
-        start, played = time.monotonic(), 0
+        started, played = time.monotonic(), 0
         try:
             with self._audio as audio:
                 for block in audio:
-                    for begin in range(0, len(block), _PIECE):
-                        piece = block[begin : begin + _PIECE]
-                        played += len(piece)
-                        wait = 0.0 if self._fast else start + played / SAMPLE_RATE - time.monotonic()
+                    for start in range(0, len(block), _BLOCK):
+                        part = block[start : start + _BLOCK]
+                        played += len(part)
+                        wait = 0.0 if self._fast else started + played / SAMPLE_RATE - time.monotonic()
                         if self._stop.wait(wait) if wait > 0 else self._stop.is_set():
                             return
-                        queue.put(piece, math.inf)
+                        queue.put(part, math.inf)
         except _StoppedError:
             pass
         except SedError as error:
@@ -77,7 +77,7 @@ class FilePlayer:
         finally:
             queue.finish()
 
-    def _leave_if_stopped(self) -> None:
-        """Called while ffmpeg is waited for."""
+    def _raise_if_stopped(self) -> None:
+        """Called while waiting for ffmpeg."""
         if self._stop.is_set():
             raise _StoppedError

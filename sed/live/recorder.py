@@ -1,8 +1,8 @@
-"""Recording to disk while it runs: int16 mono blocks in, a WAV or FLAC file out that is always readable.
+"""Incremental recording to disk: int16 mono blocks in, a WAV or FLAC file out that is valid at any time.
 
-The WAV header is brought up to date with every block, so a program that is killed leaves a valid file with
-all of its audio; past 4 GB the file becomes RF64 in place. FLAC is a stream of frames of a few thousand
-samples; the length in its header is brought up to date every second, so a killed one lacks its last second.
+The WAV header is updated with every block, so a killed program leaves a valid file with all of its audio; beyond 4 GB
+the file becomes RF64 in place. FLAC consists of frames of a few thousand samples; the length in its header is updated
+every second, so a killed program loses at most the last second.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _RIFF_LIMIT = 0xFFFFFFFF
 
 
 class Recorder(Protocol):
-    """A file that grows."""
+    """A file that is written incrementally."""
 
     path: Path
     samples: int
     """Samples written so far."""
 
     def write(self, samples: np.ndarray) -> None:
-        """Append ``(n,)`` samples, int16 or float32 with full scale 1. Raises `OSError` if the disk does."""
+        """Append ``(n,)`` samples, int16 or float32 of full scale 1. Raises `OSError`."""
         ...
 
     def close(self) -> None:
@@ -40,10 +40,10 @@ class Recorder(Protocol):
 
 
 def open_recorder(path: str | Path, rate: int, overwrite: bool = False) -> Recorder:
-    """A recorder for `path`, whose suffix (.wav or .flac) picks the format; `rate` is samples a second.
+    """A recorder for `path`, whose suffix (.wav or .flac) selects the format; `rate` is the sample rate in Hz.
 
-    Raises `OptionError` on another suffix, a missing folder, or a file that exists (a recording cannot be
-    made again) unless `overwrite`.
+    Raises `OptionError` on another suffix, a missing folder, or an existing file (a recording cannot be repeated)
+    unless `overwrite`.
     """
     path = Path(path)
     check_path(path, overwrite)
@@ -52,19 +52,19 @@ def open_recorder(path: str | Path, rate: int, overwrite: bool = False) -> Recor
 
 
 def check_path(path: Path, overwrite: bool = False) -> None:
-    """Raise `OptionError` where `open_recorder` would; touches nothing."""
+    """Raise `OptionError` if `open_recorder` would, without touching any file."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"recording to {path}: expected a name that ends in {' or '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise OptionError(f"recording to {path}: expected the folder {path.parent} to exist")
     if not os.access(path.parent, os.W_OK):
-        raise OptionError(f"recording to {path}: expected leave to write in the folder {path.parent}")
+        raise OptionError(f"recording to {path}: expected a writable folder {path.parent}")
     if path.exists() and not (overwrite and path.is_file()):
-        raise OptionError(f"recording to {path}: it exists; expected a new name, or --overwrite")
+        raise OptionError(f"recording to {path}: the file exists; expected a new name, or --overwrite")
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Samples as int16; float32 of full scale 1 is rounded and clipped, so int16 / 32768 comes back exactly.
+    """Convert samples to int16; float32 of full scale 1 is rounded and clipped, so int16 / 32768 round-trips exactly.
 
     >>> to_int16(np.float32([-1, 0.5, 1])).tolist()
     [-32768, 16384, 32767]
@@ -75,7 +75,7 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 class WavRecorder:
-    """16-bit mono WAV at `rate` samples a second; RF64 past `limit` bytes. The first block opens the file."""
+    """16-bit mono WAV at `rate` Hz; RF64 beyond `limit` bytes. The first block opens the file."""
 
     def __init__(self, path: Path, rate: int, limit: int = _RIFF_LIMIT) -> None:
         self.path = path
@@ -85,13 +85,13 @@ class WavRecorder:
         self._file: io.FileIO | None = None
 
     def write(self, samples: np.ndarray) -> None:
-        """Append ``(n,)`` samples and bring the header up to date."""
+        """Append ``(n,)`` samples and update the header."""
         if self._file is None:
             self._file = io.FileIO(self.path, "wb")
             self._write_header(self._file)
-        piece = memoryview(to_int16(samples).astype("<i2").tobytes())
-        while piece:  # an unbuffered file may take less than all of it
-            piece = piece[self._file.write(piece) :]
+        data = memoryview(to_int16(samples).astype("<i2").tobytes())
+        while data:  # an unbuffered file may write only a part
+            data = data[self._file.write(data) :]
         self.samples += len(samples)
         self._write_header(self._file)
 
@@ -115,7 +115,7 @@ class WavRecorder:
 
 
 class FlacRecorder:
-    """16-bit mono FLAC at `rate` samples a second. The first block opens the file."""
+    """16-bit mono FLAC at `rate` Hz. The first block opens the file."""
 
     def __init__(self, path: Path, rate: int) -> None:
         self.path = path
@@ -148,14 +148,14 @@ class FlacRecorder:
             self._file.close()
 
     def _write_length(self) -> None:
-        """The length of all whole frames into STREAMINFO; the encoder does so only when it is closed.
+        """Write the length of all complete frames into STREAMINFO; the encoder does so only when it is closed.
 
-        Some readers take the 0 that stands there until then for no audio, or for endless audio.
+        Some readers interpret the 0 that it contains until then as no audio, or as endless audio.
         """
         with open(self.path, "r+b") as file:
             head = bytearray(file.read(26))
-            frame = int.from_bytes(head[8:10], "big")  # samples in each but the last frame
-            length = max(0, self.samples - 1) // frame * frame  # the encoder holds the frame that it works on
+            frame = int.from_bytes(head[8:10], "big")  # samples per frame, except the last one
+            length = max(0, self.samples - 1) // frame * frame  # the encoder buffers the current frame
             packed = int.from_bytes(head[18:26], "big") >> 36 << 36 | length  # a field of 36 bits
             file.seek(18)
             file.write(packed.to_bytes(8, "big"))

@@ -1,7 +1,7 @@
 """The timeline as text: a `View` and a `Status` in, lines of coloured text for a terminal of any size out.
 
-A lane a speaker, a column a stretch of time: decided time is solid in its emotion's colour and carries the
-emotion's name where that fits; provisional time is stippled. Where there is no colour, letters stand in.
+One row per speaker, one column per time step: decided time is solid in its emotion's colour and labelled with the
+emotion if that fits; provisional time is stippled. Without colours, letters are used instead.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from sed.live.parts import Status
-from sed.live.timeline import LEVELS_A_SECOND, View
+from sed.live.timeline import LEVELS_PER_SECOND, View
 from sed.palette import colour, ink
 from sed.result import Segment
 
 _NAMES = 9  # columns of the speakers' names
 _WAVE, _WAVE_ASCII = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 _QUIETEST = -60.0  # dB at the left end of the meter
-_TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300)  # seconds between marks of the time axis
+_TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300)  # possible seconds between ticks of the time axis
 
 
 @dataclass(frozen=True)
 class Screen:
-    """One picture of a live run; rich renders it at the console's present size.
+    """One screen of a live run; rich renders it at the console's current size.
 
-    `title` says what is listened to, `recording` where it is recorded to (or None), `labels` are the emotions
-    in order, `latency` and `span` seconds; `ending` while the rest is being analysed.
+    `title` is the name of the source, `recording` the path of the recording or None, `labels` are the emotions in
+    order, `latency` and `span` are in seconds; `ending` is true while the backlog is being processed.
     """
 
     view: View
@@ -86,7 +86,7 @@ class Screen:
 
     def _right(self) -> Text:
         if self.ending:
-            return Text.assemble((f"finishing {self.status.backlog:.0f} s (Ctrl-C: not) ", "bold yellow"))
+            return Text.assemble((f"finishing {self.status.backlog:.0f} s (Ctrl-C: skip) ", "bold yellow"))
         return Text.assemble((f"{clock(self.status.captured)} ", "bold"))
 
     def _numbers(self) -> Text:
@@ -104,7 +104,7 @@ class Screen:
     def _lanes(self, painter: _Painter, room: int, extra: int) -> Iterator[Text]:
         bars = self.view.bars
         if not bars:
-            yield Text(" nobody has spoken yet", style="dim")
+            yield Text(" no speech yet", style="dim")
             return
         latest = sorted(bars, key=lambda name: max((b.segment.end for b in bars[name]), default=-1.0))
         shown = set(latest[-room:]) if len(bars) <= room else set(latest[-max(1, room - 1) :])
@@ -122,7 +122,7 @@ class Screen:
     def _now(self, painter: _Painter) -> Iterator[Text]:
         current = self.view.current
         if current is None:
-            yield Text(" now       nobody speaks", style="dim")
+            yield Text(" now       no speech", style="dim")
             present = dict.fromkeys(self.labels, 0.0)
         else:
             seconds = f"for {current.duration:.1f} s"
@@ -137,7 +137,7 @@ class Screen:
 
 
 class _Painter:
-    """Draws the pieces for one width, with or without colour and beyond ASCII."""
+    """Draws the parts of the screen for one width, with or without colours and non-ASCII characters."""
 
     def __init__(self, width: int, colours: bool, ascii_only: bool) -> None:
         self.width = width
@@ -146,13 +146,13 @@ class _Painter:
         self.ascii = ascii_only
 
     def spread(self, left: Text, right: Text) -> Text:
-        """`left` and `right` at the two ends of a line; the right one stays whole."""
+        """`left` and `right` at the two ends of a line; only the left one is truncated."""
         if len(left) + len(right) > self.width:
             left = left[: max(0, self.width - len(right) - 1)]
         return Text.assemble(left, " " * max(0, self.width - len(left) - len(right)), right)
 
     def meter(self, status: Status, taken: int) -> Text:
-        """The level: filled up to the RMS, lighter up to the peak; `taken` columns are for something else."""
+        """The level meter: filled up to the RMS, lighter up to the peak; `taken` columns are used otherwise."""
         cells = max(4, min(30, self.width // 4, self.width - taken - _NAMES - 12))
         full, mark = (self._share(x) * cells for x in (status.level, status.peak))
         text = Text(" level     ")
@@ -169,7 +169,7 @@ class _Painter:
         return text + number if len(text) + len(number) <= self.width - taken else text
 
     def sound(self, screen: Screen) -> Text:
-        """The envelope of the last seconds, and what was lost."""
+        """The envelope of the last seconds, with lost audio marked."""
         text = Text.assemble((f" {'sound':<{_NAMES}}", "dim"))
         wave = _WAVE_ASCII if self.ascii else _WAVE
         levels = screen.view.levels
@@ -177,7 +177,7 @@ class _Painter:
             if any(a < end and b > start for a, b in screen.view.lost):
                 text.append("x" if self.ascii else "✕", "bold red")
                 continue
-            first, last = (math.floor(x * LEVELS_A_SECOND + 1e-6) for x in (start, end))
+            first, last = (math.floor(x * LEVELS_PER_SECOND + 1e-6) for x in (start, end))
             peak = max((levels.get(n, -90.0) for n in range(first, max(last, first + 1))), default=-90.0)
             text.append(wave[round(self._share(peak) * (len(wave) - 1))], "cyan")
         return text
@@ -202,7 +202,7 @@ class _Painter:
         return text
 
     def axis(self, screen: Screen) -> Text:
-        """Marks of time under the lanes."""
+        """The time axis below the rows of the speakers."""
         span = list(self._cells(screen))
         left, step = span[0][0], span[0][1] - span[0][0]
         every = next((t for t in _TICKS if t / step >= 9), _TICKS[-1])
@@ -224,7 +224,7 @@ class _Painter:
         return text.append(f" {probability:4.0%}", "bold" if chosen else "")
 
     def row(self, segment: Segment) -> Text:
-        """A final segment in words."""
+        """A final segment as text."""
         text = Text(
             f" {segment.speaker or '?':<{_NAMES}}{clock(segment.start, 1):>9}  {clock(segment.end, 1):>9}  "
         )
@@ -232,7 +232,7 @@ class _Painter:
         return text.append("" if segment.confidence is None else f" {segment.confidence:4.0%}")
 
     def _cells(self, screen: Screen) -> Iterator[tuple[float, float]]:
-        """Start and end in seconds of each column; columns stand still in time while the picture moves on."""
+        """Start and end of each column in seconds; column boundaries are fixed in time while the view scrolls."""
         step = screen.span / self.columns
         last = math.ceil(screen.status.captured / step)
         for column in range(last - self.columns, last):
@@ -260,7 +260,7 @@ class _Painter:
 
 
 def clock(seconds: float, digits: int = 0) -> str:
-    """``m:ss`` or ``h:mm:ss``, with `digits` after the point.
+    """Format `seconds` as ``m:ss`` or ``h:mm:ss``, with `digits` decimals.
 
     >>> clock(75.26), clock(75.26, 1), clock(3600)
     ('1:15', '1:15.2', '1:00:00')

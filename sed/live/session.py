@@ -1,8 +1,8 @@
 """A live run: a source's blocks in; events to the listeners, a recording, and a `Diarization` out.
 
-Two threads: one records and measures, the other diarizes; the caller's thread only supervises, so that
-signals and the display are served at once. Times are seconds of the recording. Where the diarizer could not
-keep up, a piece is missing from what it heard; `LostTime` puts its times back onto the recording.
+Two threads: one records and measures levels, the other diarizes; the caller's thread only supervises, so that signals
+and the display are handled immediately. Times are seconds of the recording. If the diarizer cannot keep up, it skips
+audio; `LostTime` maps the times of its segments to the recording.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from sed.streaming.events import Event
 
 log = logging.getLogger("sed.live")
 
-BACKLOG = 20.0  # seconds of audio that may wait for the diarizer
-_LOAD_MEMORY = 5.0  # seconds of audio over which the load is averaged
+BACKLOG = 20.0  # maximum seconds of audio queued for the diarizer
+_LOAD_TIME_CONSTANT = 5.0  # seconds of audio over which the load is averaged
 
 
 class LiveSession:
     """One run of `source` through `stream`.
 
-    `uri` names the result, `labels` are the stream's emotions. `recorder` gets every block; `duration` ends
-    the run after that many seconds of audio, to the sample; `backlog` is how many seconds of audio may wait
-    for the diarizer before some are left out. `on_level` is called with (seconds, dB) for every block.
+    `uri` is the name of the result, `labels` are the stream's emotions. `recorder` receives every block; `duration`
+    ends the run after exactly that many seconds of audio; `backlog` is the maximum number of seconds of audio that
+    are queued for the diarizer before some are dropped. `on_level` is called with (seconds, dB) for every block.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class LiveSession:
         self._listeners = tuple(listeners)
         self._on_level = on_level
         capacity = round(backlog * source.rate)
-        self._captured, self._heard = BlockQueue(capacity), BlockQueue(capacity)
+        self._captured, self._to_diarize = BlockQueue(capacity), BlockQueue(capacity)
         self._limit = None if duration is None else round(duration * source.rate)
-        self._stop_asked = threading.Event()
+        self._stop_requested = threading.Event()
         self._source_stopped = False
-        self._hurry = threading.Event()
+        self._discard_backlog = threading.Event()
         self._done = threading.Event()
         self._error: BaseException | None = None
         self._finals: list[Segment] = []
@@ -69,16 +69,16 @@ class LiveSession:
         self._samples = 0  # of the recording, losses included
         self._busy = self._audio = 0.0
         self._current: Mapping[str, float] = {}
-        self._sounding = False
+        self._has_signal = False
         self._level, self._peak = FLOOR, FLOOR
 
     @property
     def status(self) -> Status:
-        """How the run stands; callable from any thread."""
+        """The current status; thread-safe."""
         rate = self.source.rate
         return Status(
             captured=self._samples / rate,
-            analysed=self._lost_time.heard / rate,
+            analysed=self._lost_time.processed / rate,
             lost=self._lost_time.lost / rate,
             load=self._busy / self._audio if self._audio else math.nan,
             level=self._level,
@@ -88,25 +88,25 @@ class LiveSession:
 
     @property
     def stopping(self) -> bool:
-        """Whether the source has ended and the rest is being analysed."""
-        return self._stop_asked.is_set() or self._captured.finished
+        """Whether the source has ended and the backlog is being processed."""
+        return self._stop_requested.is_set() or self._captured.finished
 
     def stop(self) -> None:
-        """End the run; what was captured is still analysed. A second call gives that up, too."""
-        if self._stop_asked.is_set():
-            self._hurry.set()
-        self._stop_asked.set()
+        """End the run; captured audio is still processed. A second call discards the backlog."""
+        if self._stop_requested.is_set():
+            self._discard_backlog.set()
+        self._stop_requested.set()
 
     def run(self, tick: Callable[[], None] | None = None, period: float = 0.2) -> None:
         """Run until the source ends, `duration` is over, `stop` is called, or something fails.
 
-        `tick` is called about every `period` seconds in the caller's thread. Raises what failed
-        (`DeviceError`, `AudioError`, `SedError` for the recording's disk), after everything captured was
-        analysed and recorded; `result` is complete then, too. Ctrl-C counts as `stop`.
+        `tick` is called about every `period` seconds in the caller's thread. Raises the first error (`DeviceError`,
+        `AudioError`, `SedError` if recording fails) after all captured audio was processed and recorded; `result` is
+        complete even then. Ctrl-C has the effect of `stop`.
         """
-        jobs = [threading.Thread(target=job, daemon=True) for job in (self._record, self._diarize)]
-        for job in jobs:
-            job.start()
+        threads = [threading.Thread(target=job, daemon=True) for job in (self._record, self._diarize)]
+        for thread in threads:
+            thread.start()
         try:
             self.source.start(self._captured)
         except BaseException as error:
@@ -122,8 +122,8 @@ class LiveSession:
                 self.stop()
         self._check_source()
         self.source.stop()
-        for job in jobs:
-            job.join()
+        for thread in threads:
+            thread.join()
         if self._recorder:
             try:
                 self._recorder.close()
@@ -133,61 +133,61 @@ class LiveSession:
             raise self._error
 
     def result(self) -> Diarization:
-        """Everything that is final so far; its duration is that of the recording, losses included."""
+        """All final segments so far; the duration is that of the recording, including gaps."""
         duration = samples_to_seconds(round(self._samples * SAMPLE_RATE / self.source.rate))
         return Diarization(self.uri, duration, tuple(self._finals), self.labels)
 
     def _check_source(self) -> None:
         try:
-            if not self._stop_asked.is_set():
+            if not self._stop_requested.is_set():
                 self.source.check()
         except SedError as error:
             self._fail(error)
 
     def _supervise(self) -> None:
         self._check_source()
-        if self._stop_asked.is_set() and not self._source_stopped:
+        if self._stop_requested.is_set() and not self._source_stopped:
             self._source_stopped = True
             self._captured.finish()
             self.source.stop()
-        if self._hurry.is_set():
-            self._heard.finish(discard=True)
+        if self._discard_backlog.is_set():
+            self._to_diarize.finish(discard=True)
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error
-        self._stop_asked.set()
+        self._stop_requested.set()
         self._captured.finish()
 
     def _record(self) -> None:
-        """First thread: every block to the recording, its level to the display, and on to the diarizer."""
+        """First thread: writes every block to the recording, measures its level, and queues it for the diarizer."""
         try:
             while (item := self._captured.get()) is not None:
                 size = item.samples if isinstance(item, Gap) else len(item)
                 if self._limit is not None and self._samples + size >= self._limit:
                     size = self._limit - self._samples
                     item = Gap(size) if isinstance(item, Gap) else item[:size]
-                    self._stop_asked.set()
+                    self._stop_requested.set()
                     self._captured.finish()
                 if size:
                     self._samples += size
-                    self._keep(item)
+                    self._write_recording(item)
                     if isinstance(item, Gap):
-                        self._heard.put_gap(size)
+                        self._to_diarize.put_gap(size)
                     else:
                         self._measure(item)
-                        self._heard.put(item, self.source.patience())
+                        self._to_diarize.put(item, self.source.max_wait())
                 if self._samples == self._limit:
                     break
         except Exception as error:
             self._fail(error)
         finally:
-            self._heard.finish()
+            self._to_diarize.finish()
 
-    def _keep(self, item: np.ndarray | Gap) -> None:
+    def _write_recording(self, item: np.ndarray | Gap) -> None:
         if self._recorder is None:
             return
         try:
-            if isinstance(item, Gap):  # silence in its place, so that times stay right
+            if isinstance(item, Gap):  # write silence instead, so that times stay correct
                 log.warning(
                     "%.1f s of audio not recorded: the disk was too slow", item.samples / self.source.rate
                 )
@@ -205,55 +205,55 @@ class LiveSession:
         wave = block.astype(np.float64) / scale
         self._level, self._peak = decibel(math.sqrt(np.mean(wave**2))), decibel(float(np.abs(wave).max()))
         seconds = self._samples / self.source.rate
-        if not self._sounding and self._peak > FLOOR:
-            self._sounding = True
-        elif not self._sounding and seconds - len(block) / self.source.rate < 3.0 <= seconds:
+        if not self._has_signal and self._peak > FLOOR:
+            self._has_signal = True
+        elif not self._has_signal and seconds - len(block) / self.source.rate < 3.0 <= seconds:
             log.warning(
-                "%s delivers nothing but digital silence: is it muted, or not permitted?", self.source.name
+                "%s delivers only digital silence: is it muted, or is access denied?", self.source.name
             )
         if self._on_level:
             self._on_level(seconds, self._peak)
 
     def _diarize(self) -> None:
-        """Second thread: resampling and the stream."""
+        """Second thread: resamples the blocks and runs the stream."""
         try:
             resampler = Resampler(self.source.rate)
-            while (item := self._heard.get()) is not None:
+            while (item := self._to_diarize.get()) is not None:
                 if isinstance(item, Gap):
                     self._skip(item)
                     continue
-                began = time.perf_counter()
+                started = time.perf_counter()
                 self._deliver(self.stream.push(resampler.push(item)))
-                self._lost_time.hear(len(item))
+                self._lost_time.process(len(item))
                 self._current = self.stream.current
-                self._weigh(len(item) / self.source.rate, time.perf_counter() - began)
+                self._update_load(len(item) / self.source.rate, time.perf_counter() - started)
             if len(rest := resampler.close()):
                 self._deliver(self.stream.push(rest))
             self._deliver(self.stream.close())
         except Exception as error:
             self._fail(error)
-            self._heard.finish(discard=True)
+            self._to_diarize.finish(discard=True)
         finally:
             self._done.set()
 
-    def _weigh(self, seconds: float, spent: float) -> None:
-        fade = math.exp(-seconds / _LOAD_MEMORY)
-        self._busy = self._busy * fade + spent
-        self._audio = self._audio * fade + seconds
+    def _update_load(self, seconds: float, elapsed: float) -> None:
+        decay = math.exp(-seconds / _LOAD_TIME_CONSTANT)
+        self._busy = self._busy * decay + elapsed
+        self._audio = self._audio * decay + seconds
 
     def _skip(self, gap: Gap) -> None:
-        start, end = self._lost_time.lose(gap.samples)
+        start, end = self._lost_time.skip(gap.samples)
         log.warning(
-            "%.1f s of audio from %.1f s on not analysed: more than this machine can do", end - start, start
+            "%.1f s of audio from %.1f s on not processed: this machine is too slow", end - start, start
         )
         for listener in self._listeners:
             listener.lost(start, end)
 
     def _deliver(self, events: Sequence[Event]) -> None:
         for event in events:
-            placed = self._lost_time.place(event)
+            mapped = self._lost_time.map_event(event)
             for listener in self._listeners:
-                listener.event(placed)
+                listener.event(mapped)
             if not event.final or event.segment is None:
                 continue
             for segment in self._lost_time.split(event.segment):
@@ -263,7 +263,7 @@ class LiveSession:
 
 
 def decibel(amplitude: float) -> float:
-    """dB full scale, not below -90.
+    """Convert an amplitude to dBFS, at least -90.
 
     >>> decibel(1.0), decibel(0.0)
     (0.0, -90.0)

@@ -1,7 +1,6 @@
-"""`Timeline`: what a display shows of a live run: the segments of the last seconds, levels, and messages.
+"""`Timeline`: the state of a live run that a display shows: recent segments, levels and messages.
 
-Events come in from the diarizing thread, `view` goes out to the display's; memory is that of the last
-`span` seconds.
+Events come from the diarizing thread, `view` is called by the display's thread; memory is bounded by `span` seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from sed.result import Segment
 from sed.streaming.events import Event
 
-LEVELS_A_SECOND = 10
-MESSAGE_STAYS = 15.0  # seconds
+LEVELS_PER_SECOND = 10
+MESSAGE_SECONDS = 15.0  # for which a message is shown
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class View:
-    """What is visible, in seconds of the recording.
+    """A snapshot for the display, in seconds of the recording.
 
-    `bars` by speaker; before `settled` everything is decided. `recent` final segments, the last one last.
-    `levels`: peaks in dB, by number of the tenth of a second. `lost`: (start, end) of what was not analysed.
-    `current`: the latest segment that is still running, None in silence. `messages`: the last few.
+    `bars` by speaker; labels before `settled` are final. `recent`: final segments in order. `levels`: peaks in dB, by
+    index of the tenth of a second. `lost`: (start, end) of audio that was not processed. `current`: the latest
+    segment that is still open, None in silence. `messages`: the latest ones.
     """
 
     bars: Mapping[str, tuple[Bar, ...]]
@@ -46,7 +45,7 @@ class View:
 
 
 class Timeline:
-    """Collects what happens; a listener of `LiveSession`. `span` is how many seconds are kept."""
+    """A listener of `LiveSession` that keeps the last `span` seconds."""
 
     def __init__(self, span: float = 60.0) -> None:
         self._span = span
@@ -60,7 +59,7 @@ class Timeline:
         self._settled = 0.0
 
     def event(self, event: Event) -> None:
-        """Take the news of one segment."""
+        """Update one segment."""
         with self._lock:
             self._settled = max(self._settled, event.settled)
             if event.segment is None:
@@ -74,37 +73,38 @@ class Timeline:
                 del self._bars[number]
 
     def final(self, segment: Segment) -> None:
-        """Take a final segment for the list of the recent ones."""
+        """Append to the list of recent final segments."""
         with self._lock:
             self._recent.append(segment)
 
     def lost(self, start: float, end: float) -> None:
-        """Mark a piece that was not analysed."""
+        """Mark audio that was not processed."""
         with self._lock:
             self._lost.append((start, end))
 
     def level(self, seconds: float, peak: float) -> None:
-        """The peak (dB) of the sound that ends at `seconds`."""
-        slot = int(seconds * LEVELS_A_SECOND)
+        """Record the peak (dB) of the block that ends at `seconds`."""
+        slot = int(seconds * LEVELS_PER_SECOND)
         with self._lock:
             self._levels[slot] = max(peak, self._levels.get(slot, peak))
-            oldest = slot - int(self._span * LEVELS_A_SECOND)
+            oldest = slot - int(self._span * LEVELS_PER_SECOND)
             while (first := next(iter(self._levels))) < oldest:
                 del self._levels[first]
 
-    def say(self, message: str) -> None:
-        """Show a message for a while; the last few stay."""
+    def add_message(self, message: str) -> None:
+        """Show a message for `MESSAGE_SECONDS`; only the latest ones are kept."""
         with self._lock:
             self._messages.append((time.monotonic(), message))
 
     def view(self) -> View:
-        """What is visible now."""
+        """The current snapshot."""
         with self._lock:
-            lanes: dict[str, list[Bar]] = {name: [] for name in self._speakers}
+            by_speaker: dict[str, list[Bar]] = {name: [] for name in self._speakers}
             for bar in self._bars.values():
-                lanes.setdefault(bar.segment.speaker or "?", []).append(bar)
+                by_speaker.setdefault(bar.segment.speaker or "?", []).append(bar)
             shown = {
-                name: tuple(sorted(bars, key=lambda b: b.segment)) for name, bars in sorted(lanes.items())
+                name: tuple(sorted(bars, key=lambda b: b.segment))
+                for name, bars in sorted(by_speaker.items())
             }
             latest = max(self._bars.values(), key=lambda b: (b.segment.end, b.segment), default=None)
             return View(
@@ -114,5 +114,7 @@ class Timeline:
                 dict(self._levels),
                 tuple(self._lost),
                 latest.segment if latest and not latest.final else None,
-                tuple(text for said, text in self._messages if time.monotonic() - said < MESSAGE_STAYS),
+                tuple(
+                    text for shown_at, text in self._messages if time.monotonic() - shown_at < MESSAGE_SECONDS
+                ),
             )

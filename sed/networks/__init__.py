@@ -1,7 +1,7 @@
-"""Torch modules of the frame taggers: waves in, logits of every 20 ms frame out. No data, no training.
+"""Torch modules of the frame taggers: waves in, logits of every 20 ms frame out.
 
-Importing this package lets `torchaudio` import beside a CPU build of torch (`sed.networks._torchaudio` has the
-reason), so every module that imports torchaudio, or a library that does, imports this package first.
+Importing this package makes `torchaudio` importable with a CPU build of torch (see `sed.networks._torchaudio`), so
+every module that imports torchaudio, or a library that does, imports this package first.
 """
 
 from sed.networks._torchaudio import allow_missing_extension

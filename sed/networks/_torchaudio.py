@@ -1,10 +1,9 @@
-"""Lets `torchaudio` import beside a CPU build of torch.
+"""Makes `torchaudio` importable with a CPU build of torch.
 
-The torchaudio wheels of PyPI are linked to CUDA: beside CPU torch their extension fails to load (OSError on
-``libc10_cuda.so``), and takes speechbrain and transformers down with it, although nothing that they use needs
-the extension. `allow_missing_extension` makes that one failure mean "no extension", as torchaudio itself does
-for source builds without it. Where torchaudio's extension loads, or torchaudio is absent or already imported,
-nothing changes.
+The torchaudio wheels of PyPI are linked to CUDA: with CPU torch their extension fails to load (OSError on
+``libc10_cuda.so``), and so do speechbrain and transformers, although they do not use the extension.
+`allow_missing_extension` treats this failure as "no extension", as torchaudio itself does for source builds without
+it. If the extension can be loaded, or torchaudio is not installed or already imported, nothing changes.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def _mark_absent(module: ModuleType, reason: str) -> None:
-    """Give `module` the names that torchaudio looks for, in the state "extension not there"."""
+    """Set the attributes of `module` that torchaudio reads to the state "extension not available"."""
 
     def fail_if_no_align(function: Any) -> Any:
         def refuse(*args: Any, **kwargs: Any) -> Any:
             raise RuntimeError(
-                f"{function.__name__} needs torchaudio's extension, which did not load: {reason}"
+                f"{function.__name__} needs torchaudio's extension, which failed to load: {reason}"
             )
 
         return refuse
@@ -65,7 +64,7 @@ def _mark_absent(module: ModuleType, reason: str) -> None:
 
 
 def allow_missing_extension() -> None:
-    """Call before the first import of torchaudio, or of anything that imports it; twice is harmless."""
+    """Call before the first import of torchaudio, or of anything that imports it; may be called repeatedly."""
     if _MODULE in sys.modules or any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _Finder())

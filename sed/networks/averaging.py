@@ -1,4 +1,4 @@
-"""The mean of several trained taggers' weights: one tagger, which costs what one costs.
+"""The mean of several trained taggers' weights: one tagger, with the cost of one.
 
 Fine-tuned from the same weights, with any batches and augmentation, they are connected by low loss (Wortsman et al.
 2022, *Model soups*): the mean is about as good as the mean of two compact taggers' posteriors, and as each of them
@@ -17,7 +17,7 @@ from sed.networks.store import load_tagger, tagger_folder
 
 def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
     """As `sed.networks.store.load_tagger`, with the mean of the weights in `folders` (a tagger's own or a run's) and
-    the description of the first. Raises `OptionError` where there are none, `ModelError` where one cannot be read or
+    the description of the first. Raises `OptionError` if there are none, `ModelError` if one cannot be read or
     has another kind, labels or shape than the first.
 
     ``model, description = load_mean(["results/seed3", "results/seed4"])``
@@ -25,16 +25,16 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
     import torch
 
     if not folders:
-        raise OptionError("no tagger to take the mean of: expected at least one folder")
+        raise OptionError("no taggers to average: expected at least one folder")
     model, description = load_tagger(tagger_folder(folders[0]))
-    mean = model.state_dict()  # the model's own tensors: what is added to them is in the model
+    mean = model.state_dict()  # the model's own tensors, updated in place
     for number, folder in enumerate(folders[1:], 2):
         other, found = load_tagger(tagger_folder(folder))
-        wanted, there = _shape(description), _shape(found)
-        for key in [*wanted, *there]:
-            if wanted.get(key, "nothing") != there.get(key, "nothing"):
+        first, shape = _shape(description), _shape(found)
+        for key in [*first, *shape]:
+            if first.get(key, "nothing") != shape.get(key, "nothing"):
                 raise ModelError(
-                    f"{folder}: found {key} {there.get(key, 'nothing')}, expected {wanted.get(key, 'nothing')} as in"
+                    f"{folder}: found {key} {shape.get(key, 'nothing')}, expected {first.get(key, 'nothing')} as in"
                     f" {folders[0]}"
                 )
         for name, value in other.state_dict().items():
@@ -44,24 +44,24 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
 
 
 def start_from(model: Any, folders: str | Path | Sequence[str | Path]) -> None:
-    """Give `model` the weights of the trained tagger in a folder, or the mean of those in several; `ModelError` where
-    they do not fit."""
+    """Give `model` the weights of the trained tagger in a folder, or the mean of those in several; `ModelError` if
+    they do not match."""
     folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
     trained, _ = load_mean(folders)
-    where = ", ".join(map(str, folders))
+    source = ", ".join(map(str, folders))
     if type(trained) is not type(model) or trained.labels != model.labels:
         raise ModelError(
-            f"{where}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
+            f"{source}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
             f" {type(model).__name__} of labels {' '.join(model.labels)}"
         )
     try:
         model.load_state_dict(trained.state_dict())
     except RuntimeError as error:
-        raise ModelError(f"{where}: found a tagger of another shape: {error}") from error
+        raise ModelError(f"{source}: found a tagger of another shape: {error}") from error
 
 
 def _shape(description: Mapping[str, Any]) -> dict[str, Any]:
-    """What taggers must have in common for a mean of their weights, by dotted name."""
+    """The settings that taggers must have in common for averaging, by dotted name."""
     flat: dict[str, Any] = {}
 
     def add(key: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""`FrameTagger`: the contract of every network that labels frames, for training, export and inference alike."""
+"""`FrameTagger`: the contract of every network that labels frames, in training, export and inference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FrameTagger(nn.Module, ABC):
     """
 
     labels: tuple[str, ...]
-    """All emotions that it learns, in the order of its logits."""
+    """All trained labels, in the order of its logits."""
 
     config: Any
     """A frozen dataclass of everything that determines its shape; a saved tagger stores ``asdict(config)``."""
@@ -56,13 +56,13 @@ class FrameTagger(nn.Module, ABC):
         """Parameter groups for the optimiser, the head's last; lower layers learn more slowly, by `layer_decay`."""
 
     def load_encoder(self, path: str | Path) -> None:
-        """Load the pretrained encoder's weights. Raises `ModelError` where there is no encoder or they do not fit."""
+        """Load the pretrained encoder's weights. Raises `ModelError` if there is no encoder or they do not match."""
         raise ModelError(
             f"a {type(self).__name__} has no encoder to load from {path}: expected no encoder_weights"
         )
 
     def load_voice(self, path: str | Path) -> None:
-        """Load the weights of the speaker branch. Raises `OptionError` where there is none."""
+        """Load the weights of the speaker branch. Raises `OptionError` if there is none."""
         raise OptionError(
             f"a {type(self).__name__} has no speaker branch: expected no voice_weights, found {path}"
         )
@@ -73,7 +73,7 @@ class FrameTagger(nn.Module, ABC):
         return False
 
     def branch_logits(self, features: Tensor) -> list[Tensor]:
-        """Logits of each branch on its own, ``(B, F, labels)``, from the features that enter `classifier`."""
+        """Separate logits of each branch, ``(B, F, labels)``, from the features that enter `classifier`."""
         return [self.classifier(features)]
 
     def merge_low_rank(self) -> None:
@@ -81,7 +81,7 @@ class FrameTagger(nn.Module, ABC):
         lora.merge(self)
 
     def prepare_for_inference(self) -> None:
-        """Remove, in place, what only training needs; the output stays the same."""
+        """Remove, in place, parts that only training needs; the output is unchanged."""
         self.merge_low_rank()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

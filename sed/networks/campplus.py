@@ -61,7 +61,7 @@ class _Residual(nn.Module):
 
 
 class _Scale(nn.Module):
-    """A batch normalisation that learns no more: a factor and an offset for each channel; then ReLU."""
+    """A batch normalisation with fixed statistics, as a factor and an offset for each channel, and ReLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -72,14 +72,14 @@ class _Scale(nn.Module):
 
 
 class _DenseLayer(nn.Module):
-    """Adds 32 channels to what came before: a convolution over time, masked by its surroundings."""
+    """Appends 32 channels to its input: a convolution over time, masked by its context."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.dilation = dilation
         self.scale = _Scale(width)
         self.linear1 = nn.Linear(width, _HIDDEN)
-        self.local = nn.Linear(3 * _HIDDEN, _GROWTH, bias=False)  # three taps side by side
+        self.local = nn.Linear(3 * _HIDDEN, _GROWTH, bias=False)  # three concatenated taps
         self.context1 = nn.Linear(_HIDDEN, _HIDDEN // 2)
         self.context2 = nn.Linear(_HIDDEN // 2, _GROWTH)
 
@@ -94,7 +94,7 @@ class _DenseLayer(nn.Module):
 
 
 class _Block(nn.ModuleList):
-    """Dense layers, one after the other."""
+    """A sequence of dense layers."""
 
     def __init__(self, width: int, layers: int, dilation: int) -> None:
         super().__init__(_DenseLayer(width + n * _GROWTH, dilation) for n in range(layers))
@@ -106,7 +106,7 @@ class _Block(nn.ModuleList):
 
 
 class VoiceEncoder(nn.Module):
-    """CAM++ up to its second transition. It does not learn unless `learns`."""
+    """CAM++ up to its second transition; frozen unless `learns`."""
 
     def __init__(self, bands: int = 80, learns: bool = False) -> None:
         super().__init__()
@@ -140,9 +140,9 @@ class VoiceEncoder(nn.Module):
             return x
 
     def load(self, path: str | Path) -> None:
-        """Take the weights from the published ONNX file (3D-Speaker's CAM++, 192-d).
+        """Load the weights from the published ONNX file (3D-Speaker's CAM++, 192-d).
 
-        Raises `ModelError` where the file is missing or is another network.
+        Raises `ModelError` if the file is missing or is another network.
         """
         weights = _read(path)
         state = {}
@@ -159,13 +159,13 @@ class VoiceEncoder(nn.Module):
 
 def _context(x: Tensor) -> tuple[Tensor, Tensor]:
     """For states ``(B, F, C)``: ``(S, F)``, whose product with them is the mean of each segment plus that of all
-    frames, and ``(F, S)``, which gives every frame what its segment has."""
+    frames, and ``(F, S)``, which expands values of segments to their frames."""
     frames = x.shape[1]
     segments = (frames + _SEGMENT - 1) // _SEGMENT
-    place = torch.arange(frames, device=x.device) // _SEGMENT
-    belongs = (place[:, None] == torch.arange(segments, device=x.device)).to(x.dtype)
-    means = belongs / belongs.sum(0, keepdim=True)
-    return (means + 1 / frames).transpose(0, 1), belongs
+    segment = torch.arange(frames, device=x.device) // _SEGMENT
+    membership = (segment[:, None] == torch.arange(segments, device=x.device)).to(x.dtype)
+    means = membership / membership.sum(0, keepdim=True)
+    return (means + 1 / frames).transpose(0, 1), membership
 
 
 def _read(path: str | Path) -> dict[str, np.ndarray]:
@@ -190,7 +190,7 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
             found[f"{name}.factor"], found[f"{name}.offset"] = factor, bias - mean * factor
         elif node.op_type == "Conv" and values:
             weight = values[0]
-            if name.endswith(".local"):  # (out, in, 3) to three taps side by side
+            if name.endswith(".local"):  # (out, in, 3) to three concatenated taps
                 weight = weight.transpose(0, 2, 1)
             found[f"{name}.weight"] = weight
             if len(values) > 1:

@@ -3,7 +3,7 @@
 Whisper's log-mel (80 bands, 25 ms windows every 10 ms), its convolutional stem, positions and first encoder
 layers (Radford et al. 2022), a learned sum over the layers, and a head (`sed.networks.head`). Optional: a second
 branch on the lower half of a speaker network (`sed.networks.campplus`) with its own head, and a third whose head sees
-the states of both. Each item of a batch is computed on its own: nothing is normalised across the batch.
+the states of both. Items of a batch are independent: nothing is normalised across the batch.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class EncoderLayer(nn.Module):
 
 
 def _halved(x: Tensor) -> Tensor:
-    """The mean of every two frames: ``(B, F, C)`` to ``(B, ceil(F / 2), C)``; an odd last frame stays."""
+    """The mean of every two frames: ``(B, F, C)`` to ``(B, ceil(F / 2), C)``; an odd last frame is kept."""
     half = (x.shape[1] + 1) // 2
     return torch.cat([x, x[:, -1:]], 1)[:, : 2 * half].unflatten(1, (half, 2)).mean(2)
 
@@ -125,20 +125,20 @@ class CompactConfig:
 
 
 class CompactTagger(FrameTagger):
-    """The compact tagger; see the module's text for its parts.
+    """The compact tagger; see the module docstring for its parts.
 
-    `labels` are all emotions that it learns; the remaining keyword arguments are the fields of `CompactConfig`.
+    `labels` are all trained emotions; the remaining keyword arguments are the fields of `CompactConfig`.
 
-    dropout: in the encoder's layers, frozen ones included. Whisper was trained without, and a head on frozen states
+    dropout: in the encoder's layers, frozen ones included. Whisper was pretrained without, and a head on frozen states
         loses much of what distinguishes emotions.
     head_dropout: in the heads.
     spec_augment, style_share: for `mask_spectrum` and `mix_styles` while training.
-    train_stem: whether the convolutions and positions learn.
-    frozen_layers: number of lowest layers that do not learn, which also saves their backward pass.
-    train_voice: whether the encoder of the speaker branch learns.
+    train_stem: whether the convolutions and positions are trained.
+    frozen_layers: number of lowest layers to freeze, which also saves their backward pass.
+    train_voice: whether the encoder of the speaker branch is trained.
 
-    Raises `OptionError` where a fusion has no speaker branch or reaches down to layers of another rate, or where
-    shares are not one for each branch.
+    Raises `OptionError` if a fusion has no speaker branch or uses layers of another frame rate, or if the number
+    of shares is not that of the branches.
     """
 
     config: CompactConfig
@@ -204,7 +204,7 @@ class CompactTagger(FrameTagger):
 
     @property
     def heads(self) -> list[Head]:
-        """That of each branch, in the order of their features."""
+        """The head of each branch, in the order of their features."""
         voice = None if self.voice is None else self.voice.head
         return [head for head in (self.head, voice, self.fusion) if head is not None]
 
@@ -229,13 +229,13 @@ class CompactTagger(FrameTagger):
         return isinstance(self.classifier, SharedClassifier)
 
     def branch_logits(self, features: Tensor) -> list[Tensor]:
-        """Logits of each branch on its own, ``(B, F, labels)``, from the features that enter `classifier`."""
+        """Separate logits of each branch, ``(B, F, labels)``, from the features that enter `classifier`."""
         if isinstance(self.classifier, SharedClassifier):
             return self.classifier.branch_logits(features)
         return super().branch_logits(features)
 
     def prepare_for_inference(self) -> None:
-        """Remove, in place, the heads without a share; the output stays the same, and nothing can be trained."""
+        """Remove, in place, the heads with share 0; the output is unchanged, but no further training is possible."""
         super().prepare_for_inference()
         if not isinstance(self.classifier, SharedClassifier):
             return
@@ -248,16 +248,16 @@ class CompactTagger(FrameTagger):
         if self.voice is not None and not kept[1]:
             self.voice.head = None
             if self.fusion is None:
-                self.voice = None  # nothing uses its states any more
+                self.voice = None  # its states are no longer used
 
     def _encoder_states(self, waves: Tensor, masks: int, styles: float) -> tuple[Tensor, list[Tensor]]:
-        """The learned sum over the layers, and what each layer gives, halved frames or not."""
+        """The learned sum over the layers, and the states of each layer, at full or halved frame rate."""
         mel = mask_spectrum(mix_styles(self.log_mel(waves), styles), masks)
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
         weights = torch.softmax(self.layer_weights, 0)
         total, frames = weights[0] * x, x.shape[1]
-        fine: Tensor | None = None  # what was summed before frames became fewer
+        fine: Tensor | None = None  # the sum before the frame rate was halved
         states = []
         for depth, (layer, weight) in enumerate(zip(self.layers, weights[1:], strict=True)):
             if depth and depth == self.config.halve_after:
@@ -268,9 +268,9 @@ class CompactTagger(FrameTagger):
         return (total if fine is None else fine + _doubled(total, frames)), states
 
     def load_encoder(self, path: str | Path) -> None:
-        """Take the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.
+        """Load the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.
 
-        Raises `ModelError` where the file is missing or does not fit.
+        Raises `ModelError` if the file is missing or does not match.
         """
         from safetensors.torch import load_file
 
@@ -278,8 +278,8 @@ class CompactTagger(FrameTagger):
             stored = load_file(str(path))
         except Exception as error:
             raise ModelError(f"cannot read encoder weights from {path}: {error}") from error
-        wanted = ("conv1.", "conv2.", "embed_positions.", "layers.")
-        own = {name: value for name, value in self.state_dict().items() if name.startswith(wanted)}
+        prefixes = ("conv1.", "conv2.", "embed_positions.", "layers.")
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
         for name, value in own.items():
             found = stored.get(name)
             if found is None or (found.shape != value.shape and name != "embed_positions.weight"):
@@ -289,9 +289,9 @@ class CompactTagger(FrameTagger):
         self.load_state_dict(own, strict=False)
 
     def load_voice(self, path: str | Path) -> None:
-        """Take the second branch's encoder from CAM++'s ONNX file: see `VoiceEncoder.load`.
+        """Load the speaker branch's encoder from CAM++'s ONNX file: see `VoiceEncoder.load`.
 
-        Raises `ModelError` where the file does not fit, `OptionError` where there is no second branch.
+        Raises `ModelError` if the file does not match, `OptionError` if there is no speaker branch.
         """
         if self.voice is None:
             raise OptionError(f"a tagger without voice: expected no voice_weights, found {path}")
@@ -302,7 +302,7 @@ class CompactTagger(FrameTagger):
     ) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
 
-        Frozen layers keep a separate group (without gradients nothing moves them), so freezing or unfreezing
+        Frozen layers keep a separate group (without gradients they do not change), so freezing or unfreezing
         between two parts of a run does not affect its checkpoints.
         """
         groups: list[dict[str, Any]] = []

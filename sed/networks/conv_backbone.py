@@ -18,12 +18,11 @@ FAMILIES = "WavLM, HuBERT, wav2vec 2.0, data2vec-audio or Whisper"
 
 
 class ConvBackbone(nn.Module):
-    """An encoder whose convolutions make a frame of every 320 samples.
+    """An encoder with a convolutional front end of 320 samples per frame.
 
-    They see more than 320 samples per frame (400 as published) and so make one frame too few for the audio. With
-    `pad_tail` the audio is padded with zeros, so that each frame sees its own samples in the middle
-    and none is lost; without, the last frames repeat their neighbour, which is what an encoder that was
-    trained without padding should do.
+    Its receptive field is larger than 320 samples (400 in published models), so it returns one frame too few. With
+    `pad_tail` the audio is padded with zeros, so that each frame is centred on its samples and none is lost;
+    without, the last frame is repeated, for encoders trained without padding.
     """
 
     def __init__(self, config: Any, pad_tail: bool) -> None:
@@ -44,8 +43,8 @@ class ConvBackbone(nn.Module):
         self.width: int = config.hidden_size
         self.max_samples: int | None = None
         self.pad_tail = pad_tail
-        # Normalising over time lets zeros after a shorter item change its features.
-        self._alone = getattr(config, "feat_extract_norm", "group") == "group"
+        # With normalisation over time, zeros after a shorter item would change its features.
+        self._separate_items = getattr(config, "feat_extract_norm", "group") == "group"
         if config.model_type == "wavlm":
             self._fuse_attention(config)
 
@@ -56,23 +55,23 @@ class ConvBackbone(nn.Module):
 
     @property
     def front(self) -> list[nn.Module]:
-        """What comes before the layers, without the convolutions."""
+        """The modules before the layers, without the convolutions."""
         stem = [self.encoder.feature_projection, self.encoder.encoder.pos_conv_embed]
         return stem if self.final_norm else [*stem, self.encoder.encoder.layer_norm]
 
     @property
     def final_norm(self) -> nn.Module | None:
-        """The normalisation after the last layer, where the encoder has one."""
+        """The normalisation after the last layer, if the encoder has one."""
         stable = getattr(self.encoder.config, "do_stable_layer_norm", False)
         return self.encoder.encoder.layer_norm if stable else None
 
     def freeze_features(self) -> None:
-        """The convolutions do not learn, nor does the way back lead through them."""
+        """Freeze the convolutions and exclude them from the backward pass."""
         self.encoder.feature_extractor.requires_grad_(False)
         self.encoder.feature_extractor._requires_grad = False
 
     def unused(self) -> list[nn.Parameter]:
-        """Parameters that pretraining needed and nothing here does."""
+        """Parameters that only pretraining uses."""
         names = ("masked_spec_embed", "adapter")
         return [p for name, p in self.encoder.named_parameters() if name.startswith(names)]
 
@@ -85,18 +84,18 @@ class ConvBackbone(nn.Module):
     ) -> Tensor:
         """``(B, T)`` waves to ``(B, F, width)``, the last layer's states after `final_norm`.
 
-        ``F = ceil(T / 320)`` where the tail is padded; else `extend` completes what is made of the states.
-        `lengths` ``(B,)`` are the samples that each item really has: the result is then as if alone. `on_states` is
-        given every layer's states as they come, `mask` changes the features that enter the layers.
+        ``F = ceil(T / 320)`` if the tail is padded; otherwise `extend` completes the frames.
+        `lengths` ``(B,)`` are the samples of each item without padding, which then does not affect its result.
+        `on_states` is called with every layer's states, `mask` changes the features that enter the layers.
         """
         frames = (waves.shape[1] + HOP - 1) // HOP
         hidden = self.encoder.feature_projection(self._features(waves, lengths, frames))
         hidden = mask(hidden[0] if isinstance(hidden, tuple) else hidden)
         exists = None
         if lengths is not None and int(lengths.min()) < waves.shape[1]:
-            exists = torch.arange(hidden.shape[1], device=hidden.device) < self.made(lengths)[:, None]
+            exists = torch.arange(hidden.shape[1], device=hidden.device) < self.valid_frames(lengths)[:, None]
         hooks = (self._hooks(on_states) if on_states else []) + (
-            [] if exists is None else self._confine(exists)
+            [] if exists is None else self._mask_positions(exists)
         )
         try:
             last: Tensor = self.encoder.encoder(hidden, attention_mask=exists).last_hidden_state
@@ -105,31 +104,31 @@ class ConvBackbone(nn.Module):
                 hook.remove()
         return last
 
-    def made(self, lengths: Tensor) -> Tensor:
-        """Frames that the convolutions make of each of `lengths` samples."""
+    def valid_frames(self, lengths: Tensor) -> Tensor:
+        """Number of frames from the convolutions for each of `lengths` samples."""
         return frame_counts(lengths) if self.pad_tail else (lengths - self.field).clamp(min=0) // HOP + 1
 
     def extend(self, states: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
-        """`states` ``(B, made, width)`` with the last one that an item really has repeated up to `frames`."""
+        """Repeat the last valid frame of each item of `states` ``(B, F, width)``, up to `frames` frames."""
         if self.pad_tail:
             return states
         last = torch.full((states.shape[0],), states.shape[1], device=states.device)
         if lengths is not None:
-            last = torch.minimum(last, self.made(lengths))
-        place = torch.minimum(torch.arange(frames, device=states.device), last[:, None] - 1)
-        return states.gather(1, place[:, :, None].expand(-1, -1, states.shape[2]))
+            last = torch.minimum(last, self.valid_frames(lengths))
+        index = torch.minimum(torch.arange(frames, device=states.device), last[:, None] - 1)
+        return states.gather(1, index[:, :, None].expand(-1, -1, states.shape[2]))
 
     def _features(self, waves: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
-        """``(B, frames made, channels)`` from the convolutions."""
-        spare = self.field - HOP
+        """``(B, F, channels)`` from the convolutions."""
+        excess = self.field - HOP
         if self.pad_tail:
-            before = spare // 2
-            waves = functional.pad(waves, (before, frames * HOP + spare - before - waves.shape[1]))
-        else:  # without a branch, or an exported graph would know one side of it only
+            before = excess // 2
+            waves = functional.pad(waves, (before, frames * HOP + excess - before - waves.shape[1]))
+        else:  # no `if`: an exported graph would contain only one side of the branch
             waves = functional.pad(waves, (0, torch.sym_max(self.field - waves.shape[1], 0)))
-        if lengths is None or not self._alone or int(lengths.min()) == int(lengths.max()):
+        if lengths is None or not self._separate_items or int(lengths.min()) == int(lengths.max()):
             return self._convolve(waves)
-        ends = frame_counts(lengths) * HOP + spare if self.pad_tail else lengths.clamp(min=self.field)
+        ends = frame_counts(lengths) * HOP + excess if self.pad_tail else lengths.clamp(min=self.field)
         parts = [self._convolve(wave[None, : int(end)])[0] for wave, end in zip(waves, ends, strict=True)]
         return nn.utils.rnn.pad_sequence(parts, batch_first=True)
 
@@ -152,8 +151,8 @@ class ConvBackbone(nn.Module):
             layer.register_forward_hook(after(number)) for number, layer in enumerate(self.layers, 1)
         ]
 
-    def _confine(self, exists: Tensor) -> list[Any]:
-        """Where positions come from several convolutions (data2vec), each sees zeros after an item."""
+    def _mask_positions(self, exists: Tensor) -> list[Any]:
+        """With several positional convolutions (data2vec), make each of them see zeros after an item."""
 
         def after(_: nn.Module, __: Any, output: Tensor) -> Tensor:
             return output * exists[:, None]
@@ -168,7 +167,7 @@ class ConvBackbone(nn.Module):
 
         layer: Any
         for number, layer in enumerate(self.layers):
-            own = GatedAttention(
+            fused = GatedAttention(
                 config.hidden_size,
                 config.num_attention_heads,
                 config.attention_dropout,
@@ -176,5 +175,5 @@ class ConvBackbone(nn.Module):
                 config.max_bucket_distance,
                 has_relative_position_bias=number == 0,
             )
-            own.load_state_dict(layer.attention.state_dict())
-            layer.attention = own
+            fused.load_state_dict(layer.attention.state_dict())
+            layer.attention = fused

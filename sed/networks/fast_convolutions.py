@@ -1,8 +1,8 @@
-"""The convolutions of wav2vec 2.0 and similar encoders, without gradients on a processor: the same numbers, faster.
+"""The convolutions of wav2vec 2.0 and similar encoders, without gradients on a CPU: the same results, faster.
 
 They make up two fifths of a base model's work. Kept as ``(frames, channels)`` each is a few plain matrix
 products on strided views of its input, with nothing unfolded or transposed, and norm and activation work in
-place: memory that is touched for the first time costs as much as the arithmetic on it.
+place: first access to new memory costs as much as the arithmetic on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 def suits(extractor: Any, waves: Tensor) -> bool:
-    """Whether `convolve` may stand in for ``extractor(waves)``."""
+    """Whether `convolve` can replace ``extractor(waves)``."""
     if torch.is_grad_enabled() or waves.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
     if waves.dtype != torch.float32 or torch.compiler.is_compiling():
@@ -31,7 +31,9 @@ def convolve(extractor: Any, waves: Tensor) -> Tensor:
 def _one(extractor: Any, wave: Tensor) -> Tensor:
     layers = list(extractor.conv_layers)
     if isinstance(getattr(layers[0], "layer_norm", None), nn.GroupNorm):
-        wave = wave - wave.mean()  # the norm takes it away in any case; without it the variance is exact
+        wave = (
+            wave - wave.mean()
+        )  # the norm removes the mean anyway; removing it first keeps the variance exact
     x = wave.contiguous()[:, None]
     for layer in layers:
         x = _strided(x, layer.conv)
@@ -45,7 +47,7 @@ def _one(extractor: Any, wave: Tensor) -> Tensor:
 
 
 def _strided(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """``(T, C)`` to ``(frames, channels)``: as many taps at once as the stride is long, so rows do not overlap."""
+    """``(T, C)`` to ``(frames, channels)``: `stride` taps at a time, so that rows do not overlap."""
     (kernel,), (stride,) = conv.kernel_size, conv.stride
     channels = x.shape[1]
     frames = (len(x) - kernel) // stride + 1
@@ -65,7 +67,7 @@ def _normalise_channels(x: Tensor, norm: nn.GroupNorm) -> None:
     """Each channel of ``(T, C)`` to mean 0 and variance 1 over time, then scaled, in place."""
     mean = x.mean(0)
     squares = torch.zeros_like(mean)
-    for rows in x.split(1024):  # few enough for the cache
+    for rows in x.split(1024):  # fits into the cache
         squares += rows.square().sum(0)
     variance = squares / len(x) - mean.square()
     scale = norm.weight * torch.rsqrt(variance.clamp(min=0) + norm.eps)

@@ -24,7 +24,7 @@ class Scale(nn.Module):
 
 
 class ContextBlock(nn.Module):
-    """A residual block that looks 4 * `dilation` frames to either side, each channel on its own in time."""
+    """A residual block with a depthwise convolution over 4 * `dilation` frames to either side."""
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -60,21 +60,21 @@ class LocalStatistics(nn.Module):
         y = self.norm(x)
         sums = functional.pad(torch.cat([y, y * y], 2).cumsum(1), (0, 0, 1, 0))  # much faster than pooling
         frames = x.shape[1]
-        place = torch.arange(frames, device=x.device)
+        position = torch.arange(frames, device=x.device)
         parts = []
         for reach in self.reaches:
-            first, end = (place - reach).clamp(min=0), (place + reach + 1).clamp(max=frames)
+            first, end = (position - reach).clamp(min=0), (position + reach + 1).clamp(max=frames)
             mean, power = ((sums[:, end] - sums[:, first]) / (end - first)[:, None]).chunk(2, 2)
             parts += [mean, torch.sqrt((power - mean * mean).clamp(min=1e-5))]
         return x + self.dropout(functional.gelu(self.mix(torch.cat(parts, 2))))
 
 
 class Head(nn.Module):
-    """Normalises states, makes them `head_width` wide, adds `LocalStatistics` and then `ContextBlock` s.
+    """Normalises states, projects them to `head_width`, and applies `LocalStatistics` and then `ContextBlock` s.
 
-    `reaches` and `dilations` may be empty; with a `head_width` of 0 nothing but normalisation is left, and both
-    must be: `OptionError` otherwise. `width` is that of what comes out. With `scale_only` each dimension has a gain and
-    an offset, but frames are not normalised.
+    `reaches` and `dilations` may be empty; with a `head_width` of 0 the head only normalises, and both must be empty
+    (otherwise `OptionError`). The attribute `width` is that of the output. With `scale_only` each dimension has a gain
+    and an offset, but frames are not normalised.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Head(nn.Module):
 
 
 class SharedClassifier(nn.Linear):
-    """A classifier of the features of several branches side by side, of which each counts by its share.
+    """A classifier of the concatenated features of several branches, weighted by their shares.
 
-    Shares are relative; where they are equal it is a plain linear layer. A branch of share 0 only trains the
+    Shares are relative; if they are equal it is a plain linear layer. A branch of share 0 only trains the
     encoder that it uses.
     """
 
@@ -123,24 +123,24 @@ class SharedClassifier(nn.Linear):
                 f"shares {list(shares)}: expected {len(widths)} numbers, none below 0, not all 0"
             )
         self.widths = list(widths)
-        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 where they are equal
+        self.shares = [len(widths) * share / sum(shares) for share in shares]  # 1 if they are equal
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, F, all widths)`` to ``(B, F, labels)`` logits."""
         return functional.linear(features, torch.cat(self._weights(), 1), self.bias)
 
     def _weights(self) -> list[Tensor]:
-        """The weights of each branch, by its share."""
+        """The weights of each branch, multiplied by its share."""
         parts = zip(self.weight.split(self.widths, 1), self.shares, strict=True)
         return [part * share for part, share in parts]
 
     def branch_logits(self, features: Tensor) -> list[Tensor]:
-        """The logits of each branch without the others: by their shares, their mean is what `forward` gives."""
+        """The separate logits of each branch, whose mean weighted by the shares is the output of `forward`."""
         parts = zip(features.split(self.widths, 2), self.weight.split(self.widths, 1), strict=True)
         return [functional.linear(part, weight * len(self.widths), self.bias) for part, weight in parts]
 
     def folded(self) -> nn.Linear:
-        """The same as a plain linear layer of the branches that have a share."""
+        """An equivalent plain linear layer, without branches of share 0."""
         parts = zip(self._weights(), self.shares, strict=True)
         weight = torch.cat([part for part, share in parts if share], 1).detach()
         plain = nn.Linear(weight.shape[1], weight.shape[0])

@@ -1,7 +1,7 @@
 """Low-rank adaptation (LoRA, Hu et al. 2021): a frozen linear layer plus a small trainable product of two matrices.
 
-The names of the layer's own weights stay as they were, so pretrained files load before or after. `merge` folds
-the product into the weights; then nothing of it is left and nothing costs more.
+The names of the layer's own weights are unchanged, so pretrained files can be loaded before or after. `merge` adds
+the product to the weights, which removes its cost.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sed.errors import OptionError
 
 
 class LowRankLinear(nn.Linear):
-    """``x W' + b + (alpha / rank) x A' B'``, where only A ``(rank, in)`` and B ``(out, rank)`` learn.
+    """``x W' + b + (alpha / rank) x A' B'``, where only A ``(rank, in)`` and B ``(out, rank)`` are trained.
 
-    B starts at zero, so at first the layer does what it did before.
+    B is initialised to zero, so the layer's output is unchanged at first.
 
     >>> layer = LowRankLinear(nn.Linear(8, 4), rank=2, alpha=4.0)
     >>> sorted(name for name, p in layer.named_parameters() if p.requires_grad)
@@ -43,7 +43,7 @@ class LowRankLinear(nn.Linear):
         return super().forward(x) + self.scale * change
 
     def merged(self) -> nn.Linear:
-        """A plain layer that does the same."""
+        """An equivalent plain layer."""
         plain = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
         with torch.no_grad():
             plain.weight = nn.Parameter(self.weight + self.scale * self.lora_b @ self.lora_a)
@@ -54,7 +54,7 @@ class LowRankLinear(nn.Linear):
 def add_low_rank(module: nn.Module, names: Sequence[str], rank: int, alpha: float) -> int:
     """Replace every `nn.Linear` below `module` whose own name is in `names`; returns how many there were.
 
-    Raises `OptionError` where `rank` is not positive.
+    Raises `OptionError` if `rank` is not positive.
     """
     if rank < 1:
         raise OptionError(f"low-rank matrices of rank {rank}: expected 1 or more")

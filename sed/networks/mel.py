@@ -1,7 +1,7 @@
 """The input of the networks, computed inside them: log-mel of raw waves as Whisper and as CAM++ were trained on.
 
 Both are convolutions with a windowed Fourier basis, so an exported graph takes raw waves. Each item of a batch is
-computed on its own, and how loud it is makes no difference.
+computed separately, and its level does not matter.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def mel_filters(bands: int = 80) -> np.ndarray:
 
 class _Mel(nn.Module):
     """Mel energies of waves by `basis` ``(2 * bins, 400)``, its cosines before its sines, and `filters` ``(bands,
-    bins)``: the window of frame ``t`` is centred on sample ``160 * t``; outside the input the audio is zero."""
+    bins)``: the window of frame ``t`` is centred on sample ``160 * t``; the audio is zero outside the input."""
 
     basis: Tensor
     filters: Tensor
@@ -58,12 +58,12 @@ class _Mel(nn.Module):
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Features of `waves`, in float32 even where training runs in mixed precision: a loud band would drown
-        the others in a sum of 8 bits."""
+        """Features of `waves`, in float32 even in mixed-precision training: in sums of 8 bits a loud band would mask
+        the others."""
         if torch.is_autocast_enabled(waves.device.type):
             with torch.autocast(waves.device.type, enabled=False):
                 return self(waves.float())
-        if waves.is_cuda:  # the tensor cores' short mantissa would drown them, too
+        if waves.is_cuda:  # so would the tensor cores' short mantissa
             with torch.backends.cudnn.flags(allow_tf32=False):
                 return self._mel(waves)
         return self._mel(waves)
@@ -105,11 +105,11 @@ class LogMel(_Mel):
 
 
 class KaldiMel(_Mel):
-    """Kaldi's log-mel features as CAM++ takes them: ``(B, T)`` waves to ``(B, 80, 2 * ceil(T / 320))``.
+    """Kaldi's log-mel features as the input of CAM++: ``(B, T)`` waves to ``(B, 80, 2 * ceil(T / 320))``.
 
-    As `sed.audio.fbank.filter_bank`, with three differences. Frames are those of `LogMel`. What is more than 20
-    (87 dB) below the loudest point of an item counts as that. And the mean that is taken off is that of the frames
-    with sound: silence around speech would shift it.
+    As `sed.audio.fbank.filter_bank`, with three differences. Frames are those of `LogMel`. Values are
+    limited to at most 20 (87 dB) below the loudest point of an item. And the mean that is subtracted is that of the
+    frames with sound, since silence around speech would shift it.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""A frame head on any pretrained speech encoder: raw 16 kHz waves in, logits of every emotion a 20 ms frame out.
+"""A frame head on any pretrained speech encoder: raw 16 kHz waves in, logits of every emotion per 20 ms frame out.
 
-The encoder is described by its configuration, which is part of `config`: a saved tagger loads with no network.
+The encoder is described by its configuration, which is part of `config`: a saved tagger loads offline.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOW_RANK = ("q_proj", "v_proj")  # Hu et al. 2021 adapt these
 
 
 class _Context(ContextBlock):
-    """The compact tagger's block, with a mask of the frames that exist: after an item it sees zeros, as if alone."""
+    """The compact tagger's block, with a mask of valid frames, so that it sees zeros after a padded item."""
 
     def forward(self, x: Tensor, exists: Tensor | None = None) -> Tensor:
         """``(B, F, width)`` to the same shape; `exists` is ``(B, F)``."""
@@ -56,22 +56,22 @@ class EncoderConfig:
 class EncoderTagger(FrameTagger):
     """A frame head on the encoder that `encoder` describes; its weights are random until `load_encoder`.
 
-    labels: all emotions that it learns.
+    labels: all trained emotions.
     encoder: the configuration, as in ``config.json``, or a folder that holds one.
     depth: layers to keep, from the lowest; None keeps all.
     inputs: ``raw`` waves, ``centred`` (mean 0), ``normalised`` (mean 0, variance 1, silence stays near 0) or
-        ``standardised`` (the same, however faint), each input by itself; None takes what the encoder was
-        trained with.
+        ``standardised`` (the same, also for very quiet audio), separately for each input; None: as the encoder was
+        pretrained.
     layers: ``sum``, a learned weighted sum over the states of all layers, or ``last``.
-    norm: what comes between encoder and head: ``frame``, a learned layer norm; ``clip``, frames and channels
+    norm: normalisation between encoder and head: ``frame``, a learned layer norm; ``clip``, frames and channels
         of an input together to mean 0 and variance 1, with nothing learned (SpeechBrain's ``output_norm``); ``none``.
     head: ``linear``, or ``context`` as in the compact tagger (`head_width`, `dilations`).
     tail: ``pad`` or ``repeat``; see `sed.networks.backbones.ConvBackbone`.
-    freeze_features: the convolutions do not learn.
-    frozen_layers: this number of lowest layers, and all below them, do not learn; -1 freezes the encoder.
-    lora_rank: above 0, low-rank matrices learn in place of the layers that are not frozen. `lora_alpha`
+    freeze_features: whether the convolutions are frozen.
+    frozen_layers: number of lowest layers to freeze, with everything below them; -1 freezes the encoder.
+    lora_rank: above 0, low-rank matrices are trained instead of the layers that are not frozen. `lora_alpha`
         scales them.
-    dropout: in the encoder; None takes that of the configuration. `head_dropout`: in the head.
+    dropout: in the encoder; None uses that of the configuration. `head_dropout`: in the head.
     spec_augment: number of masks of up to 300 ms and of up to a tenth of the channels, while training.
     """
 
@@ -104,12 +104,12 @@ class EncoderTagger(FrameTagger):
         _one_of("norm", norm, ("frame", "clip", "none"))
         _one_of("head", head, ("linear", "context"))
         _one_of("tail", tail, ("pad", "repeat"))
-        config, wanted = read_config(encoder)
+        config, pretrained_inputs = read_config(encoder)
         if depth is not None and depth < 1:
             raise OptionError(f"a depth of {depth} layers: expected 1 or more, or null for all")
         if depth is not None:
             config["encoder_layers" if config.get("model_type") == "whisper" else "num_hidden_layers"] = depth
-        inputs = inputs or wanted
+        inputs = inputs or pretrained_inputs
         _one_of("inputs", inputs, INPUTS)
         self.config = EncoderConfig(
             config, inputs, layers, norm, head, head_width, list(dilations), tail, lora_rank, lora_alpha
@@ -135,7 +135,7 @@ class EncoderTagger(FrameTagger):
 
     @property
     def max_samples(self) -> int | None:
-        """What the encoder takes at once."""
+        """The encoder's longest input in samples; None: unlimited."""
         return self.backbone.max_samples
 
     @property
@@ -146,8 +146,8 @@ class EncoderTagger(FrameTagger):
     def forward(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits.
 
-        Where items were padded with zeros, `lengths` ``(B,)`` holds their samples, and the padding has no
-        part in their logits.
+        For items padded with zeros, `lengths` ``(B,)`` holds their samples, and the padding does not affect
+        their logits.
         """
         frames = (waves.shape[1] + HOP - 1) // HOP
         weights = None if self.layer_weights is None else torch.softmax(self.layer_weights, 0)
@@ -168,7 +168,9 @@ class EncoderTagger(FrameTagger):
             x = functional.gelu(self.reduce(x))
             exists = None
             if lengths is not None:
-                exists = torch.arange(x.shape[1], device=x.device) < self.backbone.made(lengths)[:, None]
+                exists = (
+                    torch.arange(x.shape[1], device=x.device) < self.backbone.valid_frames(lengths)[:, None]
+                )
             for block in self.context:
                 x = block(x, exists)
             x = self.head_dropout(x)
@@ -195,8 +197,8 @@ class EncoderTagger(FrameTagger):
     def _clip_norm(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:
             return functional.layer_norm(x, x.shape[1:])
-        made = self.backbone.made(lengths).tolist()
-        parts = [functional.layer_norm(item[:n], item[:n].shape) for item, n in zip(x, made, strict=True)]
+        frames = self.backbone.valid_frames(lengths).tolist()
+        parts = [functional.layer_norm(item[:n], item[:n].shape) for item, n in zip(x, frames, strict=True)]
         return nn.utils.rnn.pad_sequence(parts, batch_first=True)
 
     def _mask(self, features: Tensor) -> Tensor:
@@ -206,11 +208,11 @@ class EncoderTagger(FrameTagger):
         batch, frames, channels = features.shape
         hidden = torch.zeros(features.shape, dtype=torch.bool, device=features.device)
         for size, widest, axis in ((frames, 15, 1), (channels, channels // 10, 2)):
-            place = torch.arange(size, device=features.device)
+            position = torch.arange(size, device=features.device)
             for _ in range(self.spec_augment):
                 width = torch.rand(batch, 1, device=features.device) * min(widest, size // 4)
                 start = torch.rand(batch, 1, device=features.device) * (size - width)
-                hidden = hidden | ((place >= start) & (place < start + width)).unsqueeze(3 - axis)
+                hidden = hidden | ((position >= start) & (position < start + width)).unsqueeze(3 - axis)
         return features.masked_fill(hidden, 0.0)
 
     def _freeze(self, features: bool, frozen: int, rank: int) -> None:
@@ -225,14 +227,14 @@ class EncoderTagger(FrameTagger):
             layer.requires_grad_(False)
         after = self.backbone.final_norm
         if after is not None and (frozen == -1 or rank or self.layer_weights is not None):
-            after.requires_grad_(False)  # with a sum over the layers it has no part in the output
+            after.requires_grad_(False)  # a sum over the layers does not use it
         for parameter in self.backbone.unused():
             parameter.requires_grad_(False)
 
     def load_encoder(self, path: str | Path) -> None:
-        """Take the encoder's weights from a folder or file as transformers or SpeechBrain write them.
+        """Load the encoder's weights from a folder or file of transformers or SpeechBrain.
 
-        Layers beyond `depth` are left out. Raises `ModelError` where the file is missing or does not fit.
+        Layers beyond `depth` are ignored. Raises `ModelError` if the file is missing or does not fit.
         """
         match_weights(self.backbone.encoder, read_weights(path), str(path), self._lowest_only)
 
@@ -246,8 +248,8 @@ class EncoderTagger(FrameTagger):
     ) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
 
-        As with the compact tagger every layer has a group, frozen or not; what else of the encoder learns
-        follows in one, the head comes last.
+        As with the compact tagger every layer has a group, frozen or not; the encoder's other trainable parameters
+        follow in one group, the head is last.
         """
         groups: list[dict[str, Any]] = []
         for depth, layer in enumerate(self.layers):
@@ -263,10 +265,10 @@ class EncoderTagger(FrameTagger):
 
 
 def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any], str]:
-    """An encoder's configuration, and how it wants its waves (one of `INPUTS`).
+    """An encoder's configuration, and the scaling of its input (one of `INPUTS`).
 
-    `encoder` is the configuration itself or a folder with ``config.json`` and perhaps
-    ``preprocessor_config.json``. Raises `ModelError` where neither is there.
+    `encoder` is the configuration itself or a folder with ``config.json`` and optionally
+    ``preprocessor_config.json``. Raises `ModelError` if there is none.
     """
     if isinstance(encoder, Mapping):
         # Encoders with layer norm in the convolutions were pretrained on normalised waves, as a rule.
@@ -274,7 +276,7 @@ def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any]
     folder = Path(encoder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        wanted = read_config(config)[1]
+        inputs = read_config(config)[1]
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(
             f"found no encoder in {folder}, expected a folder with config.json: {error}"
@@ -285,8 +287,8 @@ def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any]
             normalise = json.loads(extractor.read_text(encoding="utf-8")).get("do_normalize", True)
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(f"{extractor} is damaged: {error}") from error
-        wanted = "normalised" if normalise else "raw"
-    return config, wanted
+        inputs = "normalised" if normalise else "raw"
+    return config, inputs
 
 
 def _one_of(name: str, value: str, expected: Sequence[str]) -> None:

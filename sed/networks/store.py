@@ -22,10 +22,10 @@ KINDS = {
 
 
 def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Mapping[str, Any]) -> None:
-    """Write `model` (of a class in `KINDS`) to `folder`, whole or not at all.
+    """Write `model` (of a class in `KINDS`) to `folder`, atomically.
 
-    `labels` are the emotions that it distinguishes in use, in the order of its posteriors; it may have learnt
-    more. `card` goes along (name, licence, window, origin).
+    `labels` are the emotions that it distinguishes in use, in the order of its posteriors; it may be trained on
+    more. `card` is stored with it (name, licence, window, origin).
     """
     from safetensors.torch import save_file
 
@@ -50,8 +50,8 @@ def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Map
 def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
     """The model in evaluation mode, and its description: kind, labels, trained_labels, settings, card.
 
-    A folder that names no kind holds a compact tagger, the only one there was at first. Raises `ModelError`
-    where a file is missing, damaged, or does not fit the other.
+    A folder without a kind holds a compact tagger, the only kind of the first versions. Raises `ModelError`
+    if a file is missing, damaged, or does not match the other.
     """
     import torch
     from safetensors.torch import load_file
@@ -68,7 +68,7 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
             )
         module, name = KINDS[kind]
         build = getattr(importlib.import_module(module), name)
-        with _quickly(kind):
+        with _without_initial_values(kind):
             model = build(description["trained_labels"], **description["settings"])
         model.load_state_dict(load_file(folder / WEIGHTS))
         missing = set(description["labels"]) - set(model.labels)
@@ -76,22 +76,22 @@ def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"no trained tagger in {folder}: {error}") from error
-    except Exception as error:  # safetensors has its own exception for damaged files
+    except Exception as error:  # safetensors raises its own exception for damaged files
         raise ModelError(f"the weights in {folder / WEIGHTS} are damaged: {error}") from error
     if missing:
-        raise ModelError(f"{folder / CARD}: labels {sorted(missing)} are not among those that it learnt")
+        raise ModelError(f"{folder / CARD}: labels {sorted(missing)} are not among its trained_labels")
     with torch.no_grad():
         return model.eval(), description
 
 
 def tagger_folder(path: str | Path) -> Path:
-    """The tagger's own folder, where `path` is that or the run's that holds it."""
+    """The tagger's folder, from `path` to it or to the output folder of its run."""
     path = Path(path)
     return path / "tagger" if (path / "tagger").is_dir() else path
 
 
-def _quickly(kind: str) -> AbstractContextManager[None]:
-    """Large models are made without initial values, which the file replaces anyway."""
+def _without_initial_values(kind: str) -> AbstractContextManager[None]:
+    """Create large models without initial values, since the file replaces them."""
     if kind != "encoder":
         return nullcontext()
     from sed.networks.backbones import without_initial_values

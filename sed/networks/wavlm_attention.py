@@ -1,8 +1,7 @@
 """WavLM's self-attention with gated relative position bias (Chen et al. 2022), computed in one fused step.
 
-transformers' own goes through a path that also returns the attention weights: several arrays of ``heads x
-frames x frames`` a layer. This one gives the same output with the same parameter names and needs one, the
-bias.
+The implementation of transformers also returns the attention weights and so needs several arrays of ``heads x
+frames x frames`` per layer. This one has the same output and parameter names and needs only one, the bias.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 
 class GatedAttention(WavLMAttention):
-    """In place of transformers' `WavLMAttention`."""
+    """A replacement for transformers' `WavLMAttention`."""
 
-    def forward(  # type: ignore[override]  # the declared type there is not what comes back
+    def forward(  # type: ignore[override]  # the declared type differs from the actual one
         self,
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
@@ -26,9 +25,9 @@ class GatedAttention(WavLMAttention):
         index: int = 0,
         **_: Any,
     ) -> tuple[Tensor, None, Tensor]:
-        """``(B, F, width)`` to the same shape; `attention_mask` ``(B, F)`` is true for frames that exist.
+        """``(B, F, width)`` to the same shape; `attention_mask` ``(B, F)`` is true for valid frames.
 
-        `position_bias` ``(1, heads, F, F)`` is the first layer's, which it returns for the others.
+        `position_bias` ``(1, heads, F, F)`` is computed by the first layer and reused by the others.
         """
         frames = hidden_states.shape[1]
         if position_bias is None:
@@ -49,11 +48,11 @@ class GatedAttention(WavLMAttention):
         return self.out_proj(mixed.transpose(1, 2).flatten(2)), None, position_bias
 
     def _bias(self, frames: int) -> Tensor:
-        """``(1, heads, F, F)``: it depends on the distance alone, so 2 F - 1 buckets do.
+        """``(1, heads, F, F)``, which depends only on the distance, so 2 F - 1 buckets suffice.
 
-        Taken by index and not by `Tensor.unfold`, whose size would be a constant of an exported graph.
+        Uses indexing instead of `Tensor.unfold`, whose size would be constant in an exported graph.
         """
-        place = torch.arange(frames, device=self.rel_attn_embed.weight.device)
-        distance = torch.arange(1 - frames, frames, device=place.device)
+        position = torch.arange(frames, device=self.rel_attn_embed.weight.device)
+        distance = torch.arange(1 - frames, frames, device=position.device)
         values = self.rel_attn_embed(self._relative_positions_bucket(distance)).T
-        return values[:, place - place[:, None] + (frames - 1)][None]
+        return values[:, position - position[:, None] + (frames - 1)][None]

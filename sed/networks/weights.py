@@ -1,6 +1,6 @@
-"""Encoder weights from the files that others write: safetensors, torch's, with whatever prefix they have.
+"""Loading of encoder weights from safetensors and torch files, with any prefix of their names.
 
-In: a folder or a file. Out: tensors by name, and an encoder that holds them. Nothing is unpickled but tensors.
+In: a folder or a file. Out: tensors by name, and an encoder with these weights. Only tensors are unpickled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sed.errors import ModelError
 
 NAMES = ("model.safetensors", "pytorch_model.bin")
-OPTIONAL = ("masked_spec_embed",)  # pretraining's; nothing here needs it
+OPTIONAL = ("masked_spec_embed",)  # used in pretraining only
 _LAYER = re.compile(r"(?:encoder\.)?layers\.(\d+)\.")
 _RENAMED = {
     ".weight_g": ".parametrizations.weight.original0",
@@ -28,21 +28,21 @@ _RENAMED = {
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The tensors in the file at `path`, or in the first of `NAMES` in that folder.
 
-    Raises `ModelError` where there is none, or it cannot be read.
+    Raises `ModelError` if there is none, or it cannot be read.
     """
     path = Path(path)
     if path.is_dir():
-        there = [path / name for name in NAMES if (path / name).is_file()]
-        if not there:
+        present = [path / name for name in NAMES if (path / name).is_file()]
+        if not present:
             raise ModelError(f"found no weights in {path}, expected {' or '.join(NAMES)}")
-        path = there[0]
+        path = present[0]
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch guesses about a file of another format
+            warnings.simplefilter("ignore")  # torch's guesses about files of another format
             stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has its own exceptions for damaged files
         raise ModelError(
@@ -56,11 +56,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def match_weights(
     encoder: nn.Module, stored: Mapping[str, Tensor], source: str, lowest_only: bool = False
 ) -> None:
-    """Put `stored` into `encoder`, whatever prefix (``wavlm.``, ``model.``, ...) its names have.
+    """Load `stored` into `encoder`, whatever the prefix of its names (``wavlm.``, ``model.``, ...).
 
-    What the encoder has no place for is left out, but further layers only where `lowest_only` says so; `source`
-    names the file in errors. Raises `ModelError` where a weight is missing or has another shape, and where
-    there are more layers.
+    Weights that the encoder does not have are ignored, additional layers only with `lowest_only`; `source` names the
+    file in errors. Raises `ModelError` if a weight is missing or has another shape, or if there are more layers.
     """
     named = {}
     for name, value in stored.items():
@@ -72,12 +71,12 @@ def match_weights(
     probe = max((name for name in own if name not in OPTIONAL), key=len)
     prefixes = [name[: -len(probe)] for name in named if name.endswith(probe)]
     prefix = max(prefixes, key=lambda p: sum(p + name in named for name in own), default="")
-    there = _layers(name[len(prefix) :] for name in named if name.startswith(prefix))
-    if not lowest_only and there > _layers(own):
+    layers = _layers(name[len(prefix) :] for name in named if name.startswith(prefix))
+    if not lowest_only and layers > _layers(own):
         raise ModelError(
-            f"{source}: found {there} layers, expected {_layers(own)} as the encoder's configuration says"
+            f"{source}: found {layers} layers, expected {_layers(own)} as the encoder's configuration says"
         )
-    fitting = {}
+    matched = {}
     for name, value in own.items():
         found = named.get(prefix + name)
         if found is None and name in OPTIONAL:
@@ -85,10 +84,10 @@ def match_weights(
         if found is None or found.shape != value.shape:
             shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
             raise ModelError(f"{source}: found {shape} for {name}, expected shape {tuple(value.shape)}")
-        fitting[name] = found.to(value.dtype)
-    encoder.load_state_dict(fitting, strict=False, assign=True)
+        matched[name] = found.to(value.dtype)
+    encoder.load_state_dict(matched, strict=False, assign=True)
 
 
 def _layers(names: Iterable[str]) -> int:
-    """How many transformer layers an encoder with parameters of these `names` has."""
+    """The number of transformer layers in an encoder with parameters of these `names`."""
     return max((int(found[1]) + 1 for name in names if (found := _LAYER.match(name))), default=0)

@@ -35,7 +35,7 @@ class WhisperBackbone(nn.Module):
 
     @property
     def front(self) -> list[nn.Module]:
-        """What comes before the layers, without the convolutions: only the positions, which stay fixed."""
+        """The modules before the layers, without the convolutions: none, since the positions are not trained."""
         return []
 
     @property
@@ -44,12 +44,12 @@ class WhisperBackbone(nn.Module):
         return self.encoder.layer_norm
 
     def freeze_features(self) -> None:
-        """The convolutions do not learn."""
+        """Freeze the convolutions."""
         self.encoder.conv1.requires_grad_(False)
         self.encoder.conv2.requires_grad_(False)
 
     def unused(self) -> list[nn.Parameter]:
-        """None: everything has a part in the output."""
+        """Parameters that only pretraining uses: none."""
         return []
 
     def forward(
@@ -59,7 +59,7 @@ class WhisperBackbone(nn.Module):
         on_states: StateHook | None,
         mask: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """As that of `ConvBackbone`; raises `ModelError` on more audio than Whisper has positions for."""
+        """As `ConvBackbone.forward`; raises `ModelError` if the audio is longer than Whisper's positions."""
         if self.max_samples is not None and waves.shape[1] > self.max_samples:
             raise ModelError(f"found {waves.shape[1]} samples at once, expected at most {self.max_samples}")
         frames = (waves.shape[1] + HOP - 1) // HOP
@@ -83,10 +83,10 @@ class WhisperBackbone(nn.Module):
             on_states(len(self.layers), hidden)
         return self.final_norm(hidden)
 
-    def made(self, lengths: Tensor) -> Tensor:
-        """Frames that the encoder makes of each of `lengths` samples."""
+    def valid_frames(self, lengths: Tensor) -> Tensor:
+        """Number of frames of each of `lengths` samples."""
         return frame_counts(lengths)
 
     def extend(self, states: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
-        """Nothing to extend: every frame is there."""
+        """Return `states` unchanged: no frame is missing."""
         return states

@@ -1,4 +1,4 @@
-"""Scoring: EDER and its family, exact on intervals, with bootstrap intervals, for anyone's system.
+"""Scoring: EDER, DER and related metrics, exact on intervals, with bootstrap confidence intervals.
 
 >>> from sed.result import Diarization, Segment
 >>> from sed.scoring import eder
@@ -7,14 +7,14 @@
 >>> eder(reference, hypothesis).rate
 0.1
 
-Times are seconds. The names below are loaded when they are first used.
+Times are seconds. The names below are imported on first use.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-_HOME = {
+_MODULES = {
     "BoundaryScore": "events",
     "ConfusionMatrix": "confusion",
     "DetectionScore": "events",
@@ -42,14 +42,14 @@ _HOME = {
     "unweighted_average_recall": "utterances",
     "weighted_accuracy": "utterances",
 }
-__all__ = [*_HOME]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'sed.scoring' has no attribute {name!r}")
-    return getattr(import_module(f"sed.scoring.{_HOME[name]}"), name)
+    return getattr(import_module(f"sed.scoring.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted([*globals(), *_MODULES])

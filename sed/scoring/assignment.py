@@ -1,7 +1,7 @@
-"""Two exact matchings, in plain Python: the best pairing by weight, and the largest pairing.
+"""Two exact matchings in plain Python: of maximum weight, and of maximum size.
 
-Small and free of dependencies, so that the joint error and DER need no scipy: recordings have a handful of
-speakers, and events have few neighbours within a collar.
+They replace scipy for the joint error and DER: recordings have few speakers, and events few neighbours within a
+collar.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 
 def best_pairs(weights: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (row, column), each used at most once, of the largest total weight.
+    """Pairs (row, column), each row and column used at most once, of maximum total weight.
 
-    `weights` is ``(rows, columns)``, 0 or more; pairs of weight 0 are left out. The Hungarian algorithm with
+    `weights` is ``(rows, columns)``, 0 or more; pairs of weight 0 are omitted. The Hungarian algorithm with
     potentials, O(rows² columns).
 
     >>> best_pairs(np.array([[3., 2.], [2., 0.]]))
@@ -31,13 +31,13 @@ def best_pairs(weights: np.ndarray) -> list[tuple[int, int]]:
     for row in range(rows):
         owner[columns] = row
         column, slack = columns, np.full(columns, np.inf)
-        came_from, visited = np.full(columns, columns), np.zeros(columns + 1, bool)
+        previous, visited = np.full(columns, columns), np.zeros(columns + 1, bool)
         while True:
             visited[column] = True
-            here = owner[column]
-            reduced = cost[here] - row_potential[here] - column_potential[:columns]
+            current = owner[column]
+            reduced = cost[current] - row_potential[current] - column_potential[:columns]
             nearer = ~visited[:columns] & (reduced < slack)
-            slack[nearer], came_from[nearer] = reduced[nearer], column
+            slack[nearer], previous[nearer] = reduced[nearer], column
             nearest = int(np.argmin(np.where(visited[:columns], np.inf, slack)))
             step = slack[nearest]
             row_potential[owner[visited]] += step
@@ -46,17 +46,17 @@ def best_pairs(weights: np.ndarray) -> list[tuple[int, int]]:
             column = nearest
             if owner[column] == rows:
                 break
-        while column != columns:  # flip the path that was found
-            owner[column] = owner[came_from[column]]
-            column = int(came_from[column])
+        while column != columns:  # flip the augmenting path
+            owner[column] = owner[previous[column]]
+            column = int(previous[column])
     pairs = ((int(owner[column]), column) for column in range(columns) if owner[column] < rows)
     return sorted((row, column) for row, column in pairs if weights[row, column] > 0)
 
 
 def most_pairs(candidates: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """As many pairs left -> right as possible, each used at most once, from the `candidates` of each left.
+    """A largest set of pairs left -> right, each used at most once, from the `candidates` of each left.
 
-    Augmenting paths, searched breadth first, so that long chains need no recursion.
+    Augmenting paths, searched breadth first to avoid recursion.
 
     >>> most_pairs({0: [0], 1: [0, 1]})
     {0: 0, 1: 1}
@@ -64,19 +64,19 @@ def most_pairs(candidates: Mapping[int, Sequence[int]]) -> dict[int, int]:
     left_of: dict[int, int] = {}
     right_of: dict[int, int] = {}
     for root in candidates:
-        came_from: dict[int, int] = {}  # right -> the left from which it was reached
+        previous: dict[int, int] = {}  # right -> the left from which it was reached
         queue, free = deque([root]), None
         while queue and free is None:
             left = queue.popleft()
             for right in candidates[left]:
-                if right in came_from:
+                if right in previous:
                     continue
-                came_from[right] = left
+                previous[right] = left
                 if right not in left_of:
                     free = right
                     break
                 queue.append(left_of[right])
-        while free is not None:  # flip the path, from its free end back to the root
-            left = came_from[free]
+        while free is not None:  # flip the path from its free end to the root
+            left = previous[free]
             left_of[free], right_of[left], free = left, free, right_of.get(left)
     return dict(sorted(right_of.items()))

@@ -1,4 +1,4 @@
-"""Which metrics annotations allow: recordings of both sides in, a reason for each that cannot be computed out."""
+"""Annotations of both sides in; for each metric that they do not allow, the reason out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEEDS = {
 
 
 def available(references: Iterable[Annotated], hypotheses: Iterable[Annotated]) -> dict[str, str]:
-    """For each metric that cannot be computed on these, the reason.
+    """The reason for each metric that cannot be computed on these annotations.
 
     >>> from sed.result import Diarization, Segment
     >>> zed = [Diarization("u", 2.0, [Segment(0, 1, None, "sad")])]
@@ -31,8 +31,8 @@ def available(references: Iterable[Annotated], hypotheses: Iterable[Annotated]) 
             for item in corpus:
                 names = item.emotions if what == "emotion" else item.speakers
                 if len(names):
-                    nameless = names.count(None)
-                    some, every = bool(some) or nameless < len(names), every is not False and not nameless
+                    unnamed = names.count(None)
+                    some, every = bool(some) or unnamed < len(names), every is not False and not unnamed
             for metric, needs in NEEDS.items():
                 if what in needs and metric not in reasons:
                     if some is False:

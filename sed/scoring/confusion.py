@@ -1,4 +1,4 @@
-"""`ConfusionMatrix`: seconds of each reference label by the label that the system gave."""
+"""`ConfusionMatrix`: seconds of each reference label by hypothesis label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sed.palette import COLOURS
 
 
 def label_order(labels: Iterable[str], neutral: str = "neutral") -> tuple[str, ...]:
-    """Distinct `labels` with `neutral` first, then those with a colour in that order, then the others.
+    """Distinct `labels`: `neutral`, then those with a colour in palette order, then the others sorted.
 
     >>> label_order(["sad", "zeal", "happy", "sad"])
     ('neutral', 'happy', 'sad', 'zeal')
@@ -27,9 +27,9 @@ def label_order(labels: Iterable[str], neutral: str = "neutral") -> tuple[str, .
 class ConfusionMatrix:
     """Seconds, rows by reference label, columns by hypothesis label.
 
-    `seconds` is ``(labels + 1, labels + 1)`` float64. The last row holds what the system claimed beyond the
-    labels there are, the last column labels that it left out; both stay 0 where one emotion is present and
-    claimed at a time. Matrices add, over the union of their labels.
+    `seconds` is ``(labels + 1, labels + 1)`` float64. The last row holds hypothesis labels beyond those of the
+    reference, the last column reference labels that the hypothesis lacks; both are 0 if each side has one emotion
+    at a time. Matrices can be added; the sum has the union of their labels.
 
     >>> m = ConfusionMatrix(("neutral", "sad"), np.array([[4., 1, 0], [0, 5, 0], [0, 0, 0]]))
     >>> m["neutral", "sad"], (m + m)["sad", "sad"], m.reference("neutral"), m.hypothesis("sad")
@@ -42,7 +42,7 @@ class ConfusionMatrix:
     seconds: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
 
     def __getitem__(self, pair: tuple[str | None, str | None]) -> float:
-        """Seconds of reference label `pair[0]` called `pair[1]`; None stands for no label."""
+        """Seconds of reference label `pair[0]` with hypothesis label `pair[1]`; None means no label."""
         row, column = (len(self.labels) if name is None else self.labels.index(name) for name in pair)
         return float(self.seconds[row, column])
 
@@ -60,8 +60,8 @@ class ConfusionMatrix:
     def scores(self, label: str) -> dict[str, float]:
         """Seconds and time-weighted precision, recall, F1 and error rate of one label.
 
-        The error rate is (left out or taken for another + claimed wrongly) / seconds in the reference. What
-        divides by zero is nan.
+        The error rate is (missed or confused + falsely claimed) / seconds in the reference. Undefined quotients
+        are nan.
         """
         truth, claimed, hit = self.reference(label), self.hypothesis(label), self[label, label]
         return {

@@ -1,12 +1,12 @@
-"""`score`: references and hypotheses of many recordings in, a `Report` out: pooled, macro, with intervals.
+"""`score`: references and hypotheses of many recordings in, a `Report` with pooled and mean values and intervals out.
 
-Every recording of the references is scored. One that the system says nothing about counts as an empty
-hypothesis, so leaving out hard files gains nothing, and is named in `Report.missing`; hypotheses of other
-recordings are named in `Report.extra`.
+Every reference recording is scored. A recording without a hypothesis counts as an empty hypothesis, so omitting
+difficult files is no advantage, and is listed in `Report.missing`; hypotheses of other recordings are listed in
+`Report.extra`.
 
-What is scored of a recording does not depend on the hypothesis: its regions in the UEM, or all of it up to its
-end. Segments outside are left out before anything is computed, so nothing that a system claims there can change a
-figure. Emotions that are only spelt otherwise are read as one (`sed.scoring.spelling`), with a warning.
+The scored time of a recording does not depend on the hypothesis: it is its regions in the UEM, or the recording up to
+its end. Segments outside are removed first, so they cannot change any metric. Different spellings of an emotion are
+read as one (`sed.scoring.spelling`), with a warning.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Corpus = Mapping[str, Diarization] | Iterable[Diarization]
 
 
 def by_uri(corpus: Corpus) -> dict[str, Diarization]:
-    """`corpus` by recording; raises `OptionError` on two of one name."""
+    """`corpus` by recording; raises `OptionError` on duplicate names."""
     if isinstance(corpus, Mapping):
         return dict(corpus)
     found: dict[str, Diarization] = {}
     for item in corpus:
         if item.uri in found:
-            raise OptionError(f"two annotations of {item.uri}: expected one of each recording")
+            raise OptionError(f"two annotations of {item.uri}: expected one for each recording")
         found[item.uri] = item
     return found
 
@@ -57,15 +57,15 @@ def score(
     """Score `hypotheses` against `references`, matched by the name of the recording.
 
     `metrics` are among `METRICS`, by default all that the annotations allow. `uem` maps recordings to regions
-    to score. A recording in it that has no reference counts as one in which nothing happens; one with a
-    reference that is not in it is not scored, and named in `Report.outside_uem`. `durations` are the lengths, in
-    seconds, of recordings whose reference does not know its own (by default a reference's `duration`, or the end
-    of its last segment if that is later). `groups` maps recordings to what they have in common, such as the speaker:
-    intervals and tests then draw whole groups. `system` names the hypotheses in warnings.
+    to score. A recording in the UEM without a reference counts as an empty reference; a reference that is not in the
+    UEM is not scored, and listed in `Report.outside_uem`. `durations` are the durations, in seconds, of recordings
+    whose reference does not state its own (default: the reference's `duration`, or the end of its last segment if
+    that is later). `groups` maps recordings to groups, such as their speaker: intervals and tests then resample
+    groups. `system` names the hypotheses in warnings.
 
-    Where no second is scored, the figures are nan, and `Report.not_computed` has the reason.
+    If no time is scored, values are nan, and `Report.not_computed` has the reason.
 
-    Raises `OptionError` on an unknown metric, one that the annotations do not allow, and on no references.
+    Raises `OptionError` on an unknown metric, one that the annotations do not allow, and without references.
 
     >>> from sed.result import Segment
     >>> reference = Diarization("call", 10.0, [Segment(2, 8, "ann", "happy")])
@@ -88,8 +88,8 @@ def score(
         truth = {uri: truth.get(uri, Diarization(uri, 0.0, [])) for uri in sorted(uem)}
     if not truth:
         raise OptionError("no reference to score against: expected at least one recording")
-    if groups is not None and (alone := sorted(truth.keys() - groups.keys() - unscored.keys())):
-        raise OptionError(f"no group of {', '.join(alone[:5])}: expected one for each recording")
+    if groups is not None and (ungrouped := sorted(truth.keys() - groups.keys() - unscored.keys())):
+        raise OptionError(f"no group of {', '.join(ungrouped[:5])}: expected one for each recording")
     sides: dict[str, tuple[Spans, Spans, float]] = {}
     regions: dict[str, Track] = {}
     late: list[str] = []
@@ -122,18 +122,18 @@ def score(
     for uri in sorted(sides.keys() - unscored.keys()):
         reference, hypothesis, duration = sides.pop(uri)
         known = _stated(uri, reference, durations) if options.compat else duration
-        where = {"duration": duration, "uem": None if uem is None else regions[uri].tolist()}
+        scope = {"duration": duration, "uem": None if uem is None else regions[uri].tolist()}
         try:
             for name in chosen:
-                found[name][uri] = _score_one(name, reference, hypothesis, where, known, labels, options)
+                found[name][uri] = _score_one(name, reference, hypothesis, scope, known, labels, options)
         except OptionError as error:
             raise OptionError(f"{uri}: {error}") from error
-    whose = f"{system}: " if system else ""
+    prefix = f"{system}: " if system else ""
     for line in spelling.warnings():
-        logger.warning("%s%s", whose, line)
+        logger.warning("%s%s", prefix, line)
     if late:
-        text = "%swhat hypotheses say about the time after the end is not scored: %s"
-        logger.warning(text, whose, ", ".join(late))
+        text = "%shypotheses are not scored after the end of the recording: %s"
+        logger.warning(text, prefix, ", ".join(late))
     return Report(
         {name: MetricReport(name, files, options, groups) for name, files in found.items()},
         options,
@@ -155,14 +155,14 @@ def _stated(uri: str, reference: Spans, durations: Mapping[str, float] | None) -
 def _labels(
     sides: Mapping[str, tuple[Spans, Spans, float]], regions: Mapping[str, Track], options: Options
 ) -> tuple[Spelling, dict[str, str]]:
-    """How the emotions of the scored time are spelt on the two sides, and the renaming that follows."""
+    """The spellings of emotions in the scored time on both sides, and the resulting renaming."""
     given = options.labels or {}
     named: list[set[str]] = [set(), set()]
     for uri, (reference, hypothesis, _) in sides.items():
-        for own, side in zip(named, (reference.inside(regions[uri]), hypothesis), strict=True):
-            own |= {emotion for emotion in set(side.emotions) if emotion}
+        for names, side in zip(named, (reference.inside(regions[uri]), hypothesis), strict=True):
+            names |= {emotion for emotion in set(side.emotions) if emotion}
     fixed = {label for label, same in given.items() if label == same}
-    mine, theirs = ({given.get(label, label) for label in own} for own in named)
+    mine, theirs = ({given.get(label, label) for label in names} for names in named)
     spelling = reconcile(mine, theirs, options.neutral, fixed)
     final = {
         label: spelling.renamed.get(new := given.get(label, label), new)
@@ -175,7 +175,7 @@ def _score_one(
     metric: str,
     reference: Spans,
     hypothesis: Spans,
-    where: Mapping[str, Any],
+    scope: Mapping[str, Any],
     known: float | None,
     labels: Mapping[str, str],
     options: Options,
@@ -186,7 +186,7 @@ def _score_one(
             reference,
             hypothesis,
             duration=known,
-            uem=where["uem"],
+            uem=scope["uem"],
             **emotions,
             collar=options.collar,
             compat=options.compat,
@@ -194,13 +194,13 @@ def _score_one(
         "der": lambda: der(
             reference,
             hypothesis,
-            **where,
+            **scope,
             collar=options.collar,
             skip_overlap=options.skip_overlap,
             engine=options.engine,
         ),
-        "joint": lambda: joint_error(reference, hypothesis, **where, collar=options.collar, labels=labels),
-        "events": lambda: event_score(reference, hypothesis, **where, **emotions),
-        "boundaries": lambda: boundary_score(reference, hypothesis, **where, **emotions),
+        "joint": lambda: joint_error(reference, hypothesis, **scope, collar=options.collar, labels=labels),
+        "events": lambda: event_score(reference, hypothesis, **scope, **emotions),
+        "boundaries": lambda: boundary_score(reference, hypothesis, **scope, **emotions),
     }
     return compute[metric]()

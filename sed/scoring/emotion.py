@@ -1,16 +1,16 @@
 """EDER, the emotion diarization error rate: two annotations in, seconds of each kind of error out.
 
 Wang, Ravanelli, Nfissi, Yacoubi, *Speech Emotion Diarization: Which Emotion Appears When?* (2023), made exact
-on intervals and extended to any number of emotions, at once or in turn. At every instant the reference and
-the hypothesis each have a set of emotions: those of all their segments there, whoever speaks. Where a side
-has none, in gaps and in silence, it has `neutral`, which is a label like the others. Labels compare whole.
+on intervals and extended to any number of emotions, simultaneous or in sequence. At every instant the reference
+and the hypothesis each have a set of emotions: those of all their segments there, of any speaker. A side without
+one (a gap, silence) has `neutral`, which is a label like the others. Labels are compared as whole words.
 
-Labels on both sides are correct. Of the rest, as many as possible are paired, emotions with emotions first:
-emotion with emotion is confusion (CF), neutral in the reference with an emotion a false alarm (FA), an
-emotion with neutral in the hypothesis a missed emotion (ME). What is left of the hypothesis is overlap (OL),
-what is left of the reference is missed (ME). EDER = (FA + ME + CF + OL) / total, the total being the scored
-time wherever the reference has one emotion at a time. With the gaps filled by neutral, that is exactly the
-IdentificationErrorRate of pyannote.metrics.
+Labels on both sides are correct. The remaining ones are paired as far as possible, emotions with emotions first:
+emotion with emotion is confusion (CF), neutral in the reference with an emotion is a false alarm (FA), an
+emotion with neutral in the hypothesis is a missed emotion (ME). Unpaired labels of the hypothesis are overlap (OL),
+those of the reference are missed (ME). EDER = (FA + ME + CF + OL) / total; the total is the scored time if the
+reference has one emotion at a time. With gaps filled by neutral, this is exactly the IdentificationErrorRate of
+pyannote.metrics.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def eder(
 ) -> EmotionErrorRate | SpeechBrainErrorRate:
     """Emotion diarization error rate of `hypothesis` against `reference`.
 
-    Both are a `Diarization` or segments; a reference of bare segments needs `duration` (seconds) or `uem`.
-    `uem` gives the regions to score, as (start, end) in seconds, instead of the whole recording. `collar`
-    leaves out that many seconds on either side of every boundary of the reference, neutral's included (twice
-    that is the ``collar`` of pyannote). `labels` renames emotions on both sides, ``{"hap": "happy"}``.
+    Both are a `Diarization` or segments; a reference of segments needs `duration` (seconds) or `uem`.
+    `uem` is the regions to score, as (start, end) in seconds (default: the whole recording). `collar` excludes
+    that many seconds on either side of every boundary of the reference, including those of neutral (the
+    ``collar`` of pyannote is twice that). `labels` renames emotions on both sides, ``{"hap": "happy"}``.
     `compat="speechbrain"` computes what `speechbrain.utils.EDER.EDER` does (see `sed.scoring.speechbrain`).
 
-    Raises `OptionError` on an option that makes no sense.
+    Raises `OptionError` on invalid options.
 
     >>> from sed.result import Segment as S
     >>> reference = [S(2, 8, emotion="happy")]
@@ -89,7 +89,7 @@ def eder(
         raise OptionError(f"compat={compat!r}: expected None or 'speechbrain'")
     if compat is not None:
         if uem is not None or collar:
-            raise OptionError("compat='speechbrain' knows no collar and no scored regions")
+            raise OptionError("compat='speechbrain' cannot be combined with a collar or scored regions")
         from sed.scoring.speechbrain import speechbrain_eder
 
         return speechbrain_eder(reference, hypothesis, duration=duration, labels=labels, neutral=neutral)
@@ -102,19 +102,19 @@ def eder(
     truth_tracks = [truth.get(label, nothing) for label in names]
     ignored = around(_boundaries(truth_tracks, region, whole), collar) if collar else nothing
     scored = cells(truth_tracks, [claimed.get(label, nothing) for label in names], region, ignored)
-    return from_matrix(ConfusionMatrix(names, confusion_seconds(fill(scored))))
+    return from_matrix(ConfusionMatrix(names, confusion_seconds(fill_gaps(scored))))
 
 
 def _boundaries(truth: list[Track], region: Track, duration: float | None) -> np.ndarray:
-    """Where reference labels start or end once neutral, the first track, fills the recording's gaps."""
+    """The starts and ends of reference labels after filling gaps with neutral, the first track."""
     everything = support(np.concatenate(truth))
     end = max(duration or 0.0, *(track[-1, 1] for track in (everything, region) if len(track)), 0.0)
     neutral = support(np.concatenate([truth[0], gaps(everything, 0.0, end)]))
     return np.concatenate([neutral, *truth[1:]]).ravel()
 
 
-def fill(scored: Cells) -> Cells:
-    """`scored` with the first label, neutral, wherever a side has none."""
+def fill_gaps(scored: Cells) -> Cells:
+    """`scored` with the first label, neutral, in cells without a label."""
     reference, hypothesis = scored.reference.copy(), scored.hypothesis.copy()
     reference[:, 0] |= ~reference.any(1)
     hypothesis[:, 0] |= ~hypothesis.any(1)
@@ -124,7 +124,7 @@ def fill(scored: Cells) -> Cells:
 def confusion_seconds(scored: Cells) -> np.ndarray:
     """Seconds of every (reference, hypothesis) pair of labels, ``(labels + 1, labels + 1)``.
 
-    Where several labels could be paired in several ways, each way has its share of the time.
+    If labels can be paired in several ways, the time is divided evenly between them.
     """
     widths, truth, claimed = scored
     size = truth.shape[1]
@@ -136,26 +136,28 @@ def confusion_seconds(scored: Cells) -> np.ndarray:
     left_emotions, extra_emotions = left[:, 1:].sum(1), extra[:, 1:].sum(1)
     left_neutral, extra_neutral = left[:, 0].astype(int), extra[:, 0].astype(int)
 
-    def per(count: np.ndarray, of: np.ndarray) -> np.ndarray:
-        return count / np.maximum(of, 1)
+    def ratio(count: np.ndarray, total: np.ndarray) -> np.ndarray:
+        return count / np.maximum(total, 1)
 
     confused = np.minimum(left_emotions, extra_emotions)
-    pairs = widths * per(confused, left_emotions * extra_emotions)
+    pairs = widths * ratio(confused, left_emotions * extra_emotions)
     seconds[1:size, 1:size] += (left[:, 1:] * pairs[:, None]).T @ extra[:, 1:].astype(float)
     alarms = np.minimum(left_neutral, extra_emotions - confused)
-    seconds[0, 1:size] = (widths * per(alarms, extra_emotions)) @ extra[:, 1:]
+    seconds[0, 1:size] = (widths * ratio(alarms, extra_emotions)) @ extra[:, 1:]
     missed = np.minimum(extra_neutral, left_emotions - confused)
-    seconds[1:size, 0] = (widths * per(missed, left_emotions)) @ left[:, 1:]
+    seconds[1:size, 0] = (widths * ratio(missed, left_emotions)) @ left[:, 1:]
 
-    seconds[1:size, size] = (widths * per(left_emotions - confused - missed, left_emotions)) @ left[:, 1:]
+    seconds[1:size, size] = (widths * ratio(left_emotions - confused - missed, left_emotions)) @ left[:, 1:]
     seconds[0, size] = widths @ (left_neutral - alarms)
-    seconds[size, 1:size] = (widths * per(extra_emotions - confused - alarms, extra_emotions)) @ extra[:, 1:]
+    seconds[size, 1:size] = (widths * ratio(extra_emotions - confused - alarms, extra_emotions)) @ extra[
+        :, 1:
+    ]
     seconds[size, 0] = widths @ (extra_neutral - missed)
     return seconds
 
 
 def from_matrix(matrix: ConfusionMatrix) -> EmotionErrorRate:
-    """The error rate whose parts are regions of `matrix`; its first label is neutral."""
+    """The error rate whose parts are sums over regions of `matrix`; the first label is neutral."""
     seconds = matrix.seconds
     paired = seconds[1:-1, 1:-1]
     return EmotionErrorRate(

@@ -1,9 +1,8 @@
-"""Where recordings end, the same for every system: annotations of all sides in, one end for each recording out.
+"""The end of each recording, the same for all systems: annotations of all sides in, one duration per recording out.
 
-A recording ends where its reference states that it does. A reference that states nothing (RTTM, CSV and the like)
-leaves two things to go by: a duration that a hypothesis states, which is that of the audio, and the end of the
-reference's own last segment. What a hypothesis claims is never one of them, or a system could make its recordings
-longer, and its error rate smaller, by claiming neutral after their end.
+A recording has the duration that its reference states. If the reference states none (RTTM, CSV), it is the duration of
+the audio as stated by a hypothesis, or else the end of the reference's last segment. The segments of a hypothesis are
+never used: a system could extend recordings, and lower its error rate, with neutral segments after their end.
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ from dataclasses import dataclass, field
 from sed.result import Diarization
 from sed.scoring.intervals import EPSILON
 
-SHOWN = 5  # recordings that a message names
-DIFFERENT = 0.1  # seconds between stated durations of one recording that are worth a warning
+SHOWN = 5  # recordings listed in a message
+DIFFERENT = 0.1  # seconds between stated durations of one recording above which a warning is logged
 
 
 @dataclass(frozen=True)
 class Ends:
     """`durations` in seconds of the recordings whose reference states none.
 
-    `from_segments` are those that end with the reference's last segment, since no side states a duration;
-    `from_hypotheses` end later, as a hypothesis states; `disputed` have several stated durations, of which the
-    shortest counts.
+    `from_segments` end with the reference's last segment, since no side states a duration; `from_hypotheses` end
+    later, as stated by a hypothesis; `disputed` have different stated durations, of which the shortest is used.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -33,7 +31,7 @@ class Ends:
     disputed: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
-        """What a reader of the figures has to know of it, one sentence each."""
+        """Warnings on durations that are assumed or disputed, one sentence each."""
         lines = []
         if self.from_segments:
             lines.append(
@@ -47,7 +45,7 @@ class Ends:
             )
         if self.disputed:
             lines.append(
-                "hypotheses state different durations, of which the shortest that holds the reference counts: "
+                "hypotheses state different durations; the shortest that contains the reference is used: "
                 f"{self._shown(self.disputed)}"
             )
         return lines
@@ -62,9 +60,9 @@ def common_ends(
     stated: Set[str],
     systems: Iterable[tuple[Mapping[str, Diarization], Set[str]]],
 ) -> Ends:
-    """The end of each of `references` that is not in `stated`, the recordings whose duration is known.
+    """The ends of the `references` that are not in `stated`, the recordings whose reference states a duration.
 
-    `systems` are the hypotheses with the recordings whose duration they state, of all that are to be compared.
+    `systems` are the hypotheses of all systems to be compared, each with the recordings whose duration they state.
 
     >>> from sed.result import Segment
     >>> reference = {"call": Diarization("call", 8.0, [Segment(1.0, 8.0, "ann", "sad")])}
@@ -79,7 +77,7 @@ def common_ends(
     segments, hypotheses, disputed = [], [], []
     for name in sorted(references.keys() - stated):
         last = max((s.end for s in references[name].segments), default=0.0)
-        claims = [own[name].duration for own, known in systems if name in known and name in own]
+        claims = [found[name].duration for found, known in systems if name in known and name in found]
         possible = [duration for duration in claims if duration >= last - EPSILON]
         durations[name] = max(last, min(possible, default=last))
         if not possible:

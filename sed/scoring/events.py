@@ -1,10 +1,10 @@
-"""Events and boundaries: two annotations in, counts of what was found at the right time out.
+"""Events and boundaries: two annotations in, counts of those found at the right time out.
 
-An event is an uninterrupted stretch of one emotion other than neutral, whoever speaks. It is found when the
+An event is an uninterrupted interval of one emotion other than neutral, of any speaker. It is found if the
 hypothesis has an event of the same emotion whose onset is within the collar and whose offset is within the
-collar or a share of the event's length, the definition of sed_eval (Mesaros, Heittola, Virtanen, *Metrics for
+collar or a share of the event's length, as defined by sed_eval (Mesaros, Heittola, Virtanen, *Metrics for
 Polyphonic Sound Event Detection*, 2016), with the largest one-to-one matching. A boundary is an instant
-inside the recording at which the set of emotions changes, silence counting as neutral.
+inside the recording at which the set of emotions changes; silence counts as neutral.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sed.scoring.spans import Annotated, Spans, scored_region
 
 @dataclass(frozen=True)
 class DetectionScore:
-    """How many of the things to find were found; scores add.
+    """Counts of found events or boundaries; scores can be added.
 
-    `found` counts pairs, `reference` what there is, `hypothesis` what the system claimed. Quotients with
-    nothing below the line are nan. `by_label` has the same for each emotion, where there are any.
+    `found` counts matched pairs, `reference` and `hypothesis` all of each side. Undefined quotients are nan.
+    `by_label` has the scores of each emotion, for events.
 
     >>> score = DetectionScore(3, 4, 6)
     >>> score.precision, score.recall, score.f1
@@ -41,16 +41,18 @@ class DetectionScore:
 
     def __post_init__(self) -> None:
         if not 0 <= self.found <= min(self.reference, self.hypothesis):
-            raise OptionError(f"{self.found} found of {self.reference}, among {self.hypothesis}: impossible")
+            raise OptionError(
+                f"{self.found} found of {self.reference} and {self.hypothesis}: expected no more than either"
+            )
 
     @property
     def precision(self) -> float:
-        """The share of what was claimed that is right."""
+        """The share of the hypothesis that is correct."""
         return self.found / self.hypothesis if self.hypothesis else float("nan")
 
     @property
     def recall(self) -> float:
-        """The share of what there is that was found."""
+        """The share of the reference that was found."""
         return self.found / self.reference if self.reference else float("nan")
 
     @property
@@ -61,7 +63,7 @@ class DetectionScore:
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 of the labels that occur; nan without any."""
+        """Mean F1 of the labels that occur; nan if none do."""
         values = [s.f1 for s in self.by_label.values() if s.reference + s.hypothesis]
         return float(np.mean(values)) if values else float("nan")
 
@@ -91,7 +93,7 @@ class DetectionScore:
 
 @dataclass(frozen=True)
 class BoundaryScore:
-    """Boundaries found within each collar, and how far off the matched ones are; scores add.
+    """Boundaries found within each collar, and the distance of matched ones; scores can be added.
 
     `within` maps a collar in seconds to its `DetectionScore`. `offset` is the summed distance in seconds of
     the `matched` pairs of the largest collar.
@@ -103,7 +105,7 @@ class BoundaryScore:
 
     @property
     def mean_error(self) -> float:
-        """Mean distance in seconds of the boundaries that have a partner; nan when none has."""
+        """Mean distance in seconds of matched boundaries; nan without any."""
         return self.offset / self.matched if self.matched else float("nan")
 
     def __add__(self, other: BoundaryScore) -> BoundaryScore:
@@ -136,12 +138,11 @@ def event_score(
     labels: Mapping[str, str] | None = None,
     neutral: str | None = "neutral",
 ) -> DetectionScore:
-    """Event precision, recall and F1, in all and by emotion.
+    """Event precision, recall and F1, overall and by emotion.
 
-    An onset may be off by `collar` seconds, an offset by `collar` or by `offset_share` of the reference
-    event's length, whichever is more; `onset_only` asks nothing of offsets. `neutral` is no event (None:
-    every label is). `labels` renames emotions on both sides. With `uem`, regions in seconds, or `duration`
-    events are cut to what lies in there; without them all count.
+    An onset may differ by `collar` seconds, an offset by `collar` or `offset_share` of the reference event's
+    length, whichever is greater; `onset_only` ignores offsets. `neutral` is not an event (None: every label is).
+    `labels` renames emotions on both sides. Events are cut to `uem` (regions in seconds) or `duration`, if given.
 
     >>> from sed.result import Segment as S
     >>> reference = [S(1, 3, None, "happy"), S(5, 7, None, "sad")]
@@ -187,8 +188,8 @@ def boundary_score(
 ) -> BoundaryScore:
     """Precision and recall of emotion boundaries within each of `collars` seconds, and their mean error.
 
-    Boundaries are matched one to one, as many as possible. The mean error is that of the pairs at the largest
-    collar, matched for the least total distance. Options are as for `sed.scoring.eder`.
+    As many boundaries as possible are matched one to one. The mean error is that of the pairs at the largest
+    collar, matched for the smallest total distance. Options are as for `sed.scoring.eder`.
 
     >>> from sed.result import Segment as S
     >>> score = boundary_score([S(1, 3, None, "sad")], [S(1.1, 3.4, None, "sad")], duration=5)
@@ -211,7 +212,7 @@ def _boundaries(found: Mapping[str, np.ndarray], region: np.ndarray, neutral: st
     """Instants, in order, inside `region` at which the set of emotions changes."""
     labelled = [found.get(label, np.empty((0, 2))) for label in label_order(found, neutral)]
     edges, active = sweep([*labelled, region])
-    scored = active[:, -1] & (np.diff(edges) > EPSILON)  # slivers come from rounding
+    scored = active[:, -1] & (np.diff(edges) > EPSILON)  # shorter cells come from rounding
     starts, ends, state = edges[:-1][scored], edges[1:][scored], active[scored, :-1]
     state[:, 0] |= ~state.any(1)
     touching = starts[1:] - ends[:-1] <= 2 * EPSILON  # not across a gap of the region
@@ -219,7 +220,7 @@ def _boundaries(found: Mapping[str, np.ndarray], region: np.ndarray, neutral: st
 
 
 def _near(here: np.ndarray, there: np.ndarray, collar: float) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the pairs of sorted instants no farther apart than `collar`, and by rounding a few more."""
+    """Indices of the pairs of sorted instants at most `collar` apart, or slightly more due to rounding."""
     first = np.searchsorted(there, here - collar - EPSILON)
     count = np.searchsorted(there, here + collar + EPSILON, side="right") - first
     left = np.repeat(np.arange(len(here)), count)
@@ -227,52 +228,52 @@ def _near(here: np.ndarray, there: np.ndarray, collar: float) -> tuple[np.ndarra
 
 
 def _largest(left: np.ndarray, right: np.ndarray) -> int:
-    """How many of the pairs (left, right) the largest one-to-one matching has."""
+    """The size of the largest one-to-one matching of the pairs (left, right)."""
     if len(np.unique(left)) == len(left) == len(np.unique(right)):
         return len(left)
     candidates: dict[int, list[int]] = {}
-    for one, other in zip(left.tolist(), right.tolist(), strict=True):
-        candidates.setdefault(one, []).append(other)
+    for first, second in zip(left.tolist(), right.tolist(), strict=True):
+        candidates.setdefault(first, []).append(second)
     return len(most_pairs(candidates))
 
 
 def _match(here: np.ndarray, there: np.ndarray, collar: float) -> tuple[int, float]:
-    """Pairs closer than `collar` in the largest one-to-one matching, and their least summed distance."""
+    """The number of pairs within `collar` in the largest one-to-one matching, and their minimal total distance."""
     limit = collar + EPSILON
     low = np.searchsorted(there, here - limit)
     high = np.searchsorted(there, here + limit, side="right")
-    some = high > low
-    here, low, high = here[some], low[some], high[some]
-    # most boundaries have one candidate that nobody else wants
-    alone = high - low == 1
-    alone[1:] &= low[1:] >= np.maximum.accumulate(high)[:-1]
-    alone[:-1] &= low[1:] >= high[:-1]
-    pairs, distance = _ordered_match(here[~alone], there, low[~alone], high[~alone])
-    return pairs + int(alone.sum()), distance + float(np.abs(here[alone] - there[low[alone]]).sum())
+    has_candidates = high > low
+    here, low, high = here[has_candidates], low[has_candidates], high[has_candidates]
+    # Most boundaries have a single candidate that no other boundary has.
+    unique = high - low == 1
+    unique[1:] &= low[1:] >= np.maximum.accumulate(high)[:-1]
+    unique[:-1] &= low[1:] >= high[:-1]
+    pairs, distance = _ordered_match(here[~unique], there, low[~unique], high[~unique])
+    return pairs + int(unique.sum()), distance + float(np.abs(here[unique] - there[low[unique]]).sum())
 
 
 def _ordered_match(
     here: np.ndarray, there: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[int, float]:
-    """`_match`, where `here[i]` may go with any of ``there[low[i]:high[i]]``, of which there are some.
+    """`_match` by dynamic programming; `here[i]` can be matched to ``there[low[i]:high[i]]``, which is not empty.
 
-    All are sorted, so a best matching that never crosses exists; a table over (here, there) prefixes, of
-    which only the rows near each other in time are filled, finds it.
+    All are sorted, so an optimal matching without crossings exists: it is found in a table over prefixes of
+    `here` and `there`, filled only near its diagonal.
     """
     others = there.tolist()
     offset = 0  # `frontier[j - offset]`: best (-pairs, distance) that uses only the first j of `there`
     frontier: list[tuple[int, float]] = [(0, 0.0)]
     for time, first, last in zip(here.tolist(), low.tolist(), high.tolist(), strict=True):
-        if first > offset:  # nothing earlier can be matched any more
+        if first > offset:  # earlier instants cannot be matched any more
             drop = min(first - offset, len(frontier) - 1)
             frontier, offset = frontier[drop:], first
         frontier += [frontier[-1]] * (last - offset + 1 - len(frontier))
         updated = frontier[:1]
         for j in range(offset, last):
-            used, apart = frontier[j - offset]
+            used, distance = frontier[j - offset]
             best = min(updated[-1], frontier[j + 1 - offset])
             if j >= first:
-                best = min(best, (used - 1, apart + abs(others[j] - time)))
+                best = min(best, (used - 1, distance + abs(others[j] - time)))
             updated.append(best)
         frontier = updated
     pairs, distance = frontier[-1]

@@ -1,8 +1,8 @@
-"""Exact intervals of a share, for where resampling shows no spread: Clopper and Pearson's, without scipy.
+"""Exact (Clopper-Pearson) intervals of a proportion, for samples in which resampling shows no spread; without scipy.
 
 C. J. Clopper and E. S. Pearson, *The use of confidence or fiducial limits illustrated in the case of the
-binomial* (1934). A share of 0 to 1 varies most where it is all or nothing, so the interval of `count` yes or no
-answers also covers the mean of `count` independent shares.
+binomial* (1934). A value between 0 and 1 has its largest variance if it is always 0 or 1, so the interval of `count`
+binary outcomes also covers the mean of `count` independent values from 0 to 1.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import math
 
 import numpy as np
 
-STEPS = 100_000  # of the continued fraction: far more than any corpus needs
-TINY = 1e-300  # in place of 0 below a line
+STEPS = 100_000  # maximum number of steps of the continued fraction
+TINY = 1e-300  # replaces a denominator of 0
 
 
 def share_interval(share: float, count: float, level: float = 0.95) -> tuple[float, float]:
-    """The Clopper-Pearson interval of a `share` (0 to 1) that `count` independent units have.
+    """The Clopper-Pearson interval of a `share` (0 to 1) of `count` independent units.
 
-    `count` may be a fraction: the effective number of units that weigh differently (`effective_count`).
+    `count` may be fractional: the effective number of unequally weighted units (`effective_count`).
 
     >>> [round(bound, 4) for bound in share_interval(1.0, 73)]
     [0.9507, 1.0]
@@ -32,7 +32,7 @@ def share_interval(share: float, count: float, level: float = 0.95) -> tuple[flo
 
 
 def effective_count(weights: np.ndarray) -> float:
-    """How many equal units carry as much information as units of these `weights` (Kish's formula).
+    """The effective number of units with these `weights` (Kish's formula).
 
     >>> effective_count(np.array([5.0, 5.0])), effective_count(np.array([9.0, 1.0])) < 1.3
     (2.0, True)
@@ -41,7 +41,7 @@ def effective_count(weights: np.ndarray) -> float:
 
 
 def beta_quantile(probability: float, a: float, b: float) -> float:
-    """Where the distribution function of Beta(a, b) reaches `probability`, by bisection.
+    """The quantile of Beta(a, b) at `probability`, by bisection.
 
     >>> round(beta_quantile(0.5, 2.0, 2.0), 12)
     0.5
@@ -64,7 +64,7 @@ def beta_cdf(x: float, a: float, b: float) -> float:
     """
     if x <= 0 or x >= 1:
         return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side
+    if x > (a + 1) / (a + b + 2):  # the continued fraction converges fast on the other side
         return 1 - beta_cdf(1 - x, b, a)
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     # Lentz' method on 1/(1+ d1/(1+ d2/(1+ ...)))

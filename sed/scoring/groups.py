@@ -1,7 +1,7 @@
-"""Which recordings belong together, as those of one speaker do: a table, a pattern or the reference in, names out.
+"""Groups of recordings, such as those of one speaker: a table, a pattern or the references in, group names out.
 
-Recordings of one speaker are not independent, so an interval over recordings is too narrow; `sed.scoring.score`
-draws whole groups where they are given.
+Recordings of one speaker are not independent, so an interval over recordings would be too narrow; given groups,
+`sed.scoring.score` resamples groups.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ GROUP = ("group", SPEAKER)
 def read_groups(source: str, references: Mapping[str, Diarization]) -> dict[str, str]:
     """The group of each of `references`, by name.
 
-    `source` is ``speaker`` (the reference's speakers: recordings that share one are together), a CSV file with a
-    column of recordings and one of groups (``file,group``, or ``speaker`` in place of ``group``), a JSON manifest
-    (``{recording: {"speaker": ...}}``), or a regular expression whose first pair of brackets is the group in
-    the recording's name, such as ``^([^_]+)_``.
+    `source` is ``speaker`` (recordings that share a speaker in the references), a CSV file with a column of recordings
+    and one of groups (``file,group``, or ``speaker`` in place of ``group``), a JSON manifest
+    (``{recording: {"speaker": ...}}``), or a regular expression whose first capturing group, applied to the
+    recording's name, is the group, such as ``^([^_]+)_``.
 
-    Raises `FormatError` on a file that is no such table, `OptionError` on anything else that gives no groups.
+    Raises `FormatError` on an invalid file, `OptionError` on any other source that gives no groups.
 
     >>> read_groups("^(spk[0-9]+)_", {"spk1_2": Diarization("spk1_2", 1.0, [])})
     {'spk1_2': 'spk1'}
@@ -52,13 +52,13 @@ def read_groups(source: str, references: Mapping[str, Diarization]) -> dict[str,
 
 
 def by_speaker(references: Mapping[str, Diarization]) -> dict[str, str]:
-    """Recordings that share a speaker, even through others, in one group, named after its first recording.
+    """One group for recordings that share a speaker, directly or through others, named after its first recording.
 
-    Raises `OptionError` on a recording that names no speaker.
+    Raises `OptionError` on a recording without speaker names.
 
     >>> from sed.result import Segment
     >>> names = {"a": ("ann", "bob"), "b": ("cleo",), "c": ("bob",)}
-    >>> by_speaker({n: Diarization(n, 9.0, [Segment(0, 1, s) for s in own]) for n, own in names.items()})
+    >>> by_speaker({n: Diarization(n, 9.0, [Segment(0, 1, s) for s in speakers]) for n, speakers in names.items()})
     {'a': 'a', 'b': 'b', 'c': 'a'}
     """
     first: dict[str, str] = {}  # speaker -> a recording
@@ -83,11 +83,11 @@ def _matched(pattern: str, references: Mapping[str, Diarization]) -> tuple[dict[
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise OptionError(f"--group {pattern!r}: no such file, and no pattern ({error})") from None
+        raise OptionError(f"--group {pattern!r}: neither a file nor a valid pattern ({error})") from None
     if not compiled.groups:
         raise OptionError(
-            f"--group {pattern!r}: no such file, and a pattern without brackets; expected 'speaker', a table or "
-            "a pattern such as '^([^_]+)_'"
+            f"--group {pattern!r}: neither a file nor a pattern with a capturing group; expected 'speaker', a table "
+            "or a pattern such as '^([^_]+)_'"
         )
     matches = {name: compiled.search(name) for name in references}
     found = {name: match[1] for name, match in matches.items() if match and match[1] is not None}
@@ -97,11 +97,11 @@ def _matched(pattern: str, references: Mapping[str, Diarization]) -> tuple[dict[
 def _table(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for where, row in read_rows(path):
-        own = next((c for c in RECORDING if c in row), None)
+        recording = next((c for c in RECORDING if c in row), None)
         group = next((c for c in GROUP if c in row), None)
-        if own is None or group is None:
+        if recording is None or group is None:
             raise FormatError(f"{where}: found columns {', '.join(map(str, row))}, expected file and group")
-        name, value = row[own].strip(), row[group].strip()
+        name, value = row[recording].strip(), row[group].strip()
         if not (name and value):
             raise FormatError(f"{where}: found an empty cell, expected a recording and its group")
         for key in (name, stem(name)):

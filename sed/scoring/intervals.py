@@ -1,10 +1,10 @@
-"""Interval arithmetic under the scorers: segments in, weighted cells of constant labels out.
+"""Interval arithmetic for scoring: segments in, weighted cells of constant labels out.
 
-Everything is exact on intervals, in seconds; there are no frames. A *track* is a ``(n, 2)`` float64 array of
-disjoint ``[start, end)`` rows in order. A *cell* is a stretch of time during which no label starts or ends.
+Everything is exact on intervals in seconds, without frames. A *track* is a ``(n, 2)`` float64 array of
+disjoint, sorted ``[start, end)`` rows. A *cell* is an interval in which no label starts or ends.
 
-`EPSILON` is the one tolerance: a gap that short between two segments of one label is a joint that floating
-point tore open (20 ms frames do that 794 times in 4,999), not a boundary.
+`EPSILON` is the only tolerance: a gap that short between two segments of one label is a rounding error (20 ms
+frames give 794 of them in 4,999), not a boundary.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Region = Iterable[tuple[float, float]]
 
 
 class Cells(NamedTuple):
-    """Scored time, cut wherever a label changes."""
+    """The scored time, divided at every change of labels."""
 
     widths: np.ndarray
-    """Seconds that each cell lasts, ``(cells,)``."""
+    """Duration of each cell in seconds, ``(cells,)``."""
     reference: np.ndarray
-    """Which labels the reference has there, ``(cells, labels)`` bool."""
+    """The labels of the reference in each cell, ``(cells, labels)`` bool."""
     hypothesis: np.ndarray
-    """Which labels the hypothesis has there, ``(cells, labels)`` bool; its labels may be other ones."""
+    """The labels of the hypothesis in each cell, ``(cells, labels)`` bool; its labels may differ."""
 
 
 def support(intervals: np.ndarray | Sequence[tuple[float, float]], closing: float = EPSILON) -> Track:
@@ -44,12 +44,12 @@ def support(intervals: np.ndarray | Sequence[tuple[float, float]], closing: floa
         return rows
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     ends = np.maximum.accumulate(rows[:, 1])
-    fresh = np.flatnonzero(rows[1:, 0] > ends[:-1] + closing) + 1
-    return np.stack([rows[np.r_[0, fresh], 0], ends[np.r_[fresh - 1, len(rows) - 1]]], 1)
+    new = np.flatnonzero(rows[1:, 0] > ends[:-1] + closing) + 1
+    return np.stack([rows[np.r_[0, new], 0], ends[np.r_[new - 1, len(rows) - 1]]], 1)
 
 
 def gaps(track: Track, start: float, end: float) -> Track:
-    """What `track` leaves free of ``[start, end)``.
+    """The parts of ``[start, end)`` that `track` does not cover.
 
     >>> gaps(support([(1, 2), (4, 9)]), 0, 6).tolist()
     [[0.0, 1.0], [2.0, 4.0]]
@@ -60,7 +60,7 @@ def gaps(track: Track, start: float, end: float) -> Track:
 
 
 def within(track: Track, region: Track) -> Track:
-    """What of `track` lies in `region`.
+    """The parts of `track` inside `region`.
 
     >>> within(support([(0, 3), (5, 9)]), support([(2, 6), (7, 8)])).tolist()
     [[2.0, 3.0], [5.0, 6.0], [7.0, 8.0]]
@@ -68,12 +68,12 @@ def within(track: Track, region: Track) -> Track:
     if len(track) and len(region) == 1 and region[0, 0] <= track[0, 0] and track[-1, 1] <= region[0, 1]:
         return track
     edges, active = sweep([track, region])
-    kept = active.all(1) & (np.diff(edges) > EPSILON)  # slivers come from rounding
+    kept = active.all(1) & (np.diff(edges) > EPSILON)  # shorter cells come from rounding
     return support(np.stack([edges[:-1][kept], edges[1:][kept]], 1))
 
 
 def around(boundaries: np.ndarray, collar: float) -> Track:
-    """The time within `collar` seconds of any of `boundaries`, to either side."""
+    """The time within `collar` seconds before or after any of `boundaries`."""
     if not (np.isfinite(collar) and collar >= 0):
         raise OptionError(f"a collar of {collar} s: expected 0 or more seconds")
     if collar == 0:
@@ -83,7 +83,7 @@ def around(boundaries: np.ndarray, collar: float) -> Track:
 
 
 def sweep(tracks: Sequence[Track]) -> tuple[np.ndarray, np.ndarray]:
-    """Edges ``(n + 1,)`` in seconds, and which tracks are active between them, ``(n, tracks)`` bool.
+    """Edges ``(n + 1,)`` in seconds, and the tracks active between them, ``(n, tracks)`` bool.
 
     >>> edges, active = sweep([support([(0, 2)]), support([(1, 3)])])
     >>> edges.tolist(), active.astype(int).tolist()

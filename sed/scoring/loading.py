@@ -1,7 +1,7 @@
-"""Annotations to score from where people keep them: a file, a folder, a pattern or a list of files.
+"""Loading annotations to score: a file, a folder, a pattern or a list of files in, one `Diarization` per recording out.
 
-What comes out is one `Diarization` a recording, whether their formats state how long recordings are, and the
-files that could not be read with the reason, so that a caller can go on and still name them.
+The result also has the recordings whose duration is stated, and the files that could not be read with the reason, so
+that the caller can continue and report them.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from sed.formats.kind import is_audio
 from sed.result import Diarization
 
 VAGUE = (".txt", ".lab")
-"""Suffixes that may be anything: transcripts, notes, annotations."""
+"""Suffixes of annotations and of many other kinds of files."""
 LISTS = (".lst", ".list")
 STATES_DURATION = frozenset({"json", "jsonl", "zed", "textgrid"})
-"""Formats that say how long a recording is; in the others it seems to end where its last segment does."""
+"""Formats that state the duration; recordings in other formats are assumed to end with their last segment."""
 MAY_STATE_DURATION = frozenset({"parquet", "eaf", "emotionml"})
-"""Formats that say it where sed wrote them: believed where a recording is longer than its last segment."""
+"""Formats that state it if written by sed: trusted if a recording is longer than its last segment."""
 
 
-class TwiceError(FormatError):
-    """A recording is in two files, and which of them counts is not known."""
+class DuplicateRecordingError(FormatError):
+    """A recording is in two files."""
 
 
 @dataclass
 class Annotations:
-    """Annotations by recording; `stated` are those whose format states how long the recording is."""
+    """Annotations by recording; `stated` are the recordings whose format states the duration."""
 
     recordings: dict[str, Diarization] = field(default_factory=dict)
     stated: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
-    def take(self, path: Path, found: Iterable[Diarization], kind: str) -> None:
-        """Add what the file `path` of format `kind` holds; two of one recording raise `FormatError`."""
+    def add(self, path: Path, found: Iterable[Diarization], kind: str) -> None:
+        """Add the recordings of the file `path` of format `kind`; raises `FormatError` on duplicates."""
         for item in found:
             if item.uri in self.recordings:
-                raise TwiceError(
+                raise DuplicateRecordingError(
                     f"{item.uri} is in {self.origins[item.uri]} and in {path}: expected it in one file "
                     "(name files of one format, such as 'folder/*.rttm')"
                 )
@@ -57,24 +57,24 @@ class Annotations:
 
     @property
     def durations_stated(self) -> bool:
-        """Whether the duration of every recording is known."""
+        """Whether the duration of every recording is stated."""
         return self.stated >= self.recordings.keys()
 
     def rename(self, uri: str, new: str) -> None:
-        """Let the recording `uri` be called `new`."""
+        """Rename the recording `uri` to `new`."""
         self.recordings[new] = replace(self.recordings.pop(uri), uri=new)
         if uri in self.stated:
             self.stated.symmetric_difference_update({uri, new})
 
 
 def load(source: str | Path) -> Annotations:
-    """Read the annotations behind `source`.
+    """Read the annotations of `source`.
 
-    A folder stands for every file in it, at any depth, whose suffix is that of an annotation format and that is not
-    hidden (such as the journal of `sed-run -d`); where there is none, for every file whose content is of one. A
-    text file (``.lst .list``, or any other where every line does) whose lines name files stands for those, relative to
-    itself or to the working folder. A file is read once, so it may be a pipe. Raises `FormatError` where a single file
-    cannot be read, where a folder, pattern or list has no annotations, and where a recording occurs twice.
+    A folder stands for every file in it, at any depth, that has the suffix of an annotation format and is not hidden
+    (as the journal of `sed-run -d` is); if there is none, for every file whose content is of such a format. A list
+    (``.lst .list``, or any text file in which every line names a file) stands for its files, relative to the list or
+    to the working directory. A file is read once, so it may be a pipe. Raises `FormatError` if a single file cannot be
+    read, if a folder, pattern or list has no annotations, and if a recording occurs twice.
     """
     path = Path(source)
     if path.is_dir():
@@ -82,32 +82,32 @@ def load(source: str | Path) -> Annotations:
         found = [p for p in files if _is_annotation(p)] or [p for p in files if _has_annotations(p)]
         if not found:
             raise FormatError(f"{path}: expected annotations in this folder, found none")
-        return _several(found)
+        return _load_files(found)
     if not path.exists() and glob.has_magic(str(source)):
         files = sorted(Path(p) for p in glob.glob(str(source), recursive=True) if Path(p).is_file())
         if not files:
             raise FormatError(f"{source}: no file matches this pattern")
-        return _several(files)
+        return _load_files(files)
     data = load_bytes(path)
     suffix = path.suffix.lower()
     if (suffix in LISTS or suffix == ".txt") and (listed := _listed(path, data, suffix in LISTS)):
-        return _several(listed)
+        return _load_files(listed)
     result = Annotations()
     try:
-        _take(path, data, result)
+        _add_file(path, data, result)
     except FormatError:
         if formats.recognise(data, path) is None and (listed := _listed(path, data, False)):
-            return _several(listed)
+            return _load_files(listed)
         raise
     return result
 
 
-def _several(files: Iterable[Path]) -> Annotations:
+def _load_files(files: Iterable[Path]) -> Annotations:
     result = Annotations()
     for file in files:
         try:
-            _take(file, load_bytes(file), result)
-        except TwiceError:
+            _add_file(file, load_bytes(file), result)
+        except DuplicateRecordingError:
             raise
         except SedError as error:
             result.failures[str(file)] = str(error)
@@ -115,7 +115,7 @@ def _several(files: Iterable[Path]) -> Annotations:
 
 
 def _is_annotation(path: Path) -> bool:
-    """Whether the suffix is that of a format that can be read, and of nothing else."""
+    """Whether the suffix is that of a readable format and unambiguous."""
     try:
         return path.suffix.lower() not in VAGUE and formats.format_of(path) in formats.readable()
     except FormatError:
@@ -123,22 +123,22 @@ def _is_annotation(path: Path) -> bool:
 
 
 def _has_annotations(path: Path) -> bool:
-    """Whether the content is of a format that can be read, in a file whose name does not state it."""
+    """Whether the content is of a readable format that the file name does not state."""
     try:
         return not is_audio(path) and formats.recognise(load_bytes(path), path.with_suffix("")) is not None
     except FormatError:  # cannot be read
         return False
 
 
-def _take(path: Path, data: bytes, result: Annotations) -> None:
+def _add_file(path: Path, data: bytes, result: Annotations) -> None:
     kind, found = formats.parse(data, path)
-    result.take(path, found, kind)
+    result.add(path, found, kind)
 
 
 def _listed(path: Path, data: bytes, certainly: bool) -> list[Path]:
-    """The files that the lines of `data`, the content of `path`, name; empty where that is no list of files.
+    """The files that the lines of `data`, the content of `path`, name; empty if it is not a list of files.
 
-    A list that `certainly` is one has to name files that exist, and some, else that is a `FormatError`.
+    If `certainly` is set, raises `FormatError` unless the list names at least one file and all of them exist.
     """
     try:
         lines = decode_text(data, path).split("\n")
@@ -147,29 +147,29 @@ def _listed(path: Path, data: bytes, certainly: bool) -> list[Path]:
             return []
         if b"\0" in data:
             raise
-        lines = os.fsdecode(data).splitlines()  # names of files may have bytes that are not UTF-8
+        lines = os.fsdecode(data).splitlines()  # file names may not be UTF-8
     found = []
     for count, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
         try:
             candidates = [p for p in (path.parent / line, Path(line)) if p.is_file()]
-        except (OSError, ValueError):  # too long for a name, or with zero bytes
+        except (OSError, ValueError):  # too long, or with zero bytes
             candidates = []
         if not candidates and certainly:
             raise FormatError(
-                f"{path}, line {count}: no file {line[:80]} beside the list or in the working folder"
+                f"{path}, line {count}: no file {line[:80]} beside the list or in the working directory"
             )
         if not candidates:
             return []
         found.append(candidates[0])
     if certainly and not found:
-        raise FormatError(f"{path}: found a list of no files, expected a name a line")
+        raise FormatError(f"{path}: found a list without files, expected one name per line")
     return found
 
 
 def pair_single(references: Mapping[str, Diarization], hypotheses: Mapping[str, Diarization]) -> str | None:
-    """The name under which a lone hypothesis goes with a lone reference of another name; None where not so.
+    """The name of the only reference if there is one hypothesis with another name; None otherwise.
 
     >>> pair_single({"call": Diarization("call", 1.0, [])}, {"out": Diarization("out", 1.0, [])})
     'call'

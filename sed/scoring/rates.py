@@ -1,9 +1,8 @@
 """Error rates as values: seconds of each kind of error in, a rate out.
 
-A rate carries its components, refuses components that do not add up, and combines with others by summing
-seconds, so ``sum(rates).rate`` is the pooled rate of a corpus. Where the scored
-time has no speech in the reference, a rate of speech is 0 without errors and 1 with some (the convention of
-pyannote.metrics); where no time was scored, the rate is nan.
+A rate has its components, raises an error if they do not add up, and is combined with others by summing seconds,
+so ``sum(rates).rate`` is the pooled rate of a corpus. If the reference has no speech in the scored time, a rate of
+speech is 0 without errors and 1 otherwise (the convention of pyannote.metrics); if no time was scored, it is nan.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Rate = TypeVar("Rate", bound="ErrorRate")
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """What the error rates have in common; use one of the classes below.
+    """Base class of the error rates below.
 
     `correct` and `total` are seconds of reference labels, as are the parts that subclasses add.
     """
@@ -34,7 +33,7 @@ class ErrorRate:
     correct: float
     total: float
     scored: float | None = field(default=None, kw_only=True, compare=False, repr=False)
-    """Seconds of the recording that were scored, whoever speaks; None where that is not known."""
+    """Scored time of the recording in seconds; None if unknown."""
 
     def __post_init__(self) -> None:
         parts = self.parts
@@ -59,7 +58,7 @@ class ErrorRate:
 
     @property
     def rate(self) -> float:
-        """Errors over total, 0 for perfect; may exceed 1, and is nan where nothing was scored."""
+        """Errors over total, 0 if perfect; may exceed 1, and is nan if nothing was scored."""
         if self.total == 0:
             return math.nan if self.scored == 0 else float(self.errors > 0)
         return self.errors / self.total
@@ -73,7 +72,7 @@ class ErrorRate:
         return type(self)(**both, scored=self.scored + other.scored if known else None)  # type: ignore[operator]
 
     def __radd__(self: Rate, other: object) -> Rate:
-        return self if other == 0 else NotImplemented  # 0 is where sum() starts
+        return self if other == 0 else NotImplemented  # the start value of sum()
 
     def to_dict(self) -> dict[str, float]:
         """The rate and its parts, for JSON."""
@@ -82,11 +81,11 @@ class ErrorRate:
 
 @dataclass(frozen=True)
 class EmotionErrorRate(ErrorRate):
-    """EDER and its parts: what `sed.scoring.eder` returns.
+    """EDER and its parts, returned by `sed.scoring.eder`.
 
-    `false_alarm` is neutral time called emotional, `missed_emotion` emotional time called neutral (or one of
-    several emotions at once left out), `confusion` emotional time given another emotion, `overlap` time of
-    labels claimed beyond those there are. `matrix` tells who was taken for whom.
+    `false_alarm` is neutral time with an emotion in the hypothesis, `missed_emotion` emotional time with neutral
+    (or without one of several simultaneous emotions), `confusion` emotional time with another emotion, `overlap`
+    time of labels beyond those of the reference. `matrix` has the seconds of each pair of labels.
 
     >>> a = EmotionErrorRate(correct=8.0, total=10.0, false_alarm=0.5, missed_emotion=1.0, confusion=0.5)
     >>> b = EmotionErrorRate(correct=30.0, total=30.0)
@@ -105,16 +104,16 @@ class EmotionErrorRate(ErrorRate):
 
     @property
     def rate(self) -> float:
-        """Errors over total; nan where nothing was scored, since neutral fills all time that was."""
+        """Errors over total; nan if nothing was scored (neutral fills all scored time)."""
         return self.errors / self.total if self.total else math.nan
 
 
 @dataclass(frozen=True)
 class SpeakerErrorRate(ErrorRate):
-    """DER and its parts: what `sed.scoring.der` returns.
+    """DER and its parts, returned by `sed.scoring.der`.
 
-    `missed_detection` is speech of a speaker that nobody is claimed for, `false_alarm` claimed speech beyond
-    what there is, `confusion` speech given to another speaker.
+    `missed_detection` is speech without a speaker in the hypothesis, `false_alarm` speech of the hypothesis beyond
+    that of the reference, `confusion` speech attributed to another speaker.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ("false_alarm", "missed_detection", "confusion")
@@ -127,11 +126,11 @@ class SpeakerErrorRate(ErrorRate):
 
 @dataclass(frozen=True)
 class JointErrorRate(ErrorRate):
-    """Speaker and emotion together: what `sed.scoring.joint_error` returns.
+    """The joint error of speaker and emotion, returned by `sed.scoring.joint_error`.
 
-    `false_alarm` and `missed_detection` are what the detection got wrong, `speaker_confusion` speech given to
-    another speaker (whatever the emotion), `emotion_confusion` speech with the right speaker and another
-    emotion. Without the last, this is DER.
+    `false_alarm` and `missed_detection` are detection errors, `speaker_confusion` is speech attributed to another
+    speaker (with any emotion), `emotion_confusion` speech with the correct speaker and another emotion. Without
+    the last, this is DER.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = (
@@ -149,17 +148,17 @@ class JointErrorRate(ErrorRate):
 
     @property
     def detection_rate(self) -> float:
-        """The share of the error that detection made: missed and falsely detected speech over total."""
+        """The error due to detection: missed and falsely detected speech over total."""
         return (self.missed_detection + self.false_alarm) / self.total if self.total else self.rate
 
     @property
     def speaker_rate(self) -> float:
-        """The share that naming the speaker made."""
+        """The error due to speaker confusion, over total."""
         return self.speaker_confusion / self.total if self.total else 0.0
 
     @property
     def emotion_rate(self) -> float:
-        """The share that the emotion made."""
+        """The error due to emotion confusion, over total."""
         return self.emotion_confusion / self.total if self.total else 0.0
 
 
@@ -167,7 +166,7 @@ class JointErrorRate(ErrorRate):
 class SpeechBrainErrorRate(ErrorRate):
     """What `speechbrain.utils.EDER.EDER` computes: 1 - (seconds of agreement) / duration.
 
-    It has no parts, and falls below 0 where segments overrun the duration: that is its definition, kept.
+    It has no parts and is, by its definition, negative if segments exceed the duration.
     """
 
     def __post_init__(self) -> None:
@@ -178,10 +177,10 @@ class SpeechBrainErrorRate(ErrorRate):
 
     @property
     def errors(self) -> float:
-        """Duration less agreement; negative where that overruns the duration."""
+        """Duration minus agreement; negative if the agreement exceeds the duration."""
         return self.total - self.correct
 
     @property
     def rate(self) -> float:
-        """``1 - correct / total``, in that order of operations."""
+        """``1 - correct / total``, in this order of operations."""
         return 1 - self.correct / self.total

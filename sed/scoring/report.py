@@ -1,4 +1,4 @@
-"""What `sed.scoring.score` returns: scores of each recording in, pooled and mean figures with intervals out."""
+"""The result of `sed.scoring.score`: scores of each recording in, pooled and mean values with intervals out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sed.scoring.spelling import Spelling
 from sed.scoring.uncertainty import Interval, Method, PairedTest, estimate, paired_test
 
 Score = ErrorRate | DetectionScore | BoundaryScore
-NOTHING: dict[str, Score] = {
+EMPTY: dict[str, Score] = {
     "eder": EmotionErrorRate(0.0, 0.0, scored=0.0),
     "der": SpeakerErrorRate(0.0, 0.0, scored=0.0),
     "joint": JointErrorRate(0.0, 0.0, scored=0.0),
     "events": DetectionScore(),
     "boundaries": BoundaryScore({}),
 }
-"""The score of no recording at all."""
+"""The score of an empty set of recordings."""
 NO_SECOND = "no second is scored"
 NO_SPEECH = "the references have no speech in the scored time"
 
@@ -34,9 +34,9 @@ class Options:
     """Settings of `score`.
 
     `collar` is in seconds on either side of a boundary and applies to the error rates; `labels` renames
-    emotions on both sides, and a label that it maps to itself is read as it is spelt; `neutral` is the emotion of
-    gaps; `compat` and `engine` are those of `eder` and `der`; `skip_overlap` leaves overlapping speech out of DER.
-    `samples`, `level` and `seed` are the bootstrap's.
+    emotions on both sides (a label mapped to itself keeps its spelling); `neutral` is the emotion of gaps;
+    `compat` and `engine` are those of `eder` and `der`; `skip_overlap` excludes overlapping speech from DER.
+    `samples`, `level` and `seed` are those of the bootstrap.
     """
 
     collar: float = 0.0
@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True)
 class MetricReport:
-    """One metric over a corpus: `files` maps each recording to its score, `groups` to its group if there are any."""
+    """One metric over a corpus: `files` maps each recording to its score, `groups` (or None) to its group."""
 
     name: str
     files: Mapping[str, Any]
@@ -61,17 +61,17 @@ class MetricReport:
 
     @cached_property
     def pooled(self) -> Any:
-        """The sum of all: an error rate or score like those of the files."""
-        return sum(self.files.values()) if self.files else NOTHING[self.name]
+        """The sum of all scores: an error rate or score like those of the files."""
+        return sum(self.files.values()) if self.files else EMPTY[self.name]
 
     @property
     def is_rate(self) -> bool:
-        """Whether the headline figure is an error rate, which has a value for a score of nothing, too."""
+        """Whether `value` is an error rate, which is defined even without recordings."""
         return isinstance(self.pooled, ErrorRate)
 
     @property
     def not_computed(self) -> str | None:
-        """Why there is no figure at all; None where there is one, or where nothing was found to measure."""
+        """The reason why there is no value; None if there is one, or if there was nothing to measure."""
         if not self.files:
             return NO_SECOND
         if self.is_rate and self.pooled.total == 0:
@@ -80,14 +80,14 @@ class MetricReport:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no second is scored, of any recording."""
+        """Whether no time of any recording is scored."""
         return not self.files or (self.is_rate and self.pooled.total == 0 and not self.pooled.scored)
 
     @cached_property
     def quotients(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numerators and denominators, a recording each, whose sums' quotient is the headline figure.
+        """Numerators and denominators per recording; the quotient of their sums is `value`.
 
-        That is the error rate, or for events F1 (0 to 1, more is better), or the mean boundary error (s).
+        That is the error rate, F1 for events (0 to 1, higher is better), or the mean boundary error (s).
         """
         scores = list(self.files.values())
         if self.name == "events":
@@ -101,24 +101,24 @@ class MetricReport:
 
     @cached_property
     def value(self) -> float:
-        """The headline figure, pooled; nan for a score of nothing."""
+        """The pooled value of the metric; nan if there is none."""
         if self.is_rate:
             return math.nan if self.not_computed else self.pooled.rate
         return self.pooled.f1 if self.name == "events" else self.pooled.mean_error
 
     @property
     def interval(self) -> Interval:
-        """Interval of `value`, over recordings, or over groups of them."""
+        """Confidence interval of `value` over recordings or groups."""
         return self._estimate[0]
 
     @property
     def interval_method(self) -> Method:
-        """How `interval` was found: "bootstrap", "exact" (where all recordings agree), or "none" (it is nan)."""
+        """Method of `interval`: "bootstrap", "exact" (all recordings agree), or "none" (it is nan)."""
         return self._estimate[1]
 
     @cached_property
     def macro(self) -> float | None:
-        """Mean over recordings of their rates, as papers average; None where that means nothing."""
+        """Mean of the rates of recordings; None if the metric is not a rate."""
         if not self.is_rate:
             return None
         return float(np.mean([*self._rates.values()])) if self._rates and not self.not_computed else math.nan
@@ -130,12 +130,12 @@ class MetricReport:
 
     @property
     def macro_interval_method(self) -> Method | None:
-        """How `macro_interval` was found."""
+        """Method of `macro_interval`."""
         return None if self._macro_estimate is None else self._macro_estimate[1]
 
     @property
     def units(self) -> int:
-        """How many recordings, or groups of them, the intervals draw from."""
+        """The number of recordings or groups that are resampled."""
         return len(self.files) if self.groups is None else len({self.groups[uri] for uri in self.files})
 
     @cached_property
@@ -158,7 +158,7 @@ class MetricReport:
 
     @cached_property
     def _rates(self) -> dict[str, float]:
-        """The rates of the recordings that have one: a collar may leave nothing of a short one."""
+        """The rates of recordings that have one; a collar may exclude a short recording entirely."""
         return {uri: rate for uri, score in self.files.items() if not math.isnan(rate := score.rate)}
 
     @property
@@ -168,7 +168,7 @@ class MetricReport:
 
 @dataclass(frozen=True)
 class Report:
-    """A `MetricReport` for each metric, and which recordings lack a partner."""
+    """A `MetricReport` for each metric, and the recordings without a counterpart."""
 
     metrics: Mapping[str, MetricReport]
     options: Options
@@ -176,39 +176,39 @@ class Report:
     extra: tuple[str, ...] = ()
     outside_uem: tuple[str, ...] = ()
     skipped: Mapping[str, str] | None = None
-    """Metrics that could not be computed and were not asked for by name, with the reason."""
+    """Metrics that could not be computed and were not requested by name, with the reason."""
     without_reference: tuple[str, ...] = ()
-    """Recordings of the UEM that no reference names: ones in which nothing happens."""
+    """Recordings of the UEM without a reference, which count as empty references."""
     unscored: Mapping[str, str] = field(default_factory=dict)
-    """Recordings of which no second is scored, with the reason; they are in no figure."""
+    """Recordings without scored time, with the reason; they are excluded from all metrics."""
     regions: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
-    """The scored time of each recording, in seconds: the same for every system that is compared."""
+    """The scored time of each recording in seconds, the same for all systems that are compared."""
     spelling: Spelling = field(default_factory=Spelling)
-    """Labels that are read as others, and those that one side only has."""
+    """Labels that are read as others, and labels of one side only."""
 
     def __getitem__(self, metric: str) -> MetricReport:
         return self.metrics[metric]
 
     @property
     def not_computed(self) -> dict[str, str]:
-        """Metrics that have no figure, with the reason."""
+        """Metrics without a value, with the reason."""
         found = {name: reason for name, metric in self.metrics.items() if (reason := metric.not_computed)}
         why = "; ".join(dict.fromkeys(self.unscored.values()))
         return {name: reason if self[name].files else f"{reason}: {why}" for name, reason in found.items()}
 
     def emotion(self, label: str | None) -> str | None:
-        """The emotion as which `label` is scored, after renaming by the options and by spelling."""
+        """The emotion as which `label` is scored, after renaming by options and spelling."""
         given = (self.options.labels or {}).get(label or "", label)
         return self.spelling.renamed.get(given or "", given)
 
     def shared(self, other: Report) -> list[str]:
-        """The metrics that `other` has, too: one of the systems may lack the names that another needs."""
+        """The metrics that `other` also has: one of the systems may lack the names that a metric needs."""
         return [name for name in self.metrics if name in other.metrics]
 
     def compare(self, other: Report, metric: str) -> PairedTest:
         """A paired test of this system, the first, and `other` on one of the metrics.
 
-        Raises `OptionError` where one of the two lacks it, or did not score the same recordings and times.
+        Raises `OptionError` if one of them lacks it, or if the scored recordings or times differ.
         """
         if metric not in self.shared(other):
             raise OptionError(f"{metric} is not in both reports: expected one of {self.shared(other)}")

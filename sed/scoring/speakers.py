@@ -1,15 +1,14 @@
 """DER and the joint speaker and emotion error: two annotations in, seconds of each kind of error out.
 
-DER counts, at every instant, how many speakers are missed, claimed beyond those there are, or taken for
-another, under the one-to-one mapping of names that agrees for the longest scored time (so does
-pyannote.metrics; md-eval maps before it leaves out collars, and may then take a worse mapping). The joint
+DER counts, at every instant, the speakers that are missed, falsely detected or confused, under the one-to-one
+mapping of names with the longest agreement in the scored time (as in pyannote.metrics; md-eval maps before it
+excludes collars, which may give a worse mapping). The joint
 error (sTEER: Wu, Zhang, Woodland, *Integrating Emotion Recognition with Speech Recognition and Speaker
 Diarisation for Conversations*, 2023) does the same with (speaker, emotion) as the label, after that mapping,
-and tells what the detection, the speaker and the emotion got wrong. Speech of one speaker counts once at a
-time, however his segments overlap.
+and separates errors of detection, speaker and emotion. Overlapping segments of one speaker count once.
 
-`engine="pyannote"` has pyannote.metrics compute DER (extra ``score``); the default engine gives the same
-numbers from numpy alone, a few hundred times as fast.
+`engine="pyannote"` computes DER with pyannote.metrics (extra ``score``); the default engine gives the same
+numbers with numpy alone, a few hundred times as fast.
 """
 
 from __future__ import annotations
@@ -25,7 +24,9 @@ from sed.scoring.intervals import EPSILON, Cells, Region, Track, around, cells, 
 from sed.scoring.rates import JointErrorRate, SpeakerErrorRate
 from sed.scoring.spans import Annotated, Spans, scored_region
 
-TIE_BREAK = 1e-10  # weight of agreeing emotions beside agreeing speakers: only ever decides between equals
+TIE_BREAK = (
+    1e-10  # weight of emotion agreement relative to speaker agreement: decides only between equal mappings
+)
 
 
 def der(
@@ -40,10 +41,10 @@ def der(
 ) -> SpeakerErrorRate:
     """Diarization error rate of the speakers of `hypothesis` against those of `reference`.
 
-    `duration` and `uem` are as for `sed.scoring.eder`. `collar` leaves out that many seconds on either side
-    of the start and end of every segment of the reference, also where two of one speaker touch: NIST's
-    convention (pyannote's ``collar`` is twice that). `skip_overlap` leaves out the time in which several people
-    speak in the reference.
+    `duration` and `uem` are as for `sed.scoring.eder`. `collar` excludes that many seconds on either side
+    of the start and end of every segment of the reference, including adjacent segments of one speaker: NIST's
+    convention (pyannote's ``collar`` is twice that). `skip_overlap` excludes the time in which several speakers
+    are active in the reference.
 
     Raises `OptionError` on segments without a speaker, `MissingDependencyError` without pyannote.metrics.
 
@@ -55,7 +56,7 @@ def der(
     """
     reference, hypothesis = Spans.of(reference), Spans.of(hypothesis)
     region = scored_region(reference, hypothesis, duration, uem)
-    truth = reference.by_speaker(-EPSILON)  # turns that touch have a boundary between them
+    truth = reference.by_speaker(-EPSILON)  # keeps the boundary between adjacent turns
     claimed = hypothesis.by_speaker()
     if engine == "pyannote":
         return _pyannote_der(truth, claimed, region, collar, skip_overlap)
@@ -93,9 +94,9 @@ def joint_error(
 ) -> JointErrorRate:
     """Error rate with (speaker, emotion) as the label, after the optimal mapping of speakers.
 
-    Options are as for `sed.scoring.der`, boundaries being those of (speaker, emotion) here; `labels` renames
-    emotions on both sides. Without a collar and while each speaker has one emotion at a time, the rate is DER
-    plus `emotion_rate`. Where speakers map equally well in several ways, agreeing emotions decide.
+    Options are as for `sed.scoring.der`, with the boundaries of (speaker, emotion); `labels` renames emotions
+    on both sides. Without a collar, and if each speaker has one emotion at a time, the rate is DER plus
+    `emotion_rate`. If several mappings of speakers are equally good, the agreement of emotions decides.
 
     Raises `OptionError` on segments without a speaker or an emotion.
 
@@ -151,7 +152,7 @@ def _joint(scored: Cells, truth: list[tuple[str, str]], claimed: list[tuple[str,
 
 
 def _same(left: Sequence[str], right: Sequence[str]) -> np.ndarray:
-    """Which of `left` equals which of `right`, ``(left, right)`` bool."""
+    """Equality of each pair of `left` and `right`, ``(left, right)`` bool."""
     return np.array([a == b for a in left for b in right], bool).reshape(len(left), len(right))
 
 

@@ -1,13 +1,13 @@
-"""`compat="speechbrain"`: what `speechbrain.utils.EDER.EDER` computes, bit for bit, to compare with papers.
+"""`compat="speechbrain"`: bit-identical to `speechbrain.utils.EDER.EDER`, for comparison with papers.
 
-That function turns frames into segments, joins neighbours with one label, splits what overlaps in the middle,
-and returns 1 - (seconds during which the labels' first letters agree) / duration. Kept as they are: one
-emotion a recording, first letters only (sad equals surprised), a value below 0 where the reference overruns
-the duration, joints that floating point tears.
+That function turns frames into segments, merges adjacent ones with one label, splits overlaps in the middle, and
+returns 1 - (seconds in which the first letters of the labels agree) / duration. Its properties are kept: one
+emotion per recording, first letters only (sad equals surprised), a negative value if the reference exceeds the
+duration, and gaps from floating-point rounding.
 
-It wants a label for each frame. `Frames`, which `frame_segments` makes from a list of letters, are taken as they
-are: what no frame covers, such as the tail that a 50 Hz encoder drops, agrees with nothing. Any other annotation
-is neutral in its gaps, as a reference is, and throughout where it has no segment at all.
+It expects a label for each frame. `Frames`, which `frame_segments` makes from a list of letters, are used
+unchanged: time without a frame, such as the tail that a 50 Hz encoder drops, agrees with no label. The gaps of any
+other annotation are neutral, like those of a reference.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from sed.scoring.spans import Annotated, Spans
 
 
 class Frames(list[Segment]):
-    """Segments that are a network's frames, in order: time that they leave out has no label, not neutral."""
+    """The frames of a network as segments, in order; time without a frame has no label rather than neutral."""
 
 
 def frame_segments(prediction: Sequence[str], window_length: float, stride: float) -> Frames:
-    """One segment a frame: frame `i` lasts from ``stride * i`` for `window_length` seconds."""
+    """One segment per frame: frame `i` starts at ``stride * i`` and lasts `window_length` seconds."""
     return Frames(
         Segment(stride * i, stride * i + window_length, emotion=label) for i, label in enumerate(prediction)
     )
@@ -43,8 +43,8 @@ def speechbrain_eder(
 ) -> SpeechBrainErrorRate:
     """EDER as SpeechBrain computes it.
 
-    `duration` is the recording's length in seconds, by default the reference's. Raises `OptionError` where
-    that function fails: not exactly one emotional segment in the reference, no duration.
+    `duration` is the recording's length in seconds, by default the reference's. Raises `OptionError` if
+    the reference does not have exactly one emotional segment, or without a duration, as SpeechBrain fails there.
 
     >>> frames = frame_segments("nnnaaa", 0.2, 0.2)
     >>> speechbrain_eder([Segment(0.39, 1.10, emotion="angry")], frames, duration=1.22).rate
@@ -63,14 +63,14 @@ def speechbrain_eder(
         raise OptionError(f"SpeechBrain's EDER with {len(emotional)} emotions in a recording: expected one")
     rows = [(start, end, emotion[:1]) for start, end, emotion in _rows(hypothesis, labels)]
     if complete:
-        claimed = _share_overlap(_join(rows))
+        claimed = _split_overlaps(_merge_adjacent(rows))
     else:
-        rows = _united(rows)
-        claimed = _share_overlap(_join(rows))
+        rows = _merge_by_letter(rows)
+        claimed = _split_overlaps(_merge_adjacent(rows))
         free = gaps(support([(start, end) for start, end, _ in rows]), 0.0, float(duration))
         claimed += [[start, end, neutral[0]] for start, end in free.tolist()]
     agreed: float = 0
-    for start, end, letter in _tiled(*emotional[0], neutral, float(duration)):
+    for start, end, letter in _reference_intervals(*emotional[0], neutral, float(duration)):
         for other_start, other_end, other in claimed:
             if other == letter:
                 agreed += max(0, min(end, other_end) - max(start, other_start))
@@ -82,14 +82,14 @@ def _rows(spans: Spans, labels: Mapping[str, str] | None) -> list[tuple[float, f
     return [(start, end, name or "") for (start, end), name in zip(spans.bounds.tolist(), names, strict=True)]
 
 
-def _united(rows: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
-    """What each letter covers, whoever speaks, in order of time; time without an emotion is left out."""
+def _merge_by_letter(rows: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """The intervals of each letter over all speakers, sorted by time, without segments that have no emotion."""
     letters = dict.fromkeys(letter for _, _, letter in rows if letter)
     tracks = {letter: support([row[:2] for row in rows if row[2] == letter]) for letter in letters}
     return sorted((start, end, letter) for letter, track in tracks.items() for start, end in track.tolist())
 
 
-def _tiled(
+def _reference_intervals(
     start: float, end: float, emotion: str, neutral: str, duration: float
 ) -> list[tuple[float, float, str]]:
     rows = [(start, end, emotion[0])]
@@ -100,19 +100,19 @@ def _tiled(
     return rows
 
 
-def _join(rows: Sequence[tuple[float, float, str]]) -> list[list]:
-    """Neighbours that touch and have one label, as one."""
-    joined: list[list] = []
+def _merge_adjacent(rows: Sequence[tuple[float, float, str]]) -> list[list]:
+    """Merge adjacent rows with the same label."""
+    merged: list[list] = []
     for start, end, label in rows:
-        if joined and joined[-1][2] == label and start <= joined[-1][1]:
-            joined[-1][1] = end
+        if merged and merged[-1][2] == label and start <= merged[-1][1]:
+            merged[-1][1] = end
         else:
-            joined.append([start, end, label])
-    return joined
+            merged.append([start, end, label])
+    return merged
 
 
-def _share_overlap(rows: list[list]) -> list[list]:
-    """`rows`, in which each overlap of neighbours is split in its middle."""
+def _split_overlaps(rows: list[list]) -> list[list]:
+    """`rows` with each overlap of adjacent rows split in the middle."""
     for before, after in pairwise(rows):
         if after[0] <= before[1]:
             half = (before[1] - after[0]) / 2.0

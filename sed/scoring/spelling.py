@@ -1,10 +1,9 @@
-"""Names of emotions that mean the same and are spelt otherwise: the labels of two sides in, a renaming out.
+"""Different spellings of the same emotion: the labels of two sides in, a renaming out.
 
-Compared as they stand, ``Happy``, ``hap`` and ``happy`` are three emotions, and a system that spells as another
-does is wrong all the time. Spellings that can mean one thing only are therefore read as one: case and blanks
-(``Happy``), the three letters of IEMOCAP (``hap``), nouns (``happiness``), and SpeechBrain's ``n h a s`` where one
-label of that letter is there. What might be meant differently (``excited`` for happy, EMO-DB's ``A``, which is
-fear) is never read as another emotion: it is suggested.
+Compared literally, ``Happy``, ``hap`` and ``happy`` are three emotions, and a system with another spelling would
+always be wrong. Unambiguous spellings are therefore read as one: case and blanks (``Happy``), IEMOCAP's three letters
+(``hap``), nouns (``happiness``), and SpeechBrain's ``n h a s`` if exactly one label starts with that letter. Ambiguous
+labels (``excited`` for happy, EMO-DB's ``A``, which is fear) are never renamed, only suggested.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "bored": ("boredom",),
     "calm": ("calmness",),
 }
-"""Words by what is read as them, whatever the case."""
+"""Alternative spellings of each word, in any case."""
 LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
-"""SpeechBrain's letters; in upper case they are EMO-DB's, which mean something else."""
+"""SpeechBrain's letters; EMO-DB's letters, in upper case, have other meanings."""
 RELATED = {
     "excited": "happy",
     "joy": "happy",
@@ -45,17 +44,17 @@ RELATED = {
     "calm": "neutral",
     "normal": "neutral",
 }
-"""What some corpora count as another emotion: suggested, never done."""
-_WORDS = {spelling: word for word, own in SPELLINGS.items() for spelling in (word, *own)}
+"""Emotions that some corpora merge with another one: suggested, never applied."""
+_WORDS = {spelling: word for word, spellings in SPELLINGS.items() for spelling in (word, *spellings)}
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How the labels of a reference and a hypothesis go together; see `reconcile`.
+    """The relation between the labels of a reference and a hypothesis; see `reconcile`.
 
-    `renamed` maps labels to those as which they are read. `only_reference` and `only_hypothesis` are the emotions
-    of one side that the other never names, neutral left out. `hints` maps some of these to a label of the other
-    side that might be meant.
+    `renamed` maps labels to the ones as which they are read. `only_reference` and `only_hypothesis` are the emotions
+    that only one side has, except neutral. `hints` maps some of these to a label of the other side with a similar
+    meaning.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +63,7 @@ class Spelling:
     hints: Mapping[str, str] = field(default_factory=dict)
 
     def warnings(self) -> list[str]:
-        """One sentence for each kind of thing that a reader of the figures has to know."""
+        """Warnings about renamed labels and labels of one side only, one sentence each."""
         lines = []
         if self.renamed:
             pairs = ", ".join(f"{old!r} as {new!r}" for old, new in self.renamed.items())
@@ -88,9 +87,9 @@ def reconcile(
     neutral: str = "neutral",
     fixed: Collection[str] = (),
 ) -> Spelling:
-    """Which labels of the two sides are one emotion; `neutral` is on both, and `fixed` are read as they are.
+    """Find labels that are the same emotion; `neutral` is on both sides, and `fixed` labels are never renamed.
 
-    The spelling of the reference is kept, where it has only one.
+    The reference's spelling is kept if it has a single one.
 
     >>> found = reconcile({"happy", "sad"}, {"Happy", "joy", "neu"})
     >>> found.renamed, found.only_reference, found.only_hypothesis, found.hints
@@ -99,28 +98,27 @@ def reconcile(
     mine, theirs = set(reference), set(hypothesis)
     named = sorted((mine | theirs) - {neutral} - set(fixed))
     words = {word(label) for label in (*named, neutral) if len(label) > 1}
-    alike: dict[str, list[str]] = {word(neutral): [neutral]}
+    by_meaning: dict[str, list[str]] = {word(neutral): [neutral]}
     for label in named:
-        alike.setdefault(_letter(label, words) or word(label), []).append(label)
+        by_meaning.setdefault(_letter(label, words) or word(label), []).append(label)
     renamed: dict[str, str] = {}
-    for meaning, labels in alike.items():
+    for meaning, labels in by_meaning.items():
         kept = _kept(meaning, labels, mine, neutral) if len(labels) > 1 else labels[0]
         renamed |= {label: kept for label in labels if label != kept}
     mine, theirs = ({renamed.get(label, label) for label in side} - {neutral} for side in (mine, theirs))
-    alone = mine - theirs, theirs - mine
+    unmatched = mine - theirs, theirs - mine
     hints: dict[str, str] = {}
-    for own, others in ((alone[1], mine), (alone[0], theirs)):
-        for label in sorted(own):
-            if label not in hints.values() and (meant := _meant(label, {*others, neutral} - own)):
-                old, new = (
-                    (meant, label) if meant in alone[1] else (label, meant)
-                )  # as the reference spells it
+    for side, others in ((unmatched[1], mine), (unmatched[0], theirs)):
+        for label in sorted(side):
+            if label not in hints.values() and (meant := _suggestion(label, {*others, neutral} - side)):
+                # The reference's spelling is the new one.
+                old, new = (meant, label) if meant in unmatched[1] else (label, meant)
                 hints.setdefault(old, new)
-    return Spelling(renamed, tuple(sorted(alone[0])), tuple(sorted(alone[1])), hints)
+    return Spelling(renamed, tuple(sorted(unmatched[0])), tuple(sorted(unmatched[1])), hints)
 
 
 def word(label: str) -> str:
-    """The meaning of `label`, as far as its spelling shows: its common word, or itself in lower case.
+    """The standard spelling of `label`, or `label` in lower case if it has none.
 
     >>> word("HAP"), word(" Sadness"), word("zeal")
     ('happy', 'sad', 'zeal')
@@ -130,31 +128,33 @@ def word(label: str) -> str:
 
 
 def _letter(label: str, words: Collection[str]) -> str | None:
-    """The word of one of SpeechBrain's letters, where no other of `words` begins with it."""
+    """The word of one of SpeechBrain's letters, unless another of `words` starts with it."""
     meant = LETTERS.get(label)
     return meant if meant and [w for w in words if w.startswith(label)] == [meant] else None
 
 
 def _kept(meaning: str, labels: list[str], reference: Collection[str], neutral: str) -> str:
-    """As what `labels`, which all are one emotion, are read."""
-    own = [label for label in labels if label in reference]
+    """The label as which `labels`, all of one emotion, are read."""
+    known = [label for label in labels if label in reference]
     if neutral in labels:
         return neutral
-    if len(own) == 1:
-        return own[0]
-    return meaning if meaning in labels or not own else own[0]
+    if len(known) == 1:
+        return known[0]
+    return meaning if meaning in labels or not known else known[0]
 
 
-def _meant(label: str, others: Collection[str]) -> str | None:
-    """Which of `others` the `label` might mean: a related emotion, one that begins alike, one typed alike."""
+def _suggestion(label: str, others: Collection[str]) -> str | None:
+    """The label of `others` that `label` might mean: a related emotion, a common prefix, or a similar spelling."""
     by_word = {word(other): other for other in sorted(others)}
     if (related := RELATED.get(word(label))) in by_word:
         return by_word[str(related)]
     if back := [other for meant, other in by_word.items() if RELATED.get(meant) == word(label)]:
         return back[0]
     plain = word(label)
-    begins = [other for meant, other in by_word.items() if meant.startswith(plain) or plain.startswith(meant)]
-    if len(begins) == 1:
-        return begins[0]
+    prefixed = [
+        other for meant, other in by_word.items() if meant.startswith(plain) or plain.startswith(meant)
+    ]
+    if len(prefixed) == 1:
+        return prefixed[0]
     close = get_close_matches(plain, by_word, 1, 0.75)
     return by_word[close[0]] if close else None

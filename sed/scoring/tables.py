@@ -1,4 +1,4 @@
-"""A `Report` as tables for people, and as plain data for programs. Only here do rates become per cent."""
+"""A `Report` in; text tables (rates in per cent) or plain data for JSON (rates from 0 to 1) out."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NOT_COMPUTED = "not computed"
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column heads and rows of text; the first column is a name, the others are numbers."""
+    """A title, column headers and rows of text; the first column is a name, the others are numbers."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """GitHub's Markdown.
+        """The table in GitHub's Markdown.
 
         >>> print(Table("T", ("a", "b"), (("x|y", "1"),)).markdown())
         **T**
@@ -45,7 +45,7 @@ class Table:
         return "\n".join([f"**{self.title}**", "", *lines])
 
     def plain(self) -> str:
-        """Columns lined up by blanks, for pipes and logs; wide characters count as the two cells that they fill.
+        """The table with columns aligned by blanks; wide characters count as two cells.
 
         >>> print(Table("T", ("a", "b"), (("激怒", "1"), ("sad", "2"))).plain())
         T
@@ -69,7 +69,7 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 
 def percent(rate: float | None) -> str:
-    """A rate as per cent with two digits; a dash where there is none.
+    """A rate in per cent with two decimals; a dash for None and nan.
 
     >>> percent(0.27049), percent(float("nan"))
     ('27.05 %', '-')
@@ -78,7 +78,7 @@ def percent(rate: float | None) -> str:
 
 
 def seconds(value: float, digits: int = 2) -> str:
-    """Seconds with so many digits; a dash for nan."""
+    """Seconds with `digits` decimals; a dash for nan."""
     return "-" if math.isnan(value) else f"{value:.{digits}f} s"
 
 
@@ -93,7 +93,7 @@ def _interval(metric: MetricReport, macro: bool) -> str:
 
 
 def tables(report: Report, *, per_file: bool = False) -> list[Table]:
-    """Everything in `report`, the most important first; `per_file` adds a row for each recording."""
+    """The tables of `report`, the most important first; `per_file` adds one row per recording."""
     result = [_summary(report)]
     computed = {name: metric for name, metric in report.metrics.items() if metric.not_computed is None}
     result += [_parts(m) for m in computed.values() if isinstance(m.pooled, ErrorRate)]
@@ -112,7 +112,7 @@ def tables(report: Report, *, per_file: bool = False) -> list[Table]:
 
 
 def comparison(first: Report, second: Report, name: str) -> Table:
-    """The paired test of `first` against `second`, a system called `name`, for each metric that both have."""
+    """The paired test of `first` against `second`, a system called `name`, for each metric that both reports have."""
     rows = []
     for metric in first.shared(second):
         test = first.compare(second, metric)
@@ -240,7 +240,7 @@ def _files(report: Report) -> Table:
 
 
 def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
-    """`report` as plain data for JSON: rates from 0 to 1, times in seconds, None for what is undefined."""
+    """`report` as plain data for JSON: rates from 0 to 1, times in seconds, None for undefined values."""
     result: dict[str, Any] = {
         "missing": list(report.missing),
         "extra": list(report.extra),
@@ -286,7 +286,7 @@ def to_dict(report: Report, *, per_file: bool = False) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """`value` with None for what is not finite, which JSON cannot say."""
+    """`value` with None in place of numbers that are not finite, which JSON cannot represent."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

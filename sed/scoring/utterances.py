@@ -1,6 +1,6 @@
-"""One label or one number an utterance: the metrics of emotion recognition recipes.
+"""Metrics of emotion recognition with one label or one number per utterance.
 
-Labels, or continuous dimensions such as arousal, of the same utterances in the same order on both sides.
+Both sides are labels, or continuous dimensions such as arousal, of the same utterances in the same order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _counts(
 
 
 def unweighted_average_recall(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
-    """UAR: the mean, over the labels of the reference, of the share recognised.
+    """UAR: the mean recall over the labels of the reference.
 
     >>> unweighted_average_recall(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"])
     0.5
@@ -43,9 +43,9 @@ def unweighted_average_recall(reference: Sequence[Hashable], hypothesis: Sequenc
 def exact_recall_interval(
     reference: Sequence[Hashable], hypothesis: Sequence[Hashable], level: float = 0.95
 ) -> Interval:
-    """The exact interval of the `unweighted_average_recall`, for where resampling utterances shows no spread.
+    """The exact interval of the `unweighted_average_recall`, if resampling utterances shows no spread.
 
-    Clopper and Pearson's, with the number of utterances that would be as informative if all labels had equally many.
+    Clopper-Pearson with the effective number of utterances, since labels are unequally frequent.
 
     >>> low, high = exact_recall_interval(["sad"] * 13 + ["happy"] * 17, ["sad"] * 13 + ["happy"] * 17)
     >>> round(low, 3), high
@@ -59,7 +59,7 @@ def exact_recall_interval(
 
 
 def weighted_accuracy(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
-    """WA: the share of utterances recognised, which weights each label by how often it occurs.
+    """WA: the share of correctly recognised utterances, which weights each label by its frequency.
 
     >>> weighted_accuracy(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"])
     0.75
@@ -69,7 +69,7 @@ def weighted_accuracy(reference: Sequence[Hashable], hypothesis: Sequence[Hashab
 
 
 def macro_f1(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
-    """The mean F1 over the labels that either side uses.
+    """The mean F1 over the labels of both sides.
 
     >>> round(macro_f1(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"]), 4)
     0.4286
@@ -81,7 +81,7 @@ def macro_f1(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> f
 def concordance(reference: ArrayLike, hypothesis: ArrayLike) -> float:
     """CCC, Lin's concordance correlation coefficient of two series of numbers, -1 to 1.
 
-    Variances are those of the population (divided by n). Nan where both are one and the same constant.
+    Variances are those of the population (divided by n). Nan if both are the same constant.
 
     >>> round(concordance([1, 2, 3], [2, 3, 4]), 4)
     0.5714
@@ -90,7 +90,7 @@ def concordance(reference: ArrayLike, hypothesis: ArrayLike) -> float:
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         raise OptionError(f"values of shapes {a.shape} and {b.shape}: expected (n,) twice, n at least 1")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise OptionError("values that are not finite: expected finite numbers")
+        raise OptionError("found values that are not finite, expected finite numbers")
     spread = a.var() + b.var() + (a.mean() - b.mean()) ** 2
     if spread == 0:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Whose request this is: the client's address, which limits per address count, also behind a reverse proxy."""
+"""The client's address, to which the limits per address apply; also behind a reverse proxy."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def client_address(scope: Mapping[str, Any], options: ServerOptions) -> str:
-    """The address that the limits per address count for an ASGI `scope`; an IPv6 client is its /64 network.
+    """The address of an ASGI `scope` to which the limits per address apply; an IPv6 client is its /64 network.
 
-    It is the peer of the connection. Where that is one of `options.trusted_proxies`, it is the last address
-    in ``X-Forwarded-For`` that is not one of them: each proxy appends the peer that it saw, so what stands
-    further left is only what a client claims. A peer without an IP address (a Unix socket) is ``""``.
+    It is the peer of the connection. If that is one of `options.trusted_proxies`, it is the last address in
+    ``X-Forwarded-For`` that is not one of them: each proxy appends its own peer, so entries further left may be
+    forged by the client. A peer without an IP address (a Unix socket) is ``""``.
 
     >>> scope = {"client": ("127.0.0.1", 5), "headers": [(b"x-forwarded-for", b"6.6.6.6, 192.0.2.7")]}
     >>> client_address(scope, ServerOptions())
@@ -39,17 +39,17 @@ def client_address(scope: Mapping[str, Any], options: ServerOptions) -> str:
         hop for value in Headers(scope=dict(scope)).getlist("x-forwarded-for") for hop in value.split(",")
     ]
     while hops and _is_in(peer, trusted):
-        before = _parse(hops.pop())
-        if before is None:  # written by a trusted proxy, but no address: the proxy itself is what is known
+        previous = _parse(hops.pop())
+        if previous is None:  # a trusted proxy wrote something else than an address: count the proxy itself
             break
-        peer = before
+        peer = previous
     if isinstance(peer, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((peer, IPV6_PREFIX), strict=False))
     return str(peer)
 
 
 def _parse(text: str) -> IPAddress | None:
-    """An address with or without a port and brackets, as proxies write it; None where it is none."""
+    """Parse an address with or without port and brackets, as proxies write it; None if it is not an address."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

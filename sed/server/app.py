@@ -1,7 +1,7 @@
 """`create_app`: the routes of the server as one Starlette application.
 
-``/stream`` is the WebSocket of PROTOCOL.md, ``POST /diarize`` takes a file, ``/healthz`` and ``/metrics`` are
-for those who run it, ``/palette.json`` has the colours, and everything else is the page in ``static/``.
+``/stream`` is the WebSocket of PROTOCOL.md, ``POST /diarize`` accepts a file, ``/healthz`` and ``/metrics`` are
+for operators, ``/palette.json`` returns the colours, and all other paths serve the page in ``static/``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.websockets import WebSocket
 
 from sed.server import uploads
 from sed.server.exchange import ExchangeMiddleware
-from sed.server.guard import Guard, token_shown
+from sed.server.guard import Guard, has_token
 from sed.server.hub import Hub, Stream
 from sed.server.metrics import CONTENT_TYPE
 from sed.server.options import ServerOptions
@@ -35,7 +35,7 @@ from sed.server.worker import Diarize
 log = logging.getLogger("sed.server")
 
 STATIC = Path(__file__).parent / "static"
-STOP_PATIENCE = 1.5  # seconds for a file in work to end when the server stops
+FILE_STOP_TIMEOUT = 1.5  # seconds for the file being processed to end when the server stops
 
 
 def create_app(
@@ -46,9 +46,9 @@ def create_app(
 ) -> Starlette:
     """The server as an ASGI application.
 
-    `make_stream` takes a latency in seconds and gives a `sed.StreamingDiarizer` or the like; `diarize` takes
-    a path (with ``uri`` and ``progress``) and gives a `Diarization`. Without them, both are those of one
-    `sed.EmotionDiarizer` with the bundled models, built here, so that a missing model shows at once.
+    `make_stream` maps a latency in seconds to a `Stream` such as `sed.StreamingDiarizer`; `diarize` maps a path
+    (with ``uri`` and ``progress``) to a `Diarization`. By default, both come from one `sed.EmotionDiarizer` with
+    the bundled models, which is created here, so that a missing model fails at startup.
     """
     options = options or ServerOptions()
     if make_stream is None or diarize is None:
@@ -60,20 +60,18 @@ def create_app(
     hub = Hub(options, make_stream, diarize)
 
     async def stream(socket: WebSocket) -> None:
-        shown = token_shown(socket.headers, options)
-        await Session(hub, socket, shown, socket.scope.get("sed.abort", lambda: None)).run()
+        authorized = has_token(socket.headers, options)
+        await Session(hub, socket, authorized, socket.scope.get("sed.abort", lambda: None)).run()
 
     async def upload(request: Request) -> Response:
-        return (
-            await uploads.diarize(hub, request) if token_shown(request.headers, options) else _unauthorized()
-        )
+        return await uploads.diarize(hub, request) if has_token(request.headers, options) else _unauthorized()
 
     async def health(_: Request) -> Response:
         state = hub.health()
         return JSONResponse(state, 200 if state["status"] == "ok" else 503)
 
     async def metrics(request: Request) -> Response:
-        if not token_shown(request.headers, options):
+        if not has_token(request.headers, options):
             return _unauthorized()
         return Response(hub.metrics.text(hub.gauges()), headers={"content-type": CONTENT_TYPE})
 
@@ -87,8 +85,8 @@ def create_app(
         await hub.measure()
         yield
         hub.close()
-        if not await asyncio.to_thread(hub.files.join, STOP_PATIENCE):
-            log.warning("the file in work does not end: the server leaves it behind")
+        if not await asyncio.to_thread(hub.files.join, FILE_STOP_TIMEOUT):
+            log.warning("the file being processed does not end: the server exits without it")
 
     app = _App(
         hub,
@@ -98,7 +96,7 @@ def create_app(
             Route("/healthz", health),
             Route("/metrics", metrics),
             Route("/palette.json", palette),
-            Mount("/", _Page(directory=STATIC, html=True)),
+            Mount("/", _StaticPage(directory=STATIC, html=True)),
         ],
         middleware=[Middleware(Guard, options=options, metrics=hub.metrics)],
         lifespan=lifespan,
@@ -107,23 +105,23 @@ def create_app(
 
 
 class _App(Starlette):
-    """Starlette with an `Exchange` for every request, also for those that its middleware refuses."""
+    """Starlette with an `Exchange` for every request, including those that its middleware rejects."""
 
     def __init__(self, hub: Hub, **settings: Any) -> None:
         super().__init__(**settings)
         self.state.hub = hub
 
     def build_middleware_stack(self) -> ASGIApp:
-        """As the base class, in `ExchangeMiddleware`."""
+        """The stack of the base class, wrapped in `ExchangeMiddleware`."""
         hub: Hub = self.state.hub
         return ExchangeMiddleware(super().build_middleware_stack(), hub.options, hub.metrics)
 
 
-class _Page(StaticFiles):
-    """The page's files: a browser asks each time whether they changed, so an upgrade shows at once."""
+class _StaticPage(StaticFiles):
+    """The page's files; browsers revalidate them on every load, so an upgrade takes effect at once."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
-        """As the base class, with a header."""
+        """The response of the base class with ``Cache-Control: no-cache``."""
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["cache-control"] = "no-cache"
         return response
@@ -131,16 +129,16 @@ class _Page(StaticFiles):
 
 def _unauthorized() -> Response:
     problem = error_message(
-        "unauthorized", "no or a wrong token: expected Authorization: Bearer and the server's token"
+        "unauthorized", "missing or wrong token: expected Authorization: Bearer and the server's token"
     )
     return JSONResponse(problem, 401, {"www-authenticate": "Bearer"})
 
 
 def _palette() -> dict[str, Any]:
-    """The colours of `sed.palette` for the page, each with the better of black and white for text on it."""
+    """The colours of `sed.palette` for the page, each with black or white as text colour."""
     from sed.palette import COLOURS, OTHER, SYNONYMS, ink
 
-    names = {**COLOURS, **{name: COLOURS[known] for name, known in SYNONYMS.items()}}
+    names = {**COLOURS, **{name: COLOURS[synonym] for name, synonym in SYNONYMS.items()}}
     return {
         "emotions": {name: {"colour": value, "ink": ink(value)} for name, value in names.items()},
         "other": {"colour": OTHER, "ink": ink(OTHER)},

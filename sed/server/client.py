@@ -1,4 +1,4 @@
-"""An asyncio client of `sed-serve`: blocks of audio in, `Event`s out, as they come.
+"""An asyncio client of `sed-serve`: blocks of audio in, `Event`s out as they arrive.
 
 >>> async def main():
 ...     async for event in stream("ws://127.0.0.1:8765/stream", blocks, sample_rate=48000):
@@ -26,21 +26,21 @@ from sed.result import Segment
 from sed.server.limits import Bucket
 from sed.streaming import Event
 
-FRAME = 0.1  # seconds of audio in one message
-PATIENCE = 60.0  # seconds for which a server with work may be silent
-CLOSE_TIMEOUT = 2.0  # seconds for its goodbye
-OPEN_TIMEOUT = 20.0  # seconds for the server to say that it is ready
-NEEDED = ("max_rate", "burst", "max_message")  # limits that the client has to know
-RESIDUE = 0.05  # seconds of audio that a server's resampler may hold back
-MARGIN = 0.9  # share of the server's limits that the client uses, as two clocks never agree
+MESSAGE_SECONDS = 0.1  # seconds of audio in one message
+SILENCE_TIMEOUT = 60.0  # seconds for which a server with audio to process may send nothing
+CLOSE_TIMEOUT = 2.0  # seconds for the closing handshake
+OPEN_TIMEOUT = 20.0  # seconds for the server to send ``ready``
+REQUIRED_LIMITS = ("max_rate", "burst", "max_message")  # limits that ``ready`` must contain
+RESIDUE = 0.05  # seconds of audio that the server's resampler may buffer
+MARGIN = 0.9  # fraction of the server's limits that the client uses, because two clocks never agree
 
 
 class ServerError(SedError):
-    """The server refused or could not go on: `code` is the kind of reason, the text one sentence.
+    """The server rejected the client or failed: `code` is the error code, the text one sentence.
 
-    The code is the protocol's (PROTOCOL.md), or ``unreachable`` (no server, or it is silent), ``closed`` (it has
-    hung up) or ``foreign`` (what answers is no sed-serve). `retry_after` is the number of seconds after which the
-    server may have room (with ``too_many`` and ``overload``), or None.
+    The code is one of the protocol's (PROTOCOL.md), or ``unreachable`` (no server, or no response), ``closed`` (the
+    server closed the connection) or ``foreign`` (the server is not sed-serve). `retry_after` is the number of
+    seconds after which a retry may succeed (with ``too_many`` and ``overload``), or None.
     """
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
@@ -62,15 +62,15 @@ async def stream(
     """Send `blocks` to the server at `url` (``ws://host:port/stream``) and yield its events.
 
     blocks: ``(n,)`` float32 (full scale 1) or int16 arrays of any length, mono; a plain iterable is read in
-        a thread, so it may block (a microphone). Audio faster than the server accepts or processes is held back.
-    sample_rate: samples a second of the blocks; the server resamples.
-    latency: seconds from sound to its final label.
-    token: the server's secret, where it has one.
+        a thread, so it may block (a microphone). Audio is paced to what the server accepts and processes.
+    sample_rate: of the blocks, in Hz; the server resamples.
+    latency: seconds from audio to its final label.
+    token: the server's secret, if it has one.
     on_ready, on_progress: called with the messages of these types (labels and limits; time, settled, level
-        in dB, probabilities of the running moment).
+        in dB, current probabilities).
 
-    Raises `ServerError` where the server refuses or is gone, `AudioError` on a block of another kind and
-    `MissingDependencyError` without the package websockets.
+    Raises `ServerError` if the server rejects the client or fails, `AudioError` on a block of another type or shape,
+    and `MissingDependencyError` without the package websockets.
     """
     try:
         from websockets.asyncio.client import connect
@@ -81,7 +81,7 @@ async def stream(
         ) from error
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        # No timeout for pings: older servers leave them unread while they are busy. `PATIENCE` stands instead.
+        # No ping timeout: older servers do not answer pings while they are busy. `SILENCE_TIMEOUT` replaces it.
         socket = await connect(
             url,
             additional_headers=headers,
@@ -99,8 +99,8 @@ async def stream(
             start = {"type": "start", "sample_rate": sample_rate, "latency": latency}
             await socket.send(json.dumps(start, default=lambda number: number.item()))  # a numpy number
             ready = _checked(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT))
-            if not isinstance(limits := ready.get("limits"), dict) or not {*NEEDED} <= limits.keys():
-                raise _foreign(f"a first message of type {ready['type']!r}")
+            if not isinstance(limits := ready.get("limits"), dict) or not {*REQUIRED_LIMITS} <= limits.keys():
+                raise _not_sed_serve(f"a first message of type {ready['type']!r}")
             if on_ready:
                 on_ready(ready)
             sent = _Sent()
@@ -109,7 +109,7 @@ async def stream(
                 if message["type"] == "segment":
                     yield _event(message)
                 elif message["type"] == "progress":
-                    sent.note(message["time"])
+                    sent.record_progress(message["time"])
                     if on_progress:
                         on_progress(message)
         except ConnectionClosed as error:
@@ -124,7 +124,7 @@ async def stream(
 
 @dataclass
 class _Sent:
-    """How far the sender is: seconds sent, seconds processed by the server, and whether that was all."""
+    """State of the sender: seconds sent, seconds processed by the server, and whether all audio is sent."""
 
     seconds: float = 0.0
     processed: float = 0.0
@@ -132,16 +132,16 @@ class _Sent:
     _progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def awaited(self) -> bool:
-        """Whether the server has work, so that a message is due."""
+    def response_due(self) -> bool:
+        """Whether the server has audio to process, so that a message is due."""
         return self.all or self.seconds - self.processed > 1.0
 
-    def note(self, processed: float) -> None:
-        """Note how much the server has processed."""
+    def record_progress(self, processed: float) -> None:
+        """Record how many seconds the server has processed."""
         self.processed = processed
         self._progress.set()
 
-    async def room(self, seconds: float, limit: float) -> None:
+    async def wait_for_room(self, seconds: float, limit: float) -> None:
         """Wait until `seconds` more leave at most `limit` seconds unprocessed, or everything is processed."""
         while RESIDUE < self.seconds - self.processed > limit - seconds:
             self._progress.clear()
@@ -149,20 +149,24 @@ class _Sent:
 
 
 async def _next(socket: Any, sender: asyncio.Task[None], sent: _Sent) -> dict[str, Any]:
-    """The next message, unless reading the blocks fails first.
+    """The next message; an exception raised while reading the blocks is raised here.
 
-    Raises `ServerError` on an error message, and `asyncio.TimeoutError` when the server has work and is silent.
+    Raises `ServerError` on an error message, and `asyncio.TimeoutError` if a response is due and none arrives.
     """
     receiver = asyncio.ensure_future(socket.recv())
     try:
         while not receiver.done():
             running = {receiver} if sender.done() else {receiver, sender}
-            awaited = sent.awaited
-            done, _ = await asyncio.wait(running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            response_due = sent.response_due
+            done, _ = await asyncio.wait(
+                running, timeout=SILENCE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+            )
             failed = sender.exception() if sender.done() else None
-            if failed is not None and not _is_closed(failed):  # closed: the server's last word says why
+            if failed is not None and not _is_closed(
+                failed
+            ):  # closed: the server's last message has the reason
                 raise failed
-            if not done and awaited:
+            if not done and response_due:
                 raise asyncio.TimeoutError
         return _checked(receiver.result())
     finally:
@@ -176,11 +180,11 @@ def _checked(text: str | bytes) -> dict[str, Any]:
             raise ServerError(message["code"], message["message"], message.get("retry_after"))
         _ = message["time"] if message["type"] == "progress" else None
     except (ValueError, KeyError, TypeError):
-        raise _foreign(repr(text[:40])) from None
+        raise _not_sed_serve(repr(text[:40])) from None
     return message
 
 
-def _foreign(found: str) -> ServerError:
+def _not_sed_serve(found: str) -> ServerError:
     return ServerError("foreign", f"found {found}, expected a message of sed-serve's protocol")
 
 
@@ -199,36 +203,38 @@ async def _send(
 ) -> None:
     waiting = MARGIN * limits.get("max_waiting", math.inf)
     bucket = Bucket(MARGIN * limits["max_rate"], MARGIN * limits["burst"], time.monotonic())
-    size = max(1, min(int(FRAME * rate), limits["max_message"] // 2))
-    async for block in _each(blocks):
+    size = max(1, min(int(MESSAGE_SECONDS * rate), limits["max_message"] // 2))
+    async for block in _iterate_async(blocks):
         samples = as_int16(block)
         for first in range(0, len(samples), size):
             part = samples[first : first + size]
             if early := bucket.take(len(part) / rate, time.monotonic()):
                 await asyncio.sleep(early)
-            await sent.room(len(part) / rate, waiting)
+            await sent.wait_for_room(len(part) / rate, waiting)
             await socket.send(part.astype("<i2").tobytes())
             sent.seconds += len(part) / rate
     await socket.send('{"type": "end"}')
     sent.all = True
 
 
-async def _each(blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray]) -> AsyncIterator[np.ndarray]:
+async def _iterate_async(
+    blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray],
+) -> AsyncIterator[np.ndarray]:
     if isinstance(blocks, AsyncIterable):
         async for block in blocks:
             yield block
         return
     iterator, end = iter(blocks), object()
 
-    def following() -> Any:
+    def next_block() -> Any:
         return next(iterator, end)
 
-    while (block := await asyncio.to_thread(following)) is not end:
+    while (block := await asyncio.to_thread(next_block)) is not end:
         yield block
 
 
 def as_int16(block: np.ndarray) -> np.ndarray:
-    """``(n,)`` int16 samples from float (full scale 1, clipped) or int16. Raises `AudioError`.
+    """Convert ``(n,)`` float (full scale 1, clipped) or int16 samples to int16. Raises `AudioError`.
 
     >>> as_int16(np.array([0.5, 2.0], np.float32))
     array([16384, 32767], dtype=int16)
@@ -239,18 +245,18 @@ def as_int16(block: np.ndarray) -> np.ndarray:
     if block.dtype == np.int16:
         return block
     if not np.isfinite(block).all():
-        raise AudioError("a block with samples that are not finite: expected numbers")
+        raise AudioError("a block with samples that are not finite: expected no NaN and no infinity")
     if len(block) and (peak := np.abs(block).max()) > LOUDEST:
         raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1, or int16")
     return np.clip(np.round(block * 32768), -32768, 32767).astype(np.int16)
 
 
 def _event(message: dict[str, Any]) -> Event:
-    """The event of a message; keys of a segment that a newer server may add are passed over."""
+    """The event of a message; unknown keys of a segment, which a newer server may add, are ignored."""
     try:
         row = message["segment"]
         known = None if row is None else {f.name: row[f.name] for f in fields(Segment) if f.name in row}
         segment = None if known is None else Segment(**known)
         return Event(message["id"], segment, message["final"], message["time"], message["settled"])
     except (KeyError, TypeError, FormatError):
-        raise _foreign(repr(json.dumps(message)[:60])) from None
+        raise _not_sed_serve(repr(json.dumps(message)[:60])) from None

@@ -1,4 +1,4 @@
-"""Fair shares between clients: a queue that serves addresses in turn, and who has to give up a place.
+"""Fair scheduling between clients: a round-robin queue over addresses, and the choice of whose slot is reassigned.
 
 Pure data structures without locks and clocks; an entry is any hashable object, an address any string.
 """
@@ -13,10 +13,10 @@ Entry = TypeVar("Entry", bound=Hashable)
 
 
 def largest_share(counts: Mapping[str, int], newcomer: str) -> str | None:
-    """The address that gives up one of its places for `newcomer`, or None where that would not be fairer.
+    """The address that loses one of its slots to `newcomer`, or None if that would not be fairer.
 
-    `counts` are the places of each address. The one with most of them gives one up, provided that it still has
-    as many as the newcomer afterwards; so a full house is no reason to refuse an address that has nothing.
+    `counts` are the occupied slots per address. The address with the most slots loses one, provided that it
+    keeps at least as many as the newcomer then has; so an address without slots is admitted to a full server.
 
     >>> largest_share({"a": 3, "b": 1}, "c"), largest_share({"a": 1, "b": 1}, "c")
     ('a', None)
@@ -28,7 +28,7 @@ def largest_share(counts: Mapping[str, int], newcomer: str) -> str | None:
 
 
 class FairQueue(Generic[Entry]):
-    """Entries of several addresses: addresses are served in turn, the entries of one address in order.
+    """A queue of entries by address: addresses are served round-robin, entries of one address in order.
 
     >>> queue = FairQueue()
     >>> for address, entry in [("a", 1), ("a", 2), ("a", 3), ("b", 4)]:
@@ -40,7 +40,7 @@ class FairQueue(Generic[Entry]):
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Entry]] = {}  # in the order in which the addresses are served
+        self._queues: dict[str, deque[Entry]] = {}  # in the order in which the addresses are served
         self._address: dict[Entry, str] = {}
         self._latest = ""  # the address that was served last
 
@@ -54,51 +54,51 @@ class FairQueue(Generic[Entry]):
         return iter(tuple(self._address))
 
     def put(self, address: str, entry: Entry) -> None:
-        """Append an entry. An address without any has its turn after the others, but the one served last."""
-        self._lines.setdefault(address, deque()).append(entry)
+        """Append an entry. A new address is served after the others, but before the one served last."""
+        self._queues.setdefault(address, deque()).append(entry)
         self._address[entry] = address
-        if self._latest in self._lines:
-            self._lines[self._latest] = self._lines.pop(self._latest)
+        if self._latest in self._queues:
+            self._queues[self._latest] = self._queues.pop(self._latest)
 
     def take(self) -> Entry:
-        """Remove and return the next entry; its address is served last from now on. Raises `IndexError`."""
-        if not self._lines:
-            raise IndexError("an empty queue: expected an entry")
-        address, line = next(iter(self._lines.items()))
-        entry = line.popleft()
-        del self._lines[address], self._address[entry]
-        if line:
-            self._lines[address] = line
+        """Remove and return the next entry; its address moves to the end. Raises `IndexError` if empty."""
+        if not self._queues:
+            raise IndexError("the queue is empty: expected an entry")
+        address, queue = next(iter(self._queues.items()))
+        entry = queue.popleft()
+        del self._queues[address], self._address[entry]
+        if queue:
+            self._queues[address] = queue
         self._latest = address
         return entry
 
     def remove(self, entry: Entry) -> bool:
-        """Remove an entry from the middle; returns whether it was there."""
+        """Remove an entry from any position; returns whether it was queued."""
         address = self._address.pop(entry, None)
         if address is None:
             return False
-        line = self._lines[address]
-        line.remove(entry)
-        if not line:
-            del self._lines[address]
+        queue = self._queues[address]
+        queue.remove(entry)
+        if not queue:
+            del self._queues[address]
         return True
 
     def last_of(self, address: str) -> Entry:
-        """The entry that `address` put last. Raises `KeyError` where it has none."""
-        return self._lines[address][-1]
+        """The newest entry of `address`. Raises `KeyError` if it has none."""
+        return self._queues[address][-1]
 
     def counts(self) -> dict[str, int]:
-        """Entries by address."""
-        return {address: len(line) for address, line in self._lines.items()}
+        """Number of entries per address."""
+        return {address: len(queue) for address, queue in self._queues.items()}
 
     def ahead(self, entry: Entry) -> int:
-        """How many entries are taken before this one if no more come. Raises `KeyError` where it is not there."""
+        """How many entries are taken before this one if no more are added. Raises `KeyError` if not queued."""
         address = self._address[entry]
-        own = self._lines[address].index(entry)
+        own = self._queues[address].index(entry)
         total, rounds = own, own + 1  # addresses served before this one have one more round
-        for other, line in self._lines.items():
+        for other, queue in self._queues.items():
             if other == address:
                 rounds = own
             else:
-                total += min(len(line), rounds)
+                total += min(len(queue), rounds)
         return total

@@ -1,4 +1,4 @@
-"""`FormFile`: the only file of a ``multipart/form-data`` body, written as it comes, without a second copy."""
+"""`FormFile`: the single file of a ``multipart/form-data`` body, written as it arrives, without a second copy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_HEADER = 4096  # bytes of the headers of a part
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a Content-Type is a form's, in any case.
+    """Whether a Content-Type is ``multipart/form-data`` (case-insensitive).
 
     >>> is_form("Multipart/Form-Data; boundary=x"), is_form("audio/wav")
     (True, False)
@@ -21,10 +21,10 @@ def is_form(content_type: str) -> bool:
 
 
 class FormFile:
-    """Takes the body of a form in chunks, and writes the content of its file to `out`.
+    """Parses the body of a form in chunks and writes the content of its file to `out`.
 
-    `name` is the file's name as the client gave it. Raises `UploadError` (``bad_request``) on a form that
-    cannot be read, has no file or several, or ends early.
+    `name` is the file name that the client sent. Raises `UploadError` (``bad_request``) on a form that is
+    malformed or truncated, or contains no file or several.
 
     >>> import io
     >>> form = FormFile("multipart/form-data; boundary=x", out := io.BytesIO())
@@ -47,7 +47,7 @@ class FormFile:
         self._parts = 0
         self._files = 0
         self._in_file = False
-        self._header = b""  # name of the current one
+        self._header = b""  # name of the current header
         self._header_bytes = 0
         self._disposition = b""
         self._ended = False
@@ -55,8 +55,8 @@ class FormFile:
         if not boundary:
             raise _bad("a Content-Type without a boundary")
         callbacks: Any = {
-            "on_part_begin": self._begin_part,
-            "on_header_begin": self._begin_header,
+            "on_part_begin": self._start_part,
+            "on_header_begin": self._start_header,
             "on_header_field": self._add_header_name,
             "on_header_value": self._add_header_value,
             "on_headers_finished": self._finish_headers,
@@ -70,20 +70,20 @@ class FormFile:
             raise _bad(str(error)) from None
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Parse the next bytes of the body."""
         try:
             self._parser.write(chunk)
         except self._error as error:
             raise _bad(str(error)) from None
 
     def finish(self) -> None:
-        """The body is over."""
+        """Check that the form is complete; call at the end of the body."""
         if not self._ended:
-            raise _bad("its end is missing")
+            raise _bad("the closing boundary is missing")
         if not self._files:
             raise UploadError("bad_request", "a form without a file: expected one")
 
-    def _begin_part(self) -> None:
+    def _start_part(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise _bad(f"more than {MAX_PARTS} parts")
@@ -91,7 +91,7 @@ class FormFile:
         self._disposition = b""
         self._header_bytes = 0
 
-    def _begin_header(self) -> None:
+    def _start_header(self) -> None:
         self._header = b""
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
@@ -127,4 +127,4 @@ class FormFile:
 
 
 def _bad(problem: str) -> UploadError:
-    return UploadError("bad_request", f"a form that cannot be read: {problem}")
+    return UploadError("bad_request", f"malformed form: {problem}")

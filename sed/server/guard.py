@@ -1,7 +1,7 @@
-"""Who may talk to the server: origins, host names, tokens. Plain functions on headers, and one middleware.
+"""Access control: origins, host names and tokens. Plain functions on headers, and one middleware.
 
-A request that is malformed gets 400, one that names a foreign host or origin 403. Both are decided here, before any
-other code sees the request, and nothing a client writes into a header can raise.
+A malformed request gets 400, one with a foreign host or origin 403. Both are decided here, before any other code
+sees the request, and no header content can raise an exception.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SECURITY_HEADERS = {
 }
 
 
-def host_allowed(host: str, options: ServerOptions, arrived: str | None = None) -> bool:
-    """Whether a request may name this `host` (its Host header).
+def host_allowed(host: str, options: ServerOptions, local_address: str | None = None) -> bool:
+    """Whether `host`, a request's Host header, is allowed.
 
-    Allowed are names of this machine (``localhost``, a loopback address), the address at which the connection
-    `arrived` (the server's end of the socket), and the names of ``options.host`` and ``options.hosts``; on every
-    address that the server listens on, because a hostile page could point a name of its domain here (DNS rebinding).
+    Allowed are names of this machine (``localhost``, a loopback address), `local_address` (the server's end of the
+    connection), and the names in ``options.host`` and ``options.hosts``. This is checked on every address that the
+    server listens on, because a hostile page could resolve a name of its domain to this machine (DNS rebinding).
 
     >>> host_allowed("evil.example:8765", ServerOptions()), host_allowed("[::1]:8765", ServerOptions())
     (False, True)
@@ -48,13 +48,13 @@ def host_allowed(host: str, options: ServerOptions, arrived: str | None = None) 
         return False
     return (
         is_loopback(name)
-        or (arrived is not None and name == canonical(arrived))
+        or (local_address is not None and name == canonical(local_address))
         or name in {canonical(allowed) for allowed in (options.host, *options.hosts)}
     )
 
 
 def origin_allowed(origin: str | None, host: str, options: ServerOptions) -> bool:
-    """Whether a page of `origin` may use the server that it calls `host`; None is a program, not a page.
+    """Whether a page of `origin` may use the server under the name `host`; None is a program, not a page.
 
     >>> origin_allowed("http://localhost:8765", "localhost:8765", ServerOptions())
     True
@@ -65,29 +65,29 @@ def origin_allowed(origin: str | None, host: str, options: ServerOptions) -> boo
     """
     if origin is None or {origin.lower(), "*"} & {own.lower() for own in options.origins}:
         return True
-    _, separator, place = origin.lower().partition("://")
-    return bool(separator) and place == host.lower() != ""
+    _, separator, netloc = origin.lower().partition("://")
+    return bool(separator) and netloc == host.lower() != ""
 
 
-def token_matches(shown: str | None, options: ServerOptions) -> bool:
-    """Whether `shown` is the server's token, or no token is needed. Any text may be shown, lone surrogates too."""
+def token_matches(presented: str | None, options: ServerOptions) -> bool:
+    """Whether `presented` is the server's token, or none is needed. Any string is accepted, even lone surrogates."""
     if options.token is None:
         return True
-    return hmac.compare_digest((shown or "").encode("utf-8", "surrogatepass"), options.token.encode())
+    return hmac.compare_digest((presented or "").encode("utf-8", "surrogatepass"), options.token.encode())
 
 
-def token_shown(headers: Headers, options: ServerOptions) -> bool:
-    """Whether the Authorization header has the server's token, or none is needed."""
-    scheme, _, shown = headers.get("authorization", "").partition(" ")
-    return token_matches(shown.strip() if scheme.lower() == "bearer" else None, options)
+def has_token(headers: Headers, options: ServerOptions) -> bool:
+    """Whether the Authorization header contains the server's token, or no token is needed."""
+    scheme, _, presented = headers.get("authorization", "").partition(" ")
+    return token_matches(presented.strip() if scheme.lower() == "bearer" else None, options)
 
 
 class Guard:
-    """Middleware: refuses malformed and foreign hosts and origins, and adds headers that tie the page down.
+    """Middleware: rejects malformed and foreign hosts and origins, and adds security headers to responses.
 
-    It also puts a function that cuts the connection into the scope as ``sed.abort``. ASGI has no word for it,
-    and a polite close never comes to an end with a peer that does not read; uvicorn's protocol, to which its
-    `send` is bound, has the transport. On another server the function does nothing.
+    It also stores a function that aborts the connection in the scope as ``sed.abort``. ASGI has no such operation,
+    and a regular close never completes if the peer does not read. The transport is taken from uvicorn's protocol,
+    to which its `send` is bound; on other servers the function does nothing.
     """
 
     def __init__(self, app: ASGIApp, options: ServerOptions, metrics: Metrics) -> None:
@@ -96,20 +96,20 @@ class Guard:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass `scope` on, or refuse it."""
+        """Forward the request, or reject it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if refusal := self._problem(Headers(scope=scope), (scope.get("server") or (None,))[0]):
-            status, code, problem = refusal
+        if rejection := self._problem(Headers(scope=scope), (scope.get("server") or (None,))[0]):
+            status, code, problem = rejection
             self._metrics.errors[code] += 1
-            await self._refuse(scope, receive, send, JSONResponse(error_message(code, problem), status))
+            await self._reject(scope, receive, send, JSONResponse(error_message(code, problem), status))
             return
         scope["sed.abort"] = _aborter(send)
         await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
 
-    def _problem(self, headers: Headers, arrived: str | None) -> tuple[int, str, str] | None:
-        """Status, code and sentence of what is wrong with `headers`, or None."""
+    def _problem(self, headers: Headers, local_address: str | None) -> tuple[int, str, str] | None:
+        """Status, code and message of what is wrong with `headers`, or None."""
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or len(origins) > 1:
             found = f"{len(hosts)} Host and {len(origins)} Origin headers"
@@ -117,7 +117,7 @@ class Guard:
         host, origin = hosts[0], origins[0] if origins else None
         if host_name(host) is None:
             return 400, "bad_request", f"host {host[:80]!r}: expected name[:port]"
-        if not host_allowed(host, self._options, arrived):
+        if not host_allowed(host, self._options, local_address):
             expected = "expected this machine's name or address, or a name given by --allow-host"
             return 403, "forbidden", f"host {host[:80]!r}: {expected}"
         if not origin_allowed(origin, host, self._options):
@@ -126,7 +126,7 @@ class Guard:
         return None
 
     @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send, response: JSONResponse) -> None:
+    async def _reject(scope: Scope, receive: Receive, send: Send, response: JSONResponse) -> None:
         if scope["type"] == "http" or "websocket.http.response" in (scope.get("extensions") or {}):
             await response(scope, receive, send)
         else:  # closing before accepting is a 403
@@ -147,8 +147,8 @@ def _with_headers(send: Send) -> Send:
 
 def _aborter(send: Any) -> Callable[[], None]:
     abort = getattr(getattr(getattr(send, "__self__", None), "transport", None), "abort", None)
-    return abort if callable(abort) else _nothing
+    return abort if callable(abort) else _do_nothing
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None

@@ -1,4 +1,4 @@
-"""Names in Host headers and options, in one canonical form, so that two spellings of a name compare as equal."""
+"""Host names in headers and options, in one canonical form, so that equivalent spellings compare equal."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def host_name(host: str) -> str | None:
 def canonical(name: str) -> str | None:
     """A host name in lower-case ASCII (IDNA), or an address in its shortest form; None for anything else.
 
-    Brackets, the zone of an IPv6 address and the final dot of a name are removed; an IPv4 address in IPv6
-    form becomes IPv4.
+    Brackets, the zone of an IPv6 address and the trailing dot of a name are removed; IPv4-mapped IPv6 addresses
+    become IPv4.
 
     >>> canonical("Bücher.example."), canonical("[::FFFF:10.0.0.1]"), canonical("fe80::1%eth0")
     ('xn--bcher-kva.example', '10.0.0.1', 'fe80::1')
@@ -45,7 +45,7 @@ def canonical(name: str) -> str | None:
 
 
 def as_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that `name` spells, without a zone; None if it is not an address."""
+    """Parse `name` as an IP address without its zone; None if it is not an address."""
     try:
         address = ipaddress.ip_address(name.strip("[]").partition("%")[0])
     except ValueError:
@@ -54,7 +54,7 @@ def as_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 
 def is_loopback(name: str) -> bool:
-    """Whether the canonical `name` stands for this machine only.
+    """Whether the canonical `name` is a loopback name or address.
 
     >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("0.0.0.0")
     (True, True, False)

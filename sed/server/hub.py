@@ -1,4 +1,4 @@
-"""`Hub`: what all connections of a server share: the models, the threads, the limits, the counters."""
+"""`Hub`: state shared by all connections of a server: models, threads, limits and counters."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from sed.streaming import Event
 T = TypeVar("T")
 log = logging.getLogger("sed.server")
 
-TRIAL_PIECES = 7  # half seconds of noise with which the cost of a stream is measured at the start
-TRIAL_SECONDS = 1.0  # after which a measurement on a slow machine is enough
+TRIAL_CHUNKS = 7  # chunks of 0.5 s of noise with which the cost of a stream is measured at startup
+TRIAL_SECONDS = 1.0  # after which the measurement ends early on a slow machine
 
 
 class Stream(Protocol):
-    """What the server needs of a `sed.StreamingDiarizer`."""
+    """The interface of `sed.StreamingDiarizer` that the server uses."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions, in order."""
+        """The emotion labels, in order."""
         ...
 
     @property
     def settled(self) -> float:
-        """Seconds from the start for which everything is decided."""
+        """Seconds from the start before which all labels are final."""
         ...
 
     @property
     def current(self) -> dict[str, float]:
-        """Probabilities of the running moment by label, or nothing yet."""
+        """Current probabilities by label; empty at the start."""
         ...
 
     def push(self, samples: np.ndarray) -> Sequence[Event]:
-        """Take ``(n,)`` float32 samples at 16 kHz."""
+        """Process ``(n,)`` float32 samples at 16 kHz."""
         ...
 
     def close(self) -> Sequence[Event]:
-        """The rest."""
+        """Process the buffered rest."""
         ...
 
 
 class Hub:
     """Shared by all connections of one server; used on the event loop's thread.
 
-    `make_stream` takes a latency in seconds. Streams do their work in a pool of `options.threads` threads,
-    one short piece at a time and in the order of asking, so that nobody waits for more than one piece of
-    each other client. Uploads are admitted by `admission` and diarized by `files`.
+    `make_stream` takes a latency in seconds. Streams run in a pool of `options.threads` threads, one short chunk at
+    a time and in the order of submission, so that no client waits for more than one chunk of each other client.
+    Uploads are admitted by `admission` and diarized by `files`.
     """
 
     def __init__(
@@ -73,11 +73,13 @@ class Hub:
         self.files = FileWorker(diarize, options)
         self.load = Load(options.max_load * min(options.threads, usable_cores()))
         self.metrics.stream_cost = lambda: self.load.cost
-        self.opening: dict[object, Callable[[], None]] = {}  # connections that have not begun; what cuts each
+        self.opening: dict[
+            object, Callable[[], None]
+        ] = {}  # abort functions of connections without a first message
         self._live = ThreadPoolExecutor(options.threads, "sed-live")
 
     async def measure(self) -> None:
-        """Measure what a stream costs here, with noise; a model that fails at it is reported in the log."""
+        """Measure the cost of a stream on this machine with noise; a failing model is logged."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._live, self._measure)
         except Exception:
@@ -85,44 +87,44 @@ class Hub:
 
     def _measure(self) -> None:
         stream = self.make_stream(1.0)
-        piece = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE // 2).astype(np.float32)
-        begun = time.perf_counter()
-        for number in range(TRIAL_PIECES):
+        chunk = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE // 2).astype(np.float32)
+        started = time.perf_counter()
+        for number in range(TRIAL_CHUNKS):
             last = time.perf_counter()
-            stream.push(piece)
+            stream.push(chunk)
             now = time.perf_counter()
-            enough = now - begun > TRIAL_SECONDS
-            if number or enough:  # the first piece also warms the models up
+            enough = now - started > TRIAL_SECONDS
+            if number or enough:  # the first chunk also warms up the models
                 self.load.add(now - last, 0.5)
             if enough:
                 return
 
     def submit(self, work: Callable[..., T], *args: Any, audio: float = 0.0) -> asyncio.Future[T]:
-        """Run a piece of live work in the pool; `audio` is how many seconds of sound it is about."""
-        asked = time.perf_counter()
+        """Run `work` of a live stream in the pool; `audio` is the number of seconds of audio that it processes."""
+        submitted = time.perf_counter()
 
         def timed() -> T:
-            begun = time.perf_counter()
-            self.metrics.wait.add(begun - asked)
+            started = time.perf_counter()
+            self.metrics.wait.add(started - submitted)
             try:
                 return work(*args)
             finally:
-                took = time.perf_counter() - begun
-                self.metrics.step.add(took)
+                elapsed = time.perf_counter() - started
+                self.metrics.step.add(elapsed)
                 if audio:
-                    self.load.add(took, audio)
+                    self.load.add(elapsed, audio)
 
         return asyncio.get_running_loop().run_in_executor(self._live, timed)
 
     @property
     def uploading(self) -> int:
-        """Uploads that are received, wait or are in work."""
+        """Number of uploads that are being received, queued or processed."""
         return self.admission.open_uploads
 
     @property
     def stuck(self) -> bool:
-        """Whether the file worker has shown no progress for long."""
-        return self.files.silence > self.options.stuck_after
+        """Whether the file worker has made no progress for `stuck_after` seconds."""
+        return self.files.stalled_for > self.options.stuck_after
 
     def health(self) -> dict[str, Any]:
         """The state for ``/healthz``; its ``status`` is ``ok``, or ``stuck`` if the file worker is."""
@@ -136,26 +138,32 @@ class Hub:
                 "working": self.files.working,
             },
         }
-        return {**state, "status": "stuck", "seconds": round(self.files.silence, 1)} if self.stuck else state
+        return (
+            {**state, "status": "stuck", "seconds": round(self.files.stalled_for, 1)} if self.stuck else state
+        )
 
     def gauges(self) -> list[tuple[str, str, float]]:
-        """Name, meaning and value of what ``/metrics`` shows of the uploads now."""
+        """Name, description and value of the upload gauges for ``/metrics``."""
         files = self.files
         return [
             ("sed_uploads_receiving", "Uploads being received now.", self.admission.receiving),
-            ("sed_uploads_waiting", "Complete files that wait for the file worker.", files.waiting),
-            ("sed_uploads_working", "Files in work.", files.working),
+            ("sed_uploads_waiting", "Complete files waiting for the file worker.", files.waiting),
+            ("sed_uploads_working", "Files being processed.", files.working),
             ("sed_upload_stored_bytes", "Bytes of uploads on disk.", self.admission.stored),
-            ("sed_file_silence_seconds", "Time since the last progress of the file in work.", files.silence),
+            (
+                "sed_file_silence_seconds",
+                "Time since the last progress of the file being processed.",
+                files.stalled_for,
+            ),
         ]
 
     def stop_files(self) -> None:
-        """End all uploads: at once, but for the file in work, which ends at its next progress."""
+        """Cancel all uploads; the file being processed ends at its next progress report."""
         self.admission.stop()
         self.files.stop()
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop streams, uploads and threads."""
         self.stopping.set()
         self.stop_files()
         self._live.shutdown(wait=False, cancel_futures=True)

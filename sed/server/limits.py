@@ -1,15 +1,17 @@
-"""How fast a client may send: one rule for the server, which enforces it, and the client, which keeps it."""
+"""Rate limit for audio messages: enforced by the server, respected by the client."""
 
 from __future__ import annotations
 
-MESSAGE_COST = 0.005  # seconds of audio that a message counts at least, so that empty ones are not free
+MESSAGE_COST = (
+    0.005  # minimum seconds of audio that a message is charged, so that empty messages are limited too
+)
 
 
 class Bucket:
-    """A token bucket in seconds of audio: `burst` at once, then `rate` a second of the clock.
+    """A token bucket in seconds of audio: `burst` at once, then `rate` per second of wall-clock time.
 
     >>> bucket = Bucket(rate=2.0, burst=10.0, now=0.0)
-    >>> bucket.take(10.0, now=0.0), bucket.take(2.0, now=0.0)  # full burst; two more are a second too early
+    >>> bucket.take(10.0, now=0.0), bucket.take(2.0, now=0.0)  # the full burst; 2 s more are 1 s too early
     (0.0, 1.0)
     >>> bucket.take(2.0, now=2.0)
     0.0
@@ -22,7 +24,7 @@ class Bucket:
         self._last = now
 
     def take(self, seconds: float, now: float) -> float:
-        """Take a message of `seconds` of audio out; returns by how many seconds it was too early."""
+        """Charge a message of `seconds` of audio; returns by how many seconds it is too early."""
         self._level = min(self.burst, self._level + (now - self._last) * self.rate)
         self._last = now
         self._level -= max(seconds, MESSAGE_COST)

@@ -1,4 +1,4 @@
-"""`Load`: what a live stream costs on this machine, as measured, and whether one more can keep up."""
+"""`Load`: the measured cost of a live stream on this machine, and whether one more can run in real time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import threading
 from pathlib import Path
 
-MEMORY = 30.0  # seconds of audio after which a measurement has lost most of its weight
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor time in each period
+TIME_CONSTANT = 30.0  # seconds of audio after which the weight of a measurement has decayed to 1/e
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU time and of each period
 
 
 class Load:
-    """A running estimate of the cost of a live stream, against a `capacity` in processor threads.
+    """A running estimate of the cost of a live stream, compared with a `capacity` in CPU threads.
 
-    The cost is the seconds for which a thread is busy with one second of audio, so it is also how many threads
-    a stream in real time needs. It is measured by the clock: where other programs take the processors, a stream
-    costs more. Any thread may add.
+    The cost is the number of seconds for which a thread is busy with one second of audio, hence also the number of
+    threads that a stream in real time needs. It is wall-clock time: a stream costs more while other programs use
+    the CPUs. `add` is thread-safe.
 
     >>> load = Load(capacity=2.0)
     >>> load.add(work=1.0, audio=2.0)
@@ -31,25 +31,25 @@ class Load:
         self._lock = threading.Lock()
 
     def add(self, work: float, audio: float) -> None:
-        """Note that a thread was busy for `work` seconds with `audio` seconds of sound."""
-        keep = math.exp(-audio / MEMORY)
+        """Record that a thread was busy for `work` seconds with `audio` seconds of audio."""
+        decay = math.exp(-audio / TIME_CONSTANT)
         with self._lock:
-            self._work = keep * self._work + work
-            self._audio = keep * self._audio + audio
+            self._work = decay * self._work + work
+            self._audio = decay * self._audio + audio
 
     @property
     def cost(self) -> float:
-        """Threads that one stream needs in real time; 0 as long as nothing was measured."""
+        """Threads that one stream needs in real time; 0 before the first measurement."""
         with self._lock:
             return self._work / self._audio if self._audio else 0.0
 
     def fits(self, clients: int) -> bool:
-        """Whether a further stream beside `clients` others would keep up. The only stream always may try."""
+        """Whether one more stream besides `clients` others can run in real time. A single stream always may."""
         return clients == 0 or (clients + 1) * self.cost <= self.capacity
 
 
 def usable_cores() -> float:
-    """Processors that this process may use: by affinity, and in a container by its quota."""
+    """CPUs that this process may use, according to its affinity and, in a container, its quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
     try:

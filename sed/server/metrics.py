@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' text format (version 0.0.4)."""
+"""The server's metrics, in Prometheus' text format (version 0.0.4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEP_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # secon
 
 
 class Histogram:
-    """Counts of durations in seconds, by upper bound. Any thread may add."""
+    """Counts of durations in seconds by upper bound; `add` is thread-safe."""
 
     def __init__(self, bounds: tuple[float, ...] = STEP_BOUNDS) -> None:
         self._bounds = bounds
@@ -44,7 +44,7 @@ class Histogram:
 
 
 class Metrics:
-    """The server's counters; written by the event loop, the histograms by any thread."""
+    """The server's counters; updated by the event loop, histograms by any thread."""
 
     def __init__(self) -> None:
         self.clients = 0
@@ -53,32 +53,34 @@ class Metrics:
         self.audio_seconds = 0.0
         self.upload_seconds = 0.0
         self.events = 0
-        self.stream_cost: Callable[[], float] = float  # processor threads that a live stream needs
+        self.stream_cost: Callable[[], float] = float  # CPU threads that a live stream needs
         self.errors: Counter[str] = Counter()
         self.step = Histogram()
         self.wait = Histogram()
 
     def text(self, gauges: Sequence[tuple[str, str, float]] = ()) -> str:
-        """Everything, as Prometheus reads it; `gauges` are further ones: name, meaning, value."""
+        """All metrics in Prometheus' format; `gauges` are additional ones: name, description, value."""
         rows: list[str] = []
 
-        def metric(name: str, kind: str, meaning: str, samples: list[str]) -> None:
-            rows.extend([f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *samples])
+        def metric(name: str, kind: str, description: str, samples: list[str]) -> None:
+            rows.extend([f"# HELP {name} {description}", f"# TYPE {name} {kind}", *samples])
 
-        def single(name: str, kind: str, meaning: str, value: float) -> None:
-            metric(name, kind, meaning, [f"{name} {value:g}" if kind == "gauge" else f"{name} {value:.10g}"])
+        def single(name: str, kind: str, description: str, value: float) -> None:
+            metric(
+                name, kind, description, [f"{name} {value:g}" if kind == "gauge" else f"{name} {value:.10g}"]
+            )
 
-        single("sed_clients", "gauge", "Live streams now.", self.clients)
-        for name, meaning, value in gauges:
-            single(name, "gauge", meaning, value)
+        single("sed_clients", "gauge", "Open live streams.", self.clients)
+        for name, description, value in gauges:
+            single(name, "gauge", description, value)
         single(
             "sed_stream_cost",
             "gauge",
-            "Processor threads that a live stream needs, as measured.",
+            "CPU threads that a live stream needs, as measured.",
             self.stream_cost(),
         )
         single("sed_streams_total", "counter", "Live streams since the start.", self.streams)
-        single("sed_audio_seconds_total", "counter", "Audio heard by live streams.", self.audio_seconds)
+        single("sed_audio_seconds_total", "counter", "Audio processed by live streams.", self.audio_seconds)
         single("sed_events_total", "counter", "Segment events sent.", self.events)
         single("sed_uploads_total", "counter", "Files diarized.", self.uploads)
         single(
@@ -87,19 +89,19 @@ class Metrics:
         metric(
             "sed_errors_total",
             "counter",
-            "Errors told to clients, by code.",
+            "Errors sent to clients, by code.",
             [f'sed_errors_total{{code="{code}"}} {n}' for code, n in sorted(self.errors.items())],
         )
         metric(
             "sed_step_seconds",
             "histogram",
-            "Time to process a piece of audio.",
+            "Time to process a chunk of audio.",
             self.step.lines("sed_step_seconds"),
         )
         metric(
             "sed_wait_seconds",
             "histogram",
-            "Time a piece waited for a thread.",
+            "Time a chunk waited for a thread.",
             self.wait.lines("sed_wait_seconds"),
         )
         return "\n".join(rows) + "\n"

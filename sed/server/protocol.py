@@ -1,4 +1,4 @@
-"""The wire format, as PROTOCOL.md describes it: text messages in, checked; events and errors out as JSON."""
+"""The wire format of PROTOCOL.md: parses and validates text messages, and formats errors as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sed.grid import SAMPLE_RATE
-from sed.streaming import Event
 
 MAX_TEXT = 4096  # characters of a text message
 SAMPLE_RATES = (4_000, 384_000)
@@ -28,9 +27,9 @@ NORMAL_CLOSE = 1000
 
 
 class ProtocolError(Exception):
-    """A client has broken a rule, or finds no room: `code` is a key of `CLOSE_CODES`, the text one sentence.
+    """A protocol violation, or no capacity: `code` is a key of `CLOSE_CODES`, the text one sentence.
 
-    retry_after: seconds after which the client may find room, or None.
+    retry_after: seconds after which a retry may succeed, or None.
     """
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
@@ -41,7 +40,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """What a client declares before its audio: samples a second, seconds of latency, its token."""
+    """The parameters of a stream, sent before its audio: sample rate in Hz, latency in seconds, token."""
 
     sample_rate: int = SAMPLE_RATE
     latency: float = 1.0
@@ -49,7 +48,7 @@ class Start:
 
 
 def parse_text(text: str) -> Start | None:
-    """A text message: `Start`, or None for the end of the audio. Raises `ProtocolError` (``bad_message``).
+    """Parse a text message: `Start`, or None for the end of the audio. Raises `ProtocolError` (``bad_message``).
 
     >>> parse_text('{"type": "start", "sample_rate": 48000}')
     Start(sample_rate=48000, latency=1.0, token=None)
@@ -98,20 +97,8 @@ def _token(value: Any) -> str | None:
 
 
 def dump(message: dict[str, Any]) -> str:
-    """One JSON text without NaN, whose numbers read back as they were."""
+    """Compact JSON without NaN; numbers round-trip exactly."""
     return json.dumps(message, allow_nan=False, separators=(",", ":"))
-
-
-def event_message(event: Event) -> dict[str, Any]:
-    """`Event` as a message of type ``segment``."""
-    return {
-        "type": "segment",
-        "id": event.id,
-        "final": event.final,
-        "time": event.time,
-        "settled": event.settled,
-        "segment": None if event.segment is None else event.segment.to_dict(),
-    }
 
 
 def error_message(code: str, message: str, retry_after: float | None = None) -> dict[str, Any]:

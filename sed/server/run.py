@@ -1,4 +1,4 @@
-"""`serve`: listen, and run the application until a signal comes."""
+"""`serve`: listen, and run the application until a signal arrives."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sed.server")
 
-SEND_BUFFER = 64 * 1024  # bytes that the system keeps for a client that does not read
-RECEIVE_BUFFER = 256 * 1024  # and of one that the server has not read yet
-HARD_MESSAGE_FACTOR = 4  # a message longer than so many times `max_message` is cut off unread
-REQUEST_TIMEOUT = 15.0  # seconds in which a new connection has to have asked for something
-MOST_IDLE = 256  # connections without a request; where there are more, the oldest of them are cut at once
+SEND_BUFFER = 64 * 1024  # bytes that the kernel buffers for a client that does not read
+RECEIVE_BUFFER = 256 * 1024  # bytes that the kernel buffers until the server reads them
+HARD_MESSAGE_FACTOR = 4  # a message of more than this many times `max_message` bytes is aborted unread
+REQUEST_TIMEOUT = 15.0  # seconds within which a new connection must send a request
+MAX_IDLE = 256  # connections without a request; if there are more, the oldest ones are aborted
 STOP_TIMEOUT = 3  # seconds for connections to end when the server stops
 
 
 def listen(options: ServerOptions) -> socket.socket:
-    """A listening socket with bounded buffers. Raises `OptionError` where the address cannot be had."""
+    """A listening socket with bounded buffers. Raises `OptionError` if the address is unavailable."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             options.host.strip("[]"), options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -48,20 +48,20 @@ def listen(options: ServerOptions) -> socket.socket:
         listener.listen(256)
     except OSError as error:
         listener.close()
-        where, why = f"{options.host}:{options.port}", error.strerror or error
-        raise OptionError(f"{where} cannot be listened on ({why}): expected a free port") from None
+        name, reason = f"{options.host}:{options.port}", error.strerror or error
+        raise OptionError(f"cannot listen on {name} ({reason}): expected a free port") from None
     return listener
 
 
 def url_of(listener: socket.socket) -> str:
-    """The page's address, for a person on this machine."""
+    """The URL of the page, for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
-    """A uvicorn server for `app`, set up for many patient and a few hostile clients."""
+    """A uvicorn server for `app`, configured for many slow and some hostile clients."""
     import uvicorn
 
     from sed.server.connection import WebSocketConnection
@@ -70,22 +70,22 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
         app,
         ws=WebSocketConnection,
         ws_max_size=HARD_MESSAGE_FACTOR * options.max_message,
-        ws_per_message_deflate=False,  # audio hardly shrinks, and each client would cost a window
-        ws_ping_interval=20.0,  # keeps ways through proxies open
-        ws_ping_timeout=None,  # the idle timeout drops the dead
+        ws_per_message_deflate=False,  # audio hardly compresses, and each client would need a window
+        ws_ping_interval=20.0,  # keeps connections through proxies open
+        ws_ping_timeout=None,  # the idle timeout disconnects dead clients
         timeout_keep_alive=15,
         timeout_graceful_shutdown=STOP_TIMEOUT,
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # it would believe every program on this machine; see `client_address`
+        proxy_headers=False,  # it would trust every program on this machine; see `client_address`
     )
 
     class Server(uvicorn.Server):
-        """Ends the work on files as soon as it stops; the application is told only after the connections."""
+        """Cancels file processing as soon as it stops; the lifespan ends only after the connections."""
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """As the base class."""
+            """Cancel file processing, then shut down as the base class does."""
             app.state.hub.stop_files()
             await super().shutdown(sockets)
 
@@ -93,39 +93,41 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
 
 
 async def serve(server: uvicorn.Server, listener: socket.socket, started: Callable[[], None]) -> None:
-    """Serve on `listener` until a signal comes or `server.should_exit` is set.
+    """Serve on `listener` until a signal arrives or `server.should_exit` is set.
 
-    `started` is called when clients may come.
+    `started` is called when the server accepts connections.
     """
     with limited_logs() as limit:
-        reaper = asyncio.create_task(_reap(server, started, limit))
+        idle_task = asyncio.create_task(_abort_idle(server, started, limit))
         try:
             await server.serve([listener])
         finally:
-            reaper.cancel()
+            idle_task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await reaper
+                await idle_task
 
 
-async def _reap(server: uvicorn.Server, started: Callable[[], None], limit: LogLimit) -> None:
-    """Cut connections that do not come to ask for anything: uvicorn would wait for ever, for any number."""
+async def _abort_idle(server: uvicorn.Server, started: Callable[[], None], limit: LogLimit) -> None:
+    """Abort connections that send no request: uvicorn waits forever, for any number of them."""
     while not server.started:
         await asyncio.sleep(0.02)
     started()
     clock = asyncio.get_running_loop().time
-    seen: WeakKeyDictionary[object, float] = WeakKeyDictionary()
+    idle_since: WeakKeyDictionary[object, float] = WeakKeyDictionary()
     while True:
         await asyncio.sleep(1.0)
         limit.flush()
         idle: list[tuple[float, Any]] = []
         for connection in list(server.server_state.connections):
-            cycle = getattr(connection, "cycle", connection)  # a WebSocket has none: it has asked
+            cycle = getattr(
+                connection, "cycle", connection
+            )  # a WebSocket has no cycle: its request has arrived
             if cycle is not None and not getattr(cycle, "response_complete", False):
-                seen.pop(connection, None)
+                idle_since.pop(connection, None)
             else:
-                idle.append((seen.setdefault(connection, clock()), connection))
-        idle.sort(key=lambda row: row[0])
-        for place, (since, connection) in enumerate(idle):
-            if clock() - since > REQUEST_TIMEOUT or place < len(idle) - MOST_IDLE:
-                log.info("a connection without a request was cut")
+                idle.append((idle_since.setdefault(connection, clock()), connection))
+        idle.sort(key=lambda pair: pair[0])
+        for index, (since, connection) in enumerate(idle):
+            if clock() - since > REQUEST_TIMEOUT or index < len(idle) - MAX_IDLE:
+                log.info("aborted a connection that sent no request")
                 connection.transport.abort()

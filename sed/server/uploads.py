@@ -1,8 +1,8 @@
-"""POST /diarize: a file in the body (raw, or the only file of a form), JSON or RTTM back.
+"""POST /diarize: a file in the body (raw, or the only file of a form), JSON or RTTM in the response.
 
-The body goes to a temporary file as it comes, within the limits of `Admission`; the complete file takes a
-place in the queue of the `FileWorker`, is diarized in its thread, and deleted. A client that leaves, or does
-not read what it is sent (see `sed.server.exchange`), stops its work.
+The body is written to a temporary file as it arrives, within the limits of `Admission`; the complete file is put
+into the queue of the `FileWorker`, diarized in its thread, and deleted. If the client disconnects or does not read
+the response (see `sed.server.exchange`), the job is cancelled.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from sed.server.forms import FormFile, is_form
 from sed.server.hub import Hub
 from sed.server.protocol import dump, error_message
 from sed.server.refusal import UploadError
-from sed.server.worker import Job, LeftError
+from sed.server.worker import Job, JobCancelledError
 
 log = logging.getLogger("sed.server")
 
-POLL = 0.25  # seconds between two looks at the work
+POLL = 0.25  # seconds between two checks of the job
 FORMATS = {"json": "application/json", "rttm": "text/plain; charset=utf-8"}
-# Progress is worth nothing late: nginx, for one, passes responses on in blocks unless this says otherwise.
+# Progress must not be buffered: nginx, for one, buffers responses unless this header disables it.
 UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -49,7 +49,7 @@ async def diarize(hub: Hub, request: Request) -> Response:
             raise UploadError("bad_request", f"format {kind[:40]!r}: expected {' or '.join(FORMATS)}")
         work = await _accept(hub, request)
         if request.query_params.get("progress", "0") != "0":
-            return _Lines(work, kind)
+            return _ProgressResponse(work, kind)
         with work:
             while not await work.wait():
                 if await request.is_disconnected():
@@ -62,10 +62,10 @@ async def diarize(hub: Hub, request: Request) -> Response:
         return Response(status_code=400)
 
 
-async def _accept(hub: Hub, request: Request) -> _Work:
+async def _accept(hub: Hub, request: Request) -> _UploadJob:
     """Receive the file and put it in the queue. Raises `UploadError` and `ClientDisconnect`."""
     address = client_address(request.scope, hub.options)
-    hub.files.check(address)  # before a byte is received in vain
+    hub.files.check(address)  # before any byte is received in vain
     with ExitStack() as stack:
         upload = hub.admission.open(address)
         stack.callback(hub.admission.close, upload)
@@ -82,33 +82,33 @@ async def _accept(hub: Hub, request: Request) -> _Work:
             raise UploadError("bad_request", "an empty file: expected audio")
         job = Job(address, path, _uri(name))
         hub.files.submit(job)
-        return _Work(hub, job, stack.pop_all())
+        return _UploadJob(hub, job, stack.pop_all())
 
 
 async def _receive(hub: Hub, upload: Upload, request: Request, out: BinaryIO) -> str:
-    """Write the request's file to `out`; returns the name that the client gave it."""
+    """Write the request's file to `out`; returns the file name that the client sent."""
     content_type = request.headers.get("content-type", "")
     form = FormFile(content_type, out) if is_form(content_type) else None
     write = form.write if form else out.write
     async for chunk in hub.admission.receive(upload, request):
-        await asyncio.to_thread(write, chunk)  # a disk that is slow holds up this upload, not the event loop
+        await asyncio.to_thread(write, chunk)  # a slow disk delays this upload, not the event loop
     if form:
         form.finish()
     return request.query_params.get("name", "") or (form.name if form else "")
 
 
-class _Work:
-    """One received file in the queue or in work; as a context manager it is let go at the end."""
+class _UploadJob:
+    """One received file, queued or being processed; as a context manager, it is cancelled and deleted at the end."""
 
     def __init__(self, hub: Hub, job: Job, stack: ExitStack) -> None:
         self._hub = hub
         self._job = job
         self._stack = stack
         self._future = asyncio.wrap_future(job.future)
-        # Seen, so that a result for a client that has left is no "exception was never retrieved".
+        # Retrieve the result, so that asyncio logs no "exception was never retrieved" if the client has left.
         self._future.add_done_callback(lambda future: future.cancelled() or future.exception())
 
-    def __enter__(self) -> _Work:
+    def __enter__(self) -> _UploadJob:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +116,7 @@ class _Work:
         self._stack.close()
 
     async def wait(self) -> bool:
-        """Wait for a moment; returns whether there is a result, or the server stops."""
+        """Wait for up to `POLL` seconds; returns whether there is a result or the server stops."""
         await asyncio.wait([self._future], timeout=POLL)
         return self._future.done() or self._hub.files.stopping
 
@@ -127,20 +127,22 @@ class _Work:
         return {"type": "progress", "time": job.done, "duration": job.duration, "ahead": ahead}
 
     def result(self) -> Diarization:
-        """What came out. Raises `UploadError`."""
+        """The result without posteriors. Raises `UploadError`."""
         try:
             if not self._future.done():
-                raise LeftError
+                raise JobCancelledError
             result = self._future.result()
         except UploadError:
             raise
-        except SedError as error:  # names our temporary file, which means nothing to the client
+        except (
+            SedError
+        ) as error:  # contains the path of the temporary file, which means nothing to the client
             raise UploadError("bad_audio", str(error).replace(str(self._job.path), self._job.uri)) from None
-        except (LeftError, asyncio.CancelledError):
+        except (JobCancelledError, asyncio.CancelledError):
             raise UploadError("overload", "the server is stopping") from None
         except Exception:
             log.exception("an uploaded file failed")
-            raise UploadError("internal", "the server failed on this file; its log says more") from None
+            raise UploadError("internal", "the server failed on this file; see its log") from None
         self._hub.metrics.uploads += 1
         self._hub.metrics.upload_seconds += result.duration
         return replace(result, posteriors=None)
@@ -150,24 +152,24 @@ class _Work:
         return await asyncio.to_thread(_render, self.result(), kind)
 
 
-class _Lines(StreamingResponse):
+class _ProgressResponse(StreamingResponse):
     """The response with ``progress=1``: JSON lines of type ``progress``, then ``result`` or ``error``."""
 
-    def __init__(self, work: _Work, kind: str) -> None:
+    def __init__(self, work: _UploadJob, kind: str) -> None:
         super().__init__(self._lines(work, kind), media_type="application/x-ndjson", headers=UNBUFFERED)
         self._work = work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send, then clean up however that ended."""
+        """Send the response, then clean up in any case."""
         with self._work:
             await super().__call__(scope, receive, send)
 
     @staticmethod
-    async def _lines(work: _Work, kind: str) -> AsyncIterator[str]:
+    async def _lines(work: _UploadJob, kind: str) -> AsyncIterator[str]:
         while not await work.wait():
             yield dump(work.progress()) + "\n"
         try:
-            with work:  # its place is free before the client has read the result
+            with work:  # free its slot before the client has read the result
                 text = await work.text(kind)
             yield await asyncio.to_thread(_result_line, text, kind)
         except UploadError as error:
@@ -188,7 +190,7 @@ def _result_line(text: str, kind: str) -> str:
 
 
 def _uri(name: str) -> str:
-    """A recording's name from a file's: the stem, without blanks or anything that is no name.
+    """A recording's name from a file name: the stem, with runs of other characters replaced by underscores.
 
     >>> _uri("C:\\\\calls\\\\my call.wav"), _uri("")
     ('my_call', 'audio')

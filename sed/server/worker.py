@@ -1,7 +1,7 @@
-"""`FileWorker`: the thread that diarizes uploaded files one after another, fair between addresses.
+"""`FileWorker`: the thread that diarizes uploaded files one at a time, fairly between addresses.
 
-The thread is a daemon: a file that holds it for ever (a decoder that hangs) does not hold the process. What
-it does can be watched from outside by its signs of life: the calls of ``progress``.
+The thread is a daemon: a file that blocks it forever (a decoder that hangs) does not block the exit of the process.
+It is monitored through its calls of ``progress``.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from sed.server.refusal import UploadError
 
 
 class Diarize(Protocol):
-    """What the server needs of a `sed.EmotionDiarizer` for whole files."""
+    """The interface of `sed.EmotionDiarizer` that the server uses for whole files."""
 
     def __call__(
         self, source: str, *, uri: str, progress: Callable[[float, float | None], None]
     ) -> Diarization:
-        """Diarize the file `source`; an exception of `progress` ends it."""
+        """Diarize the file `source`; an exception raised by `progress` aborts it."""
         ...
 
 
-class LeftError(Exception):
-    """The result of this file is no longer wanted."""
+class JobCancelledError(Exception):
+    """The job was cancelled or the server stops."""
 
 
 class Job:
-    """A complete file, waiting or in work. `done` and `duration` are its progress in seconds of audio."""
+    """A complete file, queued or being processed. `done` and `duration` are its progress in seconds of audio."""
 
     def __init__(self, address: str, path: Path, uri: str) -> None:
         self.address = address
@@ -49,7 +49,7 @@ class Job:
 
 
 class FileWorker:
-    """Diarizes jobs with `diarize` in one thread that the system prefers less; safe to use from any thread."""
+    """Diarizes jobs with `diarize` in one thread of lower priority; thread-safe."""
 
     def __init__(self, diarize: Diarize, options: ServerOptions) -> None:
         self._diarize = diarize
@@ -58,24 +58,24 @@ class FileWorker:
         self._change = threading.Condition()
         self._queue: FairQueue[Job] = FairQueue()
         self._current: Job | None = None
-        self._sign = 0.0  # when the job in work was last seen to go on
+        self._last_progress = 0.0  # time of the current job's last progress
         self._thread: threading.Thread | None = None
         self.stopping = False
 
     # From the event loop
 
     def check(self, address: str) -> None:
-        """Raise `UploadError` (``overload``) where a file of `address` would find no place now."""
+        """Raise `UploadError` (``overload``) if there is no slot for a file of `address` now."""
         with self._change:
-            self._place_for(address)
+            self._job_to_replace(address)
 
     def submit(self, job: Job) -> None:
-        """Put a job in the queue, in the place of another where that is fairer.
+        """Put a job into the queue; if the queue is full and it is fairer, the job replaces another one.
 
-        Raises `UploadError` (``overload``); a job that is replaced fails with it.
+        Raises `UploadError` (``overload``); a replaced job fails with the same error.
         """
         with self._change:
-            replaced = self._place_for(job.address)
+            replaced = self._job_to_replace(job.address)
             if replaced is not None:
                 self._queue.remove(replaced)
             self._queue.put(job.address, job)
@@ -85,11 +85,13 @@ class FileWorker:
             self._change.notify()
         if replaced is not None:
             replaced.future.set_exception(
-                UploadError("overload", "this file gave its place in the queue to a client without any")
+                UploadError(
+                    "overload", "this file was removed from the queue in favour of a client with fewer files"
+                )
             )
 
-    def _place_for(self, address: str) -> Job | None:
-        """The job that has to go for a new one of `address`, or None where there is room."""
+    def _job_to_replace(self, address: str) -> Job | None:
+        """The job that a new one of `address` replaces, or None if the queue has room."""
         if self.stopping:
             raise UploadError("overload", "the server is stopping")
         counts = self._queue.counts()
@@ -100,39 +102,39 @@ class FileWorker:
             return None
         share = largest_share(counts, address)
         if share is None:
-            raise UploadError("overload", f"{total} files are in work or waiting: expected fewer")
+            raise UploadError("overload", f"{total} files are being processed or queued: expected fewer")
         return self._queue.last_of(share)
 
     def ahead(self, job: Job) -> int:
-        """How many files come before this one; 0 once it is in work."""
+        """How many files are processed before this one; 0 once it is being processed."""
         with self._change:
             if job not in self._queue:
                 return 0
             return self._queue.ahead(job) + (self._current is not None)
 
     def cancel(self, job: Job) -> None:
-        """The result is no longer wanted: a waiting job goes, one in work ends at its next progress."""
+        """Cancel a job: a queued one is removed, one being processed ends at its next progress report."""
         with self._change:
             job.cancelled = True
             self._queue.remove(job)
 
     @property
     def waiting(self) -> int:
-        """Jobs in the queue."""
+        """Number of jobs in the queue."""
         return len(self._queue)
 
     @property
     def working(self) -> int:
-        """Jobs in work: 0 or 1."""
+        """Number of jobs being processed: 0 or 1."""
         return int(self._current is not None)
 
     @property
-    def silence(self) -> float:
-        """Seconds since the job in work last showed progress; 0 where none is in work."""
-        return time.monotonic() - self._sign if self._current is not None else 0.0
+    def stalled_for(self) -> float:
+        """Seconds since the last progress of the job being processed; 0 if there is none."""
+        return time.monotonic() - self._last_progress if self._current is not None else 0.0
 
     def stop(self) -> None:
-        """Waiting jobs fail; the one in work ends at its next progress."""
+        """Fail queued jobs; the one being processed ends at its next progress report."""
         with self._change:
             self.stopping = True
             waiting = list(self._queue)
@@ -154,22 +156,22 @@ class FileWorker:
 
     def _run(self) -> None:
         _lower_priority()
-        while self._work_on_next():
+        while self._process_next():
             pass
 
-    def _work_on_next(self) -> bool:
+    def _process_next(self) -> bool:
         with self._change:
             while not self._queue and not self.stopping:
                 self._change.wait()
             if self.stopping:
                 return False
-            self._sign = time.monotonic()
+            self._last_progress = time.monotonic()
             job = self._current = self._queue.take()
         outcome: Any
         try:
             progress: Callable[[float, float | None], None] = lambda *at: self._progress(job, *at)  # noqa: E731
             outcome, failed = self._diarize(str(job.path), uri=job.uri, progress=progress), False
-        except BaseException as error:  # whatever a file does, the next one has its turn
+        except BaseException as error:  # whatever a file does, the next one is processed
             outcome, failed = error, True
         with self._change:
             self._current = None
@@ -180,18 +182,19 @@ class FileWorker:
         return True
 
     def _progress(self, job: Job, done: float, duration: float | None) -> None:
-        """Notes a sign of life, and stops what is too long or unwanted."""
-        self._sign = time.monotonic()
+        """Record progress; aborts a file that is too long or cancelled."""
+        self._last_progress = time.monotonic()
         if job.cancelled or self.stopping:
-            raise LeftError
+            raise JobCancelledError
         if max(done, duration or 0.0) > self._max_seconds:
             raise UploadError(
-                "too_long", f"more than {self._max_seconds:g} s of audio: expected at most that"
+                "too_long",
+                f"more than {self._max_seconds:g} s of audio: expected at most {self._max_seconds:g} s",
             )
         job.done, job.duration = done, duration
 
 
 def _lower_priority() -> None:
-    """Live streams first: on Linux a priority belongs to a thread; elsewhere to the whole process."""
+    """Prefer live streams: on Linux, priorities are per thread; elsewhere they are per process, so do nothing."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

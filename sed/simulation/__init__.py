@@ -1,1 +1,1 @@
-"""Simulated recordings with exact references: conversations, transition patterns, rooms, lines and codecs."""
+"""Simulated recordings with exact references: conversations, transition patterns, room acoustics and codecs."""

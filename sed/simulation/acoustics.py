@@ -1,8 +1,7 @@
-"""What lies between mouth and recorder: a room, noise, a telephone line, a lossy codec.
+"""Room acoustics, noise, and telephone or codec lines.
 
-In and out: ``(n,)`` float32 at 16 kHz. Nothing here moves the sound in time or changes its length, so exact
-references stay exact: a room response starts with the direct sound, filters have zero phase, codecs are
-aligned.
+In and out: ``(n,)`` float32 at 16 kHz. Nothing shifts the signal in time or changes its length, so references stay
+exact: room impulse responses start with the direct sound, filters have zero phase, codec delays are compensated.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.grid import SAMPLE_RATE
 
-SPEED_OF_SOUND = 343.0  # metres a second
+SPEED_OF_SOUND = 343.0  # metres per second
 LINES = ("wide", "telephone", "opus")
 
 
@@ -27,17 +26,17 @@ def room_responses(
     distances: Sequence[float | None],
     size: tuple[float, float, float] = (5.0, 4.0, 2.7),
 ) -> list[np.ndarray]:
-    """The responses of one shoebox room from several mouths to one microphone, ``(n,)`` float32 each.
+    """Impulse responses of one shoebox room from several sources to one microphone, ``(n,)`` float32 each.
 
-    By pyroomacoustics: the image method (Allen and Berkley, 1979), with images moved by up to 8 cm, which keeps
-    their regular grid from whistling (De Sena et al., 2015). `reverberation` is the time in seconds in which the
-    sound decays by 60 dB (Sabine's formula gives the absorption). `size` is in metres; `distances` are those from
-    mouth to microphone; None puts the mouth anywhere half a metre from the walls. Distances are rounded to whole
-    samples of sound (2.1 cm), so that the first sample of a response is the direct sound, all of it, at amplitude 1.
-    The same generator gives the same bytes.
+    Computed by pyroomacoustics with the image method (Allen and Berkley, 1979); image sources are moved randomly by
+    up to 8 cm, which prevents sweeping echoes (De Sena et al., 2015). `reverberation` is the time in seconds in which
+    sound decays by 60 dB (the absorption follows from Sabine's formula). `size` is in metres, as are the `distances`
+    from source to microphone; None places the source anywhere at least half a metre from the walls. Distances are
+    rounded to whole samples (2.1 cm), so that the first sample of a response is exactly the direct sound, with
+    amplitude 1. The same generator gives the same bytes.
 
-    Raises `OptionError` where no wall absorbs that much or the room has no place for a distance, and
-    `MissingDependencyError` without pyroomacoustics.
+    Raises `OptionError` if the reverberation time is too short for the room or the room too small for a distance, and
+    `MissingDependencyError` if pyroomacoustics is not installed.
 
     >>> response, = room_responses(np.random.default_rng(0), 0.3, [1.0])
     >>> float(response[0]), len(response)
@@ -46,9 +45,10 @@ def room_responses(
     pra = _pyroomacoustics()
     walls = np.array(size)
     volume, surface = walls.prod(), 2 * (walls[0] * walls[1] + walls[0] * walls[2] + walls[1] * walls[2])
-    if not reverberation > (least := 0.161 * volume / surface) * 1.001:
+    if not reverberation > (minimum := 0.161 * volume / surface) * 1.001:
         raise OptionError(
-            f"a reverberation time of {reverberation} s in a room of {size} m: expected more than {least:.2f} s"
+            f"found a reverberation time of {reverberation} s for a room of {size} m, expected more than"
+            f" {minimum:.2f} s"
         )
     absorption, order = pra.inverse_sabine(reverberation, size, c=SPEED_OF_SOUND)
     microphone = 0.5 + rng.random(3) * (walls - 1)
@@ -64,7 +64,7 @@ def room_response(
     size: tuple[float, float, float] = (5.0, 4.0, 2.7),
     distance: float | None = None,
 ) -> np.ndarray:
-    """The response of a room from one mouth to a microphone; see `room_responses`."""
+    """The impulse response of a room from one source to a microphone; see `room_responses`."""
     return room_responses(rng, reverberation, [distance], size)[0]
 
 
@@ -78,39 +78,42 @@ def _response(
     order: int,
     reverberation: float,
 ) -> np.ndarray:
-    mouth, delay = _mouth(rng, np.array(size), microphone, distance)
+    position, delay = _draw_source(rng, np.array(size), microphone, distance)
     length = round(reverberation * SAMPLE_RATE)
     with _one_thread(pra):
         room = pra.ShoeBox(size, fs=SAMPLE_RATE, materials=material, max_order=order, air_absorption=False)
         room.set_sound_speed(SPEED_OF_SOUND)
-        room.add_source(mouth)
+        room.add_source(position)
         room.add_microphone(microphone)
         room.image_source_model()
-        source = room.sources[0]  # its images are moved here: the package's own generator is the process's
+        source = room.sources[0]  # images are moved here, because the package uses a global generator
         echoes = source.orders > 0
         source.images[:, echoes] += rng.uniform(-0.08, 0.08, (3, int(echoes.sum())))
-        away = np.linalg.norm(source.images - microphone[:, None], axis=0)
-        room.visibility[0][0, away > (delay + length) / SAMPLE_RATE * SPEED_OF_SOUND] = 0  # heard too late
+        distances = np.linalg.norm(source.images - microphone[:, None], axis=0)
+        max_distance = (delay + length) / SAMPLE_RATE * SPEED_OF_SOUND  # later echoes are not in the response
+        room.visibility[0][0, distances > max_distance] = 0
         room.compute_rir()
     response = np.zeros(length)
-    heard = room.rir[0][0][delay + pra.constants.get("frac_delay_length") // 2 :][:length]
-    response[: len(heard)] = heard
+    computed = room.rir[0][0][delay + pra.constants.get("frac_delay_length") // 2 :][:length]
+    response[: len(computed)] = computed
     return (response / response[0]).astype(np.float32)
 
 
-def _mouth(
+def _draw_source(
     rng: np.random.Generator, walls: np.ndarray, microphone: np.ndarray, distance: float | None
 ) -> tuple[np.ndarray, int]:
-    """Where the mouth is, and how many samples the sound takes from there."""
+    """Draw the position of a source; also returns the delay to the microphone in samples."""
     for _ in range(200):
-        way = (0.5 + rng.random(3) * (walls - 1)) - microphone if distance is None else rng.normal(size=3)
-        metres = float(np.linalg.norm(way))
+        direction = (
+            (0.5 + rng.random(3) * (walls - 1)) - microphone if distance is None else rng.normal(size=3)
+        )
+        metres = float(np.linalg.norm(direction))
         delay = max(1, round((metres if distance is None else distance) / SPEED_OF_SOUND * SAMPLE_RATE))
-        mouth = microphone + way / metres * delay * SPEED_OF_SOUND / SAMPLE_RATE
-        if np.all((mouth >= 0.1) & (mouth <= walls - 0.1)):
-            return mouth, delay
+        position = microphone + direction / metres * delay * SPEED_OF_SOUND / SAMPLE_RATE
+        if np.all((position >= 0.1) & (position <= walls - 0.1)):
+            return position, delay
     raise OptionError(
-        f"a mouth {distance} m from a microphone in a room of {tuple(walls.tolist())} m: found no place for it,"
+        f"found no position for a source {distance} m from the microphone in a room of {tuple(walls.tolist())} m,"
         " expected a shorter distance"
     )
 
@@ -120,24 +123,24 @@ def _pyroomacoustics() -> Any:
         import pyroomacoustics
     except ImportError:
         raise MissingDependencyError(
-            f"simulated rooms take the package pyroomacoustics: {install_hint('train')} (or no rooms)"
+            f"simulated rooms need the package pyroomacoustics: {install_hint('train')}, or disable rooms"
         ) from None
     return pyroomacoustics
 
 
 @contextlib.contextmanager
 def _one_thread(pra: Any) -> Iterator[None]:
-    """Threads add up their shares of a response in an order that depends on how many there are: so one only."""
-    before = pra.constants.get("num_threads")
+    """Run pyroomacoustics on one thread, because the result depends on the number of threads in the last bits."""
+    threads = pra.constants.get("num_threads")
     pra.constants.set("num_threads", 1)
     try:
         yield
     finally:
-        pra.constants.set("num_threads", before)
+        pra.constants.set("num_threads", threads)
 
 
 def reverberate(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """`samples` in the room of `response`; same length, the last echoes are cut off.
+    """`samples` convolved with a room `response`, truncated to the same length.
 
     >>> reverberate(np.array([1, 0, 0, 0], np.float32), np.array([1, 0, 0.5], np.float32)).round(3).tolist()
     [1.0, 0.0, 0.5, 0.0]
@@ -148,7 +151,7 @@ def reverberate(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def noise(rng: np.random.Generator, samples: int, slope: float = -3.0) -> np.ndarray:
-    """Stationary Gaussian noise ``(samples,)`` with power 1 and a spectrum of `slope` dB an octave above
+    """Stationary Gaussian noise ``(samples,)`` with power 1 and a spectrum of `slope` dB per octave above
     50 Hz (0 white, -3 pink, -6 brown).
 
     >>> round(float((noise(np.random.default_rng(0), 16000) ** 2).mean()), 6)
@@ -163,11 +166,11 @@ def noise(rng: np.random.Generator, samples: int, slope: float = -3.0) -> np.nda
     return (signal / np.sqrt((signal**2).mean())).astype(np.float32)
 
 
-def through_line(samples: np.ndarray, line: str) -> np.ndarray:
-    """`samples` as they arrive at the other end of a line; same length, no delay.
+def apply_line(samples: np.ndarray, line: str) -> np.ndarray:
+    """`samples` after transmission over a line; same length, no delay.
 
-    ``wide`` changes nothing; ``telephone`` is 300 to 3,400 Hz at 8 kHz with G.711 mu-law steps; ``opus`` is a
-    round through the Opus codec at its lowest quality. Raises `OptionError` on another name.
+    ``wide`` changes nothing; ``telephone`` is 300 to 3,400 Hz at 8 kHz with G.711 mu-law quantisation; ``opus`` is
+    the Opus codec at its lowest quality. Raises `OptionError` for an unknown line.
     """
     if line == "telephone":
         return _telephone(samples)
@@ -209,5 +212,5 @@ def _same_length(samples: np.ndarray, length: int) -> np.ndarray:
 
 
 def _fast_size(samples: int) -> int:
-    """The next size up with small factors only, where the FFT is fast: 2**k, 3 * 2**k or 5 * 2**k."""
+    """The smallest fast FFT size of at least `samples`: 2**k, 3 * 2**k or 5 * 2**k."""
     return min(factor << max(0, (-(-samples // factor) - 1).bit_length()) for factor in (1, 3, 5))

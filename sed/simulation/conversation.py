@@ -1,8 +1,8 @@
-"""Simulated conversations with exact references: who felt what, and when.
+"""Simulated conversations with exact references.
 
-In: utterances of several people, each acted in one emotion (16 kHz mono float32), a seed, options. Out: the
-samples ``(n,)`` float32 and a `Diarization` whose times are exact to the sample. The same seed gives the same
-bytes. Every statistic is a field of `ConversationOptions`, with where it comes from.
+In: utterances of several speakers, each with one emotion (16 kHz mono float32), a seed, options. Out: the samples
+``(n,)`` float32 and a `Diarization` whose times are exact to the sample. The same seed gives the same bytes. All
+statistics are fields of `ConversationOptions`, which documents their sources.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ import numpy as np
 from sed.errors import OptionError
 from sed.grid import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from sed.result import Diarization
-from sed.simulation.acoustics import LINES, noise, reverberate, room_responses, through_line
-from sed.simulation.simulated_speaker import Talker, Utterance, log_normal
+from sed.simulation.acoustics import LINES, apply_line, noise, reverberate, room_responses
+from sed.simulation.simulated_speaker import SimulatedSpeaker, Utterance, log_normal
 
 __all__ = ["ConversationOptions", "Utterance", "simulate_conversation"]
 
 
 @dataclass(frozen=True)
 class ConversationOptions:
-    """How people talk. Times are seconds; "median" and "spread" are those of a log-normal distribution.
+    """Statistics of a conversation. Times are seconds; "median" and "spread" are those of a log-normal distribution.
 
-    duration: the conversation ends with the first turn that passes this, and when everybody has spoken.
-    neutral: the label of no emotion; every speaker needs utterances with it.
-    emotions: how often each emotion is the one of an event. ZED: happy 62, angry 52, sad 66 of 180.
-    patterns: how often the emotion comes (ne), goes (en), stays (e), comes and goes (nen) within a turn,
-        and the median and spread of each part in order. Maximum likelihood on the 180 annotations of ZED.
-    neutral_turns: share of turns without any emotion among those that begin without. ZED has none, because
-        its utterances were picked for their emotion; people at rest are a choice of ours.
-    neutral_turn: median and spread of such a turn. Ours.
+    duration: the conversation ends with the first turn that passes this, once all speakers have spoken.
+    neutral: the neutral label; every speaker needs utterances with it.
+    emotions: relative frequencies of the emotions of events. ZED: happy 62, angry 52, sad 66 of 180.
+    patterns: relative frequencies of turns in which an emotion starts (ne), ends (en), fills the turn (e), or starts
+        and ends (nen), with the median and spread of each part. Maximum likelihood on the 180 annotations of ZED.
+    neutral_turns: share of fully neutral turns among those that start neutral. ZED has none, because its utterances
+        were selected for their emotion; the value is our choice.
+    neutral_turn: median and spread of such a turn. Our choice.
     pause: median and spread of the pauses within a turn. Campione and Veronis (2002): most read and
         spontaneous pauses lie between 0.2 and 1 s.
-    offset: mean and deviation of the floor-transfer offset, normal; negative is overlap. Stivers et al.
+    offset: mean and standard deviation of the floor-transfer offset, normal; negative is overlap. Stivers et al.
         (2009): mean 0.2 s over ten languages; Heldner and Edlund (2010): a third to 40 % are overlaps.
-    lapse, lapse_pause: share of transfers after a longer silence, and that silence's mean (exponential).
+    lapse, lapse_pause: share of transfers after a longer silence, and the mean of that silence (exponential).
     longest_overlap: limit of the overlap at a transfer; half of the shorter turn is the other limit.
-    hold, hold_pause: share of turns after which the same person goes on, and median and spread of the pause.
-    backchannels: share of turns over 3 s into which a listener drops half a second of his own. Ours.
-    level, level_spread: mean speech level in dB full scale, and its deviation between people.
-    loudness_kept: how much of an utterance's own loudness against the speaker's mean stays (0 none, 1 all):
-        the angry are louder, but actors before a fixed microphone exaggerate (27 dB in RAVDESS).
+    hold, hold_pause: share of turns after which the same speaker continues, and median and spread of the pause.
+    backchannels: share of turns over 3 s that another speaker overlaps with half a second of speech. Our choice.
+    level, level_spread: mean speech level in dB relative to full scale, and its standard deviation over speakers.
+    loudness_kept: how much of the level of an utterance relative to the mean of the speaker is kept (0 none, 1 all).
+        Angry speech is louder, but actors at a fixed microphone exaggerate (27 dB in RAVDESS).
     room, reverberation: share of conversations in a room, and the range of its reverberation time.
-    room_size, distance: ranges of length, width and height of the room, and of the way from mouth to microphone,
-        in metres. Living and meeting rooms, with the recorder on the table. Ours.
-    noise: range of the signal-to-noise ratio in dB of the speech; None for no noise.
-    lines: how often the recording is wide-band, through a telephone, through the Opus codec.
+    room_size, distance: ranges of length, width and height of the room, and of the distance from speaker to
+        microphone, in metres. Living and meeting rooms with the recorder on the table. Our choice.
+    noise: range of the signal-to-noise ratio of the speech in dB; None: no noise.
+    lines: relative frequencies of wide-band, telephone and Opus recordings.
     """
 
     duration: float = 60.0
@@ -100,13 +100,13 @@ class ConversationOptions:
             raise OptionError(f"lines {sorted(unknown)}: expected some of {', '.join(LINES)}")
 
     @property
-    def calming(self) -> float:
-        """Chance that an emotion a turn ended with is over when the same person speaks next.
+    def emotion_end_probability(self) -> float:
+        """Probability that the emotion at the end of a turn is over in the next turn of the same speaker.
 
-        It follows from the patterns: of turns in a long conversation, as many must begin with an emotion as
-        ZED has (en and e), although more end with one (ne and e).
+        It follows from `patterns`: the share of turns that start with an emotion must equal that in ZED (en and e),
+        although more turns end with one (ne and e).
 
-        >>> round(ConversationOptions().calming, 3)
+        >>> round(ConversationOptions().emotion_end_probability, 3)
         0.476
         """
         share = {name: weight for name, (weight, _) in self.patterns.items()}
@@ -120,107 +120,110 @@ def simulate_conversation(
     *,
     uri: str = "conversation",
 ) -> tuple[np.ndarray, Diarization]:
-    """A conversation of everybody in `utterances` (speaker name -> utterances), and its exact reference.
+    """Simulate a conversation of all speakers in `utterances` (speaker name -> utterances).
 
-    Returns ``(n,)`` float32 samples at 16 kHz within full scale, and a `Diarization` named `uri` with the
-    speakers' names, whose labels are the neutral one and then `options.emotions` in their order.
-    Raises `OptionError` where there is nobody, or somebody without neutral utterances, and
-    `MissingDependencyError` where a room is drawn and pyroomacoustics isn't installed.
+    Returns ``(n,)`` float32 samples at 16 kHz within full scale, and the exact reference `uri`, whose labels are the
+    neutral one followed by `options.emotions` in order. Raises `OptionError` if there is no speaker or one without
+    audible neutral utterances, and `MissingDependencyError` if a room is drawn but pyroomacoustics is not installed.
 
     >>> t = np.arange(32000) / 16000
-    >>> people = {name: [Utterance(emotion, 0.1 * np.sin(2 * np.pi * f * k * t).astype(np.float32))
-    ...                  for k, emotion in enumerate(("neutral", "happy", "sad"), 1)]
-    ...           for name, f in (("ann", 220), ("bob", 110))}
-    >>> samples, reference = simulate_conversation(people, 1, ConversationOptions(duration=20))
+    >>> utterances = {name: [Utterance(emotion, 0.1 * np.sin(2 * np.pi * f * k * t).astype(np.float32))
+    ...                      for k, emotion in enumerate(("neutral", "happy", "sad"), 1)]
+    ...               for name, f in (("ann", 220), ("bob", 110))}
+    >>> samples, reference = simulate_conversation(utterances, 1, ConversationOptions(duration=20))
     >>> reference.speaker_names, len(samples) == round(reference.duration * 16000)
     (('ann', 'bob'), True)
     """
     options = options or ConversationOptions()
     rng = np.random.default_rng(seed)
     if not utterances:
-        raise OptionError("a conversation of nobody: expected at least one speaker with utterances")
-    people = {name: Talker(name, own, options, rng) for name, own in utterances.items()}
-    _converse(list(people.values()), options, rng)
-    length = max(person.end for person in people.values()) + seconds_to_samples(0.5)
-    samples = _mix(list(people.values()), length, options, rng)
+        raise OptionError("found no speakers, expected at least one with utterances")
+    speakers = [SimulatedSpeaker(name, own, options, rng) for name, own in utterances.items()]
+    _take_turns(speakers, options, rng)
+    length = max(speaker.end for speaker in speakers) + seconds_to_samples(0.5)
+    samples = _mix(speakers, length, options, rng)
     labels = (options.neutral, *options.emotions)
-    segments = [segment for person in people.values() for segment in person.segments()]
+    segments = [segment for speaker in speakers for segment in speaker.segments()]
     return samples, Diarization(uri, samples_to_seconds(length), segments, labels)
 
 
-def _converse(people: list[Talker], options: ConversationOptions, rng: np.random.Generator) -> None:
-    """Hand the floor round until the time is over: fills each person's sounds and pieces."""
-    order = [people[i] for i in rng.permutation(len(people))]  # everybody once, then as it comes
-    last: Talker | None = None
-    before: Talker | None = None
+def _take_turns(
+    speakers: list[SimulatedSpeaker], options: ConversationOptions, rng: np.random.Generator
+) -> None:
+    """Add turns and backchannels to `speakers` until `options.duration` is reached and all have spoken."""
+    first_turns = [speakers[i] for i in rng.permutation(len(speakers))]
+    current: SimulatedSpeaker | None = None
+    previous: SimulatedSpeaker | None = None
     start, end = 0, seconds_to_samples(rng.uniform(0.3, 1.0))
-    while order or samples_to_seconds(end) < options.duration:
-        person = order.pop() if order else _next_speaker(people, last, before, options, rng)
-        sounds, pieces = person.turn()
-        if last is None:
-            begin = end
-        elif person is last:
-            begin = end + log_normal(rng, *options.hold_pause)
+    while first_turns or samples_to_seconds(end) < options.duration:
+        speaker = (
+            first_turns.pop() if first_turns else _next_speaker(speakers, current, previous, options, rng)
+        )
+        samples, pieces = speaker.next_turn()
+        if current is None:
+            turn_start = end
+        elif speaker is current:
+            turn_start = end + log_normal(rng, *options.hold_pause)
         else:
-            limit = min(seconds_to_samples(options.longest_overlap), len(sounds) // 2, (end - start) // 2)
-            begin = end + max(_offset(rng, options), -limit)
-            before = last
-        begin = max(begin, person.end + seconds_to_samples(0.1) if person.end else 0)
-        person.say(begin, sounds, pieces)
-        start, end, last = begin, max(end, begin + len(sounds)), person
-        if len(sounds) > 3 * SAMPLE_RATE and rng.random() < options.backchannels:
-            listeners = [p for p in people if p is not person and p.end < start]
+            limit = min(seconds_to_samples(options.longest_overlap), len(samples) // 2, (end - start) // 2)
+            turn_start = end + max(_draw_offset(rng, options), -limit)
+            previous = current
+        turn_start = max(turn_start, speaker.end + seconds_to_samples(0.1) if speaker.end else 0)
+        speaker.add_speech(turn_start, samples, pieces)
+        start, end, current = turn_start, max(end, turn_start + len(samples)), speaker
+        if len(samples) > 3 * SAMPLE_RATE and rng.random() < options.backchannels:
+            listeners = [other for other in speakers if other is not speaker and other.end < start]
             if listeners:
-                at = start + int(rng.uniform(0.3, 0.7) * len(sounds))
-                listeners[rng.integers(len(listeners))].backchannel(at)
+                position = start + int(rng.uniform(0.3, 0.7) * len(samples))
+                listeners[rng.integers(len(listeners))].add_backchannel(position)
 
 
 def _next_speaker(
-    people: list[Talker],
-    last: Talker | None,
-    before: Talker | None,
+    speakers: list[SimulatedSpeaker],
+    current: SimulatedSpeaker | None,
+    previous: SimulatedSpeaker | None,
     options: ConversationOptions,
     rng: np.random.Generator,
-) -> Talker:
-    """Whoever spoke before the last one is twice as likely as the others: talk goes back and forth."""
-    others = [person for person in people if person is not last]
-    if not others or (last is not None and rng.random() < options.hold):
-        return last or people[0]
-    weights = np.array([2.0 if person is before else 1.0 for person in others])
+) -> SimulatedSpeaker:
+    """Draw the next speaker; the one before the current one is twice as likely as the others."""
+    others = [speaker for speaker in speakers if speaker is not current]
+    if not others or (current is not None and rng.random() < options.hold):
+        return current or speakers[0]
+    weights = np.array([2.0 if speaker is previous else 1.0 for speaker in others])
     return others[rng.choice(len(others), p=weights / weights.sum())]
 
 
-def _offset(rng: np.random.Generator, options: ConversationOptions) -> int:
+def _draw_offset(rng: np.random.Generator, options: ConversationOptions) -> int:
     if rng.random() < options.lapse:
         return seconds_to_samples(0.5 + rng.exponential(options.lapse_pause))
     return seconds_to_samples(rng.normal(*options.offset))
 
 
-def _draw_size(rng: np.random.Generator, options: ConversationOptions) -> tuple[float, float, float]:
+def _draw_room_size(rng: np.random.Generator, options: ConversationOptions) -> tuple[float, float, float]:
     length, width, height = (float(rng.uniform(*extent)) for extent in options.room_size)
     return length, width, height
 
 
 def _mix(
-    people: list[Talker], length: int, options: ConversationOptions, rng: np.random.Generator
+    speakers: list[SimulatedSpeaker], length: int, options: ConversationOptions, rng: np.random.Generator
 ) -> np.ndarray:
-    """Everybody's sound in one room at one microphone, with noise, within full scale, through the line."""
+    """Mix all speakers at one microphone, with the room, noise and line drawn from `options`."""
     responses: list[np.ndarray] = []
     if rng.random() < options.room:
-        size = _draw_size(rng, options)
-        distances = [float(rng.uniform(*options.distance)) for _ in people]
+        size = _draw_room_size(rng, options)
+        distances = [float(rng.uniform(*options.distance)) for _ in speakers]
         responses = room_responses(rng, float(rng.uniform(*options.reverberation)), distances, size)
     mix = np.zeros(length, np.float32)
-    for number, person in enumerate(people):
+    for index, speaker in enumerate(speakers):
         track = np.zeros(length, np.float32)
-        for start, sound in person.sounds:
-            track[start : start + len(sound)] += sound
-        mix += reverberate(track, responses[number]) if responses else track
+        for start, clip in speaker.clips:
+            track[start : start + len(clip)] += clip
+        mix += reverberate(track, responses[index]) if responses else track
     if options.noise is not None:
-        below = options.level - float(rng.uniform(*options.noise))
-        mix += np.float32(10 ** (below / 20)) * noise(rng, length, float(rng.uniform(-6, 0)))
+        noise_level = options.level - float(rng.uniform(*options.noise))
+        mix += np.float32(10 ** (noise_level / 20)) * noise(rng, length, float(rng.uniform(-6, 0)))
     if (peak := float(np.abs(mix).max())) > 0.97:
         mix *= np.float32(0.97 / peak)
     weights = np.array(list(options.lines.values()), float)
     line = list(options.lines)[rng.choice(len(weights), p=weights / weights.sum())]
-    return np.clip(through_line(mix, line), -1, 1).astype(np.float32)
+    return np.clip(apply_line(mix, line), -1, 1).astype(np.float32)

@@ -1,9 +1,9 @@
 """The paper's transition patterns: utterances of one speaker joined into clips with exact references.
 
-Comes in: mono float32 arrays at 16 kHz, one emotion each. Goes out: ``(samples, events)``, where each `Event`
-gives first sample, end sample (exclusive) and label. Everything is pure; randomness comes from a numpy
-Generator. Wang et al. (2023, arXiv 2306.12991) join silence-trimmed, loudness-equalised utterances of one
-speaker as neutral-emotion, emotion-neutral, neutral-emotion-neutral, or emotion only, a quarter each.
+In: mono float32 arrays at 16 kHz, one emotion each. Out: ``(samples, events)``, where each `Event` has a first
+sample, an end sample (exclusive) and a label. All functions are pure; randomness comes from a numpy generator. Wang
+et al. (2023, arXiv 2306.12991) join silence-trimmed, loudness-equalised utterances of one speaker as neutral-emotion,
+emotion-neutral, neutral-emotion-neutral, or emotion only, a quarter each.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ NEUTRAL = "neutral"
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """Samples ``[start, end)`` carry `label`; `source` is the number of the utterance they are from, -1 where
-    nobody counts."""
+    """Samples ``[start, end)`` have `label`; `source` is the number of the source utterance, -1 if unknown."""
 
     start: int
     end: int
@@ -43,11 +42,11 @@ def join(
     fade: int = 0,
     sources: Sequence[int] = (),
 ) -> tuple[np.ndarray, list[Event]]:
-    """Join `waves` with `gaps` samples of silence between them (``len(waves) - 1`` numbers; none: no gap).
+    """Join `waves` with `gaps` samples of silence between them (``len(waves) - 1`` numbers; empty: no gaps).
 
-    `fade` samples at each joint rise or fall linearly, so that a joint doesn't click. The events cover the
-    waves, not the gaps; neighbours with one label and no gap stay two events. `sources` gives each event its
-    number (none: -1). Raises `OptionError` where the numbers of waves, labels and gaps don't fit.
+    Each joint has linear fades of `fade` samples, which prevent clicks. The events cover the waves, not the gaps;
+    adjacent events with the same label are not merged. `sources` are the numbers of the utterances (empty: -1).
+    Raises `OptionError` if the numbers of waves, labels and gaps do not match.
 
     >>> samples, events = join([np.ones(4), np.ones(2)], ["neutral", "sad"], gaps=[1])
     >>> len(samples), events
@@ -57,25 +56,25 @@ def join(
     sources = list(sources) or [-1] * len(waves)
     if len(labels) != len(waves) or len(gaps) != len(waves) - 1 or any(gap < 0 for gap in gaps):
         raise OptionError(
-            f"cannot join {len(waves)} waves with {len(labels)} labels and gaps {gaps}: expected a label for"
-            " each and a gap of at least 0 samples between neighbours"
+            f"cannot join {len(waves)} waves with {len(labels)} labels and gaps {gaps}: expected one label per wave"
+            " and a gap of at least 0 samples between each two"
         )
-    pieces: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     events: list[Event] = []
     position = 0
     for number, (wave, label) in enumerate(zip(waves, labels, strict=True)):
-        piece = np.array(wave, np.float32)
-        ramp = np.linspace(0, 1, min(fade, len(piece) // 2), endpoint=False, dtype=np.float32)
+        part = np.array(wave, np.float32)
+        ramp = np.linspace(0, 1, min(fade, len(part) // 2), endpoint=False, dtype=np.float32)
         if number > 0 and len(ramp):
-            piece[: len(ramp)] *= ramp
+            part[: len(ramp)] *= ramp
         if number < len(waves) - 1:
             if len(ramp):
-                piece[-len(ramp) :] *= ramp[::-1]
-            piece = np.concatenate([piece, np.zeros(gaps[number], np.float32)])
+                part[-len(ramp) :] *= ramp[::-1]
+            part = np.concatenate([part, np.zeros(gaps[number], np.float32)])
         events.append(Event(position, position + len(wave), label, sources[number]))
-        pieces.append(piece)
-        position += len(piece)
-    return np.concatenate(pieces), events
+        parts.append(part)
+        position += len(part)
+    return np.concatenate(parts), events
 
 
 def transition_pattern(
@@ -88,12 +87,12 @@ def transition_pattern(
     fade: int = 80,
     sources: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> tuple[np.ndarray, list[Event]]:
-    """One clip of one speaker in one of the four `PATTERNS`, drawn evenly unless `pattern` names it.
+    """One clip of one speaker in one of the four `PATTERNS`: `pattern`, or one drawn uniformly.
 
-    `neutral` and `emotional` are that speaker's utterances, trimmed and equalised; two neutral ones are
-    different where there are two. Gaps are drawn evenly from `gap` (seconds). `sources` are the numbers of the
-    neutral and of the emotional utterances, for the events. Raises `OptionError` for an unknown pattern or
-    where there is no utterance to draw.
+    `neutral` and `emotional` are trimmed and equalised utterances of the speaker; a pattern with two neutral parts
+    uses two different utterances if there are two. Gaps are drawn uniformly from the range `gap` in seconds.
+    `sources` are the numbers of the neutral and of the emotional utterances, for the events. Raises `OptionError` for
+    an unknown pattern or if there is no utterance to draw.
     """
     name = pattern if pattern is not None else list(PATTERNS)[rng.integers(len(PATTERNS))]
     if name not in PATTERNS:
@@ -110,9 +109,9 @@ def transition_pattern(
     numbers: list[int] = []
     for is_emotion in parts:
         pool = emotional if is_emotion else neutral
-        place = int(rng.integers(len(pool))) if is_emotion else order[labels.count(NEUTRAL) % len(order)]
-        waves.append(pool[place])
-        numbers.append(-1 if sources is None else sources[is_emotion][place])
+        index = int(rng.integers(len(pool))) if is_emotion else order[labels.count(NEUTRAL) % len(order)]
+        waves.append(pool[index])
+        numbers.append(-1 if sources is None else sources[is_emotion][index])
         labels.append(emotion if is_emotion else NEUTRAL)
     gaps = [round(rng.uniform(*gap) * SAMPLE_RATE) for _ in parts[1:]]
     return join(waves, labels, gaps, fade, numbers)
@@ -121,10 +120,10 @@ def transition_pattern(
 def frame_labels(
     events: Sequence[Event], samples: int, labels: Sequence[str], missing: int = -1
 ) -> np.ndarray:
-    """The label index of each 20 ms frame of a clip of `samples` samples: the event at the frame's centre.
+    """The label index of each 20 ms frame of a clip of `samples` samples, ``(frames,)`` int64.
 
-    ``(frames,)`` int64; `missing` where no event is, or its label is not in `labels`. A last frame that is
-    partly past the end is judged at the centre of what there is of it.
+    A frame has the label of the event at its centre, or `missing` if there is no event or its label is not in
+    `labels`. The centre of a partial last frame is that of its samples in the clip.
 
     >>> frame_labels([Event(0, 480, "neutral"), Event(480, 1000, "sad")], 1000, ["neutral", "sad"])
     array([0, 1, 1, 1])

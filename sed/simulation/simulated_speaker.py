@@ -1,7 +1,7 @@
-"""One person in a simulated conversation: what he can say, how his mood moves on, what he has said.
+"""One speaker of a simulated conversation: available utterances, current emotion and the speech placed so far.
 
-In: his utterances, options, a random generator. Out: turns of speech (float32 at 16 kHz) and pieces: where
-in them is speech, and in which emotion, to the sample.
+In: the utterances of the speaker, options, a random generator. Out: turns (float32 samples at 16 kHz) and their
+speech pieces: start and end in samples, and the emotion.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ import numpy as np
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds, seconds_to_samples
 from sed.result import Segment
-from sed.simulation.speech_pieces import faded, quietest_cut, speech_level, speech_pieces
+from sed.simulation.speech_pieces import fade_ends, quietest_cut, speech_level, speech_pieces
 
 if TYPE_CHECKING:
     from sed.simulation.conversation import ConversationOptions
 
-_REACH = seconds_to_samples(0.3)  # how far from the wanted length an utterance may be cut
-_SHORTEST = seconds_to_samples(0.6)  # no shorter stretch of an utterance; 1 of ZED's 180 events is shorter
-_CHOICE = 4  # utterances among which the best-fitting one is taken
-_JOIN = seconds_to_samples(0.3)  # shorter silences of one speaker belong to his speech (NIST)
+_MAX_CUT_SHIFT = seconds_to_samples(0.3)  # maximum distance of a cut from the target length
+_MIN_CLIP = seconds_to_samples(0.6)  # minimum target length of a clip; 1 of the 180 events of ZED is shorter
+_CANDIDATES = 4  # next utterances in the queue among which the length decides
+_MIN_SILENCE = seconds_to_samples(0.3)  # shorter silences of one speaker count as speech (NIST)
 
-Piece = tuple[int, int, str]  # start and end in samples, emotion
+Piece = tuple[int, int, str]
+"""A speech piece: start and end in samples, emotion."""
 
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """What somebody says in one `emotion`: `samples` ``(n,)`` float32 at 16 kHz without noise.
+    """Speech in one `emotion`: `samples` ``(n,)`` float32 at 16 kHz without noise.
 
-    (`sed.corpora.audio.Utterance` is a row of a manifest, which knows where such samples are.)
+    (`sed.corpora.manifest.Utterance` is a row of a manifest, which refers to such samples.)
     """
 
     emotion: str
@@ -42,134 +43,140 @@ class Utterance:
 
     @cached_property
     def pieces(self) -> list[tuple[int, int]]:
-        """Speech inside `samples`, as `speech_pieces` finds it."""
+        """The speech pieces in `samples`; see `speech_pieces`."""
         return speech_pieces(self.samples)
 
     @cached_property
     def level(self) -> float:
-        """Level of the speech in dB full scale."""
+        """The level of the speech in dB relative to full scale."""
         return speech_level(self.samples)
 
 
 def log_normal(rng: np.random.Generator, median: float, spread: float) -> int:
-    """Samples; at most two spreads off, so that no odd draw decides a conversation."""
+    """Draw a log-normal duration in samples, clipped to two spreads (log standard deviations) to avoid outliers."""
     return seconds_to_samples(median * math.exp(spread * float(np.clip(rng.normal(), -2, 2))))
 
 
-class Talker:
-    """A speaker called `name` with his utterances `own`: what he can say, how he feels, what he has said.
+class SimulatedSpeaker:
+    """A speaker `name` with `utterances`, which draws turns and collects the speech placed in the conversation.
 
-    His `end` is the sample at which he was last heard, `sounds` what he said where. Raises `OptionError`
-    where he has no audible neutral utterance: everybody is neutral at times.
+    `clips` are the placed samples with their start, `end` is the last sample with speech. Raises `OptionError` if
+    there is no audible neutral utterance, which every speaker needs.
     """
 
     def __init__(
-        self, name: str, own: Sequence[Utterance], options: ConversationOptions, rng: np.random.Generator
+        self,
+        name: str,
+        utterances: Sequence[Utterance],
+        options: ConversationOptions,
+        rng: np.random.Generator,
     ) -> None:
         self.name, self.options, self.rng = name, options, rng
-        usable = [u for u in own if u.pieces]
-        self._decks = {
+        audible = [u for u in utterances if u.pieces]
+        self._queues = {
             emotion: [group[i] for i in rng.permutation(len(group))]
             for emotion in (options.neutral, *options.emotions)
-            if (group := [u for u in usable if u.emotion == emotion])
+            if (group := [u for u in audible if u.emotion == emotion])
         }
-        if options.neutral not in self._decks:
-            raise OptionError(f"speaker {name} has no audible {options.neutral} utterance: expected some")
-        self._mean_level = float(np.mean([u.level for u in usable]))
+        if options.neutral not in self._queues:
+            raise OptionError(
+                f"speaker {name} has no audible {options.neutral} utterance, expected at least one"
+            )
+        self._mean_level = float(np.mean([u.level for u in audible]))
         self._gain = options.level + options.level_spread * float(rng.normal())
         shares = {pattern: share for pattern, (share, _) in options.patterns.items()}
         odds = (1 - options.neutral_turns) * (shares["en"] + shares["e"]) / (shares["ne"] + shares["nen"])
-        self._mood = self._emotion() if rng.random() < odds / (1 + odds) else options.neutral
-        self.sounds: list[tuple[int, np.ndarray]] = []
+        self._emotion = self._draw_emotion() if rng.random() < odds / (1 + odds) else options.neutral
+        self.clips: list[tuple[int, np.ndarray]] = []
         self._pieces: list[Piece] = []
-        self.end = 0  # samples: when he was last heard
+        self.end = 0
 
-    def _emotion(self) -> str:
-        weights = {e: w for e, w in self.options.emotions.items() if e in self._decks}
+    def _draw_emotion(self) -> str:
+        weights = {e: w for e, w in self.options.emotions.items() if e in self._queues}
         if not weights:
             return self.options.neutral
         return str(self.rng.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))
 
-    def turn(self) -> tuple[np.ndarray, list[Piece]]:
-        """The next turn's samples and pieces, by the pattern that the mood allows; the mood moves on."""
+    def next_turn(self) -> tuple[np.ndarray, list[Piece]]:
+        """Samples and speech pieces of the next turn, in a pattern that continues the current emotion."""
         options, rng, neutral = self.options, self.rng, self.options.neutral
-        calm = self._mood == neutral
-        if calm and rng.random() < options.neutral_turns:
-            return self._speak([(neutral, options.neutral_turn)])
-        names = ("ne", "nen") if calm else ("en", "e")
+        starts_neutral = self._emotion == neutral
+        if starts_neutral and rng.random() < options.neutral_turns:
+            return self._build_turn([(neutral, options.neutral_turn)])
+        names = ("ne", "nen") if starts_neutral else ("en", "e")
         weights = np.array([options.patterns[name][0] for name in names])
         name = names[int(rng.random() < weights[1] / weights.sum())]
-        emotion = self._emotion() if calm else self._mood
+        emotion = self._draw_emotion() if starts_neutral else self._emotion
         parts = zip(name, options.patterns[name][1], strict=True)
-        turn = self._speak([(neutral if sign == "n" else emotion, length) for sign, length in parts])
-        ends_calm = name.endswith("n") or rng.random() < options.calming
-        self._mood = neutral if ends_calm else emotion
+        turn = self._build_turn([(neutral if sign == "n" else emotion, length) for sign, length in parts])
+        ends_neutral = name.endswith("n") or rng.random() < options.emotion_end_probability
+        self._emotion = neutral if ends_neutral else emotion
         return turn
 
-    def _speak(self, parts: list[tuple[str, tuple[float, float]]]) -> tuple[np.ndarray, list[Piece]]:
-        sounds: list[np.ndarray] = []
+    def _build_turn(self, parts: list[tuple[str, tuple[float, float]]]) -> tuple[np.ndarray, list[Piece]]:
+        clips: list[np.ndarray] = []
         pieces: list[Piece] = []
-        at = 0
+        position = 0
         for emotion, length in parts:
-            wanted = at + log_normal(self.rng, *length)
-            begun = False
+            target = position + log_normal(self.rng, *length)
+            has_clip = False
             while True:
-                silence = log_normal(self.rng, *self.options.pause) if sounds else 0
-                if begun and wanted - at - silence < _SHORTEST:
+                silence = log_normal(self.rng, *self.options.pause) if clips else 0
+                if has_clip and target - position - silence < _MIN_CLIP:
                     break
-                begun = True
-                sounds.append(np.zeros(silence, np.float32))
-                at += silence
-                sound, own = self._clip(emotion, max(wanted - at, _SHORTEST))
-                sounds.append(sound)
-                pieces += [(at + start, at + end, emotion) for start, end in own]
-                at += len(sound)
-        return np.concatenate(sounds), pieces
+                has_clip = True
+                clips.append(np.zeros(silence, np.float32))
+                position += silence
+                clip, clip_pieces = self._next_clip(emotion, max(target - position, _MIN_CLIP))
+                clips.append(clip)
+                pieces += [(position + start, position + end, emotion) for start, end in clip_pieces]
+                position += len(clip)
+        return np.concatenate(clips), pieces
 
-    def _clip(self, emotion: str, wanted: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-        """An utterance of `emotion`, trimmed, levelled, and cut near `wanted` samples where it is longer.
+    def _next_clip(self, emotion: str, target: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+        """An utterance of `emotion`, trimmed, levelled, and cut near `target` samples if it is longer.
 
-        Of the next few in the deck it is the one whose length fits best: fewer words are cut off.
+        Among the next utterances in the queue, the one with the closest length is used, so that few words are cut.
         """
-        deck = self._decks[emotion]
-        utterance = min(deck[:_CHOICE], key=lambda u: abs(u.pieces[-1][1] - u.pieces[0][0] - wanted))
-        deck.remove(utterance)
-        deck.append(utterance)
+        queue = self._queues[emotion]
+        utterance = min(queue[:_CANDIDATES], key=lambda u: abs(u.pieces[-1][1] - u.pieces[0][0] - target))
+        queue.remove(utterance)
+        queue.append(utterance)
         first = utterance.pieces[0][0]
         samples = utterance.samples[first : utterance.pieces[-1][1]]
-        reach = min(_REACH, wanted // 4)
-        if len(samples) > wanted + reach:
-            samples = samples[: quietest_cut(samples, wanted, reach)]
+        max_shift = min(_MAX_CUT_SHIFT, target // 4)
+        if len(samples) > target + max_shift:
+            samples = samples[: quietest_cut(samples, target, max_shift)]
         pieces = [(s - first, min(e - first, len(samples))) for s, e in utterance.pieces]
         pieces = [(start, end) for start, end in pieces if end > start]
-        samples = samples[: pieces[-1][1]]  # a cut in a silence leaves no silence behind
+        samples = samples[: pieces[-1][1]]  # no silence at the end after a cut in a silence
         kept = self.options.loudness_kept * float(np.clip(utterance.level - self._mean_level, -10, 10))
         gain = 10 ** ((self._gain + kept - utterance.level) / 20)
-        return faded(samples * np.float32(gain)), pieces
+        return fade_ends(samples * np.float32(gain)), pieces
 
-    def backchannel(self, at: int) -> None:
-        """Drop a word of half a second in at sample `at`, a little softer."""
-        sound, pieces = self._clip(self._mood, seconds_to_samples(0.5))
-        self.say(at, sound * np.float32(0.7), [(s, e, self._mood) for s, e in pieces])
+    def add_backchannel(self, start: int) -> None:
+        """Add half a second of speech at sample `start`, 3 dB softer than a turn."""
+        clip, pieces = self._next_clip(self._emotion, seconds_to_samples(0.5))
+        self.add_speech(start, clip * np.float32(0.7), [(s, e, self._emotion) for s, e in pieces])
 
-    def say(self, at: int, sound: np.ndarray, pieces: list[Piece]) -> None:
-        """Put `sound` on the time line at sample `at`."""
-        self.sounds.append((at, sound))
-        self._pieces += [(at + start, at + end, emotion) for start, end, emotion in pieces]
-        self.end = at + len(sound)
+    def add_speech(self, start: int, samples: np.ndarray, pieces: list[Piece]) -> None:
+        """Add `samples` with their speech pieces to the conversation, from sample `start`."""
+        self.clips.append((start, samples))
+        self._pieces += [(start + first, start + last, emotion) for first, last, emotion in pieces]
+        self.end = start + len(samples)
 
     def segments(self) -> list[Segment]:
-        """The reference: pieces with short silences closed, joined where the emotion stays."""
-        joined: list[Piece] = []
+        """The reference segments: speech pieces with short silences closed, merged if the emotion is the same."""
+        merged: list[Piece] = []
         for start, end, emotion in sorted(self._pieces):
-            if joined and start - joined[-1][1] < _JOIN:
-                before = joined.pop()
-                if before[2] == emotion:
-                    start = before[0]
+            if merged and start - merged[-1][1] < _MIN_SILENCE:
+                previous = merged.pop()
+                if previous[2] == emotion:
+                    start = previous[0]
                 else:
-                    joined.append((before[0], start, before[2]))
-            joined.append((start, end, emotion))
+                    merged.append((previous[0], start, previous[2]))
+            merged.append((start, end, emotion))
         return [
             Segment(samples_to_seconds(start), samples_to_seconds(end), self.name, emotion)
-            for start, end, emotion in joined
+            for start, end, emotion in merged
         ]

@@ -1,9 +1,9 @@
-"""Simulated recordings as files: audio, references and a manifest in a new folder, the same bytes for the same seed.
+"""Simulated recordings as files in a new folder: audio, references and a manifest. The same seed gives the same bytes.
 
-In: manifests of utterances, a split, a number, a seed. Out: ``audio/NAME.flac`` (16 bit, 16 kHz, mono),
-``rttm/NAME.rttm`` (who, what and when, to a millisecond), ``manifest.json`` (the same, to the sample, as events in
-seconds) and ``options.json`` (everything that decided what was made). Conversations list every segment as an event,
-neutral ones too. Pattern clips list the emotional event only, as ZED does, and name their speaker.
+In: manifests of utterances, a split, a count, a seed. Out: ``audio/NAME.flac`` (16 bit, 16 kHz, mono),
+``rttm/NAME.rttm`` (the reference, rounded to milliseconds), ``manifest.json`` (the reference as events in seconds,
+exact to the sample) and ``options.json`` (all settings). Events of conversations are all segments, including neutral
+ones. Events of pattern clips are only emotional, as in ZED, and their rows name the speaker.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from sed.simulation.sets import Manifests, conversation_set
 
 CORPUS = "simulated"
 KINDS = ("flac", "wav")
-Made = tuple[np.ndarray, Diarization, str]
-"""Samples, their reference, and who speaks."""
+SimulatedRecording = tuple[np.ndarray, Diarization, str]
+"""Samples, reference, and the speaker in the manifest."""
 
 
 def write_conversations(
@@ -46,20 +46,21 @@ def write_conversations(
     sizes: Sequence[int] = (2, 3, 4),
     kind: str = "flac",
 ) -> list[Utterance]:
-    """`count` conversations of speakers of `split`, as files in `folder`; returns the rows of their manifest.
+    """Write `count` conversations of speakers of `split` to `folder`; returns the rows of their manifest.
 
-    Raises `OptionError` for a folder that isn't empty or an unknown `kind` of audio, and what
-    `sed.simulation.sets.conversation_set` raises; then nothing is left behind.
+    `kind` is the audio format, one of `KINDS`. Raises `OptionError` for a folder that is not empty or an unknown
+    `kind`, and as `sed.simulation.sets.conversation_set` does. A failure leaves no files.
     """
     options = options or ConversationOptions()
-    made = (
+    recordings = (
         (samples, reference, reference.uri)
         for _, samples, reference in conversation_set(
             manifests, split, count, seed=seed, options=options, sizes=sizes
         )
     )
-    told = {"conversations": count, "sizes": list(sizes), **asdict(options)}
-    return _write(made, folder, split, kind, told | _origin(manifests, split, seed), with_neutral=True)
+    settings = {"conversations": count, "sizes": list(sizes), **asdict(options)}
+    settings |= _origin(manifests, split, seed)
+    return _write(recordings, folder, split, kind, settings, with_neutral=True)
 
 
 def write_patterns(
@@ -73,15 +74,16 @@ def write_patterns(
     gap: Sequence[float] = (0.0, 0.0),
     kind: str = "flac",
 ) -> list[Utterance]:
-    """`count` clips of speakers of `split` in the paper's four patterns, as files in `folder`.
+    """Write `count` clips of speakers of `split` in the four transition patterns to `folder`.
 
-    Patterns, and pairs of a speaker and one of `emotions`, take turns, so each gets its share. `gap` is the range of
-    the silence at a joint in seconds. Raises as `write_conversations` does, and `OptionError` where no speaker has
-    both neutral and an emotion.
+    The patterns, and the pairs of a speaker and one of `emotions`, alternate, so that all are equally frequent. `gap`
+    is the range of the silence at a joint in seconds. Raises as `write_conversations` does, and `OptionError` if no
+    speaker has both neutral and emotional utterances.
     """
-    told = {"patterns": count, "emotions": list(emotions), "gap": list(gap)}
-    made = pattern_set(manifests, split, count, seed=seed, emotions=emotions, gap=gap)
-    return _write(made, folder, split, kind, told | _origin(manifests, split, seed), with_neutral=False)
+    settings = {"patterns": count, "emotions": list(emotions), "gap": list(gap)}
+    settings |= _origin(manifests, split, seed)
+    recordings = pattern_set(manifests, split, count, seed=seed, emotions=emotions, gap=gap)
+    return _write(recordings, folder, split, kind, settings, with_neutral=False)
 
 
 def pattern_set(
@@ -92,27 +94,27 @@ def pattern_set(
     seed: int = 0,
     emotions: Sequence[str] = ("happy", "angry", "sad"),
     gap: Sequence[float] = (0.0, 0.0),
-) -> Iterator[Made]:
-    """The clips of `write_patterns` without the files."""
-    voices: dict[str, dict[str, list[np.ndarray]]] = {}
+) -> Iterator[SimulatedRecording]:
+    """Yield the clips of `write_patterns` without writing files."""
+    speech: dict[str, dict[str, list[np.ndarray]]] = {}
     for row, samples in load_speech(read_manifest(manifests, [split], [NEUTRAL, *emotions])):
-        voices.setdefault(row.speaker, {}).setdefault(row.emotion, []).append(to_float(samples))
-    pairs = [(s, e) for s in sorted(voices) for e in emotions if {NEUTRAL, e} <= voices[s].keys()]
+        speech.setdefault(row.speaker, {}).setdefault(row.emotion, []).append(to_float(samples))
+    pairs = [(s, e) for s in sorted(speech) for e in emotions if {NEUTRAL, e} <= speech[s].keys()]
     if not pairs:
         raise OptionError(
             f"split {split!r} has no speaker with both {NEUTRAL} and any of {', '.join(emotions)}"
         )
-    order = np.random.default_rng(seed)
-    turns: list[int] = []
-    while len(turns) < count:
-        turns += order.permutation(len(pairs)).tolist()
-    names = list(PATTERNS)
-    for number, turn in enumerate(turns[:count]):
-        name, emotion = pairs[turn]
+    order_rng = np.random.default_rng(seed)
+    order: list[int] = []
+    while len(order) < count:
+        order += order_rng.permutation(len(pairs)).tolist()
+    patterns = list(PATTERNS)
+    for number, index in enumerate(order[:count]):
+        name, emotion = pairs[index]
         speaker = without_blanks(name)
-        own, rng = voices[name], np.random.default_rng([seed, number])
+        waves, rng = speech[name], np.random.default_rng([seed, number])
         samples, events = transition_pattern(
-            rng, own[NEUTRAL], own[emotion], emotion, names[number % len(names)], (gap[0], gap[1])
+            rng, waves[NEUTRAL], waves[emotion], emotion, patterns[number % len(patterns)], (gap[0], gap[1])
         )
         segments = [
             Segment(samples_to_seconds(e.start), samples_to_seconds(e.end), speaker, e.label) for e in events
@@ -130,32 +132,32 @@ def _origin(manifests: Manifests, split: str, seed: int) -> dict[str, Any]:
 
 
 def _write(
-    made: Iterator[Made],
+    recordings: Iterator[SimulatedRecording],
     folder: str | Path,
     split: str,
     kind: str,
-    told: Mapping[str, Any],
+    settings: Mapping[str, Any],
     *,
     with_neutral: bool,
 ) -> list[Utterance]:
     folder = Path(folder)
     if kind not in KINDS:
-        raise OptionError(f"audio as {kind!r}: expected one of {', '.join(KINDS)}")
+        raise OptionError(f"found audio format {kind!r}, expected one of {', '.join(KINDS)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OptionError(f"{folder} is not empty: expected a new or an empty folder")
+        raise OptionError(f"{folder} is not empty, expected a new or empty folder")
     rows = []
     with NewFiles() as new_files:
-        for samples, reference, speaker in made:
+        for samples, reference, speaker in recordings:
             path = folder / "audio" / f"{reference.uri}.{kind}"
             with new_files.open(path) as file:
-                file.write(_encoded(samples, kind))
+                file.write(_encode(samples, kind))
             rttm = io.StringIO()
             formats.write(reference, rttm, "rttm")
             with new_files.open(folder / "rttm" / f"{reference.uri}.rttm") as file:
                 file.write(rttm.getvalue().encode())
             rows.append(_row(reference, path, speaker, split, with_neutral))
         with new_files.open(folder / "options.json") as file:
-            file.write(json.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(settings, indent=1, ensure_ascii=False).encode() + b"\n")
         write_manifest(rows, folder / "manifest.json")
     return rows
 
@@ -166,12 +168,12 @@ def _row(reference: Diarization, path: Path, speaker: str, split: str, with_neut
         for s in reference
         if with_neutral or s.emotion != NEUTRAL
     )
-    kinds = sorted({label for _, _, label in events})
+    emotions = sorted({label for _, _, label in events})
     return Utterance(
         CORPUS,
         path,
         f"{CORPUS}/{speaker}",
-        kinds[0] if len(kinds) == 1 else "mixed",
+        emotions[0] if len(emotions) == 1 else "mixed",
         split,
         id=reference.uri,
         duration=reference.duration,
@@ -180,7 +182,7 @@ def _row(reference: Diarization, path: Path, speaker: str, split: str, with_neut
     )
 
 
-def _encoded(samples: np.ndarray, kind: str) -> bytes:
+def _encode(samples: np.ndarray, kind: str) -> bytes:
     import soundfile
 
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Who speaks: embeddings, clustering, given turns, and the pyannote.audio backend."""
+"""Speaker diarization: speech and speaker embeddings are clustered, or the turns come from a reference."""
 
 from sed.speakers.diarizer import DiarizationOptions, SegmentationDiarizer
 from sed.speakers.factory import make_diarizer

@@ -1,4 +1,4 @@
-"""How many people may be found: the three options of every diarizer as one pair of bounds."""
+"""Bounds on the number of speakers, from the three options that all diarizers share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sed.errors import OptionError
 def speaker_bounds(
     speakers: int | None, min_speakers: int | None, max_speakers: int | None
 ) -> tuple[int, int | None]:
-    """The least and the greatest number of people (None: no bound) that the three options allow.
+    """Minimum and maximum number of speakers (None: no maximum). Raises `OptionError` on invalid options.
 
     >>> speaker_bounds(None, 2, None), speaker_bounds(3, None, None)
     ((2, None), (3, 3))
@@ -23,7 +23,7 @@ def speaker_bounds(
     if speakers is not None:
         if min_speakers is not None or max_speakers is not None:
             raise OptionError(
-                "speakers was given with min_speakers or max_speakers: expected one or the other"
+                "speakers cannot be combined with min_speakers or max_speakers: expected one or the other"
             )
         return speakers, speakers
     if min_speakers is not None and max_speakers is not None and min_speakers > max_speakers:

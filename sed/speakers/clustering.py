@@ -1,12 +1,12 @@
-"""Which voices are the same person: agglomerative clustering of speaker embeddings.
+"""Agglomerative clustering of speaker embeddings, which determines the number of speakers.
 
-In: unit vectors, one for each stretch of speech of one voice, how many seconds of speech each rests on, and
-when it was (voices that sound at once are different people). Out: a centroid for each person found.
+In: unit vectors, one for each run of speech of one local speaker, the embedded seconds of each run, and which runs
+overlap in time (these usually have different speakers). Out: one centroid for each speaker.
 
-The likeness of two clusters is the mean cosine between their members, weighted by their seconds (average
-linkage), which needs no more than each cluster's weighted sum of vectors. That makes the method hierarchical
-at no loss: a long recording is first clustered in portions, whose clusters are then clustered again, so time
-and memory grow with the length of the recording and not with its square.
+The similarity of two clusters is the mean cosine between their members, weighted by seconds (average linkage). It
+only depends on each cluster's weighted sum of vectors, so the clustering can be hierarchical without changing the
+similarities: a long recording is clustered in batches, whose clusters are clustered again. Time and memory therefore
+grow linearly with the length of the recording.
 """
 
 from __future__ import annotations
@@ -18,268 +18,282 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Voices:
-    """What clustering works on: `n` embeddings, or clusters of them.
+class Clusters:
+    """`n` clusters of embeddings; initially each embedding is a cluster.
 
-    `sums` is ``(n, dimension)`` float32, unit vectors times their seconds, summed over the members;
-    `seconds` is ``(n,)`` float32; `apart` is ``(n, n)`` bool, true where two cannot be the same person.
+    `sums` is ``(n, dimension)`` float32: unit vectors times their seconds, summed over the members;
+    `seconds` is ``(n,)`` float32; `overlapping` is ``(n, n)`` bool: whether two clusters have members that overlap in
+    time.
     """
 
     sums: np.ndarray
     seconds: np.ndarray
-    apart: np.ndarray
+    overlapping: np.ndarray
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     @classmethod
-    def from_embeddings(cls, vectors: np.ndarray, seconds: np.ndarray, pairs: np.ndarray) -> Voices:
-        """From unit `vectors` ``(n, dimension)``, their `seconds` ``(n,)`` and the `pairs` ``(m, 2)`` of
-        numbers of those that sound at once.
+    def from_embeddings(cls, vectors: np.ndarray, seconds: np.ndarray, overlapping: np.ndarray) -> Clusters:
+        """One cluster for each of the unit `vectors` ``(n, dimension)`` with its `seconds` ``(n,)``.
 
-        >>> Voices.from_embeddings(np.eye(3), np.ones(3), np.array([[0, 1]])).apart.astype(int)
+        `overlapping` ``(m, 2)`` are index pairs of embeddings that overlap in time.
+
+        >>> Clusters.from_embeddings(np.eye(3), np.ones(3), np.array([[0, 1]])).overlapping.astype(int)
         array([[0, 1, 0], [1, 0, 0], [0, 0, 0]])
         """
-        apart = np.zeros((len(vectors), len(vectors)), bool)
-        apart[pairs[:, 0], pairs[:, 1]] = apart[pairs[:, 1], pairs[:, 0]] = True
+        matrix = np.zeros((len(vectors), len(vectors)), bool)
+        first, second = overlapping.T
+        matrix[first, second] = matrix[second, first] = True
         seconds = np.asarray(seconds, np.float32)
-        return cls((vectors * seconds[:, None]).astype(np.float32), seconds, apart)
+        return cls((vectors * seconds[:, None]).astype(np.float32), seconds, matrix)
 
-    def merge(self, labels: np.ndarray) -> Voices:
-        """One voice for each value of `labels` ``(n,)``, which are 0, 1, ... in any order."""
+    def merge(self, labels: np.ndarray) -> Clusters:
+        """One cluster for each value of `labels` ``(n,)``, which are 0, 1, ... in any order."""
         members = (np.arange(labels.max() + 1)[:, None] == labels[None]).astype(np.float32)
-        apart = members @ self.apart.astype(np.float32) @ members.T > 0
-        np.fill_diagonal(apart, False)
-        return Voices(members @ self.sums, members @ self.seconds, apart)
+        overlapping = members @ self.overlapping.astype(np.float32) @ members.T > 0
+        np.fill_diagonal(overlapping, False)
+        return Clusters(members @ self.sums, members @ self.seconds, overlapping)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Voices]) -> Voices:
-        """Voices of different portions of a recording, in order; none of two portions are kept apart."""
+    def concatenate(cls, parts: Sequence[Clusters]) -> Clusters:
+        """The clusters of successive batches; clusters of different batches do not overlap."""
         ends = np.cumsum([len(part) for part in parts])
-        apart = np.zeros((ends[-1], ends[-1]), bool)
+        overlapping = np.zeros((ends[-1], ends[-1]), bool)
         for end, part in zip(ends, parts, strict=True):
-            apart[end - len(part) : end, end - len(part) : end] = part.apart
+            overlapping[end - len(part) : end, end - len(part) : end] = part.overlapping
         sums, seconds = ([getattr(p, name) for p in parts] for name in ("sums", "seconds"))
-        return cls(np.concatenate(sums), np.concatenate(seconds), apart)
+        return cls(np.concatenate(sums), np.concatenate(seconds), overlapping)
 
     @property
     def centroids(self) -> np.ndarray:
-        """The unit vector of each, ``(n, dimension)``."""
+        """The unit vector of each cluster, ``(n, dimension)``."""
         return self.sums / np.maximum(np.linalg.norm(self.sums, axis=1, keepdims=True), 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
-class Merges:
-    """The history of an agglomerative clustering of `n` voices, most alike first.
+class MergeHistory:
+    """The merges of an agglomerative clustering of `n` items, most similar first.
 
-    `pairs` is ``(merges, 2)``: the second cluster was joined to the first, where a cluster goes by the number
-    of its first member; `likeness` is ``(merges,)``, the mean cosine at which that happened (4
-    lower where the two cannot be the same person).
+    `pairs` is ``(merges, 2)``: the second cluster was merged into the first; a cluster is identified by the index of
+    its first member. `similarities` is ``(merges,)``: the mean cosine, less the overlap penalty.
     """
 
     n: int
     pairs: np.ndarray
-    likeness: np.ndarray
+    similarities: np.ndarray
 
     def labels(self, merges: int) -> np.ndarray:
-        """Cluster of each voice ``(n,)`` after the first `merges` merges, numbered by first member."""
+        """Cluster of each item ``(n,)`` after the first `merges` merges, numbered by first member."""
         parent = np.arange(self.n)
-        for kept, gone in self.pairs[:merges]:
-            parent[parent == gone] = kept
+        for kept, merged in self.pairs[:merges]:
+            parent[parent == merged] = kept
         return np.unique(parent, return_inverse=True)[1].reshape(-1)
 
-    def above(self, threshold: float) -> int:
-        """How many merges happen before the likeness first falls below `threshold`."""
-        below = np.flatnonzero(self.likeness < threshold)
-        return int(below[0]) if len(below) else len(self.likeness)
+    def count_above(self, threshold: float) -> int:
+        """Number of merges before the similarity first falls below `threshold`."""
+        below = np.flatnonzero(self.similarities < threshold)
+        return int(below[0]) if len(below) else len(self.similarities)
 
 
-def agglomerate(voices: Voices, apart_costs: float = 0.2) -> Merges:
-    """Join the two most alike clusters until one is left. Time about ``n ** 2``, memory ``n ** 2``.
+def agglomerate(clusters: Clusters, overlap_penalty: float = 0.2) -> MergeHistory:
+    """Merge the two most similar clusters until one is left, in about ``n ** 2`` time and memory.
 
-    `apart_costs` is taken off the likeness of clusters that hold voices which sound at once. Ties go to the first.
+    `overlap_penalty` is subtracted from the similarity of clusters whose members overlap in time. Ties go to the
+    lowest index.
 
     >>> vectors = np.array([[1, 0], [0, 1], [0.8, 0.6]])
-    >>> voices = Voices.from_embeddings(vectors, np.ones(3), np.zeros((0, 2), int))
-    >>> merges = agglomerate(voices)
-    >>> merges.pairs.tolist(), merges.likeness.round(2).tolist(), merges.labels(1).tolist()
+    >>> clusters = Clusters.from_embeddings(vectors, np.ones(3), np.zeros((0, 2), int))
+    >>> history = agglomerate(clusters)
+    >>> history.pairs.tolist(), history.similarities.round(2).tolist(), history.labels(1).tolist()
     ([[0, 2], [0, 1]], [0.8, 0.3], [0, 1, 0])
     """
-    n = len(voices)
-    seconds = voices.seconds.astype(np.float64).copy()
-    sums = voices.sums.astype(np.float64)
-    alike = sums @ sums.T
-    apart = voices.apart.copy()
-    for i in range(n):  # row by row: no second array of this size
-        alike[i] /= np.maximum(seconds[i] * seconds, 1e-9)
-        alike[i] -= apart_costs * apart[i]
-    np.fill_diagonal(alike, -np.inf)
-    alive = np.ones(n, bool)
-    best = alike.argmax(1) if n else np.zeros(0, np.int64)
-    value = alike[np.arange(n), best]
-    pairs, likeness = [], []
+    n = len(clusters)
+    seconds = clusters.seconds.astype(np.float64).copy()
+    sums = clusters.sums.astype(np.float64)
+    similarity = sums @ sums.T
+    overlapping = clusters.overlapping.copy()
+    for i in range(n):  # row by row, to avoid a second array of this size
+        similarity[i] /= np.maximum(seconds[i] * seconds, 1e-9)
+        similarity[i] -= overlap_penalty * overlapping[i]
+    np.fill_diagonal(similarity, -np.inf)
+    active = np.ones(n, bool)
+    best = similarity.argmax(1) if n else np.zeros(0, np.int64)
+    value = similarity[np.arange(n), best]
+    pairs, similarities = [], []
     for _ in range(n - 1):
-        one = int(value.argmax())
-        i, j = sorted((one, int(best[one])))
+        first = int(value.argmax())
+        i, j = sorted((first, int(best[first])))
         pairs.append((i, j))
-        likeness.append(value[one])
+        similarities.append(value[first])
         total = seconds[i] + seconds[j]
-        plain_i, plain_j = alike[i] + apart_costs * apart[i], alike[j] + apart_costs * apart[j]
-        row = (seconds[i] * plain_i + seconds[j] * plain_j) / total
+        cosine_i, cosine_j = (similarity[k] + overlap_penalty * overlapping[k] for k in (i, j))
+        row = (seconds[i] * cosine_i + seconds[j] * cosine_j) / total
         seconds[i] = total
-        apart[i] |= apart[j]
-        apart[:, i] = apart[i]
-        row = np.where(alive, row - apart_costs * apart[i], -np.inf)
+        overlapping[i] |= overlapping[j]
+        overlapping[:, i] = overlapping[i]
+        row = np.where(active, row - overlap_penalty * overlapping[i], -np.inf)
         row[[i, j]] = -np.inf
-        alive[j] = False
-        alike[i], alike[:, i] = row, row
-        alike[j], alike[:, j] = -np.inf, -np.inf
+        active[j] = False
+        similarity[i], similarity[:, i] = row, row
+        similarity[j], similarity[:, j] = -np.inf, -np.inf
         value[j] = -np.inf
-        stale = np.flatnonzero(alive & ((best == i) | (best == j)))
-        best[stale] = alike[stale].argmax(1)
-        value[stale] = alike[stale, best[stale]]
+        stale = np.flatnonzero(active & ((best == i) | (best == j)))
+        best[stale] = similarity[stale].argmax(1)
+        value[stale] = similarity[stale, best[stale]]
         best[i] = row.argmax()
         value[i] = row[best[i]]
-        closer = alive & (row > value)
+        closer = active & (row > value)
         best[closer], value[closer] = i, row[closer]
-    return Merges(n, np.array(pairs, np.int64).reshape(-1, 2), np.array(likeness))
+    return MergeHistory(n, np.array(pairs, np.int64).reshape(-1, 2), np.array(similarities))
 
 
 @dataclass(frozen=True)
 class ClusteringOptions:
-    """How voices are grouped into people.
+    """How embeddings are grouped into speakers.
 
-    threshold: mean cosine from which two clusters are the same person.
-    apart: taken off that cosine where the clusters hold voices that sound at once. Not a ban: the network at times
-        takes one person for two.
-    smallest: seconds of speech from which a cluster counts as a person of its own; the voices of smaller ones
-        go to the people they are most like.
-    smallest_share, smallest_limit: in long recordings more is asked for: this share of all speech, but never
-        more than so many seconds.
-    portion: how many voices are clustered at once; bounds memory (``portion ** 2``) and time.
+    threshold: minimum mean cosine at which two clusters are merged.
+    overlap_penalty: subtracted from that cosine if the clusters have members that overlap in time. Not a hard
+        constraint, because the segmentation network sometimes splits one speaker into two.
+    min_speaker_seconds: clusters with less speech are not speakers; their embeddings are assigned to the most
+        similar speakers.
+    min_speaker_share, min_speaker_limit: in long recordings the minimum is this share of all speech, but at most
+        `min_speaker_limit` seconds.
+    batch_size: number of embeddings clustered at once; bounds memory (``batch_size ** 2``) and time.
     """
 
     threshold: float = 0.41
-    apart: float = 0.2
-    smallest: float = 1.0
-    smallest_share: float = 0.04
-    smallest_limit: float = 10.0
-    portion: int = 1000
+    overlap_penalty: float = 0.2
+    min_speaker_seconds: float = 1.0
+    min_speaker_share: float = 0.04
+    min_speaker_limit: float = 10.0
+    batch_size: int = 1000
 
-    def smallest_of(self, seconds: float) -> float:
-        """Seconds of speech that make a person, where there are `seconds` of speech in all.
+    def min_seconds(self, total: float) -> float:
+        """Minimum seconds of speech of a speaker in a recording with `total` seconds of speech.
 
-        >>> [ClusteringOptions().smallest_of(seconds) for seconds in (20, 200, 3600)]
+        >>> [ClusteringOptions().min_seconds(total) for total in (20, 200, 3600)]
         [1.0, 8.0, 10.0]
         """
-        return max(self.smallest, min(self.smallest_share * seconds, self.smallest_limit))
+        return max(self.min_speaker_seconds, min(self.min_speaker_share * total, self.min_speaker_limit))
 
 
-_AT_ONCE = 1024  # embeddings compared with the people together: bounds the memory
-_FAN_IN = 4  # portions whose clusters are clustered together; each gives at most a quarter of a portion
+_BLOCK = 1024  # embeddings compared with the centroids at once; bounds memory
+_FAN_IN = 4  # batches whose clusters are clustered together; each leaves at most a quarter of a batch
 
 
-def find_people(
+def find_speakers(
     vectors: Sequence[np.ndarray] | np.ndarray,
     seconds: np.ndarray,
-    pairs: np.ndarray,
+    overlapping: np.ndarray,
     options: ClusteringOptions,
-    at_least: int = 1,
-    at_most: int | None = None,
+    min_speakers: int = 1,
+    max_speakers: int | None = None,
 ) -> np.ndarray:
-    """The centroid of each person, ``(people, dimension)`` unit vectors.
+    """The centroid of each speaker, ``(speakers, dimension)`` unit vectors.
 
-    `vectors` are `n` unit embeddings ``(dimension,)`` in order of time, a list or an array, `seconds` ``(n,)`` how much
-    speech each rests on, `pairs` ``(m, 2)`` which sound at once. The number of people follows from the likeness of the
-    voices, within `at_least` and `at_most`; where there are fewer voices than `at_least`, there are as many
-    people as voices.
+    `vectors` are `n` unit embeddings ``(dimension,)`` in chronological order, a list or an array; `seconds` ``(n,)``
+    the durations of embedded speech; `overlapping` ``(m, 2)`` index pairs of those that overlap in time. The number of
+    speakers follows from the similarities, within `min_speakers` and `max_speakers`; it is never larger than `n`.
 
     >>> rng = np.random.default_rng(0)
     >>> vectors = np.repeat(np.eye(8)[:3], 20, 0) + 0.1 * rng.normal(size=(60, 8))
     >>> vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    >>> voices = vectors, np.ones(60), np.zeros((0, 2), int)
-    >>> len(find_people(*voices, ClusteringOptions())), len(find_people(*voices, ClusteringOptions(), 1, 2))
+    >>> data = vectors, np.ones(60), np.zeros((0, 2), int)
+    >>> len(find_speakers(*data, ClusteringOptions())), len(find_speakers(*data, ClusteringOptions(), 1, 2))
     (3, 2)
     """
     if len(vectors) == 0:
         return np.zeros((0, *np.shape(vectors)[1:]), np.float32)
-    level: list[Voices] = []
-    several = len(vectors) > options.portion
-    for start in range(0, len(vectors), options.portion):
-        part = slice(start, start + options.portion)
-        inside = pairs[(pairs >= start).all(1) & (pairs < start + options.portion).all(1)] - start
-        voices = Voices.from_embeddings(np.asarray(vectors[part]), seconds[part], inside)
-        level.append(_reduce(voices, options) if several else voices)
+    level: list[Clusters] = []
+    size = options.batch_size
+    for start in range(0, len(vectors), size):
+        batch = slice(start, start + size)
+        inside = overlapping[(overlapping >= start).all(1) & (overlapping < start + size).all(1)] - start
+        clusters = Clusters.from_embeddings(np.asarray(vectors[batch]), seconds[batch], inside)
+        level.append(_reduce(clusters, options) if len(vectors) > size else clusters)
     while len(level) > 1:
-        level = [Voices.concatenate(level[i : i + _FAN_IN]) for i in range(0, len(level), _FAN_IN)]
+        level = [Clusters.concatenate(level[i : i + _FAN_IN]) for i in range(0, len(level), _FAN_IN)]
         if len(level) > 1:
-            level = [_reduce(voices, options) for voices in level]
-    voices = level[0]
-    merges = agglomerate(voices, options.apart)
-    smallest = options.smallest_of(float(voices.seconds.sum()))
-    natural = merges.above(options.threshold)
-    cut = _cut(voices, merges, natural, smallest, at_least, at_most or len(voices))
-    people = voices.merge(merges.labels(cut))
-    large = people.seconds >= smallest
-    wanted = min(max(at_least, 1), len(people))
-    if large.sum() < wanted:  # too little speech to be choosy
-        large[np.argsort(-people.seconds, kind="stable")[:wanted]] = True
-    return people.centroids[large]
+            level = [_reduce(clusters, options) for clusters in level]
+    clusters = level[0]
+    history = agglomerate(clusters, options.overlap_penalty)
+    min_seconds = options.min_seconds(float(clusters.seconds.sum()))
+    merges = _count_merges(
+        clusters,
+        history,
+        history.count_above(options.threshold),
+        min_seconds,
+        min_speakers,
+        max_speakers or len(clusters),
+    )
+    found = clusters.merge(history.labels(merges))
+    large = found.seconds >= min_seconds
+    required = min(max(min_speakers, 1), len(found))
+    if large.sum() < required:  # too little speech: ignore the minimum duration
+        large[np.argsort(-found.seconds, kind="stable")[:required]] = True
+    return found.centroids[large]
 
 
-def _reduce(voices: Voices, options: ClusteringOptions) -> Voices:
-    """The clusters of a portion: what is alike beyond doubt, and at most a quarter of a portion."""
-    merges = agglomerate(voices, options.apart)
-    cut = max(merges.above(options.threshold), len(voices) - options.portion // _FAN_IN)
-    return voices.merge(merges.labels(cut))
+def _reduce(clusters: Clusters, options: ClusteringOptions) -> Clusters:
+    """Merge the clusters of a batch above the threshold, and further to at most a quarter of the batch size."""
+    history = agglomerate(clusters, options.overlap_penalty)
+    merges = max(history.count_above(options.threshold), len(clusters) - options.batch_size // _FAN_IN)
+    return clusters.merge(history.labels(merges))
 
 
-def _cut(voices: Voices, merges: Merges, natural: int, smallest: float, at_least: int, at_most: int) -> int:
-    """How many merges to follow: `natural`, or as many as the bounds on people ask for."""
-    seconds = voices.seconds.astype(np.float64).copy()
-    large = [int((seconds >= smallest).sum())]  # people after 0, 1, ... merges
-    for kept, gone in merges.pairs:
-        before = int(seconds[kept] >= smallest) + int(seconds[gone] >= smallest)
-        seconds[kept] += seconds[gone]
-        seconds[gone] = 0
-        large.append(large[-1] + int(seconds[kept] >= smallest) - before)
-    people = np.array(large)
-    if people[natural] > at_most:
-        return natural + int(np.flatnonzero(people[natural:] <= at_most)[0])
-    if people[natural] < at_least:
-        enough = np.flatnonzero(people[: natural + 1] >= at_least)
-        return int(enough[-1]) if len(enough) else min(natural, max(0, merges.n - at_least))
-    return natural
+def _count_merges(
+    clusters: Clusters,
+    history: MergeHistory,
+    preferred: int,
+    min_seconds: float,
+    min_speakers: int,
+    max_speakers: int,
+) -> int:
+    """Number of merges to apply: `preferred`, unless the bounds on the number of speakers require another one."""
+    seconds = clusters.seconds.astype(np.float64).copy()
+    large = [int((seconds >= min_seconds).sum())]  # number of speakers after 0, 1, ... merges
+    for kept, merged in history.pairs:
+        before = int(seconds[kept] >= min_seconds) + int(seconds[merged] >= min_seconds)
+        seconds[kept] += seconds[merged]
+        seconds[merged] = 0
+        large.append(large[-1] + int(seconds[kept] >= min_seconds) - before)
+    speakers = np.array(large)
+    if speakers[preferred] > max_speakers:
+        return preferred + int(np.flatnonzero(speakers[preferred:] <= max_speakers)[0])
+    if speakers[preferred] < min_speakers:
+        enough = np.flatnonzero(speakers[: preferred + 1] >= min_speakers)
+        return int(enough[-1]) if len(enough) else min(preferred, max(0, history.n - min_speakers))
+    return preferred
 
 
-def likeness_of(vectors: Sequence[np.ndarray] | np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The cosine of each of `n` unit `vectors`, a list or an array, with each of `centroids`, ``(n, people)``."""
-    parts = [np.asarray(vectors[i : i + _AT_ONCE]) @ centroids.T for i in range(0, len(vectors), _AT_ONCE)]
+def cosine_similarities(vectors: Sequence[np.ndarray] | np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """The cosine of each of `n` unit `vectors`, a list or an array, and each centroid, ``(n, speakers)``."""
+    parts = [np.asarray(vectors[i : i + _BLOCK]) @ centroids.T for i in range(0, len(vectors), _BLOCK)]
     return np.concatenate(parts) if parts else np.zeros((0, len(centroids)), np.float32)
 
 
-def assign(
-    vectors: Sequence[np.ndarray] | np.ndarray, pairs: np.ndarray, centroids: np.ndarray
+def assign_speakers(
+    vectors: Sequence[np.ndarray] | np.ndarray, overlapping: np.ndarray, centroids: np.ndarray
 ) -> np.ndarray:
-    """The person ``(n,)`` whom each embedding belongs to: the likeliest, but two people for two voices that
-    sound at once, where there are two.
+    """The most similar speaker of each embedding ``(n,)``, but different ones for embeddings that overlap in time.
 
-    `vectors`, a list or an array of `n`, and `centroids` ``(people, dimension)`` are unit vectors; `pairs` ``(m, 2)``
-    are the numbers of those that sound at once.
+    `vectors`, a list or an array of `n`, and `centroids` ``(speakers, dimension)`` are unit vectors; `overlapping`
+    ``(m, 2)`` are index pairs of embeddings that overlap in time.
 
     >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.8, 0.6]])
-    >>> assign(vectors, np.array([[0, 1]]), np.eye(2)).tolist()
+    >>> assign_speakers(vectors, np.array([[0, 1]]), np.eye(2)).tolist()
     [0, 1, 0]
     """
-    likeness = likeness_of(vectors, centroids)
-    people = likeness.argmax(1)
+    similarities = cosine_similarities(vectors, centroids)
+    speakers = similarities.argmax(1)
     if len(centroids) < 2:
-        return people
-    for pair in pairs:
-        if people[pair[0]] == people[pair[1]]:
-            person = people[pair[0]]
-            others = likeness[pair].copy()
-            others[:, person] = -np.inf
-            moved = int((likeness[pair, person] - others.max(1)).argmin())
-            people[pair[moved]] = others[moved].argmax()
-    return people
+        return speakers
+    for pair in overlapping:
+        if speakers[pair[0]] == speakers[pair[1]]:
+            speaker = speakers[pair[0]]
+            others = similarities[pair].copy()
+            others[:, speaker] = -np.inf
+            moved = int((similarities[pair, speaker] - others.max(1)).argmin())
+            speakers[pair[moved]] = others[moved].argmax()
+    return speakers

@@ -1,14 +1,14 @@
-"""`SegmentationDiarizer`: who speaks when, with overlap, from one pass over the audio in bounded memory.
+"""`SegmentationDiarizer`: speaker diarization with overlap, in one pass over the audio.
 
 In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid.
 
-The segmentation network tells up to three local speakers apart in each window of 10 s. Of each window the middle
-is used, where the network hears both sides (the windows' middles tile the recording). A local speaker's speech
-falls into stretches at his pauses; every stretch gets an embedding of its clean part, the embeddings are
-clustered into people, and each stretch goes to one of them. Stretches, not local speakers, because over 10 s the
-network takes two people for one more often than one would like, and rarely without a pause in between.
+The segmentation network finds up to three local speakers in each window of 10 s. Only the middle of each window is
+used, where the network has context on both sides; these tiles cover the recording without overlap. The speech of a
+local speaker is cut into runs at pauses. The clean part of each run is embedded, the embeddings are clustered, and each
+run is assigned to a speaker. Runs are clustered instead of local speakers because the network sometimes merges two
+speakers within 10 s, but rarely without a pause between them.
 
-What is kept of the recording are the stretches: about a kilobyte for each, 1.6 MB for an hour of conversation.
+Only the runs are held in memory until the end: about a kilobyte each, 1.6 MB per hour of conversation.
 """
 
 from __future__ import annotations
@@ -24,44 +24,51 @@ from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.errors import OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
-from sed.speakers.clustering import ClusteringOptions, assign, find_people
+from sed.speakers.clustering import ClusteringOptions, assign_speakers, find_speakers
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
-from sed.speakers.following import OnlineOptions, OnlineSpeakers
-from sed.speakers.online import LocalSpeakers
-from sed.speakers.smoothing import in_order
-from sed.speakers.stretches import Stretch, StretchOptions, frames_to_embed, pairs_at_once, stretches_of
+from sed.speakers.online import SegmentationActivity
+from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
+from sed.speakers.smoothing import make_turns
+from sed.speakers.speech_runs import (
+    SpeechRun,
+    SpeechRunOptions,
+    find_speech_runs,
+    frames_to_embed,
+    overlapping_pairs,
+)
 from sed.speakers.turns import Turns
 from sed.speech.segmentation import WINDOW_FRAMES, Segmentation, SegmentationStream
 
 
 @dataclass(frozen=True)
 class DiarizationOptions:
-    """Every number of the diarization; times in seconds. Tuned on AMI clips of part train and on conversations
-    simulated from `train` speakers (`benchmarks/peers/diarization.py --tune`).
+    """Options of the diarization; times in seconds. Tuned on AMI clips of part train and on conversations simulated
+    from `train` speakers (`benchmarks/peers/diarization.py --tune`).
 
-    step: from one segmentation window to the next, and the length of its middle; a multiple of 0.04.
-    fill: pauses of one speaker up to this length are bridged.
-    shortest: turns shorter than this are dropped.
-    stretches: how local speakers' speech is cut up and embedded.
-    clustering: how voices are grouped into people.
+    step: hop between segmentation windows, and length of their tiles; a multiple of 0.04.
+    min_duration_off: pauses of a speaker up to this length are bridged.
+    min_duration_on: turns shorter than this are dropped.
+    speech_runs: how the speech of local speakers is cut into runs and embedded.
+    clustering: how embeddings are grouped into speakers.
     """
 
     step: float = 5.0
-    fill: float = 0.1
-    shortest: float = 0.1
-    stretches: StretchOptions = field(default_factory=StretchOptions)
+    min_duration_off: float = 0.1
+    min_duration_on: float = 0.1
+    speech_runs: SpeechRunOptions = field(default_factory=SpeechRunOptions)
     clustering: ClusteringOptions = field(default_factory=ClusteringOptions)
 
 
 class SegmentationDiarizer:
-    """The default way to find speakers: segmentation-3.0, CAM++ and clustering, all bundled.
+    """The default diarizer: segmentation-3.0 and CAM++ (both bundled), and agglomerative clustering.
 
-    speakers: how many people speak, if known. min_speakers, max_speakers: bounds on that number.
-    threads: processor threads. options: every other number.
-    segmentation, embedding: the networks, or paths of ONNX files of their kind; None for the bundled ones.
+    speakers: number of speakers, if known. min_speakers, max_speakers: bounds on that number.
+    threads: CPU threads. options: all other options.
+    segmentation, embedding: the networks, or paths of ONNX files with the same input and output; None for the bundled
+        ones.
 
-    Fewer people are found than asked for where there are not enough voices. Raises `OptionError`
-    on numbers that make no sense and `ModelError` on unusable models.
+    Fewer speakers than requested are found if there is too little speech. Raises `OptionError` on invalid numbers and
+    `ModelError` on unusable models.
 
     >>> session = SegmentationDiarizer().begin()
     >>> session.push(np.zeros(32_000, np.float32))
@@ -90,54 +97,55 @@ class SegmentationDiarizer:
             raise OptionError(f"a step of {self.options.step} s: expected a multiple of 0.04 s")
 
     def begin(self) -> SegmentationSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return SegmentationSession(self)
 
-    def begin_online(self) -> OnlineSpeakers:
-        """Start on a live stream; of the bounds only the maximum is kept."""
-        options = OnlineOptions().with_at_most(self.bounds[1])
-        return OnlineSpeakers(LocalSpeakers(self.segmentation), self.embedding, options)
+    def begin_online(self) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers."""
+        options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
+        return OnlineClusteringSession(SegmentationActivity(self.segmentation), self.embedding, options)
 
 
 class SegmentationSession:
-    """One recording on its way through a `SegmentationDiarizer`."""
+    """State of one recording for a `SegmentationDiarizer`."""
 
     def __init__(self, diarizer: SegmentationDiarizer) -> None:
         self._embedding, self._options, self._bounds = diarizer.embedding, diarizer.options, diarizer.bounds
         self._stream = SegmentationStream(diarizer.segmentation.active, self._options.step)
         self._hop = self._stream.step // HOP
         self._features = FeatureStream()
-        self._held: tuple[int, np.ndarray] | None = None  # the latest window: it may be the last
+        self._pending: tuple[int, np.ndarray] | None = None  # the latest window, which may be the last
         self._samples = 0
-        self.stretches: list[Stretch] = []
+        self.speech_runs: list[SpeechRun] = []
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next ``(n,)`` float32 samples at 16 kHz."""
-        for start in range(0, len(samples), self._stream.step):  # a huge block costs no more memory
-            piece = samples[start : start + self._stream.step]
-            self._samples += len(piece)
-            self._features.push(piece)
-            for window in self._stream.push(piece):
-                self._take(window)
+        """Process the next ``(n,)`` float32 samples at 16 kHz."""
+        for start in range(0, len(samples), self._stream.step):  # large blocks are split to bound the memory
+            part = samples[start : start + self._stream.step]
+            self._samples += len(part)
+            self._features.push(part)
+            for window in self._stream.push(part):
+                self._add_window(window)
 
-    def _take(self, window: tuple[int, np.ndarray] | None) -> None:
-        """Look at the window that is held back, now that it is known whether another one follows."""
-        if self._held is not None:
-            number, active = self._held
-            self._listen(number, active, last=window is None)
+    def _add_window(self, window: tuple[int, np.ndarray] | None) -> None:
+        """Process the pending window, which is the last one if `window` is None, and hold back `window`."""
+        if self._pending is not None:
+            number, active = self._pending
+            self._process(number, active, last=window is None)
             self._features.drop((number + 1) * self._hop)
-        self._held = window
+        self._pending = window
 
-    def _listen(self, number: int, active: np.ndarray, last: bool) -> None:
+    def _process(self, number: int, active: np.ndarray, last: bool) -> None:
+        """Cut the speech in the tile of window `number` into runs and embed them."""
         start, edge = number * self._hop, (WINDOW_FRAMES - self._hop) // 2
         if last:
             active = active[: frame_count(self._samples) - start]
         tile = slice(edge if number else 0, len(active) if last else WINDOW_FRAMES - edge)
         features: np.ndarray | None = None
         for column in range(active.shape[1]):
-            voice = (number, column)
-            for first, end in stretches_of(active[:, column], tile, self._options.stretches):
-                frames, seconds = frames_to_embed(active, column, first, end, tile, self._options.stretches)
+            local_speaker = (number, column)
+            for first, end in find_speech_runs(active[:, column], tile, self._options.speech_runs):
+                frames, seconds = frames_to_embed(active, column, first, end, tile, self._options.speech_runs)
                 vector = None
                 if len(frames):
                     if features is None:
@@ -145,60 +153,74 @@ class SegmentationSession:
                         features = features.reshape(len(active), FEATURES_PER_FRAME, -1)
                     vector = self._embedding(features[frames].reshape(-1, features.shape[2]))
                 low, high = max(first, tile.start), min(end, tile.stop)
-                self.stretches.append(
-                    Stretch.of(start + low, active[low:high, column], voice, vector, seconds)
-                )
+                run_active = active[low:high, column]
+                run = SpeechRun.from_active(start + low, run_active, local_speaker, vector, seconds)
+                self.speech_runs.append(run)
 
     def close(self) -> Turns:
-        """The turns of everything pushed."""
+        """The turns of the whole recording."""
         self._features.close()
         for window in self._stream.close():
-            self._take(window)
-        self._take(None)
+            self._add_window(window)
+        self._add_window(None)
         options = self._options
-        people = name_stretches(self.stretches, options.clustering, *self._bounds)
-        fill, shortest = seconds_to_frames(options.fill), seconds_to_frames(options.shortest)
-        return turns_of_people(self.stretches, people, frame_count(self._samples), fill, shortest)
+        speakers = cluster_speech_runs(self.speech_runs, options.clustering, *self._bounds)
+        return turns_of_speakers(
+            self.speech_runs,
+            speakers,
+            frame_count(self._samples),
+            seconds_to_frames(options.min_duration_off),
+            seconds_to_frames(options.min_duration_on),
+        )
 
 
-def turns_of_people(
-    stretches: Sequence[Stretch], people: np.ndarray, frames: int, fill: int, shortest: int
+def turns_of_speakers(
+    speech_runs: Sequence[SpeechRun],
+    speakers: np.ndarray,
+    frames: int,
+    min_duration_off: int,
+    min_duration_on: int,
 ) -> Turns:
-    """The turns of the person to whom each of `stretches` belongs (-1: nobody); lengths in frames."""
-    spans: list[list[np.ndarray]] = [[] for _ in range(int(people.max(initial=-1)) + 1)]
-    for stretch, person in zip(stretches, people.tolist(), strict=True):
-        if person >= 0:
-            spans[person].append(stretch.spans)
-    return in_order((np.concatenate(own) for own in spans if own), frames, fill, shortest)
+    """Turns from `speech_runs` and the speaker of each ``(n,)`` (-1: none); durations are in frames."""
+    spans: list[list[np.ndarray]] = [[] for _ in range(int(speakers.max(initial=-1)) + 1)]
+    for run, speaker in zip(speech_runs, speakers.tolist(), strict=True):
+        if speaker >= 0:
+            spans[speaker].append(run.spans)
+    merged = (np.concatenate(one) for one in spans if one)
+    return make_turns(merged, frames, min_duration_off, min_duration_on)
 
 
-def name_stretches(
-    stretches: list[Stretch], options: ClusteringOptions, at_least: int = 1, at_most: int | None = None
+def cluster_speech_runs(
+    speech_runs: list[SpeechRun],
+    options: ClusteringOptions,
+    min_speakers: int = 1,
+    max_speakers: int | None = None,
 ) -> np.ndarray:
-    """The person of each stretch ``(n,)``; -1 where nothing tells who it is.
+    """The speaker of each run ``(n,)``, or -1.
 
-    A stretch without an embedding goes to the person of the nearest one of the same local speaker.
+    A run without an embedding has the speaker of the nearest embedded run of the same local speaker, if there is one.
     """
-    people = np.full(len(stretches), -1)
-    order = sorted(range(len(stretches)), key=lambda n: (stretches[n].start, stretches[n].end))
-    known = np.array([n for n in order if stretches[n].vector is not None], np.int64)
-    if not len(known):
-        return people
-    vectors = [stretches[n].vector for n in known]
-    seconds = np.array([stretches[n].seconds for n in known])
-    pairs = pairs_at_once([stretches[n] for n in known])
-    telling = seconds > 0
-    if not telling.any():
-        telling[:], seconds[:] = True, 1 / FRAME_RATE
-    place = np.where(telling, np.cumsum(telling) - 1, -1)[pairs]  # among the telling ones
-    place = place[(place >= 0).all(1)]
-    choosing = list(compress(vectors, telling))
-    centroids = find_people(choosing, seconds[telling], place, options, at_least, at_most)
-    people[known] = assign(vectors, pairs, centroids)
-    by_voice: dict[tuple[int, int], list[int]] = {}
-    for n in known.tolist():
-        by_voice.setdefault(stretches[n].voice, []).append(n)
-    for n, stretch in enumerate(stretches):
-        if stretch.vector is None and (same := by_voice.get(stretch.voice)):
-            people[n] = people[min(same, key=lambda other: abs(stretches[other].start - stretch.start))]
-    return people
+    speakers = np.full(len(speech_runs), -1)
+    order = sorted(range(len(speech_runs)), key=lambda n: (speech_runs[n].start, speech_runs[n].end))
+    embedded = np.array([n for n in order if speech_runs[n].vector is not None], np.int64)
+    if not len(embedded):
+        return speakers
+    vectors = [speech_runs[n].vector for n in embedded]
+    seconds = np.array([speech_runs[n].seconds for n in embedded])
+    pairs = overlapping_pairs([speech_runs[n] for n in embedded])
+    clean = seconds > 0
+    if not clean.any():
+        clean[:], seconds[:] = True, 1 / FRAME_RATE
+    clean_pairs = np.where(clean, np.cumsum(clean) - 1, -1)[pairs]  # indices among the clean runs
+    clean_pairs = clean_pairs[(clean_pairs >= 0).all(1)]
+    clean_vectors = list(compress(vectors, clean))
+    centroids = find_speakers(clean_vectors, seconds[clean], clean_pairs, options, min_speakers, max_speakers)
+    speakers[embedded] = assign_speakers(vectors, pairs, centroids)
+    by_local_speaker: dict[tuple[int, int], list[int]] = {}
+    for n in embedded.tolist():
+        by_local_speaker.setdefault(speech_runs[n].local_speaker, []).append(n)
+    for n, run in enumerate(speech_runs):
+        if run.vector is None and (same := by_local_speaker.get(run.local_speaker)):
+            nearest = min(same, key=lambda other: abs(speech_runs[other].start - run.start))
+            speakers[n] = speakers[nearest]
+    return speakers

@@ -1,4 +1,4 @@
-"""Ways to find speakers by name, as the command line and `EmotionDiarizer` give them."""
+"""Creates diarizers and speech detectors by name, for the command line and `EmotionDiarizer`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sed.speech.activity import SegmentationDetector, SpeechDetector
 DIARIZERS = ("segmentation", "pyannote", "none")
 DETECTORS = ("segmentation", "webrtc", "silero")
 EVERY_FRAME = "none"
-"""The name of no detection: every frame is speech."""
+"""Name of the detector that treats every frame as speech."""
 VADS = (*DETECTORS, EVERY_FRAME)
 
 
@@ -26,31 +26,30 @@ def make_diarizer(
     threads: int = 1,
     model: str | Path | None = None,
 ) -> SpeakerDiarizer:
-    """The diarizer of a name.
+    """Create a diarizer.
 
     name: ``segmentation`` (segmentation-3.0 and CAM++, bundled), ``pyannote`` (a pipeline of pyannote.audio)
-        or ``none`` (everything spoken is one speaker's). A model may follow behind a colon, as in
+        or ``none`` (all speech belongs to one speaker). A model may be appended after a colon, as in
         ``pyannote:pyannote/speaker-diarization-community-1`` or ``pyannote:/models/segmentation``.
-    vad: ``segmentation`` (also for None), ``webrtc`` or ``silero``: what detects speech; ``none``: every frame is
-        speech. With ``segmentation`` as the diarizer, the latter three find speakers by short windows of voice,
-        without overlap.
-    speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds.
-    threads: processor threads.
-    model: for ``pyannote`` a pipeline or segmentation model, by folder or name; for ``segmentation`` the path of
-        another segmentation ONNX file. None for the bundled ones.
+    vad: speech detector: ``segmentation`` (also for None), ``webrtc``, ``silero``, or ``none`` (every frame is speech).
+        With the diarizer ``segmentation``, the latter three use embeddings of short windows and find no overlap.
+    speakers, min_speakers, max_speakers: number of speakers, or bounds on it.
+    threads: CPU threads.
+    model: for ``pyannote`` the folder or name of a pipeline or segmentation model; for ``segmentation`` the path of
+        another segmentation ONNX file. None for the bundled models.
 
-    Raises `OptionError` on unknown names and numbers or combinations that make no sense,
-    `MissingDependencyError` where an extra is needed, and `ModelError` on unusable models.
+    Raises `OptionError` on unknown names and invalid numbers or combinations, `MissingDependencyError` if an extra is
+    missing, and `ModelError` on unusable models.
 
     >>> type(make_diarizer("none", vad="webrtc")).__name__
     'OneSpeaker'
     """
-    name, colon, behind = name.partition(":")
-    if colon and (model is not None or not behind):
+    name, colon, suffix = name.partition(":")
+    if colon and (model is not None or not suffix):
         raise OptionError(
-            f"diarizer '{name}:{behind}': expected the name or folder of one model behind the colon"
+            f"diarizer '{name}:{suffix}': expected the name or folder of one model after the colon"
         )
-    model = behind or model
+    model = suffix or model
     if name not in DIARIZERS:
         raise OptionError(f"diarizer {name!r}: expected one of {', '.join(DIARIZERS)}")
     if vad is not None and vad not in VADS:
@@ -60,17 +59,19 @@ def make_diarizer(
     low, _ = speaker_bounds(speakers, min_speakers, max_speakers)
     if name == "none":
         if low > 1:
-            raise OptionError(f"diarizer 'none' finds one speaker: expected no more, asked for {low}")
+            raise OptionError(f"diarizer 'none' with {low} speakers: expected 1 speaker at most")
         if model is not None:
-            raise OptionError("diarizer 'none' takes no model: expected one with segmentation or pyannote")
+            raise OptionError(
+                "diarizer 'none' takes no model: expected diarizer 'segmentation' or 'pyannote'"
+            )
         from sed.speakers.given import OneSpeaker
 
         detector = make_detector(vad or "segmentation", threads)
-        return OneSpeaker(detector, shortest=0.0) if vad == EVERY_FRAME else OneSpeaker(detector)
+        return OneSpeaker(detector, min_duration_on=0.0) if vad == EVERY_FRAME else OneSpeaker(detector)
     if name == "pyannote":
         if vad is not None:
             raise OptionError(
-                f"vad {vad!r} with diarizer 'pyannote': expected no vad, its pipeline has its own"
+                f"diarizer 'pyannote' cannot be combined with vad {vad!r}: its pipeline detects speech itself"
             )
         from sed.speakers.pyannote import PyannoteDiarizer
 
@@ -80,16 +81,18 @@ def make_diarizer(
 
         return SegmentationDiarizer(speakers, min_speakers, max_speakers, threads, segmentation=model)
     if model is not None:
-        raise OptionError(f"a segmentation model with vad {vad!r}: expected one or the other")
+        raise OptionError(
+            f"a segmentation model cannot be combined with vad {vad!r}: expected one or the other"
+        )
     from sed.speakers.windows import VoiceActivityDiarizer, WindowOptions
 
-    options = WindowOptions(shortest=0.0) if vad == EVERY_FRAME else None
+    options = WindowOptions(min_duration_on=0.0) if vad == EVERY_FRAME else None
     detector = make_detector(vad, threads)
     return VoiceActivityDiarizer(detector, speakers, min_speakers, max_speakers, threads, options)
 
 
 def make_detector(name: str, threads: int = 1) -> SpeechDetector:
-    """The speech detector of a name: ``segmentation``, ``webrtc``, ``silero`` or ``none``. Raises as `make_diarizer`.
+    """Create a speech detector: ``segmentation``, ``webrtc``, ``silero`` or ``none``. Raises as `make_diarizer`.
 
     >>> type(make_detector("webrtc")).__name__
     'WebRtcDetector'
@@ -105,7 +108,7 @@ def make_detector(name: str, threads: int = 1) -> SpeechDetector:
 
         return SileroDetector(threads=threads)
     if name == EVERY_FRAME:
-        from sed.speech.every import EveryFrame
+        from sed.speech.every_frame import EveryFrame
 
         return EveryFrame()
     raise OptionError(f"vad {name!r}: expected one of {', '.join(VADS)}")

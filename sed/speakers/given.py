@@ -1,6 +1,6 @@
-"""Speakers that need no clustering: turns that are given, and everything spoken as one speaker's.
+"""Diarizers without clustering: turns from a reference, and a single speaker for all speech.
 
-In: a reference, or a way to detect speech. Out: `Turns` on the 20 ms grid.
+In: a reference or a speech detector. Out: `Turns` on the 20 ms grid.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import numpy as np
 
 from sed.grid import frame_count, seconds_to_frames
 from sed.result import Diarization
-from sed.speakers.online import LiveTurns, LocalSpeakers, LocalSpeech, local_activity
-from sed.speakers.smoothing import in_order, smooth, speaker_names, united
-from sed.speakers.steadying import SHORTEST, SteadyTurns
+from sed.speakers.online import DetectorActivity, LiveTurns, SegmentationActivity, local_activity
+from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
+from sed.speakers.smoothing import make_turns, merge_spans, smooth, speaker_names
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector, SpeechSession
 from sed.speech.segmentation import WINDOW_FRAMES
 
-DETECTED = 4.0  # seconds of speech that a detector's session keeps in sight
+DETECTOR_WINDOW = 4.0  # seconds of audio that an online session needs with detectors other than segmentation
 
 
 class ReferenceTurns:
-    """Turns that are known: those of `annotation`, whose speaker names are kept.
+    """The turns and speaker names of `annotation`.
 
-    Times are rounded to the nearest 20 ms and end with the recording. Segments without a speaker become those
-    of ``spk00``.
+    Times are rounded to the nearest 20 ms and clipped to the recording. Segments without a speaker belong to
+    ``spk00``.
 
     >>> from sed.result import Segment
     >>> session = ReferenceTurns(Diarization("call", 1.0, [Segment(0.1, 0.5, "Ann")])).begin()
@@ -37,27 +37,27 @@ class ReferenceTurns:
         self.annotation = annotation
 
     def begin(self) -> ReferenceSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return ReferenceSession(self.annotation)
 
-    def begin_online(self) -> KnownTurns:
-        """Start on a live stream."""
-        return KnownTurns(self.annotation)
+    def begin_online(self) -> ReferenceOnlineSession:
+        """Start a live stream."""
+        return ReferenceOnlineSession(self.annotation)
 
 
 class ReferenceSession:
-    """One recording whose turns are known; of its audio only the length matters."""
+    """State of one recording for `ReferenceTurns`; only the number of samples matters."""
 
     def __init__(self, annotation: Diarization) -> None:
         self._annotation = annotation
         self._samples = 0
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next ``(n,)`` samples."""
+        """Process the next ``(n,)`` samples."""
         self._samples += len(samples)
 
     def close(self) -> Turns:
-        """The given turns, cut off at the end of what was pushed."""
+        """The reference turns, clipped to the end of the recording."""
         frames = frame_count(self._samples)
         spans: dict[str, list[tuple[int, int]]] = {}
         for segment in self._annotation:
@@ -65,14 +65,14 @@ class ReferenceSession:
             if start < frames and end > start:
                 name = segment.speaker or speaker_names(1)[0]
                 spans.setdefault(name, []).append((start, min(end, frames)))
-        return Turns(tuple(united(np.array(own)) for own in spans.values()), tuple(spans), frames)
+        return Turns(tuple(merge_spans(np.array(own)) for own in spans.values()), tuple(spans), frames)
 
 
 class OneSpeaker:
-    """Everything spoken is ``spk00``'s: for recordings of one person, or a channel a speaker.
+    """All speech belongs to ``spk00``: for recordings of one speaker, or with one channel per speaker.
 
-    `speech` detects speech. `fill` and `shortest` are seconds: pauses up to the one are bridged, then speech
-    shorter than the other is dropped.
+    `speech` detects speech. `min_duration_off` and `min_duration_on` are in seconds: pauses up to the first are
+    bridged, then runs of speech shorter than the second are dropped.
 
     >>> from sed.speech.webrtc import WebRtcDetector
     >>> session = OneSpeaker(WebRtcDetector()).begin()
@@ -81,71 +81,82 @@ class OneSpeaker:
     (50, 0)
     """
 
-    def __init__(self, speech: SpeechDetector, fill: float = 0.3, shortest: float = 0.1) -> None:
+    def __init__(
+        self, speech: SpeechDetector, min_duration_off: float = 0.3, min_duration_on: float = 0.1
+    ) -> None:
         self.speech = speech
-        self.fill, self.shortest = seconds_to_frames(fill), seconds_to_frames(shortest)
+        self.min_duration_off = seconds_to_frames(min_duration_off)
+        self.min_duration_on = seconds_to_frames(min_duration_on)
 
     def begin(self) -> OneSpeakerSession:
-        """Start on a new recording."""
-        return OneSpeakerSession(self.speech.begin(), self.fill, self.shortest)
+        """Start a new recording."""
+        return OneSpeakerSession(self.speech.begin(), self.min_duration_off, self.min_duration_on)
 
-    def begin_online(self) -> OneVoice:
-        """Start on a live stream."""
-        return OneVoice(local_activity(self.speech), self.fill, self.shortest)
+    def begin_online(self) -> OneSpeakerOnlineSession:
+        """Start a live stream."""
+        activity = local_activity(self.speech)
+        return OneSpeakerOnlineSession(activity, self.min_duration_off, self.min_duration_on)
 
 
 class OneSpeakerSession:
-    """One recording of one speaker."""
+    """State of one recording for `OneSpeaker`; durations are in frames."""
 
-    def __init__(self, speech: SpeechSession, fill: int, shortest: int) -> None:
-        self._speech, self._fill, self._shortest = speech, fill, shortest
-        self._found = bytearray()  # one a frame
+    def __init__(self, speech: SpeechSession, min_duration_off: int, min_duration_on: int) -> None:
+        self._speech = speech
+        self._min_duration_off, self._min_duration_on = min_duration_off, min_duration_on
+        self._active = bytearray()  # one byte per frame
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next ``(n,)`` float32 samples at 16 kHz."""
-        self._found += self._speech.push(samples).tobytes()
+        """Process the next ``(n,)`` float32 samples at 16 kHz."""
+        self._active += self._speech.push(samples).tobytes()
 
     def close(self) -> Turns:
-        """The turns of everything pushed."""
-        self._found += self._speech.close().tobytes()
-        speech = np.frombuffer(self._found, bool)
-        return in_order([runs(speech)], len(speech), self._fill, self._shortest)
+        """The turns of the whole recording."""
+        self._active += self._speech.close().tobytes()
+        speech = np.frombuffer(self._active, bool)
+        return make_turns([runs(speech)], len(speech), self._min_duration_off, self._min_duration_on)
 
 
-class OneVoice:
-    """Everything spoken is one speaker's: the live form of `sed.speakers.OneSpeaker`.
+class OneSpeakerOnlineSession:
+    """The online session of `OneSpeaker`; durations are in frames.
 
     >>> from sed.speech.webrtc import WebRtcDetector
-    >>> OneVoice(LocalSpeech(WebRtcDetector()), 15, 5).step(np.zeros(16_000, np.float32), 0, 25).active.shape
+    >>> session = OneSpeakerOnlineSession(DetectorActivity(WebRtcDetector()), 15, 5)
+    >>> session.step(np.zeros(16_000, np.float32), 0, 25).active.shape
     (50, 0)
     """
 
-    def __init__(self, activities: LocalSpeakers | LocalSpeech, fill: int, shortest: int) -> None:
-        self._activities = activities
-        self._fill, self._shortest = fill, shortest
-        self.window = WINDOW_FRAMES if isinstance(activities, LocalSpeakers) else seconds_to_frames(DETECTED)
-        self._steady = SteadyTurns(fill, max(shortest, seconds_to_frames(SHORTEST)))
-        self._settled = 0
+    def __init__(
+        self, activity: SegmentationActivity | DetectorActivity, min_duration_off: int, min_duration_on: int
+    ) -> None:
+        self._activity = activity
+        self._min_duration_off, self._min_duration_on = min_duration_off, min_duration_on
+        segmentation = isinstance(activity, SegmentationActivity)
+        self.window = WINDOW_FRAMES if segmentation else seconds_to_frames(DETECTOR_WINDOW)
+        self._smoother = OnlineSmoother(
+            min_duration_off, max(min_duration_on, seconds_to_frames(MIN_DURATION_ON))
+        )
+        self._final = 0
 
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
         """As `OnlineSession.step`."""
-        speech = np.any(self._activities(audio, start) > 0.5, axis=1)
-        active = smooth(speech, self._fill, self._shortest)
-        if start > self._settled:
-            active = np.pad(active, (start - self._settled, 0))
-        active = active[max(self._settled - start, 0) :]
-        count, self._settled = final - self._settled, final
-        steady = self._steady.step({0: active}, len(active), count, ends=count == len(active))
-        if 0 not in steady:
+        speech = np.any(self._activity(audio, start) > 0.5, axis=1)
+        active = smooth(speech, self._min_duration_off, self._min_duration_on)
+        if start > self._final:
+            active = np.pad(active, (start - self._final, 0))
+        active = active[max(self._final - start, 0) :]
+        count, self._final = final - self._final, final
+        smoothed = self._smoother.step({0: active}, len(active), count, ends=count == len(active))
+        if 0 not in smoothed:
             return LiveTurns(np.zeros((len(active), 0), bool), (), ())
-        return LiveTurns(steady[0][:, None], (0,), speaker_names(1))
+        return LiveTurns(smoothed[0][:, None], (0,), speaker_names(1))
 
 
-class KnownTurns:
-    """Turns that are given: the live form of `sed.speakers.ReferenceTurns`.
+class ReferenceOnlineSession:
+    """The online session of `ReferenceTurns`.
 
     >>> from sed.result import Segment
-    >>> session = KnownTurns(Diarization("call", 1.0, [Segment(0.1, 0.5, "Ann")]))
+    >>> session = ReferenceOnlineSession(Diarization("call", 1.0, [Segment(0.1, 0.5, "Ann")]))
     >>> session.step(np.zeros(0), 50, 25).active.shape, session.step(np.zeros(0), 75, 75).names
     ((50, 1), ())
     """
@@ -158,17 +169,17 @@ class KnownTurns:
             name = segment.speaker or speaker_names(1)[0]
             span = (seconds_to_frames(segment.start), seconds_to_frames(segment.end))
             self._turns.setdefault(name, []).append(span)
-        self._settled = 0
+        self._final = 0
 
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
         """As `OnlineSession.step`."""
-        now = np.arange(self._settled, start + frame_count(len(audio)))
-        self._settled = final
+        frames = np.arange(self._final, start + frame_count(len(audio)))
+        self._final = final
         active = {
-            key: np.any([(now >= low) & (now < high) for low, high in spans], axis=0)
+            key: np.any([(frames >= low) & (frames < high) for low, high in spans], axis=0)
             for key, spans in enumerate(self._turns.values())
         }
         keys = tuple(key for key, flags in active.items() if flags.any())
         names = tuple(self._turns)
-        columns = np.stack([active[key] for key in keys], 1) if keys else np.zeros((len(now), 0), bool)
+        columns = np.stack([active[key] for key in keys], 1) if keys else np.zeros((len(frames), 0), bool)
         return LiveTurns(columns, keys, tuple(names[key] for key in keys))

@@ -1,11 +1,11 @@
 """`PyannoteDiarizer`: the speaker diarization pipeline of pyannote.audio 4, with local or hub models.
 
-In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid. pyannote.audio wants the whole recording at
-once, so memory grows with its length (64 kB a second), and it is slower by far than the default; it is here for
-its own pretrained pipelines, and for comparison on equal weights.
+In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid. pyannote.audio needs the whole recording at
+once, so memory grows with its length (64 kB per second), and it is much slower than the default diarizer. It gives
+access to pretrained pipelines, and allows a comparison with the same weights.
 
-Nothing is fetched unless a name asks for the hub, and not even then if ``HF_HUB_OFFLINE`` is set; pyannote's
-telemetry is switched off.
+Nothing is downloaded unless the model is a hub name and ``HF_HUB_OFFLINE`` is not set; pyannote's telemetry is
+disabled.
 """
 
 from __future__ import annotations
@@ -23,32 +23,30 @@ from sed.errors import MissingDependencyError, ModelError, install_hint
 from sed.grid import SAMPLE_RATE, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.embedding import SpeakerEmbedding
-from sed.speakers.smoothing import in_order
+from sed.speakers.smoothing import make_turns
 from sed.speakers.turns import Turns
 from sed.speech.segmentation import LOCAL_SPEAKERS, WINDOW, Segmentation
 
 logger = logging.getLogger("sed.speakers.pyannote")
 
-# Of pyannote's agglomerative clustering behind CAM++: tuned on AMI clips of part train and on conversations mixed
-# from `train` speakers (benchmarks/peers/diarization.py --tune-peer); the other numbers are pyannote's own.
+# Options of pyannote's agglomerative clustering with CAM++, tuned on AMI clips of part train and on conversations
+# simulated from `train` speakers (benchmarks/peers/diarization.py --tune-peer); all others are pyannote's defaults.
 THRESHOLD = 0.7
-SMALLEST_CLUSTER = 12
+MIN_CLUSTER_SIZE = 12
 
 
 def import_pyannote() -> None:
-    """Import pyannote.audio with its telemetry off. Raises `MissingDependencyError` where it is missing."""
-    import sed.networks  # noqa: F401  (torchaudio imports after this)
+    """Import pyannote.audio with its telemetry disabled. Raises `MissingDependencyError` if it is missing."""
+    import sed.networks  # noqa: F401  (must precede the import of torchaudio)
 
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about torchcodec, which only reads files, and we hand over samples
+            warnings.simplefilter("ignore")  # torchcodec is only needed to read files
             import pyannote.audio  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f"diarizer 'pyannote' needs pyannote.audio, which does not import ({error}):"
+            f"diarizer 'pyannote' needs pyannote.audio, which cannot be imported ({error}):"
             f" {install_hint('pyannote')}"
         ) from error
 
@@ -57,13 +55,13 @@ class PyannoteDiarizer:
     """A pipeline of pyannote.audio as a `sed` diarizer.
 
     model: the folder or hub name of a whole pipeline (``pyannote/speaker-diarization-community-1``), or the
-        folder of a segmentation model, which then works with CAM++. None: pyannote's pipeline on the bundled
+        folder of a segmentation model, which is combined with CAM++. None: pyannote's pipeline with the bundled
         segmentation-3.0 and CAM++.
-    speakers, min_speakers, max_speakers: how many people speak. threads: processor threads, for torch too.
-    threshold: cosine distance up to which clusters are joined, where CAM++ is used.
+    speakers, min_speakers, max_speakers: number of speakers, or bounds on it. threads: CPU threads, also of torch.
+    threshold: with CAM++, maximum cosine distance at which clusters are merged.
 
-    Raises `MissingDependencyError` without pyannote.audio, `ModelError` where a model cannot be loaded,
-    `OptionError` on numbers that make no sense.
+    Raises `MissingDependencyError` without pyannote.audio, `ModelError` if a model cannot be loaded, and `OptionError`
+    on invalid numbers.
     """
 
     def __init__(
@@ -89,33 +87,33 @@ class PyannoteDiarizer:
             self.pipeline = load_pipeline(model)
 
     def begin(self) -> PyannoteSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return PyannoteSession(self)
 
 
 class PyannoteSession:
-    """One recording for a `PyannoteDiarizer`; keeps all of it until `close`."""
+    """State of one recording for a `PyannoteDiarizer`; holds all of its audio until `close`."""
 
     def __init__(self, diarizer: PyannoteDiarizer) -> None:
         self._diarizer = diarizer
         self._blocks = [np.zeros(0, np.float32)]
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next ``(n,)`` float32 samples at 16 kHz."""
+        """Process the next ``(n,)`` float32 samples at 16 kHz."""
         self._blocks.append(np.array(samples, np.float32))
 
     def close(self) -> Turns:
-        """The turns of everything pushed."""
+        """The turns of the whole recording."""
         import torch
 
         samples = np.concatenate(self._blocks)
         self._blocks = []
         frames = frame_count(len(samples))
         if not len(samples):
-            return in_order([], 0)
+            return make_turns([], 0)
         file = {"uri": "recording", "waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about short recordings; the bounds are documented as wishes
+            warnings.simplefilter("ignore")  # short recordings; the bounds are documented as best effort
             output = self._diarizer.pipeline(file, **self._diarizer.bounds)
         annotation = getattr(output, "speaker_diarization", output)
         names = annotation.labels()
@@ -124,11 +122,11 @@ class PyannoteSession:
             start, end = seconds_to_frames(max(0.0, interval.start)), seconds_to_frames(interval.end)
             if start < min(end, frames):
                 spans[names.index(name)].append((start, min(end, frames)))
-        return in_order((np.array(own).reshape(-1, 2) for own in spans), frames)
+        return make_turns((np.array(one).reshape(-1, 2) for one in spans), frames)
 
 
 def is_pipeline(path: Path) -> bool:
-    """Whether a folder or YAML file describes a whole pipeline rather than one model."""
+    """Whether a folder or YAML file describes a whole pipeline instead of a single model."""
     file = path / "config.yaml" if path.is_dir() else path
     if file.suffix not in (".yaml", ".yml") or not file.is_file():
         return False
@@ -136,30 +134,30 @@ def is_pipeline(path: Path) -> bool:
 
 
 def load_pipeline(model: str | Path) -> Any:
-    """A whole pipeline, by folder or hub name. Raises `ModelError` where that fails."""
+    """Load a whole pipeline by folder or hub name. Raises `ModelError` if that fails."""
     from pyannote.audio import Pipeline
 
     try:
         pipeline = Pipeline.from_pretrained(model)
-    except Exception as error:  # whatever the hub, YAML, torch or the pipeline itself may raise
+    except Exception as error:  # of the hub, YAML, torch or the pipeline itself
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(f"{model}: pyannote.audio cannot load this pipeline ({first})") from error
     if pipeline is None:
         raise ModelError(
-            f"{model}: pyannote.audio finds no such pipeline, or the hub wants an account for it"
+            f"{model}: pyannote.audio found no such pipeline, or access to it on the hub requires an account"
         )
     return pipeline
 
 
 def pipeline_with_campplus(segmentation: Any, threads: int, threshold: float) -> Any:
-    """pyannote's pipeline with a segmentation model of its own kind, CAM++ and agglomerative clustering."""
+    """pyannote's pipeline with one of its segmentation models, CAM++ and agglomerative clustering."""
     from pyannote.audio import Audio
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.pipelines import SpeakerDiarization
     from pyannote.audio.pipelines.clustering import AgglomerativeClustering
 
     try:
-        # The oracle needs no embedding model, which would come from the hub; nor is the PLDA ever used.
+        # Oracle clustering avoids loading an embedding model from the hub; the PLDA is never used.
         pipeline = SpeakerDiarization(
             segmentation=segmentation,
             clustering="OracleClustering",
@@ -167,7 +165,7 @@ def pipeline_with_campplus(segmentation: Any, threads: int, threshold: float) ->
             embedding_exclude_overlap=True,
             segmentation_batch_size=4,
         )
-    except Exception as error:  # whatever torch or YAML may raise on a damaged model
+    except Exception as error:  # of torch or YAML, on a damaged model
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(f"{segmentation}: pyannote.audio cannot load this model ({first})") from error
     pipeline.klustering = "AgglomerativeClustering"
@@ -180,7 +178,7 @@ def pipeline_with_campplus(segmentation: Any, threads: int, threshold: float) ->
             "segmentation": {"min_duration_off": 0.0},
             "clustering": {
                 "method": "centroid",
-                "min_cluster_size": SMALLEST_CLUSTER,
+                "min_cluster_size": MIN_CLUSTER_SIZE,
                 "threshold": threshold,
             },
         }
@@ -189,7 +187,7 @@ def pipeline_with_campplus(segmentation: Any, threads: int, threshold: float) ->
 
 
 class CampplusForPyannote:
-    """CAM++ in the form that pyannote's pipeline asks of an embedding: whole windows with masks."""
+    """CAM++ with the interface of pyannote's embedding models: whole windows with masks."""
 
     sample_rate = SAMPLE_RATE
     metric = "cosine"
@@ -200,21 +198,21 @@ class CampplusForPyannote:
         self.dimension = self._embedding.dimension
 
     def __call__(self, waveforms: Any, masks: Any) -> np.ndarray:
-        """Embeddings ``(batch, dimension)`` of the masked parts ``(batch, frames)`` of ``(batch, 1, samples)``;
-        NaN where a mask leaves next to nothing."""
-        found = np.full((len(waveforms), self.dimension), np.nan, np.float32)
+        """Embeddings ``(batch, dimension)`` of `waveforms` ``(batch, 1, samples)``, of the frames selected by `masks`
+        ``(batch, frames)``; NaN if they are too few."""
+        embeddings = np.full((len(waveforms), self.dimension), np.nan, np.float32)
         for row, (wave, mask) in enumerate(zip(waveforms.numpy()[:, 0], masks.numpy(), strict=True)):
             if mask.sum() * len(wave) / len(mask) < self.min_num_samples:
                 continue
             features = filter_bank(wave)
-            middle = (np.arange(len(features)) + 0.5) * FEATURE_HOP
-            chosen = mask[(middle * len(mask) / len(wave)).astype(int)] > 0
-            found[row] = self._embedding(features[chosen])
-        return found
+            centres = (np.arange(len(features)) + 0.5) * FEATURE_HOP
+            chosen = mask[(centres * len(mask) / len(wave)).astype(int)] > 0
+            embeddings[row] = self._embedding(features[chosen])
+        return embeddings
 
 
 def bundled_segmentation(threads: int) -> Any:
-    """The bundled ONNX segmentation-3.0 in the shape of a pyannote model."""
+    """The bundled ONNX file of segmentation-3.0 as a pyannote model."""
     import torch
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.segmentation import PyanNet
@@ -222,7 +220,7 @@ def bundled_segmentation(threads: int) -> Any:
     network = Segmentation(threads=threads)
 
     class Bundled(PyanNet):
-        """Has pyannote's own network's geometry, and gets its numbers from onnxruntime."""
+        """Has the geometry of pyannote's network, but runs onnxruntime."""
 
         def forward(self, waveforms: Any) -> Any:  # type: ignore[override]
             return torch.from_numpy(np.log(network.powerset(waveforms.numpy()[:, 0]) + 1e-12))

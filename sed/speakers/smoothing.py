@@ -1,6 +1,6 @@
-"""Speaker activity tidied up: short pauses bridged, short turns dropped, speakers in order of appearance.
+"""Post-processing of speaker activity: bridge short pauses, drop short turns, order and name the speakers.
 
-In and out: turns as ``(n, 2)`` spans of frames, or bool activity ``(frames, speakers)``, on the 20 ms grid; lengths are
+In and out: spans ``(n, 2)`` of frames (start, exclusive end), or masks ``(n,)`` bool, on the 20 ms grid. Durations are
 in frames.
 """
 
@@ -13,34 +13,35 @@ import numpy as np
 from sed.speakers.turns import Turns, runs
 
 
-def united(spans: np.ndarray, fill: int = 0, shortest: int = 0) -> np.ndarray:
-    """Spans ``(n, 2)``, which may overlap and stand in any order, as ascending ones with pauses between them.
+def merge_spans(spans: np.ndarray, min_duration_off: int = 0, min_duration_on: int = 0) -> np.ndarray:
+    """Merge `spans` ``(n, 2)``, which may overlap and be in any order, into ascending ones with gaps between them.
 
-    Pauses of at most `fill` frames are bridged, then what is shorter than `shortest` frames is dropped.
+    Gaps of at most `min_duration_off` frames are bridged, then spans shorter than `min_duration_on` are dropped.
 
-    >>> united(np.array([[6, 9], [0, 2], [1, 4], [11, 12]]), fill=1, shortest=2).tolist()
+    >>> merge_spans(np.array([[6, 9], [0, 2], [1, 4], [11, 12]]), min_duration_off=1, min_duration_on=2).tolist()
     [[0, 4], [6, 9]]
     """
     if not len(spans):
         return spans
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
-    until = np.maximum.accumulate(spans[:, 1])
-    pauses = spans[1:, 0] - until[:-1] > fill
-    first, last = np.append(True, pauses), np.append(pauses, True)
-    joined = np.stack([spans[first, 0], until[last]], 1)
-    return joined[joined[:, 1] - joined[:, 0] >= shortest]
+    ends = np.maximum.accumulate(spans[:, 1])
+    gaps = spans[1:, 0] - ends[:-1] > min_duration_off
+    first, last = np.append(True, gaps), np.append(gaps, True)
+    merged = np.stack([spans[first, 0], ends[last]], 1)
+    return merged[merged[:, 1] - merged[:, 0] >= min_duration_on]
 
 
-def smooth(mask: np.ndarray, fill: int, shortest: int) -> np.ndarray:
-    """Bridge pauses of at most `fill` frames, then drop turns of less than `shortest` frames; ``(n,)`` bool.
+def smooth(mask: np.ndarray, min_duration_off: int, min_duration_on: int) -> np.ndarray:
+    """As `merge_spans`, for a mask ``(n,)`` bool.
 
-    >>> smooth(np.array([1, 0, 1, 0, 0, 1], bool), fill=1, shortest=2).astype(int).tolist()
+    >>> mask = np.array([1, 0, 1, 0, 0, 1], bool)
+    >>> smooth(mask, min_duration_off=1, min_duration_on=2).astype(int).tolist()
     [1, 1, 1, 0, 0, 0]
     """
-    out = np.zeros(len(mask), bool)
-    for start, end in united(runs(mask), fill, shortest):
-        out[start:end] = True
-    return out
+    smoothed = np.zeros(len(mask), bool)
+    for start, end in merge_spans(runs(mask), min_duration_off, min_duration_on):
+        smoothed[start:end] = True
+    return smoothed
 
 
 def speaker_names(count: int) -> tuple[str, ...]:
@@ -52,13 +53,15 @@ def speaker_names(count: int) -> tuple[str, ...]:
     return tuple(f"spk{number:02d}" for number in range(count))
 
 
-def in_order(spans: Iterable[np.ndarray], frames: int, fill: int = 0, shortest: int = 0) -> Turns:
-    """`Turns` from each speaker's spans, `united`, in order of first appearance; who never speaks is left out.
+def make_turns(
+    spans: Iterable[np.ndarray], frames: int, min_duration_off: int = 0, min_duration_on: int = 0
+) -> Turns:
+    """`Turns` from the spans of each speaker, merged, in order of first appearance; silent speakers are dropped.
 
-    >>> turns = in_order([np.array([[3, 5]]), np.array([[0, 1], [8, 9]])], 10, fill=2)
-    >>> turns.names, [own.tolist() for own in turns.spans]
+    >>> turns = make_turns([np.array([[3, 5]]), np.array([[0, 1], [8, 9]])], 10, min_duration_off=2)
+    >>> turns.names, [spans.tolist() for spans in turns.spans]
     (('spk00', 'spk01'), [[[0, 1], [8, 9]], [[3, 5]]])
     """
-    found = [own for own in (united(one, fill, shortest) for one in spans) if len(own)]
-    found.sort(key=lambda own: int(own[0, 0]))
-    return Turns(tuple(found), speaker_names(len(found)), frames)
+    merged = [merge_spans(one, min_duration_off, min_duration_on) for one in spans]
+    speaking = sorted((one for one in merged if len(one)), key=lambda one: int(one[0, 0]))
+    return Turns(tuple(speaking), speaker_names(len(speaking)), frames)

@@ -1,4 +1,4 @@
-"""`Turns`: who speaks in which 20 ms frame. The common outcome of every way to find speech and speakers."""
+"""`Turns`: the active speakers of every 20 ms frame, which is the result of every diarizer; and their protocols."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 class Turns:
     """Speaker activity on the 50 Hz grid, over `frames` frames.
 
-    `spans` has an array for each speaker, start and end (exclusive) of his turns in frames, ``(turns, 2)``, ascending
-    and not touching; several people may speak in one frame. `names` are the speakers', in the order in which they
-    first speak (``spk00``, ``spk01``, ...). Ten hours are so a few turns, where a mask of them has millions of frames.
+    `spans` has one array ``(turns, 2)`` for each speaker: start and end (exclusive) of the turns in frames, ascending,
+    with gaps between them. Turns of different speakers may overlap. `names` are the speakers' names, in order of first
+    appearance (``spk00``, ``spk01``, ...). Spans need far less memory than a mask: ten hours are 1.8 million frames.
 
     >>> turns = Turns.from_active(np.array([[0, 1], [1, 1], [1, 0]], bool), ("Ann", "Bob"))
-    >>> [own.tolist() for own in turns.spans], turns.frames
+    >>> [spans.tolist() for spans in turns.spans], turns.frames
     ([[[1, 3]], [[0, 2]]], 3)
     >>> turns.active.astype(int).tolist(), turns.overlapped.astype(int).tolist()
     ([[0, 1], [1, 1], [1, 0]], [0, 1, 0])
@@ -30,31 +30,31 @@ class Turns:
 
     @classmethod
     def from_active(cls, active: np.ndarray, names: Sequence[str]) -> Turns:
-        """From a mask, ``(frames, speakers)`` bool."""
+        """From a mask ``(frames, speakers)`` bool."""
         return cls(tuple(runs(column) for column in active.T), tuple(names), len(active))
 
     @property
     def active(self) -> np.ndarray:
-        """The mask, ``(frames, speakers)`` bool, made anew."""
+        """The mask ``(frames, speakers)`` bool, computed on each access."""
         active = np.zeros((self.frames, len(self.spans)), bool)
-        for column, own in enumerate(self.spans):
-            for start, end in own:
+        for column, spans in enumerate(self.spans):
+            for start, end in spans:
                 active[start:end, column] = True
         return active
 
     @property
     def overlapped(self) -> np.ndarray:
-        """Where several people speak, ``(frames,)`` bool, made anew."""
-        spoken, several = np.zeros(self.frames, bool), np.zeros(self.frames, bool)
-        for own in self.spans:
-            for start, end in own:
-                several[start:end] |= spoken[start:end]
-                spoken[start:end] = True
-        return several
+        """Frames with two or more active speakers, ``(frames,)`` bool, computed on each access."""
+        speech, overlap = np.zeros(self.frames, bool), np.zeros(self.frames, bool)
+        for spans in self.spans:
+            for start, end in spans:
+                overlap[start:end] |= speech[start:end]
+                speech[start:end] = True
+        return overlap
 
 
 def runs(mask: np.ndarray) -> np.ndarray:
-    """Start and end (exclusive) of every stretch of true values in ``(n,)``, as ``(stretches, 2)``.
+    """Start and end (exclusive) of every maximal run of true values in a mask ``(n,)``, as ``(runs, 2)``.
 
     >>> runs(np.array([True, False, True, True])).tolist()
     [[0, 1], [2, 4]]
@@ -65,20 +65,20 @@ def runs(mask: np.ndarray) -> np.ndarray:
 
 
 class SpeakerSession(Protocol):
-    """Finds the speakers of one recording whose samples arrive in blocks, in bounded memory."""
+    """Finds the speakers of one recording that arrives in blocks, in bounded memory."""
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next ``(n,)`` float32 samples at 16 kHz; `n` is arbitrary and changes nothing."""
+        """Process the next ``(n,)`` float32 samples at 16 kHz; the result does not depend on the block sizes."""
         ...
 
     def close(self) -> Turns:
-        """The turns of everything pushed; ``Turns.frames`` is ``sed.grid.frame_count(samples)``."""
+        """The turns of the whole recording; ``Turns.frames`` is ``sed.grid.frame_count(samples)``."""
         ...
 
 
 class SpeakerDiarizer(Protocol):
-    """A way to find speakers; holds the models, and may serve many recordings one after the other."""
+    """A speaker diarizer; holds the models and may process several recordings one after another."""
 
     def begin(self) -> SpeakerSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         ...

@@ -1,8 +1,8 @@
-"""`VoiceActivityDiarizer`: any speech detector, then one speaker at a time by short windows of voice.
+"""`VoiceActivityDiarizer`: any speech detector, with speakers from embeddings of short windows.
 
-In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid, without overlap. Embeddings of 1.5 s
-windows every 0.75 s are clustered; each 0.75 s of speech goes to the person whom the windows around it are
-most like. For detectors that say that someone speaks but not who.
+In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid, without overlap. Embeddings of 1.5 s windows
+every 0.75 s are clustered; each 0.75 s of speech is assigned to the speaker most similar to the windows that contain
+it. For detectors that find speech but do not distinguish speakers.
 """
 
 from __future__ import annotations
@@ -15,39 +15,41 @@ import numpy as np
 from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.grid import FRAME_RATE, SAMPLE_RATE, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
-from sed.speakers.clustering import ClusteringOptions, find_people, likeness_of
+from sed.speakers.clustering import ClusteringOptions, cosine_similarities, find_speakers
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
-from sed.speakers.following import OnlineOptions, OnlineSpeakers
 from sed.speakers.online import local_activity
-from sed.speakers.smoothing import in_order, smooth
+from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
+from sed.speakers.smoothing import make_turns, smooth
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector
 
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """Every number of the diarization by short windows; times in seconds.
+    """Options of diarization by short windows; times in seconds.
 
-    step: from one voice window to the next; each is two steps long.
-    embed_at_least: speech in a window from which it gets an embedding.
-    fill, shortest: pauses in speech up to the one are bridged, then speech shorter than the other is dropped.
-    clustering: how voices are grouped into people; short windows of one person are less alike than stretches.
+    step: hop between windows; a window is two steps long.
+    min_embed_seconds: minimum speech in a window that is embedded.
+    min_duration_off, min_duration_on: pauses in speech up to the first are bridged, then runs of speech shorter than
+        the second are dropped.
+    clustering: how embeddings are grouped into speakers; embeddings of short windows are less similar than those of
+        whole runs of speech.
     """
 
     step: float = 0.76
-    embed_at_least: float = 0.5
-    fill: float = 0.3
-    shortest: float = 0.1
+    min_embed_seconds: float = 0.5
+    min_duration_off: float = 0.3
+    min_duration_on: float = 0.1
     clustering: ClusteringOptions = field(
-        default_factory=lambda: ClusteringOptions(0.3, smallest=3.0, smallest_share=0.02)
+        default_factory=lambda: ClusteringOptions(0.3, min_speaker_seconds=3.0, min_speaker_share=0.02)
     )
 
 
 class VoiceActivityDiarizer:
-    """Speakers without overlap behind any detector of speech.
+    """Finds speakers without overlap in the speech of any detector.
 
     `speech` detects speech; `speakers`, `min_speakers`, `max_speakers`, `threads` and `embedding` are as for
-    `SegmentationDiarizer`. Raises `OptionError` on numbers that make no sense.
+    `SegmentationDiarizer`. Raises `OptionError` on invalid numbers.
 
     >>> from sed.speech.webrtc import WebRtcDetector
     >>> session = VoiceActivityDiarizer(WebRtcDetector()).begin()
@@ -73,24 +75,24 @@ class VoiceActivityDiarizer:
         )
 
     def begin(self) -> VoiceActivitySession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return VoiceActivitySession(self)
 
-    def begin_online(self) -> OnlineSpeakers:
-        """Start on a live stream; of the bounds only the maximum is kept."""
-        options = OnlineOptions().with_at_most(self.bounds[1])
-        return OnlineSpeakers(local_activity(self.speech), self.embedding, options)
+    def begin_online(self) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers."""
+        options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
+        return OnlineClusteringSession(local_activity(self.speech), self.embedding, options)
 
 
 class VoiceActivitySession:
-    """One recording on its way through a `VoiceActivityDiarizer`."""
+    """State of one recording for a `VoiceActivityDiarizer`."""
 
     def __init__(self, diarizer: VoiceActivityDiarizer) -> None:
         self._embedding, self._options, self._bounds = diarizer.embedding, diarizer.options, diarizer.bounds
         self._speech = diarizer.speech.begin()
         self._features = FeatureStream()
-        self._found = bytearray()  # speech of all frames, one byte each
-        self._recent = np.zeros(0, bool)  # speech from the start of the next window on
+        self._active = bytearray()  # speech in all frames, one byte each
+        self._pending = np.zeros(0, bool)  # speech from the start of the next window on
         self._step = seconds_to_frames(self._options.step)
         self._next = 0  # number of the next window
         self._numbers: list[int] = []
@@ -98,26 +100,26 @@ class VoiceActivitySession:
         self._seconds: list[float] = []
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next ``(n,)`` float32 samples at 16 kHz."""
-        for start in range(0, len(samples), SAMPLE_RATE):  # a huge block costs no more memory
-            piece = samples[start : start + SAMPLE_RATE]
-            self._features.push(piece)
-            self._take(self._speech.push(piece))
+        """Process the next ``(n,)`` float32 samples at 16 kHz."""
+        for start in range(0, len(samples), SAMPLE_RATE):  # large blocks are split to bound the memory
+            part = samples[start : start + SAMPLE_RATE]
+            self._features.push(part)
+            self._process(self._speech.push(part))
 
-    def _take(self, speech: np.ndarray, last: bool = False) -> None:
-        self._found += speech.tobytes()
-        self._recent = np.append(self._recent, speech)
+    def _process(self, speech: np.ndarray, last: bool = False) -> None:
+        self._active += speech.tobytes()
+        self._pending = np.append(self._pending, speech)
         length = 2 * self._step
-        ahead = 0 if last else FRAME_RATE  # features are there up to a second after speech is known
-        while len(self._recent) >= length + ahead or (last and len(self._recent) > 0):
-            self._embed(self._recent[:length])
-            self._recent = self._recent[self._step :]
+        margin = 0 if last else FRAME_RATE  # features are available up to a second after speech is decided
+        while len(self._pending) >= length + margin or (last and len(self._pending) > 0):
+            self._embed(self._pending[:length])
+            self._pending = self._pending[self._step :]
             self._next += 1
 
     def _embed(self, speech: np.ndarray) -> None:
         start = self._next * self._step
         seconds = int(speech.sum()) / FRAME_RATE
-        if seconds >= self._options.embed_at_least:
+        if seconds >= self._options.min_embed_seconds:
             features = self._features.between(start, start + len(speech))
             features = features.reshape(len(speech), FEATURES_PER_FRAME, -1)[speech]
             self._numbers.append(self._next)
@@ -126,21 +128,23 @@ class VoiceActivitySession:
         self._features.drop(start + self._step)
 
     def close(self) -> Turns:
-        """The turns of everything pushed."""
+        """The turns of the whole recording."""
         self._features.close()
-        self._take(self._speech.close(), last=True)
-        options = self._options
-        speech = np.frombuffer(self._found, bool)
-        speech = smooth(speech, seconds_to_frames(options.fill), seconds_to_frames(options.shortest))
-        people = self._people(-(-len(speech) // self._step))
-        spans = (
-            runs(speech & np.repeat(people == person, self._step)[: len(speech)])
-            for person in range(int(people.max(initial=-1)) + 1)
+        self._process(self._speech.close(), last=True)
+        speech = smooth(
+            np.frombuffer(self._active, bool),
+            seconds_to_frames(self._options.min_duration_off),
+            seconds_to_frames(self._options.min_duration_on),
         )
-        return in_order(spans, len(speech))
+        speakers = self._speakers(-(-len(speech) // self._step))
+        spans = (
+            runs(speech & np.repeat(speakers == speaker, self._step)[: len(speech)])
+            for speaker in range(int(speakers.max(initial=-1)) + 1)
+        )
+        return make_turns(spans, len(speech))
 
-    def _people(self, steps: int) -> np.ndarray:
-        """The person of each step ``(steps,)``: by its own and the previous window, or else the nearest."""
+    def _speakers(self, steps: int) -> np.ndarray:
+        """The speaker of each step ``(steps,)``: by the two windows that contain it, or else as the nearest step."""
         if not self._vectors:
             return np.zeros(steps, np.int64)
         seconds, numbers, no_pairs = (
@@ -148,15 +152,15 @@ class VoiceActivitySession:
             np.array(self._numbers),
             np.zeros((0, 2), np.int64),
         )
-        centroids = find_people(self._vectors, seconds, no_pairs, self._options.clustering, *self._bounds)
-        likeness = np.zeros((steps + 1, len(centroids)))
-        likeness[numbers] = likeness_of(self._vectors, centroids) * seconds[:, None]
-        likeness[1:] += likeness[:-1].copy()
-        known = np.zeros(steps + 1, bool)
-        known[numbers] = known[numbers + 1] = True
-        places = np.flatnonzero(known[:steps])
-        after = places[np.searchsorted(places, np.arange(steps)).clip(max=len(places) - 1)]
-        before = places[(np.searchsorted(places, np.arange(steps), "right") - 1).clip(0)]
-        here = np.arange(steps)
-        nearest = np.where(np.abs(before - here) <= np.abs(after - here), before, after)
-        return likeness[nearest].argmax(1)
+        centroids = find_speakers(self._vectors, seconds, no_pairs, self._options.clustering, *self._bounds)
+        scores = np.zeros((steps + 1, len(centroids)))
+        scores[numbers] = cosine_similarities(self._vectors, centroids) * seconds[:, None]
+        scores[1:] += scores[:-1].copy()
+        scored = np.zeros(steps + 1, bool)
+        scored[numbers] = scored[numbers + 1] = True
+        indices = np.flatnonzero(scored[:steps])
+        every = np.arange(steps)
+        after = indices[np.searchsorted(indices, every).clip(max=len(indices) - 1)]
+        before = indices[(np.searchsorted(indices, every, "right") - 1).clip(0)]
+        nearest = np.where(np.abs(before - every) <= np.abs(after - every), before, after)
+        return scores[nearest].argmax(1)

@@ -1,1 +1,1 @@
-"""Is anyone speaking: segmentation (default), WebRTC and Silero voice activity detection."""
+"""Speech detection: segmentation (the default), WebRTC and Silero voice activity detectors."""

@@ -1,6 +1,6 @@
-"""Is anyone speaking: the common form of every voice activity detector, and the default one.
+"""The speech detector protocol, and the default detector, which uses the segmentation network.
 
-In: 16 kHz float32 blocks of any size. Out: a bool for every 20 ms frame of `sed.grid`.
+In: 16 kHz float32 blocks of any size. Out: one bool per 20 ms frame of `sed.grid`.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from sed.speech.segmentation import WINDOW_FRAMES, Segmentation, SegmentationStr
 
 
 class SpeechSession(Protocol):
-    """Finds the speech of one recording whose samples arrive in blocks, in bounded memory."""
+    """Detects the speech of one recording that arrives in blocks, in bounded memory."""
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next ``(n,)`` float32 samples; returns the ``(frames,)`` bool that have become known."""
+        """Process the next ``(n,)`` float32 samples; returns ``(frames,)`` bool of the frames decided by them."""
         ...
 
     def close(self) -> np.ndarray:
-        """The remaining frames; all together there are ``sed.grid.frame_count(samples)``."""
+        """The remaining frames; in total there are ``sed.grid.frame_count(samples)``."""
         ...
 
 
 class SpeechDetector(Protocol):
-    """A way to detect speech; may serve many recordings one after the other."""
+    """A speech detector; holds the model and may process several recordings one after another."""
 
     def begin(self) -> SpeechSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         ...
 
 
 class SegmentationDetector:
-    """Speech is where segmentation-3.0 hears anyone with a probability of `onset` or more.
+    """Speech is where segmentation-3.0 finds an active speaker with a probability of at least `onset`.
 
-    `network` is a `Segmentation` (None: the bundled one, on `threads` threads), `step` the seconds from one of
-    its windows to the next, whose probabilities are averaged.
+    `network` is a `Segmentation` (None: the bundled one with `threads` CPU threads), `step` the hop between windows
+    in seconds. The probabilities of overlapping windows are averaged.
 
     >>> session = SegmentationDetector().begin()
     >>> len(session.push(np.zeros(40_000, np.float32))) + len(session.close())
@@ -52,40 +52,40 @@ class SegmentationDetector:
         self.step, self.onset = step, onset
 
     def begin(self) -> SegmentationSpeechSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return SegmentationSpeechSession(self)
 
 
 class SegmentationSpeechSession:
-    """One recording on its way through a `SegmentationDetector`."""
+    """State of one recording for a `SegmentationDetector`."""
 
     def __init__(self, detector: SegmentationDetector) -> None:
         self._onset = detector.onset
         self._stream = SegmentationStream(detector.network.activities, detector.step)
-        self._total = np.zeros(WINDOW_FRAMES, np.float32)  # of the frames that a later window may hear again
-        self._weight = np.zeros(WINDOW_FRAMES, np.float32)
-        self._samples = self._given = 0
+        self._total = np.zeros(WINDOW_FRAMES, np.float32)  # summed probabilities of frames not yet returned
+        self._weight = np.zeros(WINDOW_FRAMES, np.float32)  # number of windows in each sum
+        self._samples = self._returned = 0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples; returns the frames that have become known."""
+        """Process the next samples; returns the frames decided by them."""
         self._samples += len(samples)
-        return self._take(self._stream.push(samples))
+        return self._accumulate(self._stream.push(samples))
 
-    def _take(self, windows: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
+    def _accumulate(self, windows: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
         hop = self._stream.step // HOP
-        known = []
+        decided = []
         for _, activities in windows:
             self._total += activities.max(1)
             self._weight += 1
-            known.append(self._total[:hop] >= self._onset * self._weight[:hop])
+            decided.append(self._total[:hop] >= self._onset * self._weight[:hop])
             self._total = np.append(self._total[hop:], np.zeros(hop, np.float32))
             self._weight = np.append(self._weight[hop:], np.zeros(hop, np.float32))
-            self._given += hop
-        return np.concatenate([np.zeros(0, bool), *known])
+            self._returned += hop
+        return np.concatenate([np.zeros(0, bool), *decided])
 
     def close(self) -> np.ndarray:
         """The remaining frames."""
-        rest = self._take(self._stream.close())
+        rest = self._accumulate(self._stream.close())
         rest = np.append(rest, self._total >= self._onset * np.maximum(self._weight, 1))
-        missing = frame_count(self._samples) - (self._given - (len(rest) - len(self._total)))
+        missing = frame_count(self._samples) - (self._returned - (len(rest) - len(self._total)))
         return rest[:missing]

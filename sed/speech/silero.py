@@ -1,7 +1,7 @@
 """Silero's voice activity detector, run from the ONNX file in the silero-vad wheel; torch is not imported.
 
-In: 16 kHz float32 blocks of any size. Out: a bool for every 20 ms frame. The network hears windows of 512
-samples (32 ms) with 64 samples before each, and remembers.
+In: 16 kHz float32 blocks of any size. Out: one bool per 20 ms frame. The recurrent network processes windows of
+512 samples (32 ms), each with the 64 samples before it as context.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.grid import HOP, SAMPLE_RATE
 from sed.inference import open_model
 
-_WINDOW = 512  # samples that each step of the network hears
-_CONTEXT = 64  # samples before them that it hears again
+_WINDOW = 512  # samples per step of the network
+_CONTEXT = 64  # samples before each window that are part of the input
 
 
 def silero_model() -> Path:
     """The ONNX file of the installed silero-vad package. Raises `MissingDependencyError` without it."""
-    spec = find_spec("silero_vad")  # finds the package without importing it, and torch with it
+    spec = find_spec("silero_vad")  # does not import the package, which would import torch
     folders = [Path(folder) / "data" for folder in (spec.submodule_search_locations or [])] if spec else []
     for folder in folders:
         if (file := folder / "silero_vad.onnx").is_file():
@@ -31,10 +31,10 @@ def silero_model() -> Path:
 
 
 class SileroDetector:
-    """Speech begins where the probability reaches `onset` and ends where it falls below `offset`.
+    """Speech starts when the probability reaches `onset` and ends when it falls below `offset`.
 
-    `model` is the path of another file of the same kind, `threads` the number of processor threads. Raises
-    `MissingDependencyError` where the package silero-vad is missing, `OptionError` on other thresholds.
+    `model` is the path of another version of Silero's ONNX file, `threads` the number of CPU threads. Raises
+    `MissingDependencyError` if the package silero-vad is missing and `OptionError` on invalid thresholds.
 
     >>> session = SileroDetector().begin()
     >>> len(session.push(np.zeros(1_000, np.float32))) + len(session.close())
@@ -50,29 +50,29 @@ class SileroDetector:
         self.session = open_model(model or silero_model(), threads, inputs=3)
 
     def begin(self) -> SileroSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return SileroSession(self)
 
 
 class SileroSession:
-    """One recording on its way through a `SileroDetector`."""
+    """State of one recording for a `SileroDetector`."""
 
     def __init__(self, detector: SileroDetector) -> None:
         self._detector = detector
         self._state = np.zeros((2, 1, 128), np.float32)
         self._rate = np.array(SAMPLE_RATE, np.int64)
-        self._audio = np.zeros(_CONTEXT, np.float32)  # the context and what follows
+        self._audio = np.zeros(_CONTEXT, np.float32)  # context and samples of the next window
         self._speaking = False
-        self._samples = self._given = 0
-        self._windows: list[bool] = []  # decisions of the windows from `_first` on
+        self._samples = self._returned = 0
+        self._windows: list[bool] = []  # decisions, from window number `_first`
         self._first = 0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples; returns the frames that have become known."""
+        """Process the next samples; returns the frames decided by them."""
         self._samples += len(samples)
-        return self._hear(np.asarray(samples, np.float32), self._samples)
+        return self._process(np.asarray(samples, np.float32), self._samples)
 
-    def _hear(self, samples: np.ndarray, end: int) -> np.ndarray:
+    def _process(self, samples: np.ndarray, end: int) -> np.ndarray:
         self._audio = np.concatenate([self._audio, samples])
         position, detector = 0, self._detector
         while len(self._audio) - position >= _CONTEXT + _WINDOW:
@@ -88,17 +88,17 @@ class SileroSession:
         return self._frames(end)
 
     def _frames(self, end: int) -> np.ndarray:
-        """The frames whose middle lies in a window that was heard, up to sample `end`."""
-        heard = (self._first + len(self._windows)) * _WINDOW
-        known = min((heard + HOP // 2 - 1) // HOP, -(-end // HOP))
-        middle = np.arange(self._given, max(known, self._given)) * HOP + HOP // 2
-        found = np.array(self._windows, bool)[middle // _WINDOW - self._first]
-        self._given += len(found)
-        gone = max(0, (self._given * HOP + HOP // 2) // _WINDOW - self._first)
-        del self._windows[:gone]
-        self._first += gone
-        return found
+        """The new frames, up to sample `end`, whose centre lies in a processed window."""
+        processed = (self._first + len(self._windows)) * _WINDOW
+        decided = min((processed + HOP // 2 - 1) // HOP, -(-end // HOP))
+        centres = np.arange(self._returned, max(decided, self._returned)) * HOP + HOP // 2
+        speech = np.array(self._windows, bool)[centres // _WINDOW - self._first]
+        self._returned += len(speech)
+        obsolete = max(0, (self._returned * HOP + HOP // 2) // _WINDOW - self._first)
+        del self._windows[:obsolete]
+        self._first += obsolete
+        return speech
 
     def close(self) -> np.ndarray:
-        """The remaining frames, after as much silence as the network needs to decide on them."""
-        return self._hear(np.zeros(2 * _WINDOW, np.float32), self._samples)
+        """The remaining frames, decided after padding with silence."""
+        return self._process(np.zeros(2 * _WINDOW, np.float32), self._samples)

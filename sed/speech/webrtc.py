@@ -1,6 +1,6 @@
-"""WebRTC's voice activity detector: a few microseconds a frame, for constrained devices and clean audio.
+"""WebRTC's voice activity detector: a few microseconds per frame, for constrained devices and clean audio.
 
-In: 16 kHz float32 blocks of any size. Out: a bool for every 20 ms frame.
+In: 16 kHz float32 blocks of any size. Out: one bool per 20 ms frame.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from sed.grid import HOP, SAMPLE_RATE
 
 
 class WebRtcDetector:
-    """`aggressiveness` 0 to 3: how much must speak for speech; `hangover`: seconds that speech goes on after the
-    detector last heard some, so that word endings survive.
+    """Speech as detected by the package webrtcvad.
 
-    Raises `OptionError` on other values and `MissingDependencyError` where the package webrtcvad is missing:
-    speech is never guessed without it.
+    `aggressiveness` from 0 to 3: higher values reject more frames as non-speech. `hangover`: seconds that are
+    labelled as speech after the last detected frame, so that word endings are included.
+
+    Raises `OptionError` on other values and `MissingDependencyError` if the package webrtcvad is missing; there is no
+    fallback.
 
     >>> session = WebRtcDetector().begin()
     >>> session.push(np.zeros(640, np.float32)).tolist(), len(session.close())
@@ -42,32 +44,32 @@ class WebRtcDetector:
         self.hangover = round(hangover * SAMPLE_RATE / HOP)
 
     def begin(self) -> WebRtcSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return WebRtcSession(self._module.Vad(self.aggressiveness), self.hangover)
 
 
 class WebRtcSession:
-    """One recording on its way through a `WebRtcDetector`."""
+    """State of one recording for a `WebRtcDetector`; `hangover` is in frames."""
 
     def __init__(self, vad: Any, hangover: int) -> None:
         self._vad, self._hangover = vad, hangover
-        self._rest = np.zeros(0, np.float32)
-        self._left = 0  # frames of hangover that are left
+        self._rest = np.zeros(0, np.float32)  # samples of the incomplete frame
+        self._remaining = 0  # remaining frames of speech, including the hangover
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples; returns the frames that have become known."""
+        """Process the next samples; returns the frames decided by them."""
         audio = np.concatenate([self._rest, np.asarray(samples, np.float32)])
         frames = len(audio) // HOP
         self._rest = audio[frames * HOP :]
         pcm = np.rint(audio[: frames * HOP].clip(-1, 1) * 32767).astype("<i2").reshape(frames, HOP)
-        found = np.zeros(frames, bool)
+        speech = np.zeros(frames, bool)
         for number, frame in enumerate(pcm):
             if self._vad.is_speech(frame.tobytes(), SAMPLE_RATE):
-                self._left = self._hangover + 1
-            found[number] = self._left > 0
-            self._left = max(0, self._left - 1)
-        return found
+                self._remaining = self._hangover + 1
+            speech[number] = self._remaining > 0
+            self._remaining = max(0, self._remaining - 1)
+        return speech
 
     def close(self) -> np.ndarray:
-        """The last, incomplete frame, filled up with its last value; nothing where there is none."""
+        """The last, incomplete frame if there is one, padded with its last value."""
         return self.push(np.repeat(self._rest[-1:], -len(self._rest) % HOP))

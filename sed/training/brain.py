@@ -1,8 +1,8 @@
-"""The SpeechBrain Brain of the frame taggers: batches in, trained weights, checkpoints and a line an epoch out.
+"""The SpeechBrain Brain of the frame taggers: batches in; trained weights, checkpoints and one log line per epoch out.
 
-One "epoch" is a fixed number of batches, numbered through the run; what batch ``n`` holds and what dropout
-does in it follow from the seed and ``n`` alone, so a run that was stopped and resumed ends where an
-uninterrupted one does. Validation and export use an exponential moving average of the weights.
+An "epoch" is a fixed number of batches, numbered through the run. The content of batch ``n`` and its dropout depend
+only on the seed and ``n``, so a resumed run gives the same result as an uninterrupted one. Validation and export use
+an exponential moving average of the weights.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _log = logging.getLogger("sed.training")
 
 
 class TaggerBrain(sb.Brain):
-    """Trains ``modules.tagger`` on `Batch` items, together with the `objectives` where there are any.
+    """Trains ``modules.tagger`` on `Batch` items, together with the optional `objectives`.
 
-    Needs in `hparams`: seed, steps, warmup_steps, decay_steps, encoder_rate, head_rate, layer_decay,
-    weight_decay, label_smoothing, run_weight, ema_decay, clip_norm; may have betas, hard_weight (of the loss
-    of the frame labels), each_branch (each branch of the tagger learns to judge alone, see
-    `FrameTagger.branch_logits`: learnt together, one leans on the other), annealing (a scheduler such as
+    Required in `hparams`: seed, steps, warmup_steps, decay_steps, encoder_rate, head_rate, layer_decay,
+    weight_decay, label_smoothing, run_weight, ema_decay, clip_norm. Optional: betas, hard_weight (of the loss
+    of the frame labels), each_branch (a separate loss for each branch of the tagger, see
+    `FrameTagger.branch_logits`: trained jointly, one branch relies on the other), annealing (a scheduler such as
     NewBob, whose value multiplies all rates) with annealing_score, and keep: ``last``, or the score whose best
     checkpoint is kept. `validate` is called after each epoch with the averaged tagger and returns a `Report`.
 
-    Several processes read different batches, and their gradients are averaged: ``N`` processes do what one
-    does with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
+    With several processes each reads different batches, and the gradients are averaged: ``N`` processes are
+    equivalent to one with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class TaggerBrain(sb.Brain):
     @property
     def _tagger(self) -> Any:
         tagger = self.modules["tagger"]
-        return getattr(tagger, "module", tagger)  # unwrapped where training is distributed
+        return getattr(tagger, "module", tagger)  # unwrap DistributedDataParallel
 
     def init_optimizers(self) -> None:
-        """AdamW with a rate for each layer; every rate follows `learning_rate_factor`."""
+        """AdamW with a learning rate for each layer, all scaled by `learning_rate_factor`."""
         h = self.hparams
         groups = self._tagger.parameter_groups(h.encoder_rate, h.head_rate, h.layer_decay)
-        if self.objectives is not None and (own := list(self.objectives.parameters())):
-            groups.append({"params": own, "lr": h.head_rate})
+        if self.objectives is not None and (parameters := list(self.objectives.parameters())):
+            groups.append({"params": parameters, "lr": h.head_rate})
         self.rates = [group["lr"] for group in groups]
         betas = tuple(getattr(h, "betas", (0.9, 0.98)))
         self.optimizer = torch.optim.AdamW(groups, betas=betas, weight_decay=h.weight_decay)
@@ -86,14 +86,14 @@ class TaggerBrain(sb.Brain):
             self.checkpointer.add_recoverable("optimizer", self.optimizer)
 
     def on_fit_start(self) -> None:
-        """Resume from the newest checkpoint. They are written at the end of an epoch, so a new one begins."""
+        """Resume from the newest checkpoint, at the start of an epoch: checkpoints are written at epoch ends."""
         super().on_fit_start()
         self.step, self.avg_train_loss = 0, 0.0
         if getattr(self.hparams, "score_start", False) and not self.optimizer_step:
-            self._conclude(None)
+            self._validate_and_save(None)
 
     def fit_batch(self, batch: Batch | SedError) -> Tensor:
-        """One step; raises the error where a worker could not make the batch."""
+        """One step; raises the error if a worker could not make the batch."""
         if isinstance(batch, SedError):
             raise batch
         return super().fit_batch(batch)
@@ -106,47 +106,48 @@ class TaggerBrain(sb.Brain):
         return self.modules["tagger"](waves, torch.from_numpy(batch.lengths).to(self.device))
 
     def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
-        """The loss of `tagger_loss`, of each branch if so asked, and of the objectives."""
+        """The sum of `tagger_loss`, with `each_branch` for every branch, and the losses of the objectives."""
         h = self.hparams
         hard = batch.targets if self.objectives is None else self.objectives.hard_targets(batch)
         targets = torch.from_numpy(hard).to(self.device)
         features = self.tap.take()
-        said = self._tagger.branch_logits(features) if getattr(h, "each_branch", False) else [predictions]
-        losses = [tagger_loss(logits, targets, h.label_smoothing, h.run_weight) for logits in said]
+        each_branch = getattr(h, "each_branch", False)
+        branches = self._tagger.branch_logits(features) if each_branch else [predictions]
+        losses = [tagger_loss(logits, targets, h.label_smoothing, h.run_weight) for logits in branches]
         loss = getattr(h, "hard_weight", 1.0) * torch.stack(losses).sum()
         if self.objectives is None:
             return loss
-        if missing := predictions.shape[1] - features.shape[1]:  # encoders may end a frame early
+        if missing := predictions.shape[1] - features.shape[1]:  # some encoders return one frame less
             features = torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1)
         return loss + self.modules["objectives"](features, predictions, batch, self.optimizer_step / h.steps)
 
     def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
-        """Set rates and the random state of this step, both functions of its number."""
+        """Set the learning rates and the random state of this step, both functions of its number."""
         h = self.hparams
         factor = learning_rate_factor(self.optimizer_step, h.steps, h.warmup_steps, h.decay_steps)
         if annealing := getattr(h, "annealing", None):
             factor *= annealing.hyperparam_value
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        # A batch is the same part of its step whether processes or accumulation share the step out.
-        share = self.grad_accumulation_factor
-        part = self.train_set.rank * share + (self.step - 1) % share
+        # A batch has the same index within its step for several processes and for gradient accumulation.
+        per_process = self.grad_accumulation_factor
+        part = self.train_set.rank * per_process + (self.step - 1) % per_process
         torch.manual_seed((h.seed * 1_000_003 + self.optimizer_step) * 1009 + part)
 
     def check_loss_isfinite(self, loss: Tensor) -> None:
-        """A loss that is no number would make all weights none, but where its step is left out."""
+        """A non-finite loss would turn every weight into NaN unless the step is skipped."""
         self.nonfinite_count += int(not torch.isfinite(loss))
-        left_out = self.scaler.is_enabled() or self.skip_nonfinite_grads
-        if self.nonfinite_count > (self.nonfinite_patience if left_out else 0):
+        skips_step = self.scaler.is_enabled() or self.skip_nonfinite_grads
+        if self.nonfinite_count > (self.nonfinite_patience if skips_step else 0):
             checks.check_finite("loss", [loss], self.optimizer_step + 1)
 
     def on_fit_batch_end(self, batch: Batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
-        """Say now and then how it goes."""
+        """Log the loss every 20 steps."""
         if self.optimizer_step % 20 == 0:
             _log.info("step %d  loss %.3f", self.optimizer_step, float(loss.detach()))
 
     def optimizers_step(self) -> None:
-        """Clip over all parameter groups (SpeechBrain's own clips the first only), step, and average."""
+        """Clip the gradients of all parameter groups (SpeechBrain clips the first only), step, update the average."""
         self.scaler.unscale_(self.optimizer)
         trainable = [p for p in self.modules.parameters() if p.requires_grad]
         torch.nn.utils.clip_grad_norm_(trainable, self.hparams.clip_norm)
@@ -156,7 +157,7 @@ class TaggerBrain(sb.Brain):
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
-        # Averages over few steps at first, else the start would weigh on the average for long.
+        # Average over few steps at first; otherwise the initial weights would dominate the average for long.
         decay = min(self.hparams.ema_decay, self.optimizer_step / (self.optimizer_step + 10))
         averages: list[tuple[Any, Any]] = [(self.ema, self._tagger)]
         if self.objectives is not None:
@@ -174,9 +175,9 @@ class TaggerBrain(sb.Brain):
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Validate the averaged weights, log a line, save a checkpoint."""
         if stage == sb.Stage.TRAIN:
-            self._conclude(stage_loss)
+            self._validate_and_save(stage_loss)
 
-    def _conclude(self, loss: float | None) -> None:
+    def _validate_and_save(self, loss: float | None) -> None:
         h = self.hparams
         self.report = self.validate(self.ema)
         scores = self.report.scores()
@@ -196,7 +197,7 @@ class TaggerBrain(sb.Brain):
         return {} if keep == "last" else {"max_keys" if keep == "uar" else "min_keys": [keep]}
 
     def load_best(self) -> None:
-        """With `keep` other than ``last``, go back to the best checkpoint; of equal ones the newest."""
+        """With `keep` other than ``last``, load the best checkpoint; the newest of equal ones."""
         if self.checkpointer is not None and (best := self._best()):
             (choice, (key,)), *_ = best.items()
             self.checkpointer.recover_if_possible(**{choice.rstrip("s"): key})

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or not there: SpeechBrain's, written under another name and then renamed.
+"""Atomic checkpoints: SpeechBrain's, written under a temporary name and then renamed.
 
-SpeechBrain's own writes into a folder that counts as a checkpoint from the first file on, so a run that is killed
-meanwhile leaves one that cannot be loaded, and the newest at that.
+SpeechBrain writes into a folder that counts as a checkpoint from the first file on, so a run that is killed while
+writing leaves a newest checkpoint that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from speechbrain.utils.distributed import if_main_process
 _log = logging.getLogger("sed.training")
 
 PART = "part-"
-"""Begins the name of a folder that is being written."""
+"""Prefix of the name of a folder that is being written."""
 
 
 class Checkpointer(checkpoints.Checkpointer):  # type: ignore[misc]
-    """As SpeechBrain's, less its torn checkpoints: none is left by a process that is killed, and those that an
-    older run left are passed over with a warning."""
+    """SpeechBrain's checkpointer without incomplete checkpoints: a killed process leaves none, and those left by
+    older runs are skipped with a warning."""
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
-        """Save under another name, then rename; what a killed process left under such a name is deleted."""
+        """Save under a temporary name, then rename; leftovers of killed processes are deleted."""
         if if_main_process():
             for leftover in self.checkpoints_dir.glob(f"{PART}*"):
                 shutil.rmtree(leftover)
@@ -48,23 +48,23 @@ class Checkpointer(checkpoints.Checkpointer):  # type: ignore[misc]
         return path.with_name(PART + path.name)
 
     def _list_checkpoint_dirs(self) -> list[Path]:
-        return [path for path in super()._list_checkpoint_dirs() if self._is_whole(path)]
+        return [path for path in super()._list_checkpoint_dirs() if self._is_complete(path)]
 
-    def _is_whole(self, path: Path) -> bool:
+    def _is_complete(self, path: Path) -> bool:
         files = [path / checkpoints.METAFNAME]
         files += [
             path / (name + checkpoints.PARAMFILE_EXT)
             for name in self.recoverables
             if not self.optional_recoverables.get(name)
         ]
-        torn = [file.name for file in files if _is_torn(file)]
-        if torn:
-            _log.warning("%s: passed over, %s is not whole", path, ", ".join(torn))
-        return not torn
+        incomplete = [file.name for file in files if _is_incomplete(file)]
+        if incomplete:
+            _log.warning("%s: skipped, incomplete files: %s", path, ", ".join(incomplete))
+        return not incomplete
 
 
-def _is_torn(file: Path) -> bool:
-    """Missing, empty, or begun as a zip archive (what torch writes), without the directory at its end."""
+def _is_incomplete(file: Path) -> bool:
+    """Missing, empty, or a zip archive (what torch writes) without the directory at its end."""
     if not file.is_file() or not file.stat().st_size:
         return True
     with file.open("rb") as opened:

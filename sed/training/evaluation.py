@@ -1,6 +1,6 @@
-"""How good a tagger is: utterances and pattern clips of known emotion in, a `Report` out.
+"""Evaluation of taggers: utterances and pattern clips of known emotion in, a `Report` out.
 
-Works on anything that maps ``(1, T)`` waves to ``(1, F, C)`` scores.
+Works with any model that maps ``(1, T)`` waves to ``(1, F, C)`` logits.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ def unweighted_recall(confusion: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Report:
-    """`confusions` of utterances by corpus, counts ``(true, predicted)``; the share of wrong frames of the
-    pattern clips (their EDER with the argmax, since all their time is speech of one speaker; NaN where there are
-    none); mean negative log-likelihood of the utterances' labels."""
+    """Scores of a tagger on validation or test data.
+
+    confusions: confusion matrix of utterances for each corpus, counts ``(true, predicted)``.
+    pattern_error: share of wrong frames in the pattern clips, which equals their EDER with the argmax since all of
+        their time is speech of one speaker; NaN without clips.
+    nll: mean negative log-likelihood of the utterances' labels.
+    """
 
     confusions: dict[str, np.ndarray]
     pattern_error: float
@@ -45,7 +49,7 @@ class Report:
         return {corpus: unweighted_recall(confusion) for corpus, confusion in self.confusions.items()}
 
     def scores(self) -> dict[str, float]:
-        """The numbers that checkpoints are compared by."""
+        """The scores that checkpoints are compared by."""
         uar = float(np.mean(list(self.recalls().values())))
         return {"uar": uar, "pattern_error": self.pattern_error, "nll": self.nll}
 
@@ -60,12 +64,12 @@ def evaluate_posteriors(
     speech: Speech,
     clips: Sequence[tuple[np.ndarray, list[Event]]],
     labels: Sequence[str],
-    most: int | None = None,
+    max_utterances: int | None = None,
 ) -> Report:
     """Evaluate a function from a ``(T,)`` wave to ``(F, labels)`` posteriors.
 
-    An utterance counts as the label with the largest mean posterior. `most` caps the utterances of one
-    emotion in one corpus: evenly spaced ones are taken.
+    The prediction for an utterance is the label with the largest mean posterior. `max_utterances` limits the
+    utterances per emotion and corpus; evenly spaced ones are taken.
     """
     groups: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
     for utterance, samples in speech:
@@ -75,16 +79,16 @@ def evaluate_posteriors(
     losses = []
     for (corpus, emotion), waves in groups.items():
         true = list(labels).index(emotion)
-        chosen = np.linspace(0, len(waves) - 1, min(len(waves), most or len(waves))).round().astype(int)
-        for number in chosen:
+        count = min(len(waves), max_utterances or len(waves))
+        for number in np.linspace(0, len(waves) - 1, count).round().astype(int):
             mean = posteriors(to_float(waves[number])).mean(axis=0)
             losses.append(-np.log(max(float(mean[true]), 1e-9)))
             confusions.setdefault(corpus, np.zeros((size, size), int))[true, int(mean.argmax())] += 1
     wrong = total = 0
     for wave, events in clips:
         truth = frame_labels(events, len(wave), labels)
-        decided = posteriors(wave).argmax(axis=1)
-        wrong += int(np.sum((decided != truth) & (truth >= 0)))
+        predicted = posteriors(wave).argmax(axis=1)
+        wrong += int(np.sum((predicted != truth) & (truth >= 0)))
         total += int(np.sum(truth >= 0))
     return Report(confusions, wrong / total if total else float("nan"), float(np.mean(losses)))
 
@@ -94,12 +98,12 @@ def evaluate(
     speech: Speech,
     clips: Sequence[tuple[np.ndarray, list[Event]]],
     labels: Sequence[str],
-    most: int | None = None,
+    max_utterances: int | None = None,
     calibration: Calibration | None = None,
 ) -> Report:
-    """Evaluate a torch tagger, calibrated if asked for; of the emotions that it learnt only `labels` compete."""
+    """Evaluate a torch tagger, optionally calibrated, with a softmax over `labels` only."""
     was_training = model.training
     posteriors = calibrated(model.eval(), labels, calibration or Calibration())
-    report = evaluate_posteriors(posteriors, speech, clips, labels, most)
+    report = evaluate_posteriors(posteriors, speech, clips, labels, max_utterances)
     model.train(was_training)
     return report

@@ -1,7 +1,7 @@
-"""Leave-one-corpus-out: a recipe and a manifest in, a tagger for each corpus left out and a table out.
+"""Leave-one-corpus-out: a recipe and a manifest in, one tagger per corpus left out and a table of scores out.
 
-Each corpus in turn is left out of training and scored afterwards: its voices, its language and its microphones
-are then all new. Runs that are finished are not repeated, a run that was stopped goes on.
+Each corpus in turn is left out of training and used for scoring, so that its speakers, language and microphones
+are unseen. Finished runs are not repeated; an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from sed.networks.store import load_tagger
 from sed.training.data.clips import pattern_clips
 from sed.training.evaluation import evaluate, unweighted_recall
 from sed.training.export.calibration import Calibration, fit_calibration
-from sed.training.recipe.checks import names
+from sed.training.recipe.checks import as_list
 from sed.training.recipe.run import run_recipe
 
 _log = logging.getLogger("sed.training")
 
-DECIDING = ("base", "overrides", "corpora", "splits", "calibrate", "valid_clips", "draws", "seed")
-"""The options that a score depends on."""
+SCORE_OPTIONS = ("base", "overrides", "corpora", "splits", "calibrate", "valid_clips", "draws", "seed")
+"""Options that affect a score; a stored score is reused only where all of them are equal."""
 
 
 def recall_interval(confusion: np.ndarray, draws: int, seed: int) -> tuple[float, float]:
@@ -40,36 +40,36 @@ def recall_interval(confusion: np.ndarray, draws: int, seed: int) -> tuple[float
     rng = np.random.default_rng(seed)
     totals = confusion.sum(axis=1)
     present = totals > 0
-    right = np.diag(confusion)[present] / totals[present]
-    drawn = rng.binomial(totals[present], right, size=(draws, int(present.sum()))) / totals[present]
-    low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    recall = np.diag(confusion)[present] / totals[present]
+    resampled = rng.binomial(totals[present], recall, size=(draws, int(present.sum()))) / totals[present]
+    low, high = np.quantile(resampled.mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
 
 
 def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
-    """Run `base` once for each corpus; returns the table, ``table.md`` in the output folder.
+    """Run `base` once for each corpus; returns the path of the table, ``table.md`` in the output folder.
 
-    Needs in `hparams`: base (the recipe), output_folder, corpora, left_out (names; none: all corpora),
-    calibrate (on the `valid` speakers of the corpora that were heard, as ``sed-export --corpora`` does),
+    Required in `hparams`: base (the recipe), output_folder, corpora, left_out (names; empty: all corpora),
+    calibrate (on the `valid` speakers of the training corpora, as ``sed-export --corpora`` does),
     overrides (changes to the recipe, a mapping), splits (of the corpus left out, for scoring), valid_clips,
-    draws (of the bootstrap), seed. Raises `OptionError` where a corpus is unknown, has nothing to score or is the
-    only one, and where it was scored with other options.
+    draws (bootstrap samples), seed. Raises `OptionError` if a corpus is unknown, has nothing to score or is the
+    only one, or if it was already scored with other options.
     """
     import speechbrain as sb
 
     h = dict(hparams)
     manifest = h["corpora"]
-    splits = h["splits"] = names(h["splits"])
+    splits = h["splits"] = as_list(h["splits"])
     rows = read_manifest(manifest)
     known = list(dict.fromkeys(u.corpus for u in rows if not splits or u.split in splits))
-    left_out = names(h["left_out"]) or known
+    left_out = as_list(h["left_out"]) or known
     if not left_out or set(left_out) - set(known) or len({u.corpus for u in rows}) < 2:
         raise OptionError(
-            f"corpora to leave out {left_out}: found {known} with utterances in splits {splits}, expected some of at"
-            " least two"
+            f"corpora to leave out {left_out}: found {known} with utterances in splits {splits}, expected names of"
+            " these and a manifest of at least two corpora"
         )
     folder = Path(h["output_folder"])
-    options = json.loads(json.dumps({key: h[key] for key in DECIDING}, default=str))
+    options = json.loads(json.dumps({key: h[key] for key in SCORE_OPTIONS}, default=str))
     for corpus in left_out:
         _check_score(folder / corpus / "score.json", options)
     scores = {}
@@ -97,7 +97,7 @@ def leave_one_out(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | N
 
 
 def _check_score(target: Path, options: Mapping[str, Any]) -> None:
-    """Raise `OptionError` where a corpus was scored with other options; a score that tells none is taken as it is."""
+    """Raise `OptionError` if a corpus was scored with other options; a score without options is accepted."""
     if not target.is_file():
         return
     stored = json.loads(target.read_text(encoding="utf-8")).get("options", options)
@@ -121,12 +121,12 @@ def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> di
         )
     try:
         clips = pattern_clips(speech, labels, h["valid_clips"], h["seed"])
-    except OptionError:  # nobody in this corpus is heard both neutral and otherwise
+    except OptionError:  # no speaker of this corpus has both neutral and emotional speech
         clips = []
     calibration = Calibration()
     if h["calibrate"]:
-        heard = load_speech(read_manifest(manifest, ["valid"], labels, [corpus]))
-        calibration = fit_calibration(model, heard, labels)
+        valid = load_speech(read_manifest(manifest, ["valid"], labels, [corpus]))
+        calibration = fit_calibration(model, valid, labels)
     report = evaluate(model, speech, clips, labels, calibration=calibration)
     confusion = report.confusions[corpus]
     recall = [float(row[n] / row.sum()) if row.sum() else None for n, row in enumerate(confusion)]
@@ -142,21 +142,21 @@ def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> di
 
 
 def table(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """The scores as Markdown: a row a corpus left out, and the mean."""
+    """The scores as a Markdown table: one row per corpus left out, and the mean."""
 
     def percent(value: float | None) -> str:
         return "-" if value is None else f"{100 * value:.1f}"
 
     labels = list(dict.fromkeys(label for score in scores.values() for label in score["recall"]))
-    heads = ["left out", "utterances", "UAR %", "95 %", *labels, "wrong frames %"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    header = ["left out", "utterances", "UAR %", "95 %", *labels, "wrong frames %"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for corpus, score in scores.items():
         low, high = score["interval"]
         cells = [corpus, str(score["utterances"]), percent(score["uar"]), f"{percent(low)}-{percent(high)}"]
         cells += [percent(score["recall"].get(label)) for label in labels]
         lines.append("| " + " | ".join([*cells, percent(score["pattern_error"])]) + " |")
     mean = float(np.mean([score["uar"] for score in scores.values()]))
-    lines.append("| mean | | " + percent(mean) + " |" + " |" * (len(heads) - 3))
+    lines.append("| mean | | " + percent(mean) + " |" + " |" * (len(header) - 3))
     return "\n".join(lines) + "\n"
 
 

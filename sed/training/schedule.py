@@ -1,4 +1,4 @@
-"""What belongs to which step of a run: a step's number in, its share of the learning rate and its batches out."""
+"""Learning rate schedule and numbered batches: a step's number in, its learning rate factor and batch out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sed.training.data.clips import Batch
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int, decay: int) -> float:
-    """Share of the full learning rate at `step`: rises over `warmup` steps, then stays, then falls along a
-    cosine to 0 over the last `decay` of `steps` steps.
+    """Factor of the learning rate at `step`: linear warm-up over `warmup` steps, then constant, then cosine decay
+    to 0 over the last `decay` of `steps` steps.
 
     >>> [round(learning_rate_factor(step, 100, 10, 50), 3) for step in (0, 9, 50, 75, 100)]
     [0.1, 1.0, 1.0, 0.5, 0.0]
@@ -24,15 +24,15 @@ def learning_rate_factor(step: int, steps: int, warmup: int, decay: int) -> floa
 
 
 class Batches(Protocol):
-    """What gives batch `number`, always the same one."""
+    """A deterministic source of numbered batches."""
 
     def batch(self, number: int) -> Batch:
-        """Batch `number`."""
+        """Batch `number`, the same at every call."""
         ...
 
 
 class NumberedBatches(torch.utils.data.Dataset):
-    """The batches of one epoch of this process: numbers that no other epoch or process has."""
+    """The batches of one epoch in this process; no two epochs or processes share a batch number."""
 
     def __init__(self, sampler: Batches, batches: int) -> None:
         self.sampler, self.batches = sampler, batches
@@ -44,7 +44,7 @@ class NumberedBatches(torch.utils.data.Dataset):
         return self.batches
 
     def __getitem__(self, index: int) -> Batch | SedError:
-        """A batch, or why there is none: torch would turn an error of a worker process into text."""
+        """A batch, or the error raised while making it: torch would turn a worker process's error into text."""
         if not 0 <= index < self.batches:
             raise IndexError(index)
         try:

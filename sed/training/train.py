@@ -1,4 +1,7 @@
-"""The recipe of the frame taggers: hyperparameters in, a tagger folder out. How it learns: `sed.training.brain`."""
+"""The training recipe of the frame taggers: hyperparameters in, a tagger folder out.
+
+The training loop is `sed.training.brain`.
+"""
 
 from __future__ import annotations
 
@@ -25,28 +28,27 @@ from sed.training.standardise import standardise
 
 
 def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
-    """Train a frame tagger as `hparams` says, from the newest checkpoint in its folder if there is one.
+    """Train a frame tagger with `hparams`, from the newest checkpoint in its folder if there is one.
 
-    Raises `OptionError` on names that mean nothing (`sed.training.recipe.checks`), before it reads any audio.
-    Returns the tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and
-    `sed.networks.store.load_tagger`.
+    Raises `OptionError` on invalid names (`sed.training.recipe.checks`) before it reads any audio. Returns the
+    tagger's folder, ready for ``sed-export``, ``sed-run --tagger`` and `sed.networks.store.load_tagger`.
     """
     h = dict(hparams)
     manifest = h["corpora"]  # a folder with a manifest, a manifest, or a list of them
     model = h["tagger"]
-    labels, main = list(model.labels), checks.names(h["labels"])
-    left_out = checks.names(h.get("leave_out"))
+    labels, main = list(model.labels), checks.as_list(h["labels"])
+    left_out = checks.as_list(h.get("leave_out"))
     h["labels"] = main
     checks.check_scores(h)
     checks.check_labels(main, labels)
     checks.check_corpora(manifest, left_out, labels)
-    heard = read_manifest(manifest, checks.names(h.get("splits")) or ["train"], labels, left_out)
-    if not h.get("teachers"):  # who may know labels that nobody gave
-        checks.check_heard(main, heard)
-    speech = load_speech(heard)
-    # What was left out may be watched, but must not decide anything.
-    deciding = h.get("keep", "last") != "last" or h.get("annealing") is not None
-    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if deciding else ()))
+    utterances = read_manifest(manifest, checks.as_list(h.get("splits")) or ["train"], labels, left_out)
+    if not h.get("teachers"):  # teachers may know labels that no utterance has
+        checks.check_label_coverage(main, utterances)
+    speech = load_speech(utterances)
+    # Corpora left out may be monitored, but must not affect training.
+    affects_training = h.get("keep", "last") != "last" or h.get("annealing") is not None
+    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if affects_training else ()))
     clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
     sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
     if h.get("unlabelled"):
@@ -80,10 +82,10 @@ def fit(
     report: Callable[[Any], Report],
     run_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Train `model` on the batches of `sampler`; `speech` is what their events are numbered by.
+    """Train `model` on the batches of `sampler`; the `source` of their events is an index into `speech`.
 
-    `report` scores the averaged tagger after each epoch, which is then written to the folder ``tagger`` in the output
-    folder, with its low-rank updates merged. Returns that folder.
+    After each epoch the averaged tagger is written to the folder ``tagger`` in the output folder, with its low-rank
+    updates merged, and scored by `report`. Returns that folder.
     """
     main: Sequence[str] = list(h["labels"])
     folder = Path(h["output_folder"]) / "tagger"
@@ -100,7 +102,7 @@ def fit(
 
     def validate(tagger: Any) -> Report:
         checks.check_finite("weight", tagger.parameters(), brain.optimizer_step)
-        save(tagger, brain.objectives and brain.objectives_ema)  # there is something to export at any time
+        save(tagger, brain.objectives and brain.objectives_ema)  # can then be exported at any time
         return report(tagger)
 
     brain = TaggerBrain(
@@ -124,6 +126,6 @@ def fit(
 
 def _merged(tagger: FrameTagger) -> FrameTagger:
     """A copy of `tagger` with its low-rank updates added to the weights."""
-    plain = copy.deepcopy(tagger)
-    plain.merge_low_rank()
-    return plain
+    merged = copy.deepcopy(tagger)
+    merged.merge_low_rank()
+    return merged

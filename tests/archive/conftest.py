@@ -1,4 +1,4 @@
-"""What the tests of archives share: short recordings, `sed-run` as a program, an S3 server on this machine."""
+"""Fixtures of the archive tests: short recordings, `sed-run` as a subprocess, a local S3 server."""
 
 import os
 import socket
@@ -12,15 +12,15 @@ import soundfile
 @pytest.fixture(scope="session")
 def make_clips(data):
     """A function that fills a folder with short recordings: c000.wav, c001.wav, ..."""
-    voices = [soundfile.read(p, dtype="int16")[0] for p in sorted(data.glob("emodb_*.flac"))]
+    recordings = [soundfile.read(p, dtype="int16")[0] for p in sorted(data.glob("emodb_*.flac"))]
 
     def make(folder, count, seconds=1.0):
         folder.mkdir(parents=True, exist_ok=True)
         length = round(seconds * 16000)
         for number in range(count):
-            voice = voices[number % len(voices)]
-            first = 800 * (number // len(voices)) % (len(voice) - length)
-            soundfile.write(folder / f"c{number:03d}.wav", voice[first : first + length], 16000)
+            recording = recordings[number % len(recordings)]
+            first = 800 * (number // len(recordings)) % (len(recording) - length)
+            soundfile.write(folder / f"c{number:03d}.wav", recording[first : first + length], 16000)
         return folder
 
     return make
@@ -28,13 +28,13 @@ def make_clips(data):
 
 @pytest.fixture(scope="session")
 def command():
-    """`sed-run` with arguments, for subprocess."""
+    """The command line of `sed-run` with arguments, for `subprocess`."""
     return lambda *arguments: [sys.executable, "-m", "sed.cli.run", *map(str, arguments)]
 
 
 @pytest.fixture(scope="session")
 def sed_run(command):
-    """Runs `sed-run` as a program of its own; the result has returncode, stdout and stderr."""
+    """Runs `sed-run` as a subprocess; the result has returncode, stdout and stderr."""
 
     def run(*arguments, **options):
         return subprocess.run(
@@ -46,7 +46,7 @@ def sed_run(command):
 
 @pytest.fixture(scope="session")
 def s3():
-    """An S3 server on 127.0.0.1, for this process and its children; gives a function that opens file systems."""
+    """An S3 server on 127.0.0.1, for this process and its children; the value is its file system."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -70,7 +70,7 @@ def s3():
 
 @pytest.fixture(scope="session")
 def gs():
-    """A Google Cloud Storage on 127.0.0.1, for this process and its children; gives the file system."""
+    """A Google Cloud Storage emulator on 127.0.0.1, for this process and its children; the value is its file system."""
     emulator = pytest.importorskip("gcp_storage_emulator.server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -78,7 +78,7 @@ def gs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
         patch.setenv("NO_GCE_CHECK", "true")
-        # Read on import: else gcsfs asks a second service of Google's about each bucket, which is not here.
+        # Read on import: otherwise gcsfs queries a second Google service, which is not emulated.
         patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         gcsfs = pytest.importorskip("gcsfs")
         server = emulator.create_server("127.0.0.1", port, in_memory=True)

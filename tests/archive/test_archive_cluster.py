@@ -1,4 +1,4 @@
-"""A real Ray cluster of two nodes on this machine, of which one is killed in the middle of a run."""
+"""A Ray cluster of two nodes on this machine, one of which is killed during a run."""
 
 import os
 import signal
@@ -8,33 +8,33 @@ import time
 from pathlib import Path
 
 import pytest
-from archive_files import contents, noted
+from archive_files import contents, recorded
 
 BUCKET = "sed-cluster"
 MEMORY = 80 * 2**20
 
 
-def patiently(start):
-    """Ray waits for its own processes for fixed times, too short for a machine that is busy with other things."""
+def retry(start):
+    """Try three times: Ray's fixed timeouts for its own processes are too short for a busy machine."""
     for _ in range(2):
         try:
             return start()
-        except Exception:  # that is what it raises
+        except Exception:  # the type that Ray raises
             continue
     return start()
 
 
 @pytest.fixture(scope="module")
 def cluster(s3):
-    """Two nodes with a processor each, that know the S3 server."""
+    """A node with one CPU and access to the S3 server; `second` adds another."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_raylet_start_wait_time_s", "120")  # a machine that is busy with other things
+        patch.setenv("RAY_raylet_start_wait_time_s", "120")  # for a busy machine
         patch.setenv("RAY_agent_register_timeout_ms", "120000")
         head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": MEMORY}
-        cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+        cluster = retry(lambda: Cluster(initialize_head=True, head_node_args=head))
         try:
             yield cluster
         finally:
@@ -43,8 +43,8 @@ def cluster(s3):
 
 @pytest.fixture
 def second(cluster):
-    """The second node, as long as the test leaves it alive."""
-    node = patiently(lambda: cluster.add_node(num_cpus=1, object_store_memory=MEMORY))
+    """The second node, removed afterwards unless the test has killed it."""
+    node = retry(lambda: cluster.add_node(num_cpus=1, object_store_memory=MEMORY))
     yield node
     if node in cluster.worker_nodes:
         cluster.remove_node(node)
@@ -54,8 +54,8 @@ def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command,
     clips = make_clips(tmp_path / "calls" / "anna", 40)
     s3.mkdir(BUCKET)
     s3.put(str(clips), f"{BUCKET}/calls/anna", recursive=True)
-    alone = sed_run(tmp_path / "calls", "-o", "rttm,json", "-d", tmp_path / "alone")
-    assert alone.returncode == 0
+    local = sed_run(tmp_path / "calls", "-o", "rttm,json", "-d", tmp_path / "local")
+    assert local.returncode == 0
     run = subprocess.Popen(
         command(f"s3://{BUCKET}/calls/", "-o", "rttm,json", "-d", f"s3://{BUCKET}/out/")
         + ["--ray", cluster.address],
@@ -70,39 +70,39 @@ def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command,
         time.sleep(0.05)
     assert run.poll() is None, run.communicate()[1]
     cluster.remove_node(second, allow_graceful=False)
-    _, told = run.communicate(timeout=150)
-    assert run.returncode == 0, told
-    assert "lost with its worker" in told
-    assert "sed-run: 40 recordings: 40 done; 40.0 s of audio in " in told
+    _, stderr = run.communicate(timeout=150)
+    assert run.returncode == 0, stderr
+    assert "lost with its worker" in stderr
+    assert "sed-run: 40 recordings: 40 done; 40.0 s of audio in " in stderr
     s3.invalidate_cache()
     s3.get(f"{BUCKET}/out", str(tmp_path / "out"), recursive=True)
     found = {n: data for n, data in contents(tmp_path / "out").items() if not n.startswith(".sed-journal/")}
-    assert found == contents(tmp_path / "alone") and len(found) == 80
+    assert found == contents(tmp_path / "local") and len(found) == 80
     again = sed_run(f"s3://{BUCKET}/calls/", "-o", "rttm,json", "-d", f"s3://{BUCKET}/out/")
     assert again.returncode == 0 and "40 recordings: 0 done, 40 done before" in again.stderr
     s3.rm(BUCKET, recursive=True)
 
 
-def test_results_for_this_machine_come_back(cluster, make_clips, sed_run, tmp_path):
-    """Relative names, failures and warnings read as without a cluster; a cluster's worker runs elsewhere."""
+def test_results_for_a_local_folder_are_returned(cluster, make_clips, sed_run, tmp_path):
+    """Relative names, failures and warnings are the same as without a cluster."""
     clips = make_clips(tmp_path / "calls", 3)
     (clips / "bad.wav").write_text("no sound")
     short = (clips / "c001.wav").read_bytes()[:20000]
     (clips / "c001.wav").write_bytes(short)
-    told = sed_run("calls", "-d", "out", "--ray", cluster.address, cwd=tmp_path)
-    alone = sed_run("calls", "-d", "alone", cwd=tmp_path)
-    assert told.returncode == alone.returncode == 1
-    assert contents(tmp_path / "out") == contents(tmp_path / "alone") and len(contents(tmp_path / "out")) == 3
-    assert sorted(noted(tmp_path / "out")) == ["c000", "c001", "c002"]
-    assert "sed-run: calls/bad.wav: found text, expected audio" in told.stderr.splitlines()
-    assert "  1 x found text, expected audio: calls/bad.wav" in told.stderr.splitlines()
-    assert "c001.wav: breaks off" in told.stderr
+    result = sed_run("calls", "-d", "out", "--ray", cluster.address, cwd=tmp_path)
+    local = sed_run("calls", "-d", "local", cwd=tmp_path)
+    assert result.returncode == local.returncode == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "local") and len(contents(tmp_path / "out")) == 3
+    assert sorted(recorded(tmp_path / "out")) == ["c000", "c001", "c002"]
+    assert "sed-run: calls/bad.wav: found text, expected audio" in result.stderr.splitlines()
+    assert "  1 x found text, expected audio: calls/bad.wav" in result.stderr.splitlines()
+    assert "c001.wav: breaks off" in result.stderr
     lines = sed_run("calls", "--ray", cluster.address, "-o", "rttm", "-q", cwd=tmp_path)
     assert lines.stdout == sed_run("calls", "-o", "rttm", "-q", cwd=tmp_path).stdout
 
 
-def test_a_recording_that_takes_its_workers_along_is_given_up(cluster, make_clips, command, tmp_path):
-    """A pipe into which nobody writes keeps its worker at it for as long as the worker lives."""
+def test_a_recording_that_kills_its_workers_is_abandoned(cluster, make_clips, command, tmp_path):
+    """A worker that reads a pipe without a writer is busy until it is killed."""
     clips = make_clips(tmp_path / "calls", 2)
     os.mkfifo(tmp_path / "stuck.wav")
     arguments = (clips, tmp_path / "stuck.wav", "-d", tmp_path / "out", "--ray", cluster.address)
@@ -110,21 +110,21 @@ def test_a_recording_that_takes_its_workers_along_is_given_up(cluster, make_clip
     killed = set()
     end = time.monotonic() + 150
     while run.poll() is None and time.monotonic() < end:
-        if (tmp_path / "out" / "c001.rttm").exists():  # from here on it is the pipe
-            for pid in set(at_work(cluster)) - killed:
-                time.sleep(0.5)  # the report of the last clip may be under way
+        if (tmp_path / "out" / "c001.rttm").exists():  # only the pipe is left
+            for pid in set(busy_workers(cluster)) - killed:
+                time.sleep(0.5)  # the report of the last clip may be in transit
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         time.sleep(0.2)
-    told = run.communicate(timeout=30)[1]
-    assert run.returncode == 1 and len(killed) == 3, told
-    assert f"sed-run: {tmp_path}/stuck.wav: lost with its worker 3 times (" in told
-    assert "sed-run: 3 recordings: 2 done, 1 failed; " in told
+    stderr = run.communicate(timeout=30)[1]
+    assert run.returncode == 1 and len(killed) == 3, stderr
+    assert f"sed-run: {tmp_path}/stuck.wav: lost with its worker 3 times (" in stderr
+    assert "sed-run: 3 recordings: 2 done, 1 failed; " in stderr
     assert sorted(contents(tmp_path / "out")) == ["c000.rttm", "c001.rttm"]
 
 
-def at_work(cluster):
-    """The processes of actors of this cluster that are at a job: Ray puts it into their title."""
+def busy_workers(cluster):
+    """The processes of this cluster's actors that process a job, by the title that Ray sets."""
     raylet = cluster.head_node.all_processes["raylet"][0].process.pid
     for child in Path(f"/proc/{raylet}/task/{raylet}/children").read_text().split():
         try:
@@ -137,17 +137,17 @@ def at_work(cluster):
 
 def test_wrong_options(cluster, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "calls", 2)
-    told = sed_run(clips, "-d", tmp_path / "out", "--ray", cluster.address, "--tagger", "none.onnx")
-    assert told.returncode == 2
-    assert told.stderr.splitlines()[-1] == "sed-run: no emotion model at none.onnx: expected an ONNX file"
+    result = sed_run(clips, "-d", tmp_path / "out", "--ray", cluster.address, "--tagger", "none.onnx")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "sed-run: no emotion model at none.onnx: expected an ONNX file"
 
 
 def test_no_cluster(make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "calls", 2)
-    told = sed_run(clips, "-d", tmp_path / "out", "--ray", "127.0.0.1:1")
-    assert told.returncode == 2 and not (tmp_path / "out").exists()
-    assert told.stderr.startswith("sed-run: no Ray cluster at '127.0.0.1:1' (")
-    assert told.stderr.endswith("): expected one that runs (ray start --head)\n")
+    result = sed_run(clips, "-d", tmp_path / "out", "--ray", "127.0.0.1:1")
+    assert result.returncode == 2 and not (tmp_path / "out").exists()
+    assert result.stderr.startswith("sed-run: no Ray cluster at '127.0.0.1:1' (")
+    assert result.stderr.endswith("): expected a running one (ray start --head)\n")
 
 
 def test_without_ray(make_clips, tmp_path, monkeypatch):
@@ -157,35 +157,36 @@ def test_without_ray(make_clips, tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "ray", None)
     clips = make_clips(tmp_path / "calls", 1)
-    told = CliRunner().invoke(main, [str(clips), "--ray", "auto"])
+    result = CliRunner().invoke(main, [str(clips), "--ray", "auto"])
     assert (
-        told.exit_code == 2
-        and told.stderr == "sed-run: a cluster needs Ray: pip install 'speech-emotion-diarization[cluster]'\n"
+        result.exit_code == 2
+        and result.stderr
+        == "sed-run: a cluster needs Ray: pip install 'speech-emotion-diarization[cluster]'\n"
     )
 
 
-def test_what_ray_says_of_its_nodes_does_not_go_where_results_go(monkeypatch, capsys):
-    """Ray prints to standard output, in a thread of its own, that a node has died."""
+def test_output_of_ray_does_not_reach_standard_output(monkeypatch, capsys):
+    """Ray prints to standard output from another thread when a node dies."""
     from types import SimpleNamespace
 
     from sed.archive import cluster as module
 
-    class Crew:
+    class Pool:
         def __init__(self, *_):
             pass
 
-        def work(self, _):
+        def run(self, _):
             yield "one"
             print("(raylet) The node has been marked dead")
             yield "two"
 
     monkeypatch.setattr(module, "_connect", lambda _: SimpleNamespace(shutdown=lambda: None))
-    monkeypatch.setattr(module, "_everywhere", lambda order: order)
-    monkeypatch.setattr(module, "_Crew", Crew)
+    monkeypatch.setattr(module, "_with_absolute_tagger", lambda order: order)
+    monkeypatch.setattr(module, "_ActorPool", Pool)
     results = sys.stdout  # as `sed-run` has it before the first job
-    for said in module.run_cluster("auto", None, None, None, 1):
-        print(said, file=results)
-    print("behind")
-    told = capsys.readouterr()
-    assert told.out == "one\ntwo\nbehind\n"
-    assert told.err == "(raylet) The node has been marked dead\n"
+    for report in module.run_cluster("auto", None, None, None, 1):
+        print(report, file=results)
+    print("after")
+    captured = capsys.readouterr()
+    assert captured.out == "one\ntwo\nafter\n"
+    assert captured.err == "(raylet) The node has been marked dead\n"

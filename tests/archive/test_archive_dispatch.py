@@ -1,4 +1,4 @@
-"""Handing out jobs: each once, results in order, and bounded in number whatever the order of completion."""
+"""Dispatching jobs: each once, results in order, with a bounded number in progress in any order of completion."""
 
 import random
 
@@ -18,7 +18,7 @@ def jobs(count):
 
 
 class Engine:
-    """Does jobs in a random order with some workers, loses some, and remembers the most results that waited."""
+    """Simulates workers that finish jobs in random order and lose some of them."""
 
     def __init__(self, queue, workers, chance, lossy):
         self.queue, self.workers, self.chance, self.lossy = queue, workers, chance, lossy
@@ -26,12 +26,12 @@ class Engine:
 
     def reports(self):
         self.queue.expect(self.workers)
-        flying = []
+        in_progress = []
         while not self.queue.is_over:
-            while len(flying) < self.workers and (job := self.queue.take()) is not None:
-                flying.append(job)
+            while len(in_progress) < self.workers and (job := self.queue.take()) is not None:
+                in_progress.append(job)
                 self.given.append(job.number)
-            job = flying.pop(self.chance.randrange(len(flying)))
+            job = in_progress.pop(self.chance.randrange(len(in_progress)))
             if self.lossy and self.chance.random() < 0.3:
                 self.queue.lose(job.number)
             else:
@@ -41,7 +41,7 @@ class Engine:
 
 @given(st.integers(0, 60), st.integers(1, 7), st.randoms(use_true_random=False), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_each_once_in_order_and_few_waiting(count, workers, chance, lossy):
+def test_each_job_once_in_order_with_few_results_waiting(count, workers, chance, lossy):
     queue = Dispatch(jobs(count), ordered=True)
     engine = Engine(queue, workers, chance, lossy)
     made = done = most = 0
@@ -62,7 +62,7 @@ def test_each_once_in_order_and_few_waiting(count, workers, chance, lossy):
     assert lossy or engine.given == sorted(engine.given)
 
 
-def test_without_an_order_nobody_waits():
+def test_unordered_jobs_do_not_wait():
     queue = Dispatch(jobs(100))
     queue.expect(2)
     assert [queue.take().number for _ in range(100)] == list(range(100))
@@ -72,7 +72,7 @@ def test_without_an_order_nobody_waits():
     assert queue.is_over
 
 
-def test_the_lost_go_first_and_a_stop_forgets_them():
+def test_lost_jobs_come_first_and_stop_drops_them():
     queue = Dispatch(jobs(10))
     for _ in range(3):
         queue.take()
@@ -87,7 +87,7 @@ def test_the_lost_go_first_and_a_stop_forgets_them():
     assert queue.is_over
 
 
-def test_jobs_are_not_made_before_they_are_wanted():
+def test_jobs_are_created_lazily():
     made = 0
 
     def endless():
@@ -103,7 +103,7 @@ def test_jobs_are_not_made_before_they_are_wanted():
     assert made <= 2 * AHEAD + 1
 
 
-def test_when_it_stops_what_is_finished_still_comes_in_order():
+def test_remaining_reports_follow_in_order_after_a_stop():
     def ends_early():
         for number in (2, 0, 5, 4):
             yield Report(number)
@@ -111,7 +111,7 @@ def test_when_it_stops_what_is_finished_still_comes_in_order():
     assert [r.number for r in _in_order(ends_early())] == [0, 2, 4, 5]
 
 
-def test_a_summary_is_bounded_and_counts_all():
+def test_a_summary_is_bounded_and_counts_everything():
     summary = Summary(5000)
     chance = random.Random(1)
     for number in range(5000):
@@ -125,7 +125,7 @@ def test_a_summary_is_bounded_and_counts_all():
     assert " x found text: " in lines[1]
 
 
-def test_results_that_cannot_be_written_fail_for_one_reason():
+def test_write_errors_are_counted_as_one_reason():
     summary = Summary(2)
     for name in ("a", "b"):
         item = Input(f"{name}.wav", f"{name}.wav")

@@ -1,4 +1,4 @@
-"""The five lines of DuckDB in docs/command_line.md do what it says, on what `sed-run -o parquet` writes."""
+"""The DuckDB example in docs/command_line.md works on the output of `sed-run -o parquet`."""
 
 import re
 from datetime import datetime
@@ -12,7 +12,7 @@ from sed.result import Diarization, Segment
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def five_lines():
+def example_code():
     text = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(import duckdb\n.*?)```\n", text, re.S)
     return code
@@ -20,7 +20,7 @@ def five_lines():
 
 @pytest.fixture
 def weeks(tmp_path, monkeypatch):
-    """Calls about two topics in two weeks; seconds in which the caller is angry, by topic and date."""
+    """Calls about two topics in two weeks, with the seconds of anger by topic and date."""
     angry = {
         "billing": {"2026-11-02": 90, "2026-11-08": 30, "2026-11-09": 60},
         "repair": {"2026-11-03": 600, "2026-11-11": 0},
@@ -40,7 +40,7 @@ def weeks(tmp_path, monkeypatch):
 
 
 def test_minutes_of_angry_callers_per_topic_and_week(weeks):
-    code = five_lines()
+    code = example_code()
     assert len([line for line in code.splitlines() if line]) == 5
     names = {}
     exec(code.replace("print(", "found = (", 1), names)
@@ -51,7 +51,7 @@ def test_minutes_of_angry_callers_per_topic_and_week(weeks):
     ]
 
 
-def test_sed_run_writes_what_they_read(data, sed_run, tmp_path, monkeypatch):
+def test_the_example_reads_the_output_of_sed_run(data, sed_run, tmp_path, monkeypatch):
     folder = tmp_path / "calls" / "billing"
     folder.mkdir(parents=True)
     (folder / "2026-11-02-0915.flac").write_bytes((data / "emodb_15_angry_1.flac").read_bytes())
@@ -61,13 +61,13 @@ def test_sed_run_writes_what_they_read(data, sed_run, tmp_path, monkeypatch):
     assert path == tmp_path / "out" / "billing" / "2026-11-02-0915.parquet"
     result = formats.read(path)
     names = {}
-    every = (
-        five_lines()
+    without_filter = (
+        example_code()
         .replace(""".filter("emotion = 'angry'")""", "")
         .replace("channel2", "spk00")
         .replace("print(", "found = (", 1)
     )
-    exec(every, names)
+    exec(without_filter, names)
     ((topic, week, minutes),) = names["found"].fetchall()
     assert (topic, week) == ("billing", datetime(2026, 11, 2))
     assert minutes == pytest.approx(sum(s.duration for s in result) / 60) and len(result) > 0

@@ -1,4 +1,4 @@
-"""Google Cloud Storage: the same run as from folder to folder, against a server of its kind on this machine."""
+"""Google Cloud Storage: a run gives the same results as with local folders (against a local emulator)."""
 
 import pytest
 from archive_files import contents
@@ -8,7 +8,7 @@ from sed.archive.inputs import AUDIO_SUFFIXES
 from sed.errors import OptionError
 
 
-def test_from_bucket_to_bucket_as_from_folder_to_folder(gs, make_clips, sed_run, tmp_path):
+def test_buckets_give_the_same_results_as_folders(gs, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "in" / "anna", 2)
     gs.mkdir("calls")
     for clip in clips.iterdir():
@@ -18,10 +18,10 @@ def test_from_bucket_to_bucket_as_from_folder_to_folder(gs, make_clips, sed_run,
     here = sed_run(tmp_path / "in", "-o", "rttm,json", "-d", tmp_path / "out")
     assert here.returncode == 0
     arguments = ("gs://calls/", "-o", "rttm,json", "-d", "gs://calls/out/")
-    told = sed_run(*arguments)
-    assert told.returncode == 1
-    assert "sed-run: gs://calls/bad.wav: found text, expected audio" in told.stderr.splitlines()
-    assert "sed-run: 3 recordings: 2 done, 1 failed; " in told.stderr
+    result = sed_run(*arguments)
+    assert result.returncode == 1
+    assert "sed-run: gs://calls/bad.wav: found text, expected audio" in result.stderr.splitlines()
+    assert "sed-run: 3 recordings: 2 done, 1 failed; " in result.stderr
     gs.invalidate_cache()
     names = remote.names_below("gs://calls/out")
     assert {n: gs.cat_file(f"calls/out/{n}") for n in names if not n.startswith(".sed-journal/")} == {
@@ -36,7 +36,7 @@ def test_from_bucket_to_bucket_as_from_folder_to_folder(gs, make_clips, sed_run,
     assert gs.exists("calls/out/anna/c001.rttm")
 
 
-def test_what_a_url_names(gs):
+def test_find_expands_urls(gs):
     gs.mkdir("named")
     for name in ("anna/1.wav", "bob/2.flac", "notes.txt"):
         gs.pipe_file(f"named/{name}", name.encode())

@@ -1,4 +1,4 @@
-"""Which recordings are meant: lists, patterns, file URLs, and what stays out of each other's way."""
+"""Finding the recordings of lists, patterns and file URLs, and refusing conflicting output names."""
 
 import io
 import os
@@ -35,26 +35,26 @@ def test_folders_and_patterns_keep_structure_below_their_fixed_part(tree):
     assert relatives("calls/anna/1.wav", "calls/anna", "calls/anna/1.wav") == ["1.wav", "2.flac"]
 
 
-def test_linked_folders_count_and_those_that_lead_back_do_not(tree):
+def test_linked_folders_are_followed_except_cycles(tree):
     (tree / "elsewhere").mkdir()
     (tree / "elsewhere" / "3.wav").write_bytes(b"3")
     (tree / "calls" / "carl").symlink_to(tree / "elsewhere")
-    (tree / "elsewhere" / "up").symlink_to(tree / "calls")  # round about: not seen from where it really is
+    (tree / "elsewhere" / "up").symlink_to(tree / "calls")  # an indirect cycle
     (tree / "calls" / "bob" / "all").symlink_to("..")
     assert relatives("calls") == ["anna/1.wav", "anna/2.flac", "bob/1.wav", "carl/3.wav"]
     assert relatives("calls/**/*.wav") == ["anna/1.wav", "bob/1.wav", "carl/3.wav"]
     assert relatives("calls/**") == ["anna/1.wav", "anna/2.flac", "bob/1.wav", "carl/3.wav", "notes.txt"]
-    assert relatives("calls/bob/all/anna/*.wav") == ["1.wav"]  # named as such
+    assert relatives("calls/bob/all/anna/*.wav") == ["1.wav"]  # named explicitly
     assert relatives("calls/bob/all/anna") == ["1.wav", "2.flac"]
 
 
-def test_a_signed_url_in_a_list_is_not_asked_for_before_its_turn(tree, monkeypatch):
+def test_urls_in_a_list_are_not_requested_in_advance(tree, monkeypatch):
     monkeypatch.setattr(remote, "find", lambda *_: pytest.fail("a request for each of a long list"))
     (tree / "list").write_text("https://example.org/x/a.wav?expires=9&key=k\n")
     assert relatives(list_file="list") == ["example.org/x/a.wav"]
 
 
-def test_a_name_that_is_no_text_can_be_written():
+def test_a_name_that_is_not_utf_8_can_be_written():
     odd = Input("calls/a\udcff.wav", "a\udcff.wav")
     assert Outputs.parse(["rttm"], "out", 1).names(odd) == ["a\udcff.rttm"]
     assert Outputs.parse(["rttm"], "memory://out", 1).names(odd) == ["a%FF.rttm"]
@@ -69,25 +69,25 @@ def test_two_spellings_of_a_file_are_one_recording(tree):
         find_inputs(["calls/anna/1.wav", "calls/bob/1.wav"])
 
 
-def test_what_is_hidden_is_no_recording(tree):
+def test_hidden_files_are_ignored_unless_named(tree):
     for name in (
         "._1.wav",
         ".trash/2.wav",
         "anna/._1.wav",
-    ):  # what macOS leaves beside each file on other disks
+    ):  # written by macOS beside each file on foreign disks
         (tree / "calls" / name).parent.mkdir(exist_ok=True)
         (tree / "calls" / name).write_bytes(b"")
     assert relatives("calls") == ["anna/1.wav", "anna/2.flac", "bob/1.wav"]
     assert relatives("calls/anna/._1.wav") == ["._1.wav"]
 
 
-def test_a_folder_that_cannot_be_listed_fails_and_is_not_passed_over(tree, monkeypatch):
-    look = os.scandir
+def test_a_folder_that_cannot_be_listed_is_not_skipped(tree, monkeypatch):
+    scandir = os.scandir
 
     def refuse(path="."):
         if str(path).endswith("anna"):
             raise PermissionError(13, "Permission denied", str(path))
-        return look(path)
+        return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
     fine, closed = find_inputs(["calls"])
@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_listed_fails_and_is_not_passed_over(tree, monke
     assert [i.path for i in find_inputs(["calls/anna"])] == ["calls/anna"]
 
 
-def test_a_link_to_nowhere_is_a_recording_that_is_missing(tree):
+def test_a_dangling_link_is_a_missing_recording(tree):
     (tree / "calls" / "0.wav").symlink_to(tree / "not-mounted" / "0.wav")
     os.mkfifo(tree / "calls" / "pipe.wav")
     assert relatives("calls") == ["0.wav", "anna/1.wav", "anna/2.flac", "bob/1.wav"]
@@ -144,13 +144,13 @@ def test_a_list_on_standard_input(tree, monkeypatch):
 @pytest.mark.parametrize(
     "content, text",
     [
-        (b"\n# nothing\n", "expected a path or URL a line, found none"),
+        (b"\n# nothing\n", "expected one path or URL per line, found none"),
         (b"\xff\xfe", "expected a list of paths as UTF-8 text"),
         (b"-\n", "found - in a list"),
         (None, "list.txt: cannot be read \\(No such file"),
     ],
 )
-def test_lists_that_are_none(tree, content, text):
+def test_invalid_lists_are_refused(tree, content, text):
     if content is not None:
         (tree / "list.txt").write_bytes(content)
     with pytest.raises(OptionError, match=text):
@@ -171,7 +171,7 @@ def test_a_version_changes_with_the_file(tree):
     assert find_inputs(["none.wav"]) == [Input("none.wav", "none.wav", None)]
 
 
-def test_local_paths_need_no_fsspec_and_urls_say_so(tree, monkeypatch):
+def test_only_urls_need_fsspec(tree, monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     assert len(find_inputs(["calls", f"file://{tree}/other.wav"])) == 4
     for make in (lambda: find_inputs(["s3://calls/"]), lambda: Outputs.parse([], "s3://out/", 1)):
@@ -181,7 +181,7 @@ def test_local_paths_need_no_fsspec_and_urls_say_so(tree, monkeypatch):
             make()
 
 
-def test_parquet_without_pyarrow_is_refused_before_anything_is_done(tree, monkeypatch):
+def test_parquet_without_pyarrow_is_refused_early(tree, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'speech-emotion-diarization\[table\]'"):
         Outputs.parse(["parquet"], "out", 1)
@@ -189,8 +189,8 @@ def test_parquet_without_pyarrow_is_refused_before_anything_is_done(tree, monkey
 
 
 @pytest.mark.parametrize("name", ["call.lab", "call.zed.json"])
-def test_a_format_that_is_only_read_is_refused_before_anything_is_done(name):
+def test_a_read_only_format_is_refused_early(name):
     with pytest.raises(
-        OptionError, match=rf"output {name}: (lab|zed) is only read, expected one of rttm, json"
+        OptionError, match=rf"output {name}: (lab|zed) can only be read, expected one of rttm, json"
     ):
         Outputs.parse([name], None, 1)

@@ -1,4 +1,4 @@
-"""The journal: what counts as done, what a killed run leaves, and that nothing is lost or mixed."""
+"""The journal: which recordings count as done, damaged and torn lines, different settings, fingerprints."""
 
 import json
 import os
@@ -28,19 +28,19 @@ def folder(tmp_path):
 
 @pytest.fixture
 def journal(folder):
-    """A function that opens the journal of a fresh run into ``out``."""
+    """A function that opens the journal of a run into ``out``."""
 
-    def opened(kinds=("rttm",), settings=SETTINGS, **options):
+    def open_journal(kinds=("rttm",), settings=SETTINGS, **options):
         return Journal(Outputs(tuple(kinds), (), str(folder / "out")), settings, **options)
 
-    return opened
+    return open_journal
 
 
 def inputs(folder):
     return find_inputs([str(folder / "in")])
 
 
-def do(journal, folder, *names, kinds=("rttm",), error=None):
+def process(journal, folder, *names, kinds=("rttm",), error=None):
     for item in inputs(folder):
         if item.stem in names:
             for kind in kinds if error is None else ():
@@ -48,36 +48,36 @@ def do(journal, folder, *names, kinds=("rttm",), error=None):
             journal.add([(item, Report(0, 2.0, 0.1, error))])
 
 
-def left(journal, folder):
+def remaining(journal, folder):
     return "".join(item.stem for item in inputs(folder) if not journal.is_done(item))
 
 
-def test_what_was_done_is_done_and_what_failed_is_not(folder, journal):
+def test_finished_recordings_are_done_and_failed_ones_are_not(folder, journal):
     with journal() as first:
-        assert left(first, folder) == "abc"
-        do(first, folder, "a")
-        do(first, folder, "b", error="b.wav: found text")
+        assert remaining(first, folder) == "abc"
+        process(first, folder, "a")
+        process(first, folder, "b", error="b.wav: found text")
     with journal() as second:
-        assert left(second, folder) == "bc"
-        do(second, folder, "b")
+        assert remaining(second, folder) == "bc"
+        process(second, folder, "b")
     with journal() as third:
-        assert left(third, folder) == "c"
+        assert remaining(third, folder) == "c"
     lines = [json.loads(line) for line in (folder / "out" / JOURNAL).read_text().splitlines()]
     assert [line.get("recording") for line in lines] == [None, "a", "b", None, "b"]
 
 
-def test_a_changed_source_or_a_lost_result_is_done_again(folder, journal):
+def test_a_changed_source_or_a_missing_result_is_not_done(folder, journal):
     with journal() as first:
-        do(first, folder, "a", "b", "c")
+        process(first, folder, "a", "b", "c")
     (folder / "in" / "a.wav").write_bytes(b"other")
     (folder / "out" / "c.rttm").unlink()
     with journal() as second:
-        assert left(second, folder) == "ac"
+        assert remaining(second, folder) == "ac"
 
 
 def test_the_same_name_from_another_folder_is_another_recording(folder, journal):
     with journal() as first:
-        do(first, folder, "a")
+        process(first, folder, "a")
     (folder / "in").rename(folder / "new")
     (folder / "new" / "a.wav").touch()
     with journal() as second:
@@ -85,59 +85,59 @@ def test_the_same_name_from_another_folder_is_another_recording(folder, journal)
         assert item.stem == "a" and not second.is_done(item)
 
 
-def test_another_format_is_to_be_made_and_adds_up(folder, journal):
+def test_formats_of_several_runs_accumulate(folder, journal):
     with journal() as first:
-        do(first, folder, "a")
+        process(first, folder, "a")
     with journal(["rttm", "json"]) as second:
-        assert left(second, folder) == "abc"
+        assert remaining(second, folder) == "abc"
     with journal(["json"]) as second:
-        do(second, folder, "a", kinds=["json"])
+        process(second, folder, "a", kinds=["json"])
     with journal(["rttm", "json"]) as third:
-        assert left(third, folder) == "bc"
-    with journal(["json"], posteriors=True) as fourth:  # other content under the same name
-        assert left(fourth, folder) == "abc"
+        assert remaining(third, folder) == "bc"
+    with journal(["json"], posteriors=True) as fourth:  # different content under the same name
+        assert remaining(fourth, folder) == "abc"
 
 
-def test_other_settings_are_refused_and_said(folder, journal):
+def test_other_settings_are_refused_and_named(folder, journal):
     with journal() as first:
-        do(first, folder, "a")
+        process(first, folder, "a")
     with pytest.raises(OptionError, match=r"other settings \(vad: webrtc, now silero\).*--fresh"):
         journal(settings={**SETTINGS, "vad": "silero"})
     with journal(settings={**SETTINGS, "vad": "silero"}, fresh=True) as second:
-        assert left(second, folder) == "abc"
-        do(second, folder, "b")
+        assert remaining(second, folder) == "abc"
+        process(second, folder, "b")
     with journal(settings={**SETTINGS, "vad": "silero"}) as third:
-        assert left(third, folder) == "ac"
+        assert remaining(third, folder) == "ac"
     with pytest.raises(OptionError, match="vad: silero, now webrtc"):
         journal()
 
 
-def test_settings_of_which_nothing_was_done_bind_nobody(folder, journal):
+def test_settings_without_results_do_not_conflict(folder, journal):
     with journal(settings={"vad": "x"}) as first:
-        do(first, folder, "a", error="no")
+        process(first, folder, "a", error="no")
     with journal() as second:
-        do(second, folder, "b")
+        process(second, folder, "b")
     with journal() as third:
-        assert left(third, folder) == "ac"
+        assert remaining(third, folder) == "ac"
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_last_line_is_cut_off(folder, journal, cut):
+def test_an_incomplete_last_line_is_removed(folder, journal, cut):
     with journal() as first:
-        do(first, folder, "a", "b")
+        process(first, folder, "a", "b")
     path = folder / "out" / JOURNAL
     path.write_bytes(path.read_bytes()[:-cut])
     with journal() as second:
-        assert left(second, folder) == "bc"
-        do(second, folder, "b")
+        assert remaining(second, folder) == "bc"
+        process(second, folder, "b")
     with journal() as third:
-        assert left(third, folder) == "c"
+        assert remaining(third, folder) == "c"
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
-def test_damage_in_the_middle_costs_that_line_only(folder, journal):
+def test_a_damaged_line_is_skipped(folder, journal):
     with journal() as first:
-        do(first, folder, "a", "b", "c")
+        process(first, folder, "a", "b", "c")
     path = folder / "out" / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True)
     for damage in (
@@ -149,10 +149,10 @@ def test_damage_in_the_middle_costs_that_line_only(folder, journal):
     ):
         path.write_bytes(b"".join([lines[0], lines[1], damage, lines[3]]))
         with journal() as again:
-            assert left(again, folder) == "b"
+            assert remaining(again, folder) == "b"
 
 
-def test_a_run_that_did_nothing_leaves_nothing(folder, journal):
+def test_an_empty_run_leaves_no_files(folder, journal):
     with journal():
         assert (folder / "out" / JOURNAL).exists()
     assert not (folder / "out").exists()
@@ -162,14 +162,14 @@ def test_a_run_that_did_nothing_leaves_nothing(folder, journal):
     assert os.listdir(folder / "out") == []
 
 
-def test_one_run_at_a_time(folder, journal):
+def test_a_second_run_into_the_folder_is_refused(folder, journal):
     with journal(), pytest.raises(OptionError, match="another sed-run writes into this folder"):
         journal()
     with journal():
         pass
 
 
-def test_a_lock_ends_with_its_process(folder):
+def test_the_lock_is_released_with_the_process(folder):
     code = (
         "import os, sys, pathlib\nfrom sed.archive.ledger import LocalLedger\n"
         "LocalLedger(pathlib.Path(sys.argv[1])).append(['{}'])\nos._exit(9)"
@@ -182,14 +182,14 @@ def test_a_lock_ends_with_its_process(folder):
 
 def test_a_newer_journal_is_refused(folder, journal):
     with journal() as first:
-        do(first, folder, "a")
+        process(first, folder, "a")
     path = folder / "out" / JOURNAL
     path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(OptionError, match="a newer sed wrote it"):
         journal()
 
 
-def test_half_written_files_of_a_killed_run_are_swept(folder, journal):
+def test_temporary_files_of_a_killed_run_are_removed(folder, journal):
     (folder / "out").mkdir()
     for name in (".a.rttm.123.part", ".x.rttm.123.part", "a.part", ".b.json.7.part"):
         (folder / "out" / name).write_text("half")
@@ -200,7 +200,7 @@ def test_half_written_files_of_a_killed_run_are_swept(folder, journal):
         )
 
 
-def test_a_ledger_in_a_store_that_cannot_append():
+def test_a_ledger_in_an_object_store():
     from fsspec.implementations.memory import MemoryFileSystem
 
     MemoryFileSystem.store.clear()
@@ -214,7 +214,7 @@ def test_a_ledger_in_a_store_that_cannot_append():
     assert len([n for n in MemoryFileSystem.store if "/.sed-journal/" in n]) == 3
 
 
-def test_files_count_by_content_and_threads_do_not(tmp_path):
+def test_the_fingerprint_depends_on_file_content_and_not_on_threads(tmp_path):
     path = tmp_path / "tagger.onnx"
     path.write_bytes(b"one")
     base = {"tagger": str(path), "threads": 1, "vad": None, "decoder": "viterbi"}
@@ -224,9 +224,9 @@ def test_files_count_by_content_and_threads_do_not(tmp_path):
     assert fingerprint(base) != before
     turns = tmp_path / "turns.rttm"
     turns.write_text("a")
-    told = fingerprint(base, str(turns))
+    first = fingerprint(base, str(turns))
     turns.write_text("b")
-    assert fingerprint(base, str(turns)) != told
+    assert fingerprint(base, str(turns)) != first
 
 
 TRAINED = {"tagger.json": "{}", "tagger.safetensors": "weights"}
@@ -241,21 +241,21 @@ def fill(folder, files):
 
 
 @pytest.mark.parametrize("files", [TRAINED, SPEECHBRAIN])
-def test_a_folder_of_a_tagger_counts_by_what_makes_the_tagger(tmp_path, monkeypatch, files):
+def test_the_fingerprint_of_a_tagger_folder_depends_on_its_model_files(tmp_path, monkeypatch, files):
     folder = fill(tmp_path / "model", files)
     before = fingerprint({"tagger": str(folder)})
     (folder / "log.txt").write_text("another line")
     monkeypatch.chdir(tmp_path)
     assert fingerprint({"tagger": "./model/"}) == fingerprint({"tagger": "model"}) == before
     assert fingerprint({"tagger": str(fill(tmp_path / "copy", files))}) == before
-    told = [before]
+    seen = [before]
     for name, content in files.items():
         (folder / name).write_text(content + " retrained")
-        assert fingerprint({"tagger": str(folder)}) not in told
-        told.append(fingerprint({"tagger": str(folder)}))
+        assert fingerprint({"tagger": str(folder)}) not in seen
+        seen.append(fingerprint({"tagger": str(folder)}))
 
 
-def test_a_run_of_training_counts_as_its_tagger(tmp_path):
+def test_the_fingerprint_of_a_training_run_is_that_of_its_tagger(tmp_path):
     folder = fill(tmp_path / "run" / "tagger", TRAINED)
     before = fingerprint({"tagger": str(folder)})
     assert fingerprint({"tagger": str(tmp_path / "run")}) == before
@@ -263,25 +263,25 @@ def test_a_run_of_training_counts_as_its_tagger(tmp_path):
     assert fingerprint({"tagger": str(tmp_path / "run")}) != before
 
 
-def test_a_configuration_beside_the_weights_counts(tmp_path):
+def test_the_fingerprint_depends_on_the_configuration_of_the_encoder(tmp_path):
     folder = fill(tmp_path / "model", SPEECHBRAIN)
     before = fingerprint({"tagger": str(folder)})
     (folder / "config.json").write_text("{}")
     assert fingerprint({"tagger": str(folder)}) != before
 
 
-def test_models_of_diarizers_count_by_content_and_names_as_they_are(tmp_path):
+def test_the_fingerprint_of_diarizers_depends_on_content_or_name(tmp_path):
     folder = fill(tmp_path / "pipeline" / "embedding", {"weights.bin": "w", ".lock": ""}).parent
     file = fill(tmp_path / "other", {"seg.onnx": "w"}) / "seg.onnx"
-    wanted = [f"pyannote:{folder}", f"segmentation:{file}"]
-    before = [fingerprint({"diarizer": name}) for name in wanted]
+    names = [f"pyannote:{folder}", f"segmentation:{file}"]
+    before = [fingerprint({"diarizer": name}) for name in names]
     (folder / "embedding" / ".lock").write_text("hidden")
-    assert [fingerprint({"diarizer": name}) for name in wanted] == before
-    assert all(str(tmp_path) not in told["diarizer"] for told in before)
+    assert [fingerprint({"diarizer": name}) for name in names] == before
+    assert all(str(tmp_path) not in found["diarizer"] for found in before)
     (folder / "embedding" / "weights.bin").write_text("other")
     file.write_text("other")
-    for name, told in zip(wanted, before, strict=True):
-        assert fingerprint({"diarizer": name}) != told
+    for name, found in zip(names, before, strict=True):
+        assert fingerprint({"diarizer": name}) != found
     for name in ("segmentation", "pyannote:owner/model"):
         assert fingerprint({"diarizer": name})["diarizer"] == name
     assert fingerprint({"tagger": "owner/model"})["tagger"] == "owner/model"

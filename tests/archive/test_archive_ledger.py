@@ -1,4 +1,4 @@
-"""The lines of a journal on a disk that has no room for them."""
+"""The ledger on a full disk."""
 
 import subprocess
 import sys
@@ -6,17 +6,17 @@ import sys
 from sed.archive.ledger import LocalLedger
 
 
-def test_a_full_disk_is_told_once_and_costs_the_last_line(tmp_path):
+def test_a_full_disk_is_reported_once_and_loses_the_last_line(tmp_path):
     code = (
         "import pathlib, resource, sys\nfrom sed.archive.ledger import LocalLedger\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\nledger = LocalLedger(pathlib.Path(sys.argv[1]))\n"
         "ledger.append(['x' * 60])\n"
         "try:\n    ledger.append(['y' * 60])\nexcept ValueError as error:\n    print(error)\nledger.close()"
     )
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
     )
-    assert told.stdout.count("cannot be written (File too large)") == 1 and not told.stderr
+    assert result.stdout.count("cannot be written (File too large)") == 1 and not result.stderr
     ledger = LocalLedger(tmp_path)
     assert list(ledger.lines()) == ["x" * 60]
     ledger.close()

@@ -1,4 +1,4 @@
-"""Object stores: a real S3 server on this machine, and the file systems of fsspec that are none."""
+"""Object stores (a local S3 server) and other fsspec file systems."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from sed.errors import AudioError, FormatError, MissingDependencyError, OptionEr
 
 @pytest.fixture
 def bucket(s3, request):
-    """A new bucket; gives its name."""
+    """The name of a new bucket."""
     name = request.node.name.replace("_", "-")[:50]
     s3.mkdir(name)
     yield name
@@ -35,7 +35,7 @@ def memory():
     MemoryFileSystem.store.clear()
 
 
-def test_what_a_url_names(s3, bucket):
+def test_find_expands_urls(s3, bucket):
     for name in ("anna/1.wav", "anna/2.flac", "bob/1.wav", "notes.txt"):
         s3.pipe_file(f"{bucket}/{name}", name.encode())
     base = f"s3://{bucket}"
@@ -49,8 +49,10 @@ def test_what_a_url_names(s3, bucket):
     assert found(f"{base}/*/1.wav") == [everything[0], everything[2]]
     assert found(f"{base}/**/*.flac") == [everything[1]]
     assert found(f"{base}/anna/1.wav") == [(everything[0][0], "1.wav")]
-    assert found(f"{base}/notes.txt") == [(f"{base}/notes.txt", "notes.txt")]  # named, so meant
-    assert found(f"{base}/none.wav") == [(f"{base}/none.wav", "none.wav")]  # opening it says why
+    assert found(f"{base}/notes.txt") == [(f"{base}/notes.txt", "notes.txt")]  # named explicitly
+    assert found(f"{base}/none.wav") == [
+        (f"{base}/none.wav", "none.wav")
+    ]  # the error appears when it is opened
     for url in (f"{base}/none/", f"{base}/*.mp3", "s3://no-such-bucket/"):
         with pytest.raises(OptionError, match=r"found none|no file matches"):
             found(url)
@@ -60,17 +62,17 @@ def test_what_a_url_names(s3, bucket):
     assert before is not None and find_inputs([f"{base}/bob"])[0].version != before
 
 
-def test_from_bucket_to_bucket_as_from_folder_to_folder(s3, bucket, make_clips, sed_run, tmp_path):
+def test_buckets_give_the_same_results_as_folders(s3, bucket, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "in" / "anna", 4)
     s3.put(str(clips), f"{bucket}/calls/anna", recursive=True)
     s3.pipe_file(f"{bucket}/calls/bad.wav", b"no sound")
     here = sed_run(tmp_path / "in", "-o", "rttm,parquet", "-d", tmp_path / "out")
     assert here.returncode == 0
     arguments = (f"s3://{bucket}/calls/", "-o", "rttm,parquet", "-d", f"s3://{bucket}/out/", "--workers", "2")
-    told = sed_run(*arguments)
-    assert told.returncode == 1
-    assert f"sed-run: s3://{bucket}/calls/bad.wav: found text, expected audio" in told.stderr.splitlines()
-    assert "sed-run: 5 recordings: 4 done, 1 failed; " in told.stderr
+    result = sed_run(*arguments)
+    assert result.returncode == 1
+    assert f"sed-run: s3://{bucket}/calls/bad.wav: found text, expected audio" in result.stderr.splitlines()
+    assert "sed-run: 5 recordings: 4 done, 1 failed; " in result.stderr
     s3.invalidate_cache()
     s3.get(f"{bucket}/out", str(tmp_path / "fetched"), recursive=True)
     assert contents(tmp_path / "fetched") == {
@@ -89,19 +91,19 @@ def test_from_bucket_to_bucket_as_from_folder_to_folder(s3, bucket, make_clips, 
     assert other.returncode == 2 and "channels: mix, now 1" in other.stderr
 
 
-def test_a_bucket_that_is_not_there(s3, bucket, make_clips, sed_run, tmp_path):
+def test_a_missing_bucket(s3, bucket, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 1)
-    told = sed_run(clips, "-d", "s3://no-such-bucket/out")
+    result = sed_run(clips, "-d", "s3://no-such-bucket/out")
     place = "s3://no-such-bucket/out/.sed-journal"
-    assert told.returncode == 2
-    assert told.stderr == f"sed-run: {place}: expected a bucket that exists, found none\n"
+    assert result.returncode == 2
+    assert result.stderr == f"sed-run: {place}: expected a bucket that exists, found none\n"
     assert not s3.exists("no-such-bucket")
-    told = sed_run(f"s3://{bucket}/none.wav")
-    assert told.returncode == 1 and told.stderr == f"sed-run: s3://{bucket}/none.wav: no such file\n"
+    result = sed_run(f"s3://{bucket}/none.wav")
+    assert result.returncode == 1 and result.stderr == f"sed-run: s3://{bucket}/none.wav: no such file\n"
 
 
 def test_a_long_recording_is_not_held_in_memory(memory, tmp_path, monkeypatch):
-    """Reading goes on in pieces: none is larger than a block."""
+    """No read is larger than a block."""
     sizes = []
     read = remote.Remote.read
 
@@ -122,7 +124,7 @@ def test_a_long_recording_is_not_held_in_memory(memory, tmp_path, monkeypatch):
     assert len(sizes) > 3 and max(sizes) <= remote.BLOCK
 
 
-def test_a_store_without_whole_files_gets_them_by_a_move(tmp_path):
+def test_writes_without_atomic_protocol_use_a_rename(tmp_path):
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 
@@ -150,7 +152,7 @@ def test_a_store_without_whole_files_gets_them_by_a_move(tmp_path):
     assert contents(tmp_path) == {"new/a.rttm": b"second"}
 
 
-def test_protocols_that_are_not_there():
+def test_unavailable_protocols():
     with pytest.raises(OptionError, match="foo://x: found protocol foo, expected one that fsspec knows"):
         remote.check("foo://x")
     with pytest.raises(OptionError, match="found several protocols"):
@@ -159,15 +161,15 @@ def test_protocols_that_are_not_there():
         remote.check("oss://x/")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "gcsfs", None)
-        known = sys.modules["fsspec.registry"]._registry  # once another test has used it
+        known = sys.modules["fsspec.registry"]._registry  # if another test has used it
         patch.delitem(known, "gs", raising=False)
-        with pytest.raises(MissingDependencyError, match=r"gs://x/: .*gcsfs.*, pip install '.\[cloud\]'$"):
+        with pytest.raises(MissingDependencyError, match=r"gs://x/: .*gcsfs.*: pip install '.*\[cloud\]'$"):
             remote.check("gs://x/")
     with pytest.raises(OptionError, match="expected a path, a format, or a URL as the folder"):
         Outputs.parse(["s3://x/a.rttm"], None, 1)
 
 
-def test_whatever_a_protocol_raises_is_one_sentence(monkeypatch, memory):
+def test_any_exception_of_a_protocol_becomes_one_sentence(monkeypatch, memory):
     def broken(*_, **__):
         raise RuntimeError("the token\nhas expired")
 
@@ -177,7 +179,7 @@ def test_whatever_a_protocol_raises_is_one_sentence(monkeypatch, memory):
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers with the number that a path begins with."""
+    """Responds with the status code at the start of the path."""
 
     def do_GET(self):
         self.send_error(int(self.path[1:4]))
@@ -188,17 +190,17 @@ class Server(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_server_that_is_down_is_not_a_file_that_is_missing():
+def test_a_server_error_is_not_reported_as_a_missing_file():
     pytest.importorskip("aiohttp")
     with HTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}"
-        for path, told in (
+        for path, text in (
             ("404.wav", "no such file$"),
             ("500.wav", r"cannot be read \(.*500"),
             ("403.wav", "403"),
         ):
-            with pytest.raises(AudioError, match=f"^{base}/{path}: .*{told}"):
+            with pytest.raises(AudioError, match=f"^{base}/{path}: .*{text}"):
                 remote.Remote(f"{base}/{path}")
         server.shutdown()
     with pytest.raises(AudioError, match=r"/a.wav: cannot be read \(.*[Cc]onnect"):

@@ -1,4 +1,4 @@
-"""``sed-live`` as a program, on a stream that is injected: what it writes, how it ends, what it says."""
+"""``sed-live`` as a program with an injected stream: its outputs, exit statuses and messages."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ LABELS = ("neutral", "happy", "angry", "sad")
 
 
 class HalfSeconds:
-    """A final segment for every half second that was heard, of two speakers in turn; then what is left."""
+    """One final segment per half second, with two alternating speakers; then the rest."""
 
     labels = LABELS
 
@@ -99,7 +99,7 @@ def start(*arguments, **settings):
     )
 
 
-def test_plain_lines_where_there_is_no_terminal(call, talk):
+def test_plain_lines_without_a_terminal(call, talk):
     code, out, err = call("--input", talk, "--fast")
     assert code == 0
     assert out.splitlines()[:2] == [
@@ -107,7 +107,7 @@ def test_plain_lines_where_there_is_no_terminal(call, talk):
         "     0.50      1.00  spk01    happy     0.70",
     ]
     assert len(out.splitlines()) == 7
-    assert "0:03.2 heard, 7 segments" in err
+    assert "0:03.2 of audio, 7 segments" in err
     assert "spk01    happy 1.0 s, sad 0.5 s" in err
 
 
@@ -115,10 +115,10 @@ def test_one_segment_and_one_path_given_twice(call, talk, tmp_path):
     path = tmp_path / "a.rttm"
     code, _, err = call("--input", talk, "--fast", "--duration", "0.5", "-o", f"{path},{path}")
     assert code == 0 and len(formats.read(path)) == 1
-    assert "0:00.5 heard, 1 segment\n" in err and err.endswith(f"written: {path}\n")
+    assert "0:00.5 of audio, 1 segment\n" in err and err.endswith(f"written: {path}\n")
 
 
-def test_rttm_on_standard_output_reads_back(call, talk, tmp_path):
+def test_rttm_on_standard_output_can_be_read(call, talk, tmp_path):
     code, out, _ = call("--input", talk, "--fast", "-o", "rttm", "-q")
     assert code == 0
     (tmp_path / "out.rttm").write_text(out)
@@ -127,7 +127,7 @@ def test_rttm_on_standard_output_reads_back(call, talk, tmp_path):
     assert [s.end for s in found] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.2]
 
 
-def test_several_outputs_at_once(call, talk, tmp_path):
+def test_several_outputs(call, talk, tmp_path):
     paths = [tmp_path / "a.rttm", tmp_path / "a.json", tmp_path / "a.csv"]
     code, out, err = call(
         "--input", talk, "--fast", "-o", f"{paths[0]},{paths[1]}", "-o", paths[2], "-o", "webvtt"
@@ -141,8 +141,8 @@ def test_several_outputs_at_once(call, talk, tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
-def test_a_name_with_blanks_and_bytes_that_are_no_text(call, talk, tmp_path):
-    """The recording names the results; RTTM grows under the same name as the finished files have."""
+def test_a_name_with_spaces_and_undecodable_bytes(call, talk, tmp_path):
+    """The results have the name of the recording, in the growing RTTM as in the finished files."""
     sound = tmp_path / "my caf\udce9.flac"
     paths = [tmp_path / "a b.rttm", tmp_path / "c.json"]
     code, _, err = call("--input", talk, "--fast", "--record", sound, "-o", paths[0], "-o", paths[1])
@@ -163,7 +163,7 @@ def test_events_as_json_lines(call, talk):
     assert rows[0]["segment"]["probabilities"]["neutral"] == 0.7
 
 
-def test_the_recording_is_what_was_heard(call, talk, tmp_path):
+def test_the_recording_equals_the_processed_audio(call, talk, tmp_path):
     for name in ("a.wav", "b.flac"):
         assert call("--input", talk, "--fast", "--record", tmp_path / name, "--duration", "1.25")[0] == 0
         got = soundfile.read(tmp_path / name, dtype="int16")[0]
@@ -174,19 +174,21 @@ def test_the_recording_is_what_was_heard(call, talk, tmp_path):
     ("arguments", "message"),
     [
         (["-o", "nonsense"], "expected a path or one of"),
-        (["-o", "rttm,json"], "2 formats on standard output: expected one, and paths for the others"),
+        (["-o", "rttm,json"], "2 formats on standard output: expected at most one, and paths for the others"),
         (["--record", "talk.wav", "--overwrite"], "--record talk.wav is the file that --input plays"),
         (["-o", "rttm", "--json-lines"], "rttm and events on standard output"),
         (["-o", "no/folder/a.rttm"], "expected the folder no/folder to exist"),
         (["--record", "a.ogg"], "expected a name that ends in .wav or .flac"),
-        (["--device", "3"], "--input with --device"),
-        (["--channels", "split"], "channels 'split': expected mix or the number"),
+        (["--device", "3"], "--input cannot be combined with --device"),
+        (["--channels", "split"], "channels 'split': expected mix or a channel number"),
         (["--channels", "0"], "channels '0'"),
         (["--latency", "a while"], "not a valid float"),
         (["--duration", "0"], "not in the range"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_starts(call, talk, tmp_path, monkeypatch, arguments, message):
+def test_usage_errors_are_reported_before_anything_starts(
+    call, talk, tmp_path, monkeypatch, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = call("--input", talk, *arguments)
     assert code == 2
@@ -196,14 +198,14 @@ def test_wrong_usage_is_said_before_anything_starts(call, talk, tmp_path, monkey
     assert soundfile.info(talk).frames == 51_200
 
 
-def test_fast_needs_a_file(call):
+def test_fast_requires_a_file(call):
     assert call("--fast")[0] == 2
 
 
-def test_an_old_recording_is_kept(call, talk, tmp_path):
+def test_an_existing_recording_is_kept(call, talk, tmp_path):
     (tmp_path / "a.wav").write_bytes(b"precious")
     code, _, err = call("--input", talk, "--fast", "--record", tmp_path / "a.wav")
-    assert (code, "it exists" in err) == (2, True)
+    assert (code, "the file exists" in err) == (2, True)
     assert (tmp_path / "a.wav").read_bytes() == b"precious"
     assert call("--input", talk, "--fast", "--record", tmp_path / "a.wav", "--overwrite")[0] == 0
     assert soundfile.info(tmp_path / "a.wav").frames == 51_200
@@ -218,8 +220,8 @@ def test_a_file_that_is_not_audio(call, tmp_path):
     assert not (tmp_path / "a.rttm").exists()
 
 
-class MadeUpAudio(SimpleNamespace):
-    """A sounddevice with one microphone, that plays 2 s and is then gone, or refuses to open."""
+class FakeAudio(SimpleNamespace):
+    """A sounddevice with one microphone, which delivers 2 s and is then lost, or cannot be opened."""
 
     class PortAudioError(Exception):
         pass
@@ -232,7 +234,7 @@ class MadeUpAudio(SimpleNamespace):
         return [] if self.how == "none" else [row]
 
     def InputStream(self, callback, finished_callback, **settings):  # noqa: N802
-        if self.how == "refuses":
+        if self.how == "fails":
             raise self.PortAudioError("Error opening InputStream: Device unavailable [PaErrorCode -9985]")
 
         def play():
@@ -246,13 +248,13 @@ class MadeUpAudio(SimpleNamespace):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("none", "sed-live: no microphone found: expected an input device that this user may open"),
-        ("refuses", "sed-live: cannot open the microphone USB Mic"),
+        ("none", "sed-live: no microphone found: expected an input device that this user is allowed to open"),
+        ("fails", "sed-live: cannot open the microphone USB Mic"),
     ],
 )
-def test_no_microphone_leaves_old_results_alone(call, tmp_path, monkeypatch, how, message):
+def test_without_a_microphone_existing_results_are_kept(call, tmp_path, monkeypatch, how, message):
     monkeypatch.setitem(
-        sys.modules, "sounddevice", MadeUpAudio(how=how, default=SimpleNamespace(device=[-1, -1]))
+        sys.modules, "sounddevice", FakeAudio(how=how, default=SimpleNamespace(device=[-1, -1]))
     )
     (tmp_path / "a.rttm").write_text("old")
     code, out, err = call("--record", tmp_path / "a.wav", "-o", tmp_path / "a.rttm")
@@ -262,9 +264,9 @@ def test_no_microphone_leaves_old_results_alone(call, tmp_path, monkeypatch, how
     assert not (tmp_path / "a.wav").exists()
 
 
-def test_a_lost_microphone_keeps_what_was_heard(call, tmp_path, monkeypatch):
+def test_a_lost_microphone_keeps_the_results(call, tmp_path, monkeypatch):
     monkeypatch.setitem(
-        sys.modules, "sounddevice", MadeUpAudio(how="lost", default=SimpleNamespace(device=[0, -1]))
+        sys.modules, "sounddevice", FakeAudio(how="lost", default=SimpleNamespace(device=[0, -1]))
     )
     code, _, err = call("--record", tmp_path / "a.wav", "-o", tmp_path / "a.rttm")
     assert code == 1
@@ -275,7 +277,7 @@ def test_a_lost_microphone_keeps_what_was_heard(call, tmp_path, monkeypatch):
 
 def test_the_list_of_devices(call, monkeypatch):
     monkeypatch.setitem(
-        sys.modules, "sounddevice", MadeUpAudio(how="", default=SimpleNamespace(device=[0, -1]))
+        sys.modules, "sounddevice", FakeAudio(how="", default=SimpleNamespace(device=[0, -1]))
     )
     code, out, _ = call("--list-devices")
     assert code == 0
@@ -284,7 +286,7 @@ def test_the_list_of_devices(call, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_signals_end_it_in_good_order(tmp_path, name):
+def test_signals_stop_it_cleanly(tmp_path, name):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     process = start("--input", tmp_path / "long.wav", "--record", tmp_path / "a.wav", "-o", tmp_path / "a.rttm",
                     "-o", "rttm")  # fmt: skip
@@ -311,7 +313,7 @@ def test_nohup_keeps_it_running(tmp_path):
     assert process.returncode == 0
 
 
-def test_killed_it_leaves_what_was_final_and_a_valid_recording(tmp_path):
+def test_after_a_kill_final_segments_and_a_valid_recording_remain(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     process = start(
         "--input", tmp_path / "long.wav", "--record", tmp_path / "a.wav", "-o", tmp_path / "a.rttm"
@@ -327,7 +329,7 @@ def test_killed_it_leaves_what_was_final_and_a_valid_recording(tmp_path):
     assert soundfile.info(tmp_path / "a.wav").duration >= 1.0
 
 
-def test_a_reader_that_leaves_ends_it_and_the_rest_is_written(tmp_path):
+def test_a_closed_pipe_stops_it_and_the_files_are_written(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     process = start("--input", tmp_path / "long.wav", "-o", "rttm", "-o", tmp_path / "a.json")
     process.stdout.readline()
@@ -340,7 +342,7 @@ def test_a_reader_that_leaves_ends_it_and_the_rest_is_written(tmp_path):
     assert len(formats.read(tmp_path / "a.json")) >= 1
 
 
-def test_a_reader_that_never_was(tmp_path, talk):
+def test_a_pipe_that_is_closed_from_the_start(tmp_path, talk):
     process = start("--input", talk, "--fast", "-o", "json", "-o", tmp_path / "a.csv")
     process.stdout.close()
     err = process.stderr.read()
@@ -351,7 +353,7 @@ def test_a_reader_that_never_was(tmp_path, talk):
     assert len(formats.read(tmp_path / "a.csv")) == 7
 
 
-HOME = "\x1b[H"  # where every picture begins
+HOME = "\x1b[H"  # the start of every redraw
 
 
 def set_size(terminal, rows, columns):
@@ -359,10 +361,10 @@ def set_size(terminal, rows, columns):
 
 
 def in_terminal(arguments, steps):
-    """Run it in a terminal of 80 x 24; returns its exit code and what it drew before and after each step.
+    """Run it in a terminal of 80 x 24; returns its exit code and its output before and after each step.
 
-    A step is what to wait for, a function of the output since the last step, and what to do then, a function
-    of the terminal and the process.
+    A step is a condition, a function of the output since the last step, and an action, a function of the terminal
+    and the process.
     """
     primary, secondary = pty.openpty()
     set_size(secondary, 24, 80)
@@ -377,22 +379,22 @@ def in_terminal(arguments, steps):
     )
     os.close(secondary)
     os.set_blocking(primary, False)
-    drawn, end, ended = [b""], time.monotonic() + 60, False
+    outputs, end, ended = [b""], time.monotonic() + 60, False
     while not ended:
-        assert time.monotonic() < end, f"waited in vain; the terminal had {drawn[-1][-2000:]!r}"
+        assert time.monotonic() < end, f"timeout; output of the terminal: {outputs[-1][-2000:]!r}"
         ended = process.poll() is not None
         try:
             while data := os.read(primary, 65_536):
-                drawn[-1] += data
+                outputs[-1] += data
         except BlockingIOError:
             time.sleep(0.01)
         except OSError:  # the other end is closed
             pass
-        if steps and steps[0][0](drawn[-1].decode("utf-8", "replace")):
+        if steps and steps[0][0](outputs[-1].decode("utf-8", "replace")):
             steps.pop(0)[1](primary, process)
-            drawn.append(b"")
+            outputs.append(b"")
     os.close(primary)
-    return process.returncode, [part.decode("utf-8", "replace") for part in drawn]
+    return process.returncode, [part.decode("utf-8", "replace") for part in outputs]
 
 
 def test_the_timeline_in_a_terminal(tmp_path):
@@ -404,17 +406,17 @@ def test_the_timeline_in_a_terminal(tmp_path):
     code, (large, small, last) = in_terminal(["--input", tmp_path / "long.wav"], steps)
     whole = large + small + last
     assert code == 0
-    assert whole.count("\x1b[?1049h") == whole.count("\x1b[?1049l") == 1  # the terminal is given back
-    picture = large.split(HOME)[-2]
-    assert "sed-live" in picture
-    assert "latency 1.0 s" in picture
-    assert picture.count("\n") == 23
+    assert whole.count("\x1b[?1049h") == whole.count("\x1b[?1049l") == 1  # the terminal is restored
+    screen = large.split(HOME)[-2]
+    assert "sed-live" in screen
+    assert "latency 1.0 s" in screen
+    assert screen.count("\n") == 23
     assert small.split(HOME)[-2].count("\n") == 14
-    assert "heard" in last.split("\x1b[?1049l")[1]
+    assert "of audio" in last.split("\x1b[?1049l")[1]
     assert "Traceback" not in whole
 
 
-def test_the_help_is_quick_because_nothing_heavy_is_loaded():
+def test_help_imports_no_heavy_packages():
     check = (
         "import sys\nfrom click.testing import CliRunner\nfrom sed.cli.live import main\n"
         "done = CliRunner().invoke(main, ['--help'])\nassert done.exit_code == 0, done.output\n"

@@ -1,4 +1,4 @@
-"""``sed-prepare``: what it prints, writes and returns."""
+"""``sed-prepare``: output, files and exit status."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import soundfile
 from click.testing import CliRunner
 
 from sed.cli.prepare import main
-from sed.corpora.readers import PREPARERS
+from sed.corpora.readers import READERS
 
 
 @pytest.fixture
@@ -25,24 +25,24 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_list_tells_of_every_corpus():
+def test_list_shows_every_corpus():
     result = run("--list")
     assert result.exit_code == 0
-    for preparer in PREPARERS.values():
-        for text in (preparer.name, preparer.title, preparer.languages, preparer.licence, preparer.address):
+    for reader in READERS.values():
+        for text in (reader.name, reader.title, reader.languages, reader.licence, reader.url):
             assert text in result.output
-        assert preparer.title and preparer.languages and preparer.licence and preparer.address
+        assert reader.title and reader.languages and reader.licence and reader.url
 
 
-def test_a_manifest_with_its_summary_and_warnings(emodb, tmp_path):
+def test_manifest_summary_and_warnings(emodb, tmp_path):
     result = run("emodb", emodb, "-o", tmp_path / "m.json")
     assert result.exit_code == 0
     assert "4 utterances, 4 speakers, 0.00 h; train 2 valid 1 test 1; " in result.stdout
-    assert "sed-prepare: found 4 utterances, published are 535" in result.stderr
+    assert "sed-prepare: found 4 utterances, expected 535 as published" in result.stderr
     assert len(json.loads((tmp_path / "m.json").read_text())) == 4
 
 
-def test_options_reach_the_preparer(emodb, tmp_path):
+def test_options_change_the_manifest(emodb, tmp_path):
     result = run(
         *("EMO-DB", emodb, "-o", tmp_path / "m.json", "--split", "test", "--rename", "happy=glad"),
         *("--corpus-name", "berlin", "-q"),
@@ -53,7 +53,7 @@ def test_options_reach_the_preparer(emodb, tmp_path):
     assert rows["03a01Fa"]["emotion"] == "glad" and rows["03a01Fa"]["speaker"] == "berlin_03"
 
 
-def test_seed_decides_the_draw(emodb, tmp_path):
+def test_seed_changes_the_splits(emodb, tmp_path):
     drawn = set()
     for seed in range(6):
         run("emodb", emodb, "-o", tmp_path / "m.json", "--split", "speakers", "--seed", seed)
@@ -66,21 +66,23 @@ def test_seed_decides_the_draw(emodb, tmp_path):
     ("arguments", "status", "text"),
     [
         (["emodb", "nowhere", "-o", "m.json"], 1, "nowhere: no such file or folder"),
-        (["emodb", "download", "-o", "m.json", "--strict"], 1, "published are 535"),
+        (["emodb", "download", "-o", "m.json", "--strict"], 1, "expected 535 as published"),
         (["savee", "download", "-o", "m.json"], 2, "corpus 'savee': expected one of"),
         (["emodb", "download", "-o", "m.csv"], 2, "expected a manifest with the suffix .json"),
         (["emodb", "download", "-o", "m.json", "--fold", "2"], 2, "the corpus has no folds"),
         (["emodb", "download"], 2, "Missing option"),
     ],
 )
-def test_failures_have_their_status_and_write_nothing(arguments, status, text, emodb, tmp_path, monkeypatch):
+def test_failures_set_the_exit_status_and_write_no_files(
+    arguments, status, text, emodb, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     result = run(*arguments)
     assert result.exit_code == status and text in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["download"]
 
 
-def test_neither_torch_nor_pandas_is_imported():
+def test_torch_and_pandas_are_not_imported():
     code = "import sys, sed.cli.prepare, sed.corpora.readers; print('torch' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -1,4 +1,4 @@
-"""What `sed-run` and `sed-live` print where a file holds more than is used, or its channels cancel."""
+"""Warnings of `sed-run` and `sed-live` about unused tracks and channels of opposite polarity."""
 
 import subprocess
 import sys
@@ -13,9 +13,11 @@ COMMANDS = {"run": [], "live": ["--fast", "--input"]}
 
 @pytest.fixture(params=COMMANDS)
 def command(request):
-    def call(*arguments):
-        words = [sys.executable, "-m", f"sed.cli.{request.param}", *COMMANDS[request.param], *arguments]
-        done = subprocess.run([*map(str, words), "-o", "rttm"], capture_output=True, text=True, check=True)
+    def call(*options):
+        arguments = [sys.executable, "-m", f"sed.cli.{request.param}", *COMMANDS[request.param], *options]
+        done = subprocess.run(
+            [*map(str, arguments), "-o", "rttm"], capture_output=True, text=True, check=True
+        )
         warnings = [line for line in done.stderr.splitlines() if "x." in line]
         return done.stdout, warnings
 
@@ -31,7 +33,7 @@ def test_opposite_channels_give_the_result_of_one(command, data, tmp_path):
     assert one == mixed and one.count("SPEAKER") and not warnings
 
 
-def test_tracks_that_are_left_out_are_named_once(command, data, tmp_path, need_program):
+def test_unused_tracks_are_reported_once(command, data, tmp_path, need_program):
     sources = [data / f"emodb_15_{name}_1.flac" for name in ("angry", "sad")]
     inputs = ["-i", sources[0], "-i", sources[1], "-map", "0:a", "-map", "1:a", "-c:a", "pcm_s16le"]
     flags = ["-disposition:a:0", "0", "-disposition:a:1", "default"]

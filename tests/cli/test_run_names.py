@@ -1,4 +1,4 @@
-"""`sed-run` on recordings with odd names, and with a format that fails: nothing is lost with it."""
+"""`sed-run` on recordings with unusual names, and with one of several formats failing."""
 
 import json
 import os
@@ -39,10 +39,10 @@ def folder(angry, tmp_path):
     return tmp_path / "in"
 
 
-def test_every_name_in_every_format_stays_apart_and_reads_back(run, folder, tmp_path):
+def test_every_name_in_every_format_is_distinct_and_read_back(run, folder, tmp_path):
     kinds = ["rttm", "json", "csv", "seglst", "parquet"]
-    told = run(folder, "-o", ",".join(kinds), "-d", tmp_path / "out")
-    assert told.exit_code == 0, told.stderr
+    result = run(folder, "-o", ",".join(kinds), "-d", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
     stems = [name.removesuffix(".flac") for name in ODD]
     expected = {stem + formats.suffix(kind) for stem in stems for kind in kinds}
     assert set(os.listdir(tmp_path / "out")) == {JOURNAL, *expected}
@@ -55,16 +55,16 @@ def test_every_name_in_every_format_stays_apart_and_reads_back(run, folder, tmp_
 
 
 def test_standard_output_and_scoring(run, folder, tmp_path):
-    """All of it in one file, to which another format of the same results is compared: no name is lost."""
-    told = run(folder, "-o", "rttm")
-    assert told.exit_code == 0
-    (tmp_path / "all.rttm").write_text(told.stdout)
-    assert {len(line.split()) for line in told.stdout.splitlines()} == {10}
+    """RTTM and JSON lines of the same results, scored against each other: no name is lost."""
+    result = run(folder, "-o", "rttm")
+    assert result.exit_code == 0
+    (tmp_path / "all.rttm").write_text(result.stdout)
+    assert {len(line.split()) for line in result.stdout.splitlines()} == {10}
     assert {d.uri + ".flac" for d in formats.read_all(tmp_path / "all.rttm")} == set(ODD)
     lines = run(folder, "--json-lines")
     (tmp_path / "all.jsonl").write_text(lines.stdout)
     call = [sys.executable, "-m", "sed.cli.score", "all.jsonl", "all.rttm", "-m", "der", "--per-file"]
-    for form in ("json", "table"):  # to a stream that takes UTF-8 only
+    for form in ("json", "table"):  # to a stream that accepts only UTF-8
         scored = subprocess.run([*call, "-o", form], cwd=tmp_path, capture_output=True, check=False)
         assert scored.returncode == 0, scored.stderr
         assert b"no hypothesis" not in scored.stderr and b"caf%E9" in scored.stdout
@@ -72,20 +72,20 @@ def test_standard_output_and_scoring(run, folder, tmp_path):
             assert len(json.loads(scored.stdout)["metrics"]["der"]["files"]) == len(ODD)
 
 
-def test_given_turns_with_the_names_that_other_tools_write(run, folder, tmp_path):
+def test_given_turns_with_names_as_written_by_other_tools(run, folder, tmp_path):
     turns = tmp_path / "turns"
     turns.write_text(
         "".join(f"SPEAKER {n} 1 0.5 1.0 <NA> <NA> Ann <NA> <NA>\n" for n in ("WhatsApp_Audio", "a%20b"))
     )
     names = [folder / "a b.flac", tmp_path / "WhatsApp Audio.flac"]
     names[1].symlink_to(folder / "a b.flac")
-    told = run(*names, "--speech", turns, "-o", "jsonl")
-    assert told.exit_code == 0, told.stderr
-    assert [json.loads(line)["uri"] for line in told.stdout.splitlines()] == ["a b", "WhatsApp Audio"]
-    assert told.stdout.count('"speaker": "Ann"') >= 2
+    result = run(*names, "--speech", turns, "-o", "jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["uri"] for line in result.stdout.splitlines()] == ["a b", "WhatsApp Audio"]
+    assert result.stdout.count('"speaker": "Ann"') >= 2
 
 
-def test_given_turns_through_a_pipe_count_by_their_content(angry, tmp_path):
+def test_given_turns_from_a_pipe_are_identified_by_content(angry, tmp_path):
     shell = f"{sys.executable} -m sed.cli.run {angry} -d {tmp_path}/out --speech /dev/stdin"
 
     def call(end):
@@ -99,23 +99,23 @@ def test_given_turns_through_a_pipe_count_by_their_content(angry, tmp_path):
     assert other.returncode == 2 and "holds results of other settings (speech: " in other.stderr
 
 
-def test_trouble_with_one_format_costs_no_other(run, angry, tmp_path):
-    """A folder stands where the RTTM should: the others are written, and the next run does it again."""
+def test_a_write_error_of_one_format_does_not_affect_others(run, angry, tmp_path):
+    """A folder is in the place of the RTTM: the other formats are written, and the next run tries again."""
     out = tmp_path / "out"
     (out / f"{angry.stem}.rttm").mkdir(parents=True)
     for _ in range(2):
-        told = run(angry, "-o", "rttm,json,csv", "-d", out, "--json-lines")
-        assert told.exit_code == 1
-        assert re.fullmatch(rf"sed-run: {out}/{angry.stem}.rttm: cannot be written \(.+\)\n", told.stderr)
-        assert json.loads(told.stdout)["uri"] == angry.stem
+        result = run(angry, "-o", "rttm,json,csv", "-d", out, "--json-lines")
+        assert result.exit_code == 1
+        assert re.fullmatch(rf"sed-run: {out}/{angry.stem}.rttm: cannot be written \(.+\)\n", result.stderr)
+        assert json.loads(result.stdout)["uri"] == angry.stem
         found = [formats.read(out / f"{angry.stem}.{kind}") for kind in ("json", "csv")]
         assert len(found[0]) == len(found[1]) > 0
     (out / f"{angry.stem}.rttm").rmdir()
     assert run(angry, "-o", "rttm,json,csv", "-d", out, "--json-lines").exit_code == 0
 
 
-def test_a_format_that_cannot_hold_a_result_costs_no_other(run, angry, tmp_path, monkeypatch):
-    """Turns without an emotion cannot be EmotionML; the summary counts reasons, whatever the recording."""
+def test_a_format_that_cannot_hold_a_result_does_not_affect_others(run, angry, tmp_path, monkeypatch):
+    """Turns without an emotion cannot be EmotionML; the summary counts reasons over recordings."""
     from sed.pipeline import EmotionDiarizer
     from sed.result import Diarization, Segment
 
@@ -125,20 +125,20 @@ def test_a_format_that_cannot_hold_a_result_costs_no_other(run, angry, tmp_path,
     monkeypatch.setattr(EmotionDiarizer, "__call__", blank)
     for name in ("one", "two"):
         (tmp_path / f"{name}.flac").symlink_to(angry)
-    told = run(tmp_path, "-o", "emotionml,rttm", "-d", tmp_path / "out")
+    result = run(tmp_path, "-o", "emotionml,rttm", "-d", tmp_path / "out")
     reason = (
-        "cannot be written as emotionml (a segment at 0.5 s has no emotion: EmotionML expects one in each)"
+        "cannot be written as emotionml (a segment at 0.5 s has no emotion: EmotionML needs one for each)"
     )
-    assert told.exit_code == 1 and f"sed-run: {tmp_path}/one.flac: {reason}\n" in told.stderr
-    assert told.stderr.endswith(f"  2 x {reason}: {tmp_path}/one.flac and 1 more\n")
+    assert result.exit_code == 1 and f"sed-run: {tmp_path}/one.flac: {reason}\n" in result.stderr
+    assert result.stderr.endswith(f"  2 x {reason}: {tmp_path}/one.flac and 1 more\n")
     assert sorted(os.listdir(tmp_path / "out")) == [JOURNAL, "one.rttm", "two.rttm"]
 
 
-def test_several_processes_report_the_same(folder, tmp_path):
+def test_several_processes_report_the_same_errors(folder, tmp_path):
     (tmp_path / "out" / "a b.rttm").mkdir(parents=True)
     call = [sys.executable, "-m", "sed.cli.run", str(folder / "a b.flac"), str(folder / ODD[4])]
     call += ["-o", "rttm,json", "-d", str(tmp_path / "out"), "--workers", "2"]
-    told = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert told.returncode == 1 and f"{tmp_path}/out/a b.rttm: cannot be written (" in told.stderr
+    result = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and f"{tmp_path}/out/a b.rttm: cannot be written (" in result.stderr
     names = {"a b.rttm", "a b.json", "caf\udce9.rttm", "caf\udce9.json"}
     assert set(os.listdir(tmp_path / "out")) == {JOURNAL, *names}

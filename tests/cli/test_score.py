@@ -1,4 +1,4 @@
-"""`sed-score`: formats, folders and lists in, tables, JSON and pictures out; who is missing is named."""
+"""`sed-score`: formats, folders and lists in; tables, JSON, plots and messages on unmatched recordings out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HYPOTHESES = [
 
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path, monkeypatch):
-    """Every test in a folder of its own; logging as it was."""
+    """Run every test in its own folder, and restore the log handlers."""
     monkeypatch.chdir(tmp_path)
     handlers = logging.root.handlers[:]
     yield
@@ -58,7 +58,7 @@ def test_every_format(tmp_path, suffix):
     metrics = data_of(run(*paths, "-o", "json", "--per-file"))
     assert metrics["eder"]["files"]["one"]["confusion"] == pytest.approx(1)
     assert metrics["eder"]["pooled"]["errors"] == pytest.approx(1)
-    # RTTM and the like do not say that the recording lasts 10 s
+    # RTTM and similar formats do not state the duration of 10 s
     assert metrics["eder"]["pooled"]["total"] == pytest.approx(
         18 if "json" in suffix and "seg" not in suffix else 16
     )
@@ -91,7 +91,7 @@ def test_zed_and_speechbrain(tmp_path):
     ],
 )
 def test_the_end_of_the_recording(tmp_path, suffix, total):
-    """JSON says when a recording ends; with RTTM it ends where the reference does, whatever is claimed later."""
+    """JSON states the duration; with RTTM the recording ends with the last segment of the reference."""
     save(tmp_path, [Diarization("one", 8.0, [Segment(2, 7.5, "ann", "happy")])], suffix)
     (tmp_path / "hyp").mkdir()
     save(tmp_path / "hyp", [Diarization("one", 10.0, [Segment(2, 10, "x", "happy")])])
@@ -112,17 +112,20 @@ def test_lists_patterns_and_files(tmp_path):
     assert data_of(run("all.rttm", "hyp", "-o", "json"))["eder"]["recordings"] == 2
 
 
-def test_a_list_that_names_a_missing_file_or_none(tmp_path):
+def test_a_list_with_a_missing_file_or_without_files(tmp_path):
     save(tmp_path / "ref", REFERENCES)
     (tmp_path / "a.lst").write_text("ref/one.rttm\nref/three.rttm\n")
     (tmp_path / "b.list").write_text("# nothing\n")
     for name, text in (
         ("a.lst", "a.lst, line 2: no file ref/three.rttm"),
-        ("b.list", "found a list of no files"),
+        ("b.list", "found a list without files"),
     ):
-        told = run(name, "ref")
+        result = run(name, "ref")
         assert (
-            told.exit_code == 1 and told.stdout == "" and text in told.stderr and told.stderr.count("\n") == 1
+            result.exit_code == 1
+            and result.stdout == ""
+            and text in result.stderr
+            and result.stderr.count("\n") == 1
         )
 
 
@@ -133,23 +136,23 @@ def test_json_in_another_encoding(tmp_path):
     assert data_of(run("ZED.json", "out.json", "-o", "json"))["eder"]["pooled"]["total"] == 10.0
 
 
-def test_missing_and_extra_are_named(tmp_path):
+def test_missing_and_extra_recordings_are_reported(tmp_path):
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", [HYPOTHESES[1], replace(HYPOTHESES[0], uri="three")])
     result = run("ref", "hyp", "-o", "json")
     assert result.exit_code == 1
-    assert "no hypothesis, so scored as empty: one" in result.stderr
-    assert "no reference, so not scored: three" in result.stderr
+    assert "no hypothesis, scored as empty: one" in result.stderr
+    assert "no reference, not scored: three" in result.stderr
     data = json.loads(result.stdout)
     assert (data["missing"], data["extra"]) == (["one"], ["three"])
     assert data["metrics"]["eder"]["pooled"]["missed_emotion"] == 6
     (tmp_path / "some.uem").write_text("one 1 0 8\n")
     result = run("ref", "ref", "--uem", "some.uem")
     assert result.exit_code == 1
-    assert "not in the UEM, so not scored: two" in result.stderr
+    assert "not in the UEM, not scored: two" in result.stderr
 
 
-def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
+def test_broken_files_are_reported_and_the_rest_is_scored(tmp_path):
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", HYPOTHESES)
     (tmp_path / "hyp" / "one.rttm").write_text("SPEAKER one 1 zero 2.0\n")
@@ -174,10 +177,10 @@ def test_broken_files_are_named_and_the_rest_is_scored(tmp_path):
         (("ref", "hyp", "--labels", "a=b,c"), 2, "expected old=new"),
         (("ref", "hyp", "--metric", "wer"), 2, "Invalid value"),
         (("ref", "hyp", "--collar", "-1"), 2, "a collar of -1.0 s"),
-        (("ref", "hyp", "--compat", "speechbrain", "--collar", "1"), 2, "knows no collar"),
+        (("ref", "hyp", "--compat", "speechbrain", "--collar", "1"), 2, "cannot be combined with a collar"),
         (("ref", "hyp", "--level", "2"), 2, "at level 2.0"),
         (("ref", "hyp", "--seed", "-1"), 2, "seed -1: expected 0 or more"),
-        (("ref", "hyp", "--recording", "two"), 2, "expected --plot beside it"),
+        (("ref", "hyp", "--recording", "two"), 2, "expected --plot as well"),
         (("ref", "hyp", "--plot", "x.png"), 2, "expected --recording with one of one, two"),
         (("ref/one.rttm", "hyp/one.rttm", "--plot", "x.bmp"), 2, "expected a name that ends in"),
         (("ref",), 2, "Missing argument 'HYP'"),
@@ -196,7 +199,7 @@ def test_wrong_usage(tmp_path, arguments, code, message):
     assert "Traceback" not in result.stderr
 
 
-def test_a_lone_recording_of_another_name(tmp_path):
+def test_a_single_recording_of_another_name(tmp_path):
     save(tmp_path, [REFERENCES[0]])
     save(tmp_path, [replace(HYPOTHESES[0], uri="output")])
     result = run("one.rttm", "output.rttm", "-o", "json")
@@ -229,12 +232,12 @@ def test_tables_and_markdown(tmp_path):
     assert comparison["eder"]["difference"] == pytest.approx(-1 / 16)
 
 
-def test_against_a_system_that_names_no_speakers(tmp_path):
-    """Compared is what both have; what one of them lacks, and why, is said."""
+def test_against_a_system_without_speakers(tmp_path):
+    """Metrics of both systems are compared; those that one lacks are reported with the reason."""
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", HYPOTHESES)
-    nameless = [replace(d, segments=[replace(s, speaker=None) for s in d]) for d in HYPOTHESES]
-    save(tmp_path / "other", nameless)
+    unnamed = [replace(d, segments=[replace(s, speaker=None) for s in d]) for d in HYPOTHESES]
+    save(tmp_path / "other", unnamed)
     result = run("ref", "hyp", "--against", "other")
     assert result.exit_code == 0
     assert "not computed: der, joint (the hypotheses of other name no speakers)" in result.stderr
@@ -243,18 +246,18 @@ def test_against_a_system_that_names_no_speakers(tmp_path):
     assert "der" in found["metrics"]
 
 
-def test_it_is_said_which_of_two_systems_lacks_a_recording(tmp_path):
+def test_the_system_without_a_recording_is_named(tmp_path):
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", HYPOTHESES)
     save(tmp_path / "other", HYPOTHESES[:1])
     result = run("ref", "hyp", "--against", "other")
     assert result.exit_code == 1
-    assert result.stderr.endswith("\nsed-score: other: no hypothesis, so scored as empty: two\n")
-    assert run("ref", "other").stderr.endswith("\nsed-score: no hypothesis, so scored as empty: two\n")
+    assert result.stderr.endswith("\nsed-score: other: no hypothesis, scored as empty: two\n")
+    assert run("ref", "other").stderr.endswith("\nsed-score: no hypothesis, scored as empty: two\n")
 
 
-def test_no_boundary_has_a_partner(tmp_path):
-    """Then there is no mean distance, and no interval of it or difference from it either."""
+def test_no_boundary_is_matched(tmp_path):
+    """Mean distance, its interval and differences from it are undefined."""
     save(tmp_path / "ref", REFERENCES)
     save(tmp_path / "hyp", [Diarization(d.uri, d.duration, []) for d in REFERENCES])
     table = run("ref", "hyp", "--against", "ref").stdout
@@ -273,7 +276,7 @@ def test_plot(tmp_path):
     assert (tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_is_fast_and_imports_no_heavy_packages():
     code = "import sys, sed.cli.score; print([m for m in ('numpy', 'scipy', 'pyannote', 'torch') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
     before = time.process_time()
@@ -281,8 +284,8 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert time.process_time() - before < 0.3
 
 
-def test_hidden_files_of_a_folder_are_no_annotations(tmp_path):
-    """`sed-run -d` keeps a journal beside what it writes."""
+def test_hidden_files_of_a_folder_are_ignored(tmp_path):
+    """`sed-run -d` keeps a journal beside its results."""
     for name in ("ref", "out"):
         save(tmp_path / name, REFERENCES)
     (tmp_path / "out" / ".sed-journal.jsonl").write_text('{"file": "call.wav"}\n')

@@ -1,4 +1,4 @@
-"""`sed-score` says what its figures rest on: one time for all systems, labels, groups; and no figure of nothing."""
+"""`sed-score` reports what its values are based on: scored time, labels, groups; and no value without scored time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def eder_of(result, system=None):
     return (data[system] if system else data)["metrics"]["eder"]
 
 
-def test_neutral_past_the_end_gains_nothing(caplog):
+def test_neutral_after_the_end_is_no_advantage(caplog):
     names = [
         write(name, item) for name, item in (("r.rttm", REFERENCE), ("h.rttm", HONEST), ("g.rttm", GAMING))
     ]
@@ -55,15 +55,15 @@ def test_neutral_past_the_end_gains_nothing(caplog):
         "scored up to the end of the reference's last segment (--uem sets another region): call (10.00 s)"
         in alone.stderr
     )
-    assert "the time after the end is not scored: call" in caplog.text
+    assert "hypotheses are not scored after the end of the recording: call" in caplog.text
     both = run(*names[:2], "--against", names[2], "-o", "json", "--per-file")
     assert eder_of(both)["pooled"]["total"] == eder_of(both, "against")["pooled"]["total"] == 10
     assert json.loads(both.stdout)["comparison"]["eder"]["difference"] == 0
     assert json.loads(both.stdout)["regions"] == {"call": [[0, 10]]}
-    assert "g.rttm: what hypotheses say about the time after" in caplog.text
+    assert "g.rttm: hypotheses are not scored after the end of the recording: call" in caplog.text
 
 
-def test_both_systems_have_the_end_that_one_states():
+def test_both_systems_are_scored_up_to_the_same_end():
     write("r.rttm", REFERENCE)
     write("h.rttm", HONEST)
     write("j.json", Diarization("call", 12.0, OWN))
@@ -75,8 +75,8 @@ def test_both_systems_have_the_end_that_one_states():
         assert ("hypotheses state different durations" in result.stderr) == ("k.json" in pair)
 
 
-def test_ends_are_decided_by_recording(tmp_path):
-    """One RTTM among JSON references once made all of them end where their hypotheses did."""
+def test_ends_are_determined_per_recording(tmp_path):
+    """One RTTM among JSON references must not change the ends of the others."""
     for folder in ("ref", "hyp"):
         (tmp_path / folder).mkdir()
     write("ref/a.json", Diarization("a", 10.0, [Segment(0, 8, "ann", "sad")]))
@@ -91,7 +91,7 @@ def test_ends_are_decided_by_recording(tmp_path):
     )
 
 
-def test_a_lone_recording_of_another_name_keeps_what_it_states():
+def test_a_single_recording_of_another_name_keeps_its_duration():
     write("r.rttm", REFERENCE)
     write("out.json", Diarization("out", 12.0, OWN))
     assert eder_of(run("r.rttm", "out.json", "-o", "json"))["pooled"]["total"] == 12
@@ -99,7 +99,7 @@ def test_a_lone_recording_of_another_name_keeps_what_it_states():
 
 @pytest.mark.parametrize("output", ["table", "markdown", "json"])
 @pytest.mark.parametrize("case", ["other name", "0 s", "collar"])
-def test_no_second_is_not_computed(output, case):
+def test_no_value_without_scored_time(output, case):
     reference = write("r.json", Diarization("call", 0.0, []) if case == "0 s" else REFERENCE)
     options = {
         "other name": ["--uem", "other.uem"],
@@ -124,19 +124,16 @@ def test_no_second_is_not_computed(output, case):
             assert not re.search(r"\b(0|100)\.00 %|\bnan\b", result.stdout)
 
 
-def test_recordings_of_the_uem_without_a_reference_are_named():
-    """They dilute an error rate: a name that is spelt otherwise must not do so in silence."""
+def test_recordings_of_the_uem_without_a_reference_are_reported():
+    """They dilute an error rate, so a misspelt name must be reported."""
     write("r.rttm", REFERENCE)
     with open("some.uem", "w") as file:
         file.write("call 1 0 10\ncal1 1 0 10\n")
     result = run("r.rttm", "r.rttm", "--uem", "some.uem")
-    assert (
-        "in the UEM without a reference, so scored as recordings in which nothing happens: cal1"
-        in result.stderr
-    )
+    assert "in the UEM without a reference, scored as an empty reference: cal1" in result.stderr
 
 
-def test_labels_are_read_as_meant_and_reported(caplog):
+def test_spellings_of_labels_are_merged_and_reported(caplog):
     write("r.rttm", REFERENCE)
     spelt = write(
         "h.rttm", Diarization("call", 10.0, [Segment(0, 8, "x", "Happy"), Segment(8, 10, "x", "joy")])
@@ -150,8 +147,8 @@ def test_labels_are_read_as_meant_and_reported(caplog):
         "only_reference": [],
         "only_hypothesis": ["joy"],
     }
-    mended = run("r.rttm", spelt, "-o", "json", "--labels", "joy=happy")
-    assert eder_of(mended)["value"] == 0
+    corrected = run("r.rttm", spelt, "-o", "json", "--labels", "joy=happy")
+    assert eder_of(corrected)["value"] == 0
     caplog.clear()
     apart = run("r.rttm", spelt, "-o", "json", "--labels", "Happy=Happy")
     assert eder_of(apart)["value"] == 1 and "read as others" not in caplog.text
@@ -191,7 +188,7 @@ def test_groups():
     assert "paired by group" in run("ref", "hyp", "--against", "ref", "--group", "speaker").stdout
     wrong = run("ref", "hyp", "--group", "h.csv")
     assert wrong.exit_code == 2 and wrong.stderr.splitlines()[-1].startswith(
-        "sed-score: --group 'h.csv': no such file"
+        "sed-score: --group 'h.csv': neither a file"
     )
 
 
@@ -216,8 +213,8 @@ def test_zed_against_itself_has_no_error_for_speechbrain(shared):
     assert "180 recordings in 73 groups" in grouped.stdout and "0.00 - 4.93 (exact)" not in grouped.stdout
 
 
-def test_the_plot_shows_what_is_scored(monkeypatch):
-    """Differences after the end, and between spellings, are none."""
+def test_the_plot_shows_the_scored_time(monkeypatch):
+    """No differences are drawn after the end or between spellings."""
     import sed.plot
 
     drawn = []

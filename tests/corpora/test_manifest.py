@@ -1,4 +1,4 @@
-"""Manifests: what is written is read again, in both forms, and what is wrong is told."""
+"""Manifests: JSON and CSV round trips, corrected labels, and errors for invalid files."""
 
 import csv
 import json
@@ -11,14 +11,14 @@ import pytest
 import soundfile
 
 from sed.corpora.audio import read_wave
-from sed.corpora.corrections import corrected, kaist_emotion
+from sed.corpora.corrections import corrected_emotion, kaist_emotion
 from sed.corpora.manifest import COLUMNS, Utterance, find_manifest, read_manifest, write_manifest
 from sed.corpora.ratings import Ratings
 from sed.errors import AudioError, FormatError
 
 
 def utterance(folder, number=1, **changes):
-    facts = dict(
+    defaults = dict(
         corpus="c",
         path=folder / f"{number}.wav",
         speaker=f"c/c_{number}",
@@ -32,10 +32,10 @@ def utterance(folder, number=1, **changes):
         split_rule="speakers",
         ratings=Ratings({"sad": 2.5}, (0.25, -1.0, math.nan)),
     )
-    return Utterance(**(facts | changes))
+    return Utterance(**(defaults | changes))
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_write_and_read_round_trip(tmp_path):
     folder = tmp_path / "with {braces}"
     folder.mkdir()
     rows = [
@@ -51,7 +51,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert read_manifest(folder, emotions=["happy"]) == rows[2:]
 
 
-def test_several_manifests_are_read_as_one(tmp_path):
+def test_several_manifests_are_concatenated(tmp_path):
     write_manifest([utterance(tmp_path, 1)], tmp_path / "a.json")
     write_manifest([utterance(tmp_path, 2, corpus="d", speaker="d/d_2")], tmp_path / "b.json")
     both = read_manifest([tmp_path / "a.json", tmp_path / "b.json"])
@@ -61,7 +61,7 @@ def test_several_manifests_are_read_as_one(tmp_path):
     ]
 
 
-def test_a_csv_has_the_further_columns_too(tmp_path):
+def test_csv_with_optional_columns(tmp_path):
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, "duration", "start", "gender", "text", "votes"])
@@ -84,15 +84,15 @@ def test_a_csv_has_the_further_columns_too(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"wav": None}, "c_1: no wav: expected wav, corpus"),
+        ({"wav": None}, "c_1: found no wav, expected wav, corpus"),
         ({"speaker": 3}, "found speaker 3, expected text"),
-        ({"wav": "{elsewhere}/1.wav"}, "expected {data_root} only"),
+        ({"wav": "{elsewhere}/1.wav"}, "expected only {data_root}"),
         ({"duration": "long"}, "found duration 'long', expected a number"),
         ({"raters": [1]}, r"found raters \[1\], expected an object"),
         ({"emotion": [3]}, "found event 3, expected an object with emo"),
     ],
 )
-def test_wrong_rows_are_told(change, text, tmp_path):
+def test_invalid_rows_raise(change, text, tmp_path):
     write_manifest([utterance(tmp_path)], tmp_path / "m.json")
     data = json.loads((tmp_path / "m.json").read_text())
     data["c_1"] |= change
@@ -101,23 +101,23 @@ def test_wrong_rows_are_told(change, text, tmp_path):
         read_manifest(tmp_path / "m.json")
 
 
-def test_wrong_files_are_told(tmp_path):
-    with pytest.raises(FormatError, match=r"found neither of manifest\.csv and manifest\.json"):
+def test_invalid_files_raise(tmp_path):
+    with pytest.raises(FormatError, match=r"found neither manifest\.csv nor manifest\.json"):
         find_manifest(tmp_path)
     (tmp_path / "m.json").write_text("[]")
-    with pytest.raises(FormatError, match="found a JSON list, expected an object with a key a row"):
+    with pytest.raises(FormatError, match="found a JSON list, expected an object of rows"):
         read_manifest(tmp_path / "m.json")
     (tmp_path / "m.json").write_text('{"a": 1}')
     with pytest.raises(FormatError, match="found 1, expected an object with wav"):
         read_manifest(tmp_path / "m.json")
     with pytest.raises(FormatError, match="cannot be read"):
         read_manifest(tmp_path / "none.json")
-    with pytest.raises(FormatError, match="found two rows 'c_1', expected ids that differ"):
+    with pytest.raises(FormatError, match="found two rows with id 'c_1', expected unique ids"):
         write_manifest([utterance(tmp_path), utterance(tmp_path)], tmp_path / "n.json")
     assert not (tmp_path / "n.json").exists()
 
 
-def test_shared_speakers_are_an_error_unless_the_split_is_official(tmp_path, caplog):
+def test_shared_speakers_raise_unless_the_split_is_official(tmp_path, caplog):
     rows = [utterance(tmp_path, 1), utterance(tmp_path, 2, speaker="c/c_1", split="test")]
     write_manifest(rows, tmp_path / "m.json")
     with pytest.raises(FormatError, match="speaker c/c_1 is in splits train and test"):
@@ -127,10 +127,10 @@ def test_shared_speakers_are_an_error_unless_the_split_is_official(tmp_path, cap
     ]
     write_manifest(official, tmp_path / "m.json")
     assert len(read_manifest(tmp_path / "m.json")) == 2
-    assert "its own splits share 1 speakers" in caplog.text
+    assert "published splits share 1 speakers" in caplog.text
 
 
-def test_parts_of_files_are_read(tmp_path):
+def test_read_wave_reads_parts_of_files(tmp_path):
     ramp = np.linspace(-0.5, 0.5, 8000, dtype=np.float32)
     soundfile.write(tmp_path / "r.wav", np.stack([ramp, ramp], 1), 16_000, subtype="FLOAT")
     whole = read_wave(tmp_path / "r.wav")
@@ -145,9 +145,9 @@ def test_parts_of_files_are_read(tmp_path):
         read_wave(tmp_path / "text.wav")
 
 
-def test_labels_that_a_release_has_wrong_are_put_right(tmp_path, caplog):
-    """KAIST's README confuses sadness and anger; a manifest that follows it, and one that does not, read alike."""
-    said = {
+def test_wrong_labels_of_a_release_are_corrected(tmp_path, caplog):
+    """The README of KAIST exchanges sadness and anger; manifests with either labelling give the same utterances."""
+    labelled = {
         "ema00001": "neutral",
         "ema00201": "angry",
         "ema00300": "angry",
@@ -158,28 +158,28 @@ def test_labels_that_a_release_has_wrong_are_put_right(tmp_path, caplog):
         utterance(
             tmp_path, n, corpus="kaist", speaker="kaist/ema", path=tmp_path / f"{stem}.wav", emotion=emotion
         )
-        for n, (stem, emotion) in enumerate(said.items())
+        for n, (stem, emotion) in enumerate(labelled.items())
     ]
     write_manifest(rows, tmp_path / "m.json")
-    right = read_manifest(tmp_path / "m.json")
-    assert [u.emotion for u in right] == ["neutral", "sad", "sad", "angry", "angry"]
-    assert "kaist: put right 4 labels" in caplog.text
+    corrected = read_manifest(tmp_path / "m.json")
+    assert [u.emotion for u in corrected] == ["neutral", "sad", "sad", "angry", "angry"]
+    assert "kaist: corrected 4 labels" in caplog.text
     assert [u.path.stem for u in read_manifest(tmp_path / "m.json", emotions=["sad"])] == [
         "ema00201",
         "ema00300",
     ]
     caplog.clear()
-    write_manifest(right, tmp_path / "right.json")
-    assert read_manifest(tmp_path / "right.json") == right
+    write_manifest(corrected, tmp_path / "corrected.json")
+    assert read_manifest(tmp_path / "corrected.json") == corrected
     assert not caplog.text
-    elsewhere = [replace(u, corpus="c", speaker="c/ema") for u in rows]
-    write_manifest(elsewhere, tmp_path / "c.json")
-    assert [u.emotion for u in read_manifest(tmp_path / "c.json")] == list(said.values())
+    other_corpus = [replace(u, corpus="c", speaker="c/ema") for u in rows]
+    write_manifest(other_corpus, tmp_path / "c.json")
+    assert [u.emotion for u in read_manifest(tmp_path / "c.json")] == list(labelled.values())
     assert not caplog.text
 
 
 @pytest.mark.parametrize("number", [0, 401])
-def test_kaist_has_four_hundred_recordings(number):
+def test_kaist_numbers_outside_1_to_400_raise(number):
     with pytest.raises(ValueError, match=f"found number {number}, expected one from 1 to 400"):
         kaist_emotion(number)
-    assert corrected("kaist", f"ema{number:05}", "sad") == "sad"
+    assert corrected_emotion("kaist", f"ema{number:05}", "sad") == "sad"

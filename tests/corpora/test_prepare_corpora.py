@@ -1,4 +1,4 @@
-"""Each corpus in its published layout, as a folder and in archives, becomes the manifest that it should."""
+"""Manifests of all corpora in their published layout, as folders and as archives."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from published_trees import EXPECTED, TREES, WAV, publish, sound
 
 from sed.corpora.audio import read_manifest, read_utterance
-from sed.corpora.readers import PREPARERS, Options, find_preparer, prepare
+from sed.corpora.readers import READERS, Options, find_reader, prepare
 
 KEYS = (
     "wav duration corpus speaker gender language emotion intensity split split_rule start stop raters arousal"
@@ -15,33 +15,33 @@ KEYS = (
 
 
 def prepared(name, source, target, **options):
-    report = prepare(PREPARERS[name], source, target, Options(**options))
+    report = prepare(READERS[name], source, target, Options(**options))
     return json.loads(target.read_text(encoding="utf-8")), report
 
 
-def test_every_corpus_has_a_tree_here():
-    assert set(TREES) == set(EXPECTED) == set(PREPARERS)
+def test_every_corpus_has_test_data():
+    assert set(TREES) == set(EXPECTED) == set(READERS)
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
 @pytest.mark.parametrize("name", sorted(TREES))
-def test_manifest_says_what_the_corpus_says(name, form, tmp_path):
+def test_manifest_has_the_labels_of_the_corpus(name, form, tmp_path):
     source = publish(TREES[name], tmp_path / "published", form)
     rows, _ = prepared(name, source, tmp_path / "out" / "m.json")
     found = {key: (row["speaker"], row["emotion"], row["split"]) for key, row in rows.items()}
-    wanted = {
+    expected = {
         key: (speaker, emotion, split or found[key][2])
         for key, (speaker, emotion, split) in EXPECTED[name].items()
     }
-    assert found == wanted
+    assert found == expected
     assert all(list(row) == KEYS for row in rows.values())
     assert all(row["corpus"] == name and row["duration"] > 0.04 for row in rows.values())
-    unpacked = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "m.json"]
-    assert len(unpacked) == (0 if form == "folder" else len({row["wav"] for row in rows.values()}))
+    extracted = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "m.json"]
+    assert len(extracted) == (0 if form == "folder" else len({row["wav"] for row in rows.values()}))
 
 
 @pytest.mark.parametrize("name", sorted(TREES))
-def test_recipes_can_read_the_manifest_and_its_audio(name, tmp_path):
+def test_manifest_and_audio_can_be_read(name, tmp_path):
     source = publish(TREES[name], tmp_path / "published", "zip")
     prepared(name, source, tmp_path / "m.json")
     utterances = read_manifest(tmp_path / "m.json")
@@ -52,7 +52,7 @@ def test_recipes_can_read_the_manifest_and_its_audio(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(TREES))
-def test_order_on_disk_does_not_matter(name, tmp_path):
+def test_manifest_does_not_depend_on_the_file_order(name, tmp_path):
     for folder, files in (("one", TREES[name]), ("two", dict(reversed(TREES[name].items())))):
         prepared(name, publish(files, tmp_path / folder / "published", "zip"), tmp_path / folder / "m.json")
     assert (tmp_path / "one" / "m.json").read_bytes() == (tmp_path / "two" / "m.json").read_bytes()
@@ -61,7 +61,7 @@ def test_order_on_disk_does_not_matter(name, tmp_path):
 def test_speechbrain_reads_the_manifest(tmp_path):
     from speechbrain.dataio.dataset import DynamicItemDataset
 
-    import sed.networks  # noqa: F401  (torchaudio imports after this)
+    import sed.networks  # noqa: F401  (must be imported before torchaudio)
 
     source = publish(TREES["zed"], tmp_path / "published", "zip")
     prepared("zed", source, tmp_path / "m.json")
@@ -74,7 +74,7 @@ def test_speechbrain_reads_the_manifest(tmp_path):
     assert data[0]["emotion"] == [{"emo": "angry", "start": 0.1, "end": 0.4}]
 
 
-def test_audio_beside_the_manifest_moves_with_it(tmp_path):
+def test_folder_with_audio_and_manifest_can_be_moved(tmp_path):
     publish(TREES["emodb"], tmp_path / "first")
     prepared("emodb", tmp_path / "first", tmp_path / "first" / "m.json")
     (tmp_path / "first").rename(tmp_path / "second")
@@ -110,17 +110,17 @@ def test_chinese_texts_of_esd_in_any_encoding(encoding, tmp_path):
     assert not any("text left empty" in problem for problem in report.problems)
 
 
-def test_iemocap_has_raters_and_dimensions(tmp_path):
+def test_iemocap_raters_and_dimensions(tmp_path):
     rows, report = prepared("iemocap", publish(TREES["iemocap"], tmp_path / "p"), tmp_path / "m.json")
-    calm, torn = rows["Ses01F_impro01_F000"], rows["Ses01F_impro01_M000"]
-    assert calm["raters"] == {"frustrated": 0.5, "neutral": 2.5}  # the actress's own anger is not counted
-    assert torn["raters"] == {"excited": 1, "happy": 1}
-    assert (calm["valence"], calm["arousal"], calm["dominance"]) == (-0.25, -0.25, -0.25)
-    assert (torn["valence"], torn["arousal"], torn["dominance"]) == (-1, 1, 0)
+    neutral, undecided = rows["Ses01F_impro01_F000"], rows["Ses01F_impro01_M000"]
+    assert neutral["raters"] == {"frustrated": 0.5, "neutral": 2.5}  # without the self-report, anger
+    assert undecided["raters"] == {"excited": 1, "happy": 1}
+    assert (neutral["valence"], neutral["arousal"], neutral["dominance"]) == (-0.25, -0.25, -0.25)
+    assert (undecided["valence"], undecided["arousal"], undecided["dominance"]) == (-1, 1, 0)
     ratings = next(u.ratings for u in read_manifest(tmp_path / "m.json") if u.id == "Ses01F_impro01_M000")
     assert ratings.votes == {"excited": 1, "happy": 1} and ratings.dimensions == (1, -1, 0)
-    assert calm["text"] == "Excuse me." and torn["text"] is None
-    assert report.problems == ("found 10 utterances, published are 10039",)
+    assert neutral["text"] == "Excuse me." and undecided["text"] is None
+    assert report.problems == ("found 10 utterances, expected 10039 as published",)
 
 
 def test_iemocap_folds_and_renaming(tmp_path):
@@ -136,7 +136,7 @@ def test_iemocap_folds_and_renaming(tmp_path):
     assert rows["Ses02F_impro01_M000"]["raters"] == {"happy": 2}
 
 
-def test_crema_d_counts_the_votes_on_voice_alone(tmp_path):
+def test_crema_d_counts_votes_on_audio_only(tmp_path):
     rows, _ = prepared("cremad", publish(TREES["cremad"], tmp_path / "p"), tmp_path / "m.json")
     row = rows["1001_DFA_ANG_XX"]
     assert row["raters"] == {"angry": 6, "disgust": 2, "neutral": 1}
@@ -144,7 +144,7 @@ def test_crema_d_counts_the_votes_on_voice_alone(tmp_path):
     assert rows["1003_IEO_SAD_HI"]["wav"].endswith(".wav") and rows["1003_IEO_SAD_HI"]["intensity"] == "high"
 
 
-def test_meld_keeps_its_splits_and_says_that_they_share_speakers(tmp_path, caplog):
+def test_meld_keeps_its_splits_and_reports_shared_speakers(tmp_path, caplog):
     rows, report = prepared("meld", publish(TREES["meld"], tmp_path / "p"), tmp_path / "m.json")
     assert rows["train_dia0_utt0"]["split_rule"] == "official"
     assert rows["train_dia0_utt0"]["text"] == "Or! Or, we could go to the bank."
@@ -156,26 +156,26 @@ def test_meld_keeps_its_splits_and_says_that_they_share_speakers(tmp_path, caplo
     assert not any("more than one split" in problem for problem in report.problems)
 
 
-def test_meld_reads_film_through_ffmpeg(tmp_path, need_program):
+def test_meld_videos_are_read_with_ffmpeg(tmp_path, need_program):
     import subprocess
 
     need_program("ffmpeg")
     publish({k: v for k, v in TREES["meld"].items() if "train_splits" not in k}, tmp_path / "p")
     for number, seconds in ((0, 0.5), (1, 0.8)):
-        film = tmp_path / "p" / "MELD.Raw" / "train_splits" / f"dia0_utt{number}.mp4"
-        film.parent.mkdir(exist_ok=True)
+        video = tmp_path / "p" / "MELD.Raw" / "train_splits" / f"dia0_utt{number}.mp4"
+        video.parent.mkdir(exist_ok=True)
         pictures = ["-f", "lavfi", "-i", f"color=s=16x16:d={seconds}"]
         tone = ["-f", "lavfi", "-i", f"sine=frequency=300:sample_rate=44100:duration={seconds}"]
-        command = ["ffmpeg", "-v", "error", *pictures, *tone, "-c:v", "mpeg4", "-c:a", "aac", str(film)]
+        command = ["ffmpeg", "-v", "error", *pictures, *tone, "-c:v", "mpeg4", "-c:a", "aac", str(video)]
         subprocess.run(command, check=True)
     rows, _ = prepared("meld", tmp_path / "p", tmp_path / "m.json")
     assert rows["train_dia0_utt1"]["duration"] == pytest.approx(0.8, abs=0.05)
-    film = next(u for u in read_manifest(tmp_path / "m.json") if u.id == "train_dia0_utt1")
-    wave = read_utterance(film)
+    utterance = next(u for u in read_manifest(tmp_path / "m.json") if u.id == "train_dia0_utt1")
+    wave = read_utterance(utterance)
     assert len(wave) / 16_000 == pytest.approx(0.8, abs=0.06) and wave.std() > 0.01
 
 
-def test_zed_is_a_reference_that_sed_score_reads(tmp_path):
+def test_zed_manifest_is_a_reference_for_sed_score(tmp_path):
     from sed.scoring.loading import load
 
     prepared("zed", publish(TREES["zed"], tmp_path / "p"), tmp_path / "reference.json")
@@ -187,7 +187,7 @@ def test_zed_is_a_reference_that_sed_score_reads(tmp_path):
     assert utterance.events == ((0.0, 0.3, "sad"),)
 
 
-def test_a_table_gives_parts_of_files_votes_and_dimensions(tmp_path):
+def test_table_with_times_votes_and_dimensions(tmp_path):
     rows, _ = prepared("csv", publish(TREES["csv"], tmp_path / "p"), tmp_path / "m.json", corpus="calls")
     part = rows["a_one_00000050"]
     assert (part["start"], part["stop"], part["duration"]) == (0.05, 0.15, 0.1)
@@ -197,7 +197,7 @@ def test_a_table_gives_parts_of_files_votes_and_dimensions(tmp_path):
     assert (rest["start"], rest["stop"], rest["duration"]) == (0.15, None, 0.05)
 
 
-def test_a_table_in_a_folder_names_files_relative_to_itself(tmp_path):
+def test_table_file_names_are_relative_to_the_table(tmp_path):
     files = {"deep/down/t.csv": "File,Label,Speaker_ID\na\\x.wav,Joy,ann\n", "deep/down/a/x.wav": WAV}
     for form in ("folder", "zip"):
         source = publish(files, tmp_path / "p", form)
@@ -205,22 +205,22 @@ def test_a_table_in_a_folder_names_files_relative_to_itself(tmp_path):
         assert rows["deep_down_a_x"]["emotion"] == "happy"
 
 
-def test_a_table_on_its_own_finds_its_audio(tmp_path):
+def test_table_as_source_finds_its_audio(tmp_path):
     publish(TREES["csv"], tmp_path / "p")
     rows, _ = prepared("csv", tmp_path / "p" / "labels.csv", tmp_path / "m.json")
     assert set(rows) == set(EXPECTED["csv"])
 
 
 @pytest.mark.parametrize("storage", ["csv", "parquet"])
-def test_an_audformat_database(tmp_path, storage):
+def test_audformat_database(tmp_path, storage):
     import audformat
     import pandas
 
     publish({"audio/a.wav": WAV, "audio/b.wav": sound(0.3)}, tmp_path / "p")
     db = audformat.Database("tiny")
     db.schemes["emotion"] = audformat.Scheme(labels=["anger", "neutral"])
-    people = {"ann": {"gender": "female", "language": "deu"}, "bob": {"gender": "male", "language": "deu"}}
-    db.schemes["speaker"] = audformat.Scheme(labels=people)
+    speakers = {"ann": {"gender": "female", "language": "deu"}, "bob": {"gender": "male", "language": "deu"}}
+    db.schemes["speaker"] = audformat.Scheme(labels=speakers)
     db["files"] = audformat.Table(audformat.filewise_index(["audio/a.wav", "audio/b.wav"]))
     db["files"]["speaker"] = audformat.Column(scheme_id="speaker")
     db["files"]["speaker"].set(["ann", "bob"])
@@ -238,16 +238,16 @@ def test_an_audformat_database(tmp_path, storage):
     assert second["language"] == "deu" and second["split"] == "test"
 
 
-def test_audformat_tables_of_splits_complete_the_table_of_all(tmp_path):
-    """As emodb 1.4.1 is published: a table of everything, tables of its splits, people and texts by their labels."""
+def test_audformat_split_tables_assign_the_splits(tmp_path):
+    """The layout of emodb 1.4.1: one table of all utterances, one per split; speakers and texts in schemes."""
     import audformat
 
     files = ["wav/a.wav", "wav/b.wav", "wav/c.wav"]
     publish({file: WAV for file in files}, tmp_path / "p")
     db = audformat.Database("berlin")
     db.schemes["emotion"] = audformat.Scheme(labels=["anger", "neutral"])
-    people = {3: {"gender": "male", "language": "deu"}, 8: {"gender": "female", "language": "deu"}}
-    db.schemes["speaker"] = audformat.Scheme(labels=people)
+    speakers = {3: {"gender": "male", "language": "deu"}, 8: {"gender": "female", "language": "deu"}}
+    db.schemes["speaker"] = audformat.Scheme(labels=speakers)
     db.schemes["transcription"] = audformat.Scheme(labels={"a01": "Der Lappen liegt auf dem Eisschrank."})
     columns = {"speaker": [3, 3, 8], "transcription": ["a01", "a01", None]}
     db["files"] = audformat.Table(audformat.filewise_index(files))
@@ -255,26 +255,30 @@ def test_audformat_tables_of_splits_complete_the_table_of_all(tmp_path):
         db["files"][name] = audformat.Column(scheme_id=name)
         db["files"][name].set(values)
     labels = ["anger", "neutral", "anger"]
-    for table, few in (("emotion", [0, 1, 2]), ("emotion.train.gold", [0, 1]), ("emotion.test.gold", [2])):
-        db[table] = audformat.Table(audformat.filewise_index([files[n] for n in few]))
+    for table, indices in (
+        ("emotion", [0, 1, 2]),
+        ("emotion.train.gold", [0, 1]),
+        ("emotion.test.gold", [2]),
+    ):
+        db[table] = audformat.Table(audformat.filewise_index([files[n] for n in indices]))
         db[table]["emotion"] = audformat.Column(scheme_id="emotion")
-        db[table]["emotion"].set([labels[n] for n in few])
+        db[table]["emotion"].set([labels[n] for n in indices])
     db.save(str(tmp_path / "p"), storage_format="csv")
     rows, report = prepared("csv", tmp_path / "p", tmp_path / "m.json", strict=True)
-    told = {
+    found = {
         (row["speaker"], row["emotion"], row["split"], row["gender"], row["text"]) for row in rows.values()
     }
-    lappen = "Der Lappen liegt auf dem Eisschrank."
-    assert told == {
-        ("csv_3", "angry", "train", "M", lappen),
-        ("csv_3", "neutral", "train", "M", lappen),
+    text = "Der Lappen liegt auf dem Eisschrank."
+    assert found == {
+        ("csv_3", "angry", "train", "M", text),
+        ("csv_3", "neutral", "train", "M", text),
         ("csv_8", "angry", "test", "F", None),
     }
     assert {row.split_rule for row in report.utterances} == {"table"} and len(rows) == 3
 
 
-def test_shared_manifest_passes_through(shared, tmp_path):
-    """Every 25th row of the real one, with real Opus files."""
+def test_shared_manifest_is_reproduced(shared, tmp_path):
+    """Every 25th row of the shared manifest, with its Opus files."""
     head, *lines = (shared / "corpora" / "manifest.csv").read_text(encoding="utf-8").splitlines()
     corpus, rest = zip(*(line.split(",", 1) for line in lines[::25]), strict=True)
     table = [f"{name},{shared / 'corpora'}/{more}" for name, more in zip(corpus, rest, strict=True)]
@@ -288,26 +292,26 @@ def test_shared_manifest_passes_through(shared, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ravdess", "emodb", "kaist"])
-def test_real_files_get_what_the_shared_manifest_says(name, shared, tmp_path):
-    """The shared corpora keep the published file names, so the preparers must come to the same labels and splits."""
-    known = {u.id: u for u in read_manifest(shared / "corpora", leave_out=set(PREPARERS) - {name})}
+def test_labels_of_real_files_equal_the_shared_manifest(name, shared, tmp_path):
+    """The shared corpora have the published file names, so the readers must give the same labels and splits."""
+    known = {u.id: u for u in read_manifest(shared / "corpora", leave_out=set(READERS) - {name})}
     _, report = prepared(name, shared / "corpora" / name, tmp_path / "m.json", strict=True)
     assert len(report.utterances) == len(known)
     for row in report.utterances:
-        said = known[row.id]
+        expected = known[row.id]
         assert (row.speaker, row.emotion, row.split, row.language, row.intensity) == (
-            said.speaker,
-            said.emotion,
-            said.split,
-            said.language,
-            said.intensity,
+            expected.speaker,
+            expected.emotion,
+            expected.split,
+            expected.language,
+            expected.intensity,
         )
-        assert row.gender == said.gender or said.gender is None
-        assert row.duration == pytest.approx(said.duration, abs=1e-3)
+        assert row.gender == expected.gender or expected.gender is None
+        assert row.duration == pytest.approx(expected.duration, abs=1e-3)
 
 
-def test_names_of_corpora_are_forgiving():
-    assert [find_preparer(name).name for name in ("CREMA-D", "JL-Corpus", "EMO-DB", "audformat")] == [
+def test_find_reader_ignores_case_and_punctuation():
+    assert [find_reader(name).name for name in ("CREMA-D", "JL-Corpus", "EMO-DB", "audformat")] == [
         "cremad",
         "jl",
         "emodb",

@@ -1,11 +1,11 @@
-"""Properties of drawn splits: every speaker on one side, the same for the same seed, whatever the order."""
+"""Properties of random splits: each speaker in one split, the same result for the same seed and any order."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.corpora.emotion_words import emotion_word
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
+from sed.corpora.labels import normalise_emotion
 from sed.corpora.prepare import Options, prepare
 from sed.corpora.splits import draw_splits
 from sed.errors import OptionError
@@ -17,7 +17,7 @@ SPEAKERS = st.dictionaries(
 
 @settings(deadline=None)
 @given(SPEAKERS, st.integers(0, 9), st.randoms())
-def test_order_does_not_matter_and_everybody_has_a_split(speakers, seed, random):
+def test_splits_cover_all_speakers_in_any_order(speakers, seed, random):
     shuffled = list(speakers.items())
     random.shuffle(shuffled)
     drawn = draw_splits(speakers, seed)
@@ -27,7 +27,7 @@ def test_order_does_not_matter_and_everybody_has_a_split(speakers, seed, random)
 
 @settings(deadline=None)
 @given(SPEAKERS, st.integers(0, 9), st.floats(0, 0.45), st.floats(0, 0.45))
-def test_shares_are_kept_to_a_speaker(speakers, seed, valid, test):
+def test_split_sizes_differ_from_the_shares_by_at_most_one_speaker(speakers, seed, valid, test):
     drawn = list(draw_splits(speakers, seed, valid=valid, test=test).values())
     count = len(speakers)
     assert abs(drawn.count("test") - test * count) <= 1
@@ -37,7 +37,7 @@ def test_shares_are_kept_to_a_speaker(speakers, seed, valid, test):
 
 @settings(deadline=None)
 @given(st.integers(2, 30), st.integers(0, 99))
-def test_both_genders_are_held_out_where_two_are(pairs, seed):
+def test_held_out_splits_balance_genders(pairs, seed):
     speakers = {f"{gender}{n}": gender for n in range(pairs) for gender in "FM"}
     drawn = draw_splits(speakers, seed, valid=0.2, test=0.2)
     for split in ("valid", "test"):
@@ -45,7 +45,7 @@ def test_both_genders_are_held_out_where_two_are(pairs, seed):
         assert abs(held.count("F") - held.count("M")) <= 1
 
 
-def test_the_seed_matters_and_few_speakers_are_shared_out():
+def test_seed_changes_the_splits_and_few_speakers_fill_the_splits():
     speakers = {str(n): "F" for n in range(20)}
     assert len({tuple(sorted(draw_splits(speakers, seed).items())) for seed in range(5)}) == 5
     assert sorted(draw_splits({"a": "F", "b": "F", "c": "F"}).values()) == ["test", "train", "valid"]
@@ -53,8 +53,8 @@ def test_the_seed_matters_and_few_speakers_are_shared_out():
     assert draw_splits({"a": "F"}) == {"a": "train"}
 
 
-def test_a_draw_is_what_it_was():
-    """A change of the draw would move test speakers of manifests that people have trained on."""
+def test_splits_are_stable_across_versions():
+    """Another draw would move test speakers of existing manifests into train."""
     drawn = draw_splits({name: "F" for name in "abcdefghij"}, seed=0)
     assert {name: split for name, split in drawn.items() if split != "train"} == {
         "d": "test",
@@ -64,8 +64,8 @@ def test_a_draw_is_what_it_was():
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (-0.1, 0.2), (0.1, 1.0)])
-def test_shares_that_leave_nobody_are_refused(shares):
-    with pytest.raises(OptionError, match="expected less than 1 together"):
+def test_shares_without_training_speakers_raise(shares):
+    with pytest.raises(OptionError, match="expected a sum below 1"):
         draw_splits({"a": "F"}, valid=shares[0], test=shares[1])
 
 
@@ -75,29 +75,29 @@ def test_shares_that_leave_nobody_are_refused(shares):
     st.integers(0, 5),
     st.randoms(),
 )
-def test_manifests_keep_speakers_apart_in_any_order(tmp_path_factory, utterances, seed, random):
+def test_manifests_keep_each_speaker_in_one_split_in_any_order(tmp_path_factory, utterances, seed, random):
     from published_trees import WAV
 
     folder = tmp_path_factory.mktemp("m")
     (folder / "a.wav").write_bytes(WAV)
 
     def write(name, order):
-        entries = [Entry(f"{who}{n}", "a.wav", who, "sad") for who, n in order]
-        preparer = Preparer("x", "X", "", "", "", lambda tree, notes: iter(entries))
-        return prepare(preparer, folder, folder / name, Options(seed=seed)).utterances
+        entries = [Entry(f"{speaker}{n}", "a.wav", speaker, "sad") for speaker, n in order]
+        reader = CorpusReader("x", "X", "", "", "", lambda tree, problems: iter(entries))
+        return prepare(reader, folder, folder / name, Options(seed=seed)).utterances
 
     shuffled = list(utterances)
     random.shuffle(shuffled)
     rows = write("one.json", utterances)
     write("two.json", shuffled)
     assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()
-    homes = {}
+    splits = {}
     for row in rows:
-        assert homes.setdefault(row.speaker, row.split) == row.split
+        assert splits.setdefault(row.speaker, row.split) == row.split
 
 
-def test_words_know_case_and_forms():
-    assert [emotion_word(text) for text in ("ANGRY", "fear", " Joy ", "xxx", "")] == [
+def test_emotion_labels_ignore_case_and_know_synonyms():
+    assert [normalise_emotion(text) for text in ("ANGRY", "fear", " Joy ", "xxx", "")] == [
         "angry",
         "fearful",
         "happy",
@@ -106,12 +106,12 @@ def test_words_know_case_and_forms():
     ]
 
 
-def test_notes_are_short():
-    notes = Notes()
+def test_problem_messages_list_five_names():
+    problems = ProblemLog()
     for n in range(9):
-        notes.add("with holes", f"{n}.wav")
-    notes.say("all of it is old")
-    assert notes.sentences() == [
-        "all of it is old",
-        "9 with holes: 0.wav, 1.wav, 2.wav, 3.wav, 4.wav and 4 more",
+        problems.add("unknown emotion", f"{n}.wav")
+    problems.add_message("README is missing")
+    assert problems.messages() == [
+        "README is missing",
+        "unknown emotion (9): 0.wav, 1.wav, 2.wav, 3.wav, 4.wav and 4 more",
     ]

@@ -1,4 +1,4 @@
-"""What is written reads back, here and in other people's tools; what is wrong gets one sentence."""
+"""Formats: round trips, reading in other tools, and one-sentence errors on invalid files."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def text_of(diarization, name):
     return out.getvalue()
 
 
-def through(diarization, name, folder):
+def round_trip(diarization, name, folder):
     path = folder / f"{diarization.uri}{formats.suffix(name)}"
     formats.write(diarization, path, name)
     return formats.read(path)
@@ -83,7 +83,7 @@ def test_json_keeps_everything(tmp_path):
     posteriors = np.random.default_rng(0).dirichlet(np.ones(4), 625).astype(np.float32)
     full = Diarization("call", 12.5, CALL.segments, LABELS, posteriors)
     for name in ("json", "jsonl"):
-        found = through(full, name, tmp_path)
+        found = round_trip(full, name, tmp_path)
         assert (found.uri, found.duration, found.labels, found.segments) == (
             "call",
             12.5,
@@ -96,17 +96,17 @@ def test_json_keeps_everything(tmp_path):
 
 @pytest.mark.parametrize("name", ["audacity", "textgrid", "webvtt", "eaf", "emotionml"])
 def test_speaker_emotion_and_time_survive(name, tmp_path):
-    found = through(CALL, name, tmp_path)
+    found = round_trip(CALL, name, tmp_path)
     expected = [(s.start, s.end, s.speaker, s.emotion) for s in CALL]
     assert [(s.start, s.end, s.speaker, s.emotion) for s in found] == expected
 
 
 def test_probabilities_survive_csv_and_seglst(tmp_path):
     for name in ("csv", "seglst"):
-        assert [s.probabilities for s in through(CALL, name, tmp_path)] == [s.probabilities for s in CALL]
+        assert [s.probabilities for s in round_trip(CALL, name, tmp_path)] == [s.probabilities for s in CALL]
 
 
-def test_rttm_to_the_letter():
+def test_the_exact_text_of_rttm():
     assert text_of(CALL, "rttm").splitlines() == [
         "SPEAKER call 1 0.000 3.000 neutral <NA> spk00 0.75 <NA>",
         "SPEAKER call 1 2.500 3.520 angry <NA> spk01 0.90 <NA>",
@@ -133,7 +133,7 @@ def test_no_line_of_zero_length():
 
 
 @pytest.mark.parametrize("field", ["uri", "speaker", "emotion"])
-def test_rttm_mends_blanks_and_refuses_empty_names(field):
+def test_rttm_escapes_blanks_and_refuses_empty_names(field):
     def result(value):
         names = {"uri": "a", "speaker": "b", "emotion": "c"} | {field: value}
         return Diarization(names["uri"], 1.0, [Segment(0, 1, names["speaker"], names["emotion"])])
@@ -141,7 +141,9 @@ def test_rttm_mends_blanks_and_refuses_empty_names(field):
     text = text_of(result("two words"), "rttm")
     assert text.split().count("two%20words") == 1 and len(text.split()) == 10
     assert formats.read_all(io.StringIO(text), "rttm") == [result("two words")]
-    with pytest.raises(FormatError, match="has an empty name: RTTM expects one"):
+    with pytest.raises(
+        FormatError, match=f"found an empty name of the {field if field != 'uri' else 'recording'}, expected"
+    ):
         text_of(result(""), "rttm")
 
 
@@ -196,7 +198,7 @@ def test_praatio_reads_the_textgrid(tmp_path):
     assert rows == [(0, 2.5, ""), (2.5, 6.02, "angry"), (6.02, 8.0, "sad"), (8.0, 12.5, "")]
 
 
-def test_a_textgrid_of_praatio_reads_here(tmp_path):
+def test_a_textgrid_of_praatio_is_read(tmp_path):
     from praatio import textgrid
 
     grid = textgrid.Textgrid()
@@ -209,7 +211,7 @@ def test_a_textgrid_of_praatio_reads_here(tmp_path):
         assert found.segments == (Segment(0.5, 1.5, 'ann "the boss"', "sad"),) and found.duration == 3
 
 
-def test_webvtt_of_odd_names_is_read_by_a_player(tmp_path):
+def test_webvtt_with_special_characters_is_read_by_other_tools(tmp_path):
     import webvtt
 
     odd = Diarization("x", 4000.0, [Segment(3661.5, 3662.25, "A & B <x>", "sad")])
@@ -220,7 +222,7 @@ def test_webvtt_of_odd_names_is_read_by_a_player(tmp_path):
     assert formats.read(path).segments == odd.segments
 
 
-def test_json_kinds_are_told_apart(tmp_path):
+def test_json_formats_are_distinguished(tmp_path):
     zed = tmp_path / "ZED.json"
     zed.write_text(
         '{"id_1": {"wav": "x.wav", "duration": 5.0, "emotion": [{"emo": "happy", "start": 1, "end": 2}]}}'
@@ -237,7 +239,7 @@ def test_json_kinds_are_told_apart(tmp_path):
     assert formats.read(meeting).segments == CALL.segments
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     path = tmp_path / "x.rttm"
     path.write_text("before")
     with pytest.raises(FormatError):
@@ -289,27 +291,27 @@ BROKEN = [
     ("a.seglst.json", '[{"speaker": "a"}]', r"segment 1: expected an object with session_id"),
     ("a.csv", "start,end\n1,2\n", r"found no column file, expected file, start and end"),
     ("a.csv", "file,start,end\na,soon,2\n", r"line 2: found time 'soon', expected '0 days"),
-    ("a.txt", "1 2\n", r"line 1: found 1 fields, expected start, end and label with tabs"),
+    ("a.txt", "1 2\n", r"line 1: found 1 fields, expected start, end and label separated by tabs"),
     (
         "a.txt",
         "1 2 sad\n",
-        r"a.txt: all times are whole numbers, which may be seconds, milliseconds or samples",
+        r"a.txt: found only integer times, which may be seconds, milliseconds or samples",
     ),
-    ("a.textgrid", "hello", r"the TextGrid breaks off"),
-    ("a.vtt", "hello", r"expected a file that begins with WEBVTT"),
-    ("a.speechbrain.json", "[]", r"found a JSON list, expected an object with a key a recording"),
+    ("a.textgrid", "hello", r"the TextGrid is truncated"),
+    ("a.vtt", "hello", r"expected a file that starts with WEBVTT"),
+    ("a.speechbrain.json", "[]", r"found a JSON list, expected an object with one key per recording"),
     (
         "zed.json",
         '{"a": {"duration": -3, "emotion": []}}',
         r"a: found a duration of -3.0 s, expected 0 or more",
     ),
     ("zed.json", '{"a": {"emotion": []}}', r"a: expected an object with duration and emotion"),
-    ("a.xyz", "", r"no format has this suffix, expected one of .audacity, .csv"),
+    ("a.xyz", "", r"its suffix is unknown, expected .audacity, .csv"),
 ]
 
 
 @pytest.mark.parametrize("name, content, text", BROKEN)
-def test_broken_files_get_one_sentence(tmp_path, name, content, text):
+def test_invalid_files_give_one_sentence(tmp_path, name, content, text):
     (tmp_path / name).write_text(content)
     with pytest.raises(FormatError, match=text) as caught:
         formats.read_all(tmp_path / name)
@@ -324,9 +326,9 @@ def test_files_that_are_not_text(tmp_path):
         formats.read(tmp_path / "none.rttm")
     with pytest.raises(OptionError, match="format 'xml': expected one of rttm, json"):
         formats.write(CALL, io.StringIO(), "xml")
-    with pytest.raises(OptionError, match="no format for a stream"):
+    with pytest.raises(OptionError, match="a stream needs a format"):
         formats.write(CALL, io.StringIO())
-    with pytest.raises(OptionError, match="format zed is only read"):
+    with pytest.raises(OptionError, match="format zed can only be read"):
         formats.write(CALL, io.StringIO(), "zed")
 
 

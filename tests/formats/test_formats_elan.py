@@ -1,4 +1,4 @@
-"""ELAN files as people make them: tiers that depend on others, instants without a time, other units."""
+"""ELAN files of other programs: dependent tiers, time slots without a value, other units."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def facts(*tiers, unit="milliseconds"):
     return [(s.start, s.end, s.speaker, s.emotion) for s in found]
 
 
-def test_annotations_that_refer_to_others_have_their_time():
-    """The tier of emotions depends on that of turns and may stand before it; it is the same person's."""
+def test_referring_annotations_take_the_times_of_their_parents():
+    """The tier of emotions depends on that of turns, may precede it, and has the same speaker."""
     turns = tier("Ann", aligned("a1", 1, 4, ""))
     emotions = tier("emotion@Ann", referring("a2", "a1", "sad"), 'PARENT_REF="Ann"')
     strength = tier(
@@ -61,7 +61,7 @@ def test_annotations_that_refer_to_others_have_their_time():
     assert ("Bob", "sad") in [row[2:] for row in facts(turns, with_participant)]
 
 
-def test_instants_without_a_time_divide_the_stretch_evenly():
+def test_time_slots_without_a_value_divide_the_interval_evenly():
     parts = aligned("a1", 1, 2, "sad") + aligned("a2", 2, 3, "happy") + aligned("a3", 3, 4, "angry")
     assert [row[:2] for row in facts(tier("Ann", parts))] == [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
 
@@ -69,12 +69,12 @@ def test_instants_without_a_time_divide_the_stretch_evenly():
 @pytest.mark.parametrize(
     ("tiers", "unit", "text"),
     [
-        ([tier("a", aligned("a1", 1, 2, "sad"))], "milliseconds", "annotation a1: found no time at one of"),
+        ([tier("a", aligned("a1", 1, 2, "sad"))], "milliseconds", "annotation a1: found no start or no end"),
         ([tier("a", referring("a1", "a9", "sad"))], "milliseconds", "annotation a1: found a reference to a9"),
         ([tier("a", referring("a1", "a1", "sad"))], "milliseconds", "annotation a1: found a reference to a1"),
         ([tier("a", aligned("a1", 1, 4, "sad"))], "PAL-frames", "found times in PAL-frames, expected milli"),
     ],
 )
-def test_times_that_cannot_be_told(tiers, unit, text):
+def test_unknown_times_are_refused(tiers, unit, text):
     with pytest.raises(FormatError, match=text):
         facts(*tiers, unit=unit)

@@ -1,4 +1,4 @@
-"""Files as other programs write them read here, and ours read there."""
+"""Files of other programs are read, and ours are read by other programs."""
 
 import io
 
@@ -35,8 +35,8 @@ def facts(diarization):
     return [(s.start, s.end, s.speaker, s.emotion) for s in diarization]
 
 
-def test_csv_of_others(tmp_path):
-    """Paths as audformat has them, text columns, plain seconds, and dimensions that are no probabilities."""
+def test_csv_of_other_programs(tmp_path):
+    """Paths as in audformat, text columns, seconds, and columns that are not probabilities."""
     path = tmp_path / "x.csv"
     path.write_text(
         "file,start,end,speaker,emotion,confidence,text,arousal,angry\n"
@@ -50,7 +50,7 @@ def test_csv_of_others(tmp_path):
 
 
 def test_audformat_writes_whole_days(tmp_path):
-    """All of a table's segments begin at 0: pandas writes "0 days" then."""
+    """If all segments of a table start at 0, pandas writes "0 days"."""
     audformat, pd = pytest.importorskip("audformat"), pytest.importorskip("pandas")
     database = audformat.Database("x")
     index = audformat.segmented_index(["wav/a.wav", "wav/b.wav"], ["0s", "0s"], ["1.5s", "2s"])
@@ -70,20 +70,20 @@ def test_praat_writes_utf_16(tmp_path):
     assert formats.read(path).speaker_names == ("Zoë", "bob")
 
 
-def test_windows_lines_and_a_mark_in_front(tmp_path):
+def test_windows_line_ends_and_a_byte_order_mark(tmp_path):
     for name in (n for n in formats.names() if not formats.is_binary(n)):
         path = tmp_path / f"call{formats.suffix(name)}"
         path.write_bytes(b"\xef\xbb\xbf" + text_of(SAMPLE, name).replace("\n", "\r\n").encode())
         assert [s.emotion for s in formats.read(path, name)] == ["sad", "happy"]
 
 
-def test_labels_made_by_hand_in_audacity(tmp_path):
+def test_labels_written_by_hand_in_audacity(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text("0.5\t1.5\tsad\n\\\t100\t200\n2\t2\tdoor\n3\t4\tann: happy\n")
     assert facts(formats.read(path)) == [(0.5, 1.5, None, "sad"), (3.0, 4.0, "ann", "happy")]
 
 
-def test_subtitles_of_others(tmp_path):
+def test_webvtt_of_other_programs(tmp_path):
     path = tmp_path / "x.vtt"
     path.write_text(
         "WEBVTT - title\n\nNOTE\n00:01.000 --> 00:02.000\nhidden\n\nSTYLE\n::cue {}\n\n"
@@ -92,7 +92,7 @@ def test_subtitles_of_others(tmp_path):
     assert facts(formats.read(path)) == [(1.0, 2.5, "Ann B", "sad"), (360003.0, 360004.0, None, "happy")]
 
 
-def test_regions_of_several_channels_are_joined(tmp_path):
+def test_regions_of_several_channels_are_merged(tmp_path):
     path = tmp_path / "x.uem"
     path.write_text("a 1 0 10\na 2 5 12\na 1 20 30\n")
     assert formats.read_uem(path) == {"a": [(0, 12), (20, 30)]}
@@ -111,7 +111,7 @@ def test_elan_files_by_pympi(tmp_path):
     assert facts(found)[-1] == (4.0, 4.5, "bob", "angry") and found.duration == 9.0
 
 
-def test_emotionml_to_the_letter():
+def test_the_exact_text_of_emotionml():
     lines = [line.strip() for line in text_of(SAMPLE, "emotionml").splitlines()]
     assert '<vocabulary type="category" id="labels">' in lines
     emotion = lines[lines.index('<emotion expressed-through="voice">') :]

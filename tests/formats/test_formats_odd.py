@@ -1,4 +1,4 @@
-"""Odd names, odd files, odd places: what is written reads back or is refused, and no reader breaks."""
+"""Unusual names, files and targets: results are read back or refused, and readers raise only `FormatError`."""
 
 import io
 import math
@@ -49,7 +49,7 @@ def facts(diarization):
 
 
 @pytest.mark.parametrize("name", [n for n in TEXT if n not in ("speechbrain", "emotionml")])
-def test_what_is_not_known_and_what_overlaps_survives(name):
+def test_unknown_names_and_overlaps_are_read_back(name):
     (found,) = read_text(text_of(ODD, name), name)
     assert facts(found) == facts(ODD)
 
@@ -85,8 +85,8 @@ HARMLESS = set(string.ascii_letters + string.digits + "-_é漢")
 @pytest.mark.parametrize("name", TEXT)
 @settings(max_examples=40, deadline=None)
 @given(uri=odd_names, speaker=odd_names, emotion=odd_names)
-def test_any_name_reads_back_or_is_refused(name, uri, speaker, emotion):
-    """Formats that have no way to hold an odd name say so, or write it more plainly; nothing else is lost."""
+def test_any_name_is_read_back_or_refused(name, uri, speaker, emotion):
+    """Formats that cannot hold a name refuse or simplify it; nothing else is lost."""
     result = Diarization(uri, 9.0, [Segment(1.0, 2.5, speaker, emotion)])
     harmless = all(set(text) <= HARMLESS for text in (uri, speaker, emotion))
     try:
@@ -115,8 +115,8 @@ SAMPLE = Diarization(
     np.full((3, 4), 0.25, np.float32),
 )
 ZED = '{"u1": {"wav": "a.wav", "duration": 5, "emotion": [{"emo": "sad", "start": 1, "end": 2}]}}'
-ONLY_READ = {"zed": ZED, "lab": "0.5 1.5 sad\n2.0 3.25 ann: happy\n"}
-PIECES = [
+READ_ONLY = {"zed": ZED, "lab": "0.5 1.5 sad\n2.0 3.25 ann: happy\n"}
+FRAGMENTS = [
     *'0 - 9 " < > [ ] { } : , . = nan null true 1e999 inf -1 \t \n'.split(" "),
     " ",
     "\ud800",
@@ -129,14 +129,14 @@ PIECES = [
 @pytest.mark.parametrize("name", READABLE)
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_no_damage_breaks_a_reader(name, data):
-    """A file with holes, repeats and foreign bits either reads or is refused with `FormatError`."""
-    text = ONLY_READ[name] if name in ONLY_READ else text_of(SAMPLE, name)
+def test_damaged_files_are_read_or_refused(name, data):
+    """A file with deletions, repetitions and foreign text is read or refused with `FormatError`."""
+    text = READ_ONLY[name] if name in READ_ONLY else text_of(SAMPLE, name)
     for _ in range(data.draw(st.integers(1, 3))):
         first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
         if data.draw(st.booleans()):
             last = min(last, first + 3)
-        text = text[:first] + data.draw(st.sampled_from(PIECES)) + text[last:]
+        text = text[:first] + data.draw(st.sampled_from(FRAGMENTS)) + text[last:]
     try:
         found = read_text(text, name)
     except FormatError as error:
@@ -147,7 +147,7 @@ def test_no_damage_breaks_a_reader(name, data):
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_no_reader_minds_foreign_text(name):
+def test_foreign_text_is_read_or_refused(name):
     for text in ("", "\n\n", "hello\n", "[" * 100_000, "{}", "[]", "[1]", '{"a": 1}', "<a/>", "1\t2", "null"):
         try:
             read_text(text, name)
@@ -155,13 +155,13 @@ def test_no_reader_minds_foreign_text(name):
             assert "stream" in str(error)
 
 
-def test_a_name_that_ends_like_another_format():
+def test_the_longest_suffix_decides():
     assert formats.format_of("analyzed.json") == "json"
     assert formats.format_of("data/ZED.json") == "zed"
     assert formats.format_of("call.zed.json") == "zed"
 
 
-def test_the_name_of_a_recording_loses_the_whole_suffix(tmp_path):
+def test_the_name_of_a_recording_excludes_the_whole_suffix(tmp_path):
     path = tmp_path / "call.1.textgrid"
     formats.write(SAMPLE, path)
     assert formats.read(path).uri == "call.1"
@@ -193,11 +193,11 @@ def test_standard_output_and_streams(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     assert facts(formats.read("-", "rttm")) == facts(SAMPLE)
     for source in ("-", io.StringIO(text)):
-        with pytest.raises(OptionError, match="no format for a stream"):
+        with pytest.raises(OptionError, match="a stream needs a format"):
             formats.read(source)
 
 
-def test_links_permissions_and_pipes_stay(tmp_path):
+def test_links_permissions_and_pipes_are_kept(tmp_path):
     real, link, pipe = tmp_path / "real.rttm", tmp_path / "link.rttm", tmp_path / "pipe.rttm"
     real.write_text("before")
     real.chmod(0o640)
@@ -206,16 +206,16 @@ def test_links_permissions_and_pipes_stay(tmp_path):
     assert link.is_symlink() and real.read_text() == text_of(SAMPLE, "rttm")
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     os.mkfifo(pipe)
-    heard = []
-    reader = threading.Thread(target=lambda: heard.append(pipe.read_text()))
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
     reader.start()
     formats.write(SAMPLE, pipe)
     reader.join(10)
-    assert heard == [text_of(SAMPLE, "rttm")] and stat.S_ISFIFO(pipe.stat().st_mode)
+    assert received == [text_of(SAMPLE, "rttm")] and stat.S_ISFIFO(pipe.stat().st_mode)
     assert sorted(os.listdir(tmp_path)) == ["link.rttm", "pipe.rttm", "real.rttm"]
 
 
-def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x.rttm"
     path.write_text("before")
 
@@ -230,7 +230,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["x.rttm"]
 
 
-def test_numbers_that_are_none_do_not_become_json(tmp_path):
+def test_nan_is_not_written_as_json(tmp_path):
     for broken in (
         Diarization("x", 1.0, [Segment(0, 1, "a", "sad", float("nan"))]),
         Diarization("x", 1.0, [], LABELS, np.full((1, 4), np.nan, np.float32)),
@@ -289,7 +289,7 @@ def test_numbers_that_are_none_do_not_become_json(tmp_path):
         ("zed.json", '{"a": {"duration": "nan", "emotion": []}}', "found duration 'nan', expected a number"),
     ],
 )
-def test_more_broken_files(tmp_path, name, content, text):
+def test_more_invalid_files(tmp_path, name, content, text):
     (tmp_path / name).write_text(content)
     with pytest.raises(FormatError, match=text) as caught:
         formats.read_all(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Files are recognised by what is in them: whatever they are called, and where they have no name."""
+"""Formats are recognised by content, with any file name or none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_format_under_any_name(tmp_path, name, file):
 
 @pytest.mark.parametrize("name", ["rttm", "json", "parquet", "csv"])
 def test_a_pipe_is_read_once(tmp_path, name):
-    """As /dev/stdin and <(...) are: what was read is gone."""
+    """/dev/stdin and <(...) cannot be read twice."""
     read, write = os.pipe()
     data = formats.dumps(CALL, name)
     writer = threading.Thread(target=lambda: (os.write(write, data), os.close(write)))
@@ -72,14 +72,14 @@ def test_labels_of_other_programs(tmp_path, file, content, expected):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("0 3050 h#\n3050 4559 sh\n", "all times are whole numbers"),  # TIMIT's samples
-        ("0 1500 sad\n1500 9000 happy\n", "all times are whole numbers"),  # milliseconds
-        ("0.22 100 pau\n0.35 100 d\n", "found 100 as the end of every line"),  # xlabel's colours
+        ("0 3050 h#\n3050 4559 sh\n", "found only integer times"),  # TIMIT's samples
+        ("0 1500 sad\n1500 9000 happy\n", "found only integer times"),  # milliseconds
+        ("0.22 100 pau\n0.35 100 d\n", "found 100 as the end in every line"),  # xlabel's colours
         ("hello there you\n", "line 1: found start 'hello', expected a number"),
         ("#\n0.22 100 pau\n", "line 1: found '#', expected start, end and label"),
     ],
 )
-def test_labels_that_may_mean_several_things_are_refused(tmp_path, content, problem):
+def test_ambiguous_labels_are_refused(tmp_path, content, problem):
     path = tmp_path / "x.lab"
     path.write_text(content)
     with pytest.raises(FormatError, match=problem) as caught:
@@ -90,27 +90,27 @@ def test_labels_that_may_mean_several_things_are_refused(tmp_path, content, prob
 @pytest.mark.parametrize(
     "content", ["", "hello\n", "{nothing", "SPEAKER: hello, you there my friend\n", "a b 1 2\n", "<html/>"]
 )
-def test_what_is_of_no_format(tmp_path, content):
+def test_unknown_formats_are_refused(tmp_path, content):
     path = tmp_path / "notes"
     path.write_text(content)
     with pytest.raises(
-        FormatError, match="its content is of no format, and no format has this suffix"
+        FormatError, match=r"its content is of no known format and its suffix is unknown, expected \.audacity"
     ) as caught:
         formats.read(path)
     assert caught.value.path == str(path)
 
 
-def test_an_empty_file_is_what_its_name_says(tmp_path):
+def test_the_name_decides_the_format_of_an_empty_file(tmp_path):
     for name in ("rttm", "x.rttm", "x.rttm.scoring"):
-        (tmp_path / name).write_text(";; nobody speaks\n")
+        (tmp_path / name).write_text(";; no speech\n")
         assert formats.read_kind(tmp_path / name) == ("rttm", [])
 
 
 @pytest.mark.parametrize("name", WRITTEN)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_no_damage_breaks_recognition(name, data):
-    """Bytes of one format with holes and bits of others read as something or are refused."""
+def test_damaged_files_are_recognised_or_refused(name, data):
+    """Bytes of one format with deletions and parts of others are read or refused."""
     content = bytearray(formats.dumps(CALL, name))
     for _ in range(data.draw(st.integers(1, 3))):
         first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))

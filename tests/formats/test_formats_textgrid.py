@@ -1,4 +1,4 @@
-"""TextGrids that are damaged: the line of what is wrong; and comments, which Praat passes over."""
+"""Damaged TextGrids are reported with their line; comments and the old short form are read."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def read(text):
     [
         ("xmax = 2.0", "xmax = two", "sad", 'found "sad", expected a number'),
         ("xmax = 2.0", "xmax = 0", "sad", "segment from 0.0 to 0.0 s"),
-        ("size = 3", "size = 2", "intervals [3]", "behind the last of 1 tiers"),
+        ("size = 3", "size = 2", "intervals [3]", "after the last of 1 tiers"),
         ('"ann"', "7", "name =", "found 7, expected a quoted text"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(old, new, line, problem):
+def test_errors_state_their_line(old, new, line, problem):
     text = TEXT.replace(old, new, 1)
     with pytest.raises(FormatError) as caught:
         read(text)
-    place = int(str(caught.value).split("line ")[1].split(":")[0])
+    position = int(str(caught.value).split("line ")[1].split(":")[0])
     assert problem in str(caught.value)
-    assert abs(place - 1 - next(n for n, row in enumerate(text.split("\n")) if line in row)) <= 1
+    assert abs(position - 1 - next(n for n, row in enumerate(text.split("\n")) if line in row)) <= 1
 
 
 def test_comments():
@@ -41,7 +41,7 @@ def test_comments():
     assert read(text)[0].segments == RESULT.segments
 
 
-def test_the_short_form_of_older_praats():
+def test_the_short_form_of_older_versions_of_praat():
     old = 'File type = "ooTextFile short"\n"TextGrid"\n\n0\n4\n<exists>\n1\n"IntervalTier"\n"Mary"\n0\n4\n3\n'
     (found,) = read(old + '0\n1\n""\n1\n2.5\n"happy"\n2.5\n4\n""\n')
     assert (found.duration, found.segments) == (4.0, (Segment(1.0, 2.5, "Mary", "happy"),))

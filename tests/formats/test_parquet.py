@@ -1,4 +1,4 @@
-"""Parquet: a result reads back, a folder of them is one table for pandas and DuckDB."""
+"""Parquet: results are read back, and a folder of them is one table for pandas and DuckDB."""
 
 import io
 
@@ -26,7 +26,7 @@ CALL = Diarization(
 )
 
 
-def test_everything_but_posteriors_reads_back(tmp_path):
+def test_everything_except_posteriors_is_read_back(tmp_path):
     path = tmp_path / "call.parquet"
     formats.write(Diarization(**{**vars(CALL), "posteriors": np.zeros((3, 4), np.float32)}), path)
     found = formats.read(path)
@@ -36,7 +36,7 @@ def test_everything_but_posteriors_reads_back(tmp_path):
     assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
 
 
-def test_silence_has_no_rows_but_a_name_and_a_duration(tmp_path):
+def test_silence_keeps_its_name_and_duration(tmp_path):
     silence = Diarization("silence", 3.0, [], LABELS)
     formats.write(silence, tmp_path / "x.parquet")
     assert formats.read(tmp_path / "x.parquet") == silence
@@ -54,16 +54,16 @@ def test_columns(tmp_path):
     assert table.column("speaker").to_pylist() == ["ann", None, "Zoë <NA>"]
 
 
-def test_many_joined_into_one_read_back_apart(tmp_path):
+def test_concatenated_files_are_read_as_several_recordings(tmp_path):
     other = Diarization("other", 4.0, [Segment(1, 2, "b", "happy", 1.0)], LABELS)
     tables = []
     for number, result in enumerate((CALL, other)):
         formats.write(result, tmp_path / f"{number}.parquet")
         tables.append(pyarrow.parquet.read_table(tmp_path / f"{number}.parquet"))
-    joined = pyarrow.concat_tables(tables)  # keeps the metadata of the first
-    pyarrow.parquet.write_table(joined, tmp_path / "all.parquet")
+    concatenated = pyarrow.concat_tables(tables)  # keeps the metadata of the first
+    pyarrow.parquet.write_table(concatenated, tmp_path / "all.parquet")
     assert formats.read_all(tmp_path / "all.parquet") == [CALL, other]
-    pyarrow.parquet.write_table(joined.replace_schema_metadata(), tmp_path / "bare.parquet")
+    pyarrow.parquet.write_table(concatenated.replace_schema_metadata(), tmp_path / "bare.parquet")
     assert formats.read_all(tmp_path / "bare.parquet") == [CALL, other]
 
 
@@ -82,14 +82,14 @@ def test_pandas_and_duckdb_read_a_folder_as_one_table(tmp_path):
     assert sorted(duckdb.sql(query).fetchall()) == [("anna", 6.0), ("bob", 6.0)]
 
 
-def test_streams_are_of_bytes(tmp_path):
+def test_streams_must_be_binary(tmp_path):
     out = io.BytesIO()
     formats.write(CALL, out, "parquet")
     out.seek(0)
     assert formats.read(out, "parquet") == CALL
-    with pytest.raises(FormatError, match="parquet is no text"):
+    with pytest.raises(FormatError, match="parquet is binary"):
         formats.write(CALL, io.StringIO(), "parquet")
-    with pytest.raises(FormatError, match="parquet is no text"):
+    with pytest.raises(FormatError, match="parquet is binary"):
         formats.read(io.StringIO("x"), "parquet")
 
 
@@ -102,13 +102,13 @@ def test_streams_are_of_bytes(tmp_path):
         ({"recording": ["a"], "start": ["x"], "end": [1.0]}, r"row 1: found start 'x', expected a number"),
     ],
 )
-def test_tables_of_others(tmp_path, columns, text):
+def test_invalid_tables_of_other_programs(tmp_path, columns, text):
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
     with pytest.raises(FormatError, match=text):
         formats.read_all(tmp_path / "x.parquet")
 
 
-def test_what_is_no_parquet_and_a_missing_pyarrow(tmp_path, monkeypatch):
+def test_invalid_files_and_a_missing_pyarrow(tmp_path, monkeypatch):
     import sys
 
     path = tmp_path / "x.parquet"
@@ -124,7 +124,7 @@ def test_what_is_no_parquet_and_a_missing_pyarrow(tmp_path, monkeypatch):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_no_damage_breaks_the_reader(data):
+def test_damaged_files_are_read_or_refused(data):
     content = bytearray(formats.dumps(CALL, "parquet"))
     for _ in range(data.draw(st.integers(1, 3))):
         first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))

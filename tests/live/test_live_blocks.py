@@ -1,4 +1,4 @@
-"""The queue between the threads: nothing is lost unless it says so, in order, and no wait spins."""
+"""The queue between the threads: losses are reported, the order is kept, and waiting does not poll."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def drain(queue: BlockQueue) -> list:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=60), st.integers(1, 30))
-def test_what_goes_in_comes_out_or_is_a_gap_of_its_length(steps, capacity):
+def test_every_block_comes_out_or_becomes_a_gap_of_its_length(steps, capacity):
     queue, position, out = BlockQueue(capacity), 0, []
     for reading, size in steps:
         if reading:
@@ -47,12 +47,12 @@ def test_what_goes_in_comes_out_or_is_a_gap_of_its_length(steps, capacity):
     assert lost == queue.lost
 
 
-def test_a_full_queue_loses_one_long_piece_not_many_short_ones():
+def test_a_full_queue_drops_one_long_gap_instead_of_many_short_ones():
     queue = BlockQueue(capacity=10)
     for start in range(12):
         queue.put(ramp(start, 1))
     assert queue.lost == 2
-    assert [len(queue.get()) for _ in range(4)] == [1] * 4  # 6 wait: still more than half
+    assert [len(queue.get()) for _ in range(4)] == [1] * 4  # 6 are queued: still more than half
     assert not queue.put(ramp(12, 1))
     assert [len(queue.get()) for _ in range(2)] == [1] * 2
     assert queue.put(ramp(13, 1))
@@ -62,19 +62,19 @@ def test_a_full_queue_loses_one_long_piece_not_many_short_ones():
     assert rest[-1][0] == 13
 
 
-def test_a_writer_with_patience_waits_for_room():
+def test_a_writer_with_a_timeout_waits_for_room():
     queue = BlockQueue(capacity=4)
     queue.put(ramp(0, 4))
     threading.Timer(0.1, queue.get).start()
-    assert queue.put(ramp(4, 4), patience=5.0)
+    assert queue.put(ramp(4, 4), timeout=5.0)
     assert queue.lost == 0
 
 
-def test_patience_ends():
+def test_the_timeout_ends():
     queue = BlockQueue(capacity=4)
     queue.put(ramp(0, 4))
     start = time.monotonic()
-    assert not queue.put(ramp(4, 1), patience=0.1)
+    assert not queue.put(ramp(4, 1), timeout=0.1)
     assert 0.05 < time.monotonic() - start < 10.0
 
 
@@ -82,7 +82,7 @@ def test_finish_wakes_a_waiting_writer_and_a_waiting_reader():
     full, empty, results = BlockQueue(capacity=1), BlockQueue(capacity=1), []
     full.put(ramp(0, 1))
     jobs = [
-        threading.Thread(target=lambda: results.append(full.put(ramp(1, 1), patience=float("inf")))),
+        threading.Thread(target=lambda: results.append(full.put(ramp(1, 1), timeout=float("inf")))),
         threading.Thread(target=lambda: results.append(empty.get())),
     ]
     for job in jobs:
@@ -96,7 +96,7 @@ def test_finish_wakes_a_waiting_writer_and_a_waiting_reader():
     assert full.lost == 0
 
 
-def test_what_is_discarded_is_a_gap():
+def test_discarded_blocks_become_a_gap():
     queue = BlockQueue(capacity=10)
     queue.put(ramp(0, 4))
     queue.put_gap(5)
@@ -106,24 +106,24 @@ def test_what_is_discarded_is_a_gap():
     assert queue.lost == 4
 
 
-def test_nothing_comes_in_time():
+def test_no_block_in_time():
     with pytest.raises(TimeoutError):
         BlockQueue(1).get(timeout=0.01)
 
 
-def test_waiting_costs_no_processor_time():
+def test_waiting_takes_no_cpu_time():
     queue = BlockQueue(1)
     reader = threading.Thread(target=queue.get)
     before = time.process_time()
     reader.start()
     time.sleep(0.5)
-    spent = time.process_time() - before
+    elapsed = time.process_time() - before
     queue.finish()
     reader.join()
-    assert spent < 0.1
+    assert elapsed < 0.1
 
 
-def test_pace_tells_a_microphone_from_a_file():
+def test_pace_distinguishes_a_microphone_from_a_file():
     slow, fast = Pace(1000), Pace(1000)
     slow.add(1)
     time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Choosing and opening microphones, on a PortAudio that is made up: every way it can refuse."""
+"""Selecting and opening microphones with a fake PortAudio, including every way in which it can fail."""
 
 import builtins
 import sys
@@ -20,7 +20,7 @@ class PortAudioError(Exception):
 
 
 class FakeAudio(SimpleNamespace):
-    """What `sed.live` uses of the module sounddevice; `stream` is the last InputStream made."""
+    """The part of the module sounddevice that `sed.live` uses; `stream` is the last InputStream created."""
 
     PortAudioError = PortAudioError
 
@@ -68,7 +68,7 @@ def test_only_inputs_are_listed(audio):
     ]
 
 
-def test_the_default_of_a_host_counts_where_portaudio_has_none(audio):
+def test_the_default_of_the_host_is_used_if_portaudio_has_none(audio):
     audio(default=-1)
     assert find_device().name == "USB Mic"
 
@@ -92,14 +92,14 @@ def test_a_device_by_number_or_part_of_its_name(audio, choice, name):
         ),
     ],
 )
-def test_what_does_not_fit_is_said(audio, choice, message):
+def test_a_choice_without_a_unique_match_is_reported(audio, choice, message):
     audio()
     with pytest.raises(OptionError) as error:
         find_device(choice)
     assert str(error.value) == message
 
 
-def test_an_exact_name_wins_over_a_part(audio):
+def test_an_exact_name_is_preferred_to_a_part(audio):
     audio([row("Mic", 1), row("Mic 2", 1)])
     assert find_device("mic").number == 0
 
@@ -138,18 +138,18 @@ def test_without_portaudio(monkeypatch):
         list_devices()
 
 
-def test_a_device_that_may_not_be_opened(audio):
+def test_a_device_that_cannot_be_opened(audio):
     audio(refuse="Error opening InputStream: Device unavailable [PaErrorCode -9985]")
     with pytest.raises(DeviceError) as error:
         Microphone("array").start(BlockQueue(100))
     assert str(error.value) == (
         "cannot open the microphone USB Array (channels: 1, 48000 Hz): Device unavailable [PaErrorCode -9985]; "
-        "expected a device that is free and that this user may open"
+        "expected a device that is free and that this user is allowed to open"
     )
 
 
 @pytest.mark.parametrize("channels", [0, 5, "split", "left"])
-def test_channels_that_are_not_there(audio, channels):
+def test_channels_that_do_not_exist(audio, channels):
     audio()
     with pytest.raises(OptionError, match="expected"):
         Microphone("array", channels=channels)
@@ -174,7 +174,7 @@ def test_channel_choice_and_mix(audio, channels, opened, expected):
     block = queue.get(timeout=1)
     assert block.dtype == np.int16
     assert block.tolist() == expected
-    data[:] = 0  # PortAudio uses its buffer again
+    data[:] = 0  # PortAudio reuses its buffer
     assert block.tolist() == expected
 
 
@@ -186,7 +186,7 @@ def test_audio_that_portaudio_lost_is_reported(audio, caplog):
         callback(fake, np.zeros((1, 1), np.int16), overflow)
         microphone.check()
     assert [r.getMessage() for r in caplog.records] == [
-        "USB Array: its own buffer overflowed, so some audio is missing"
+        "USB Array: the device's buffer overflowed, so some audio is missing"
     ]
 
 
@@ -196,7 +196,7 @@ def test_a_virtual_device_is_opened_with_two_channels(audio):
     assert fake.stream.settings["channels"] == 2
 
 
-def test_the_device_ends_by_itself(audio):
+def test_the_device_ends_the_stream(audio):
     fake = audio()
     microphone = Microphone("array")
     microphone.start(BlockQueue(100))
@@ -206,7 +206,7 @@ def test_the_device_ends_by_itself(audio):
         microphone.check()
 
 
-def test_closing_is_not_losing(audio):
+def test_closing_is_not_reported_as_a_lost_device(audio):
     fake = audio()
     microphone = Microphone("array")
     microphone.start(BlockQueue(100))
@@ -216,7 +216,7 @@ def test_closing_is_not_losing(audio):
     microphone.check()
 
 
-def test_a_device_that_falls_silent_without_a_word(audio, monkeypatch):
+def test_a_device_that_stops_delivering_blocks(audio, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     fake = audio()
@@ -231,7 +231,7 @@ def test_a_device_that_falls_silent_without_a_word(audio, monkeypatch):
         microphone.check()
 
 
-def test_a_suspended_program_does_not_blame_the_device(audio, monkeypatch):
+def test_a_suspended_program_does_not_report_a_lost_device(audio, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     fake = audio()
@@ -248,19 +248,19 @@ def test_closing_a_dead_device_does_not_hang(audio):
     microphone.start(BlockQueue(100))
     never = threading.Event()
     fake.stream.close = never.wait
-    began = time.monotonic()
+    started = time.monotonic()
     microphone.stop()
     never.set()
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - started < 3.0
 
 
-def test_blocks_for_a_program_of_ones_own(audio):
+def test_blocks_for_other_programs(audio):
     fake = audio()
     with Microphone("array") as microphone:
         for _ in range(3):
             callback(fake, np.full((4800, 1), 8192, np.int16))
         blocks = microphone.blocks()
-        heard = np.concatenate([next(blocks) for _ in range(3)])
-    assert heard.dtype == np.float32
-    assert len(heard) >= 3200
-    assert heard[1600:3200] == pytest.approx(0.25, abs=0.01)
+        samples = np.concatenate([next(blocks) for _ in range(3)])
+    assert samples.dtype == np.float32
+    assert len(samples) >= 3200
+    assert samples[1600:3200] == pytest.approx(0.25, abs=0.01)

@@ -1,4 +1,4 @@
-"""Times of a stream that has not heard everything, put back onto the recording."""
+"""Times of a stream that skipped audio, mapped to the recording."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,33 +8,33 @@ from sed.result import Segment
 from sed.streaming.events import Event
 
 
-def test_nothing_lost_changes_nothing():
+def test_times_are_unchanged_without_gaps():
     clock = LostTime(16_000)
-    clock.hear(48_000)
+    clock.process(48_000)
     segment = Segment(0.1, 0.7, "spk00", "sad", 0.5, {"sad": 0.5})
     assert clock.split(segment) == [segment]
     event = Event(3, segment, True, 1.0, 0.9)
-    assert clock.place(event) is event
+    assert clock.map_event(event) is event
 
 
-def test_a_segment_across_a_gap_is_two_and_those_around_it_move():
+def test_a_segment_across_a_gap_is_split_and_later_ones_move():
     clock = LostTime(10)
-    clock.hear(20)
-    assert clock.lose(50) == (2.0, 7.0)
-    clock.hear(30)
+    clock.process(20)
+    assert clock.skip(50) == (2.0, 7.0)
+    clock.process(30)
     assert clock.split(Segment(0.5, 2.0)) == [Segment(0.5, 2.0)]
     assert clock.split(Segment(2.0, 3.0)) == [Segment(7.0, 8.0)]
     assert clock.split(Segment(1.0, 3.0)) == [Segment(1.0, 2.0), Segment(7.0, 8.0)]
-    placed = clock.place(Event(0, Segment(1.0, 3.0), False, 5.0, 2.0))
-    assert (placed.segment, placed.time, placed.settled) == (Segment(1.0, 8.0), 10.0, 2.0)
+    mapped = clock.map_event(Event(0, Segment(1.0, 3.0), False, 5.0, 2.0))
+    assert (mapped.segment, mapped.time, mapped.settled) == (Segment(1.0, 8.0), 10.0, 2.0)
 
 
 def test_two_gaps_in_one_segment():
     clock = LostTime(10)
     for _ in range(2):
-        clock.hear(10)
-        clock.lose(10)
-    clock.hear(10)
+        clock.process(10)
+        clock.skip(10)
+    clock.process(10)
     assert clock.split(Segment(0.5, 2.5)) == [Segment(0.5, 1.0), Segment(2.0, 3.0), Segment(4.0, 4.5)]
 
 
@@ -45,10 +45,10 @@ def test_two_gaps_in_one_segment():
 )
 def test_parts_are_as_long_as_the_segment_and_avoid_every_gap(gaps, start, length):
     rate, clock, lost = 8, LostTime(8), []
-    for heard, missing in gaps:
-        clock.hear(heard)
-        lost.append(clock.lose(missing))
-    clock.hear(1000)
+    for processed, missing in gaps:
+        clock.process(processed)
+        lost.append(clock.skip(missing))
+    clock.process(1000)
     segment = Segment(start / rate, (start + length) / rate, "spk00", "angry", 0.25)
     parts = clock.split(segment)
     assert sum(p.duration for p in parts) == segment.duration

@@ -1,4 +1,4 @@
-"""Recordings: exact, always readable, never over an old one."""
+"""Recordings: exact, always readable, and never overwriting existing files."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ ALL = np.array([-32768, -32767, -1, 0, 1, 12345, 32767], np.int16)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_int16_comes_back_exactly(tmp_path, suffix):
+def test_int16_round_trips_exactly(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(-32768, 32768, 50_000).astype(np.int16)
     recorder = open_recorder(tmp_path / f"a{suffix}", 44_100)
     for block in (ALL, noise[:1], noise[1:20_000], noise[20_000:]):
@@ -32,7 +32,7 @@ def test_int16_comes_back_exactly(tmp_path, suffix):
 
 
 @given(st.lists(st.integers(-32768, 32767), min_size=1))
-def test_float_and_back(values):
+def test_float_round_trip(values):
     samples = np.array(values, np.int16)
     np.testing.assert_array_equal(to_int16(samples.astype(np.float32) / np.float32(32768)), samples)
 
@@ -90,30 +90,30 @@ def test_a_killed_recording_can_be_read(tmp_path, suffix, least):
     np.testing.assert_array_equal(got, np.tile(block, 200)[: len(got)])
 
 
-def test_nothing_heard_leaves_no_file(tmp_path):
+def test_no_audio_creates_no_file(tmp_path):
     recorder = open_recorder(tmp_path / "a.wav", 16_000)
     recorder.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_old_recording_is_kept(tmp_path):
+def test_an_existing_recording_is_kept(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"precious")
-    with pytest.raises(OptionError, match=r"a\.wav: it exists; expected a new name, or --overwrite"):
+    with pytest.raises(OptionError, match=r"a\.wav: the file exists; expected a new name, or --overwrite"):
         open_recorder(tmp_path / "a.wav", 16_000)
     recorder = open_recorder(tmp_path / "a.wav", 16_000, overwrite=True)
-    assert (tmp_path / "a.wav").read_bytes() == b"precious"  # until there is something new
+    assert (tmp_path / "a.wav").read_bytes() == b"precious"  # until the first block is written
     recorder.write(ALL)
     recorder.close()
     assert soundfile.info(tmp_path / "a.wav").frames == len(ALL)
 
 
-def test_paths_that_cannot_be(tmp_path):
+def test_invalid_paths(tmp_path):
     with pytest.raises(OptionError, match=r"expected a name that ends in \.wav or \.flac"):
         open_recorder(tmp_path / "a.mp3", 16_000)
     with pytest.raises(OptionError, match="expected the folder"):
         open_recorder(tmp_path / "no" / "a.wav", 16_000)
     (tmp_path / "b.wav").mkdir()
-    with pytest.raises(OptionError, match="it exists"):
+    with pytest.raises(OptionError, match="the file exists"):
         open_recorder(tmp_path / "b.wav", 16_000, overwrite=True)
 
 

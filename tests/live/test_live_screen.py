@@ -1,4 +1,4 @@
-"""The picture of a live run: what is drawn where, at any size."""
+"""The screen of a live run: layout and content at any size."""
 
 import io
 import math
@@ -52,7 +52,7 @@ def cells(row):
 
 @pytest.fixture
 def timeline():
-    """20 s: spk00 is happy, 2-6 s, for good; spk01 is angry from 12 s on, decided up to 16 s."""
+    """20 s: spk00 is happy at 2-6 s, final; spk01 is angry from 12 s on, decided up to 16 s."""
     timeline = Timeline(60)
     timeline.event(event(0, 2.0, 6.0, "spk00", "happy", True, 7.0, 6.5))
     timeline.final(Segment(2.0, 6.0, "spk00", "happy", 0.7))
@@ -82,7 +82,7 @@ def test_a_final_segment_is_solid_and_named(timeline):
     assert "".join(c for c, _ in lane).strip() == "happy"
 
 
-def test_lanes_move_with_time(timeline):
+def test_rows_scroll_with_time(timeline):
     status = Status(captured=30.0, analysed=30.0, load=0.1)
     lane = row_of(lines(timeline, width=91, status=status), "spk01")[10:]
     assert (
@@ -93,15 +93,15 @@ def test_lanes_move_with_time(timeline):
     )
 
 
-def test_without_colour_letters_stand_in(timeline):
+def test_letters_replace_colours(timeline):
     plain = Console(width=91, height=30, file=io.StringIO(), force_terminal=True, no_color=True)
     rows = text(lines(timeline, width=91, console=plain))
     lane = next(row for row in rows if row.startswith(" spk01"))
     assert lane[58:90] == "A" * 16 + "a" * 16
 
 
-def test_everything_said_is_there(timeline):
-    timeline.say("the disk is slow")
+def test_the_screen_shows_all_values(timeline):
+    timeline.add_message("the disk is slow")
     timeline.lost(8.0, 10.0)
     status = Status(
         captured=3723.5,
@@ -118,26 +118,26 @@ def test_everything_said_is_there(timeline):
         assert part in whole, part
 
 
-def test_a_message_goes_after_a_while(timeline, monkeypatch):
-    timeline.say("the disk is slow")
+def test_a_message_disappears_after_a_while(timeline, monkeypatch):
+    timeline.add_message("the disk is slow")
     later = time.monotonic() + 20
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    timeline.say("the disk is slower")
+    timeline.add_message("the disk is slower")
     assert [row for row in text(lines(timeline)) if row.startswith(" !")] == [" ! the disk is slower"]
 
 
-def test_nobody_speaks(timeline):
+def test_no_speech(timeline):
     timeline.event(Event(1, None, False, 20.5, 20.0))
-    assert any("nobody speaks" in row for row in text(lines(timeline)))
-    assert any("nobody has spoken yet" in row for row in text(lines(Timeline())))
+    assert any("now       no speech" in row for row in text(lines(timeline)))
+    assert any("no speech yet" in row for row in text(lines(Timeline())))
 
 
-def test_the_end_is_announced(timeline):
+def test_the_backlog_is_shown_at_the_end(timeline):
     status = Status(captured=20.0, analysed=12.0, load=0.1)
     assert "finishing 8 s" in text(lines(timeline, ending=True, status=status))[0]
 
 
-def test_the_sound_stands_over_the_lanes(timeline):
+def test_the_envelope_is_aligned_with_the_rows(timeline):
     for tenth in range(200):
         timeline.level(tenth / 10 + 0.05, 0.0 if tenth >= 100 else -90.0)
     timeline.lost(5.0, 6.0)
@@ -179,7 +179,7 @@ def test_ascii_terminals_get_ascii(timeline):
     captured=st.floats(0, 1e6),
     load=st.sampled_from([math.nan, 0.0, 0.5, 7.0]),
 )
-def test_any_picture_fits_its_terminal(width, height, rows, captured, load):
+def test_every_screen_fits_its_terminal(width, height, rows, captured, load):
     timeline = Timeline(60)
     for number, (start, length, speaker, emotion, final) in enumerate(rows):
         timeline.event(
@@ -188,19 +188,19 @@ def test_any_picture_fits_its_terminal(width, height, rows, captured, load):
     screen = Screen(timeline.view(), Status(captured=captured, load=load), LABELS, "Mic", 1.0)
     console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True)
     (whole,) = screen.__rich_console__(console, console.options.update(width=width, height=height))
-    drawn = whole.plain.split("\n")  # before rich itself would cut it
+    drawn = whole.plain.split("\n")  # before rich itself would truncate it
     assert len(drawn) <= height
     assert all(len(row) <= width for row in drawn)
 
 
-def test_old_segments_are_forgotten():
+def test_old_segments_are_discarded():
     timeline = Timeline(span=10)
     for second in range(5000):
         timeline.event(event(second, second, second + 0.9, "spk00", "sad", True, second + 1.0, second + 1.0))
         timeline.final(Segment(second, second + 0.9, "spk00", "sad"))
         timeline.level(second, -10.0)
         timeline.lost(second, second + 0.1)
-        timeline.say("again")
+        timeline.add_message("again")
     view = timeline.view()
     assert len(view.bars["spk00"]) <= 12
     assert len(view.levels) <= 101

@@ -1,4 +1,4 @@
-"""A whole run on an injected stream and source: order, losses, ends of every kind."""
+"""Whole runs with an injected stream and source: order, losses, and all ways in which a run can end."""
 
 import logging
 import threading
@@ -16,12 +16,12 @@ from sed.streaming.events import Event
 
 
 class SecondStream:
-    """A segment for every second heard; the emotion tells whether its first sample is positive."""
+    """One segment per second of audio; the emotion is ``happy`` if its first sample is positive."""
 
     labels = ("neutral", "happy")
 
     def __init__(self, delay: float = 0.0, fail_at: float | None = None) -> None:
-        self.heard = np.zeros(0, np.float32)
+        self.received = np.zeros(0, np.float32)
         self.done = 0
         self.closed = 0
         self.current: dict[str, float] = {}
@@ -31,10 +31,10 @@ class SecondStream:
         assert samples.dtype == np.float32
         assert not self.closed
         time.sleep(self._delay)
-        self.heard = np.concatenate([self.heard, samples])
-        now = len(self.heard) / 16_000
+        self.received = np.concatenate([self.received, samples])
+        now = len(self.received) / 16_000
         if self._fail_at is not None and now > self._fail_at:
-            raise AudioError("the stream has had enough")
+            raise AudioError("the stream has failed")
         self.current = {"neutral": 1.0, "happy": 0.0}
         events = [Event(self.done, self._segment(self.done, now), False, now, now)] if now > self.done else []
         while now >= self.done + 1:
@@ -44,34 +44,34 @@ class SecondStream:
 
     def close(self):
         self.closed += 1
-        now = len(self.heard) / 16_000
+        now = len(self.received) / 16_000
         return [Event(self.done, self._segment(self.done, now), True, now, now)] if now > self.done else []
 
     def _segment(self, start, end):
-        emotion = "happy" if self.heard[start * 16_000] > 0 else "neutral"
+        emotion = "happy" if self.received[start * 16_000] > 0 else "neutral"
         return Segment(float(start), float(end), "spk00", emotion, 1.0)
 
 
 class BlockSource:
-    """Puts `blocks` from a thread of its own; `after` says what happens then: it ends, waits, or is lost."""
+    """Delivers `blocks` from a separate thread; `after`: whether it then ends, waits, or is lost."""
 
     name = "test source"
 
-    def __init__(self, blocks, rate=16_000, after="end", patience=60.0, pause=0.0) -> None:
+    def __init__(self, blocks, rate=16_000, after="end", max_wait=60.0, pause=0.0) -> None:
         self.rate = rate
         self.stopped = 0
-        self._blocks, self._after, self._patience, self._pause = blocks, after, patience, pause
+        self._blocks, self._after, self._max_wait, self._pause = blocks, after, max_wait, pause
         self._gone = threading.Event()
         self.all_put = threading.Event()
 
     def start(self, queue):
-        if self._after == "refuse":
+        if self._after == "fail":
             raise DeviceError("cannot open the microphone")
         threading.Thread(target=self._play, args=(queue,), daemon=True).start()
 
     def _play(self, queue):
         for block in self._blocks:
-            queue.put(block, self._patience)
+            queue.put(block, self._max_wait)
             time.sleep(self._pause)
         self.all_put.set()
         if self._after == "end":
@@ -83,14 +83,14 @@ class BlockSource:
         if self._gone.is_set():
             raise DeviceError("the microphone test source was lost")
 
-    def patience(self):
-        return self._patience
+    def max_wait(self):
+        return self._max_wait
 
     def stop(self):
         self.stopped += 1
 
 
-class Notes:
+class RecordingListener:
     def __init__(self) -> None:
         self.events, self.finals, self.losses = [], [], []
 
@@ -113,12 +113,14 @@ def cut(wave, size):
 
 
 @pytest.mark.parametrize("size", [160, 777, 50_000])
-def test_everything_arrives_exactly_and_in_order(tmp_path, size):
-    wave, stream, notes = audio(3.5), SecondStream(), Notes()
+def test_all_audio_is_processed_exactly_and_in_order(tmp_path, size):
+    wave, stream, listener = audio(3.5), SecondStream(), RecordingListener()
     recorder = WavRecorder(tmp_path / "a.wav", 16_000)
-    session = LiveSession(BlockSource(cut(wave, size)), stream, uri="x", recorder=recorder, listeners=[notes])
+    session = LiveSession(
+        BlockSource(cut(wave, size)), stream, uri="x", recorder=recorder, listeners=[listener]
+    )
     session.run(period=0.01)
-    np.testing.assert_array_equal(stream.heard, wave / np.float32(32768))
+    np.testing.assert_array_equal(stream.received, wave / np.float32(32768))
     np.testing.assert_array_equal(soundfile.read(tmp_path / "a.wav", dtype="int16")[0], wave)
     result = session.result()
     assert [(s.start, s.end, s.emotion) for s in result] == [
@@ -128,8 +130,8 @@ def test_everything_arrives_exactly_and_in_order(tmp_path, size):
         (3.0, 3.5, "happy"),
     ]
     assert (result.uri, result.duration) == ("x", 3.5)
-    assert tuple(notes.finals) == result.segments
-    assert [e.segment for e in notes.events if e.final] == notes.finals
+    assert tuple(listener.finals) == result.segments
+    assert [e.segment for e in listener.events if e.final] == listener.finals
     assert stream.closed == 1
     assert session.status.captured == session.status.analysed == 3.5
     assert session.status.backlog == 0.0
@@ -144,99 +146,99 @@ def test_other_rates_are_resampled_without_shift_or_loss(tmp_path, rate):
         BlockSource(cut(wave, rate // 20), rate), stream, recorder=WavRecorder(tmp_path / "a.wav", rate)
     )
     session.run(period=0.01)
-    assert len(stream.heard) == 48_000
-    assert abs(int(np.abs(stream.heard).argmax()) - 32_000) <= 1
+    assert len(stream.received) == 48_000
+    assert abs(int(np.abs(stream.received).argmax()) - 32_000) <= 1
     assert session.result().duration == 3.0
     assert soundfile.info(tmp_path / "a.wav").samplerate == rate
 
 
 @pytest.mark.parametrize("size", [160, 999])
-def test_the_duration_ends_it_to_the_sample(tmp_path, size):
+def test_the_duration_is_exact_to_the_sample(tmp_path, size):
     wave, stream = audio(4), SecondStream()
     source = BlockSource(cut(wave, size), after="wait")
     session = LiveSession(source, stream, recorder=WavRecorder(tmp_path / "a.wav", 16_000), duration=2.3)
     session.run(period=0.01)
-    assert len(stream.heard) == soundfile.info(tmp_path / "a.wav").frames == 36_800
+    assert len(stream.received) == soundfile.info(tmp_path / "a.wav").frames == 36_800
     assert session.result().duration == 2.3
     assert source.stopped
 
 
-def test_stop_analyses_what_waits():
+def test_stop_processes_the_backlog():
     source, stream = BlockSource(cut(audio(5), 800), after="wait"), SecondStream(delay=0.005)
     session = LiveSession(source, stream)
     session.run(tick=lambda: session.stop() if source.all_put.is_set() and not session.stopping else None)
-    assert len(stream.heard) == 80_000
+    assert len(stream.received) == 80_000
     assert stream.closed == 1
 
 
-def test_a_second_stop_gives_up_what_waits_and_says_so(caplog):
+def test_a_second_stop_discards_the_backlog_and_reports_it(caplog):
     source, stream = BlockSource(cut(audio(8), 800), after="wait"), SecondStream(delay=0.05)
-    notes = Notes()
-    session = LiveSession(source, stream, listeners=[notes])
+    listener = RecordingListener()
+    session = LiveSession(source, stream, listeners=[listener])
 
     def tick():
         if source.all_put.is_set():
             session.stop()
 
-    began = time.monotonic()
+    started = time.monotonic()
     with caplog.at_level(logging.WARNING, "sed"):
         session.run(tick=tick, period=0.02)
-    assert time.monotonic() - began < 6.0
-    heard = len(stream.heard) / 16_000
-    assert heard < 7
-    assert notes.losses == [(pytest.approx(heard), 8.0)]
-    assert session.status.lost == pytest.approx(8 - heard)
-    assert "not analysed" in caplog.text
+    assert time.monotonic() - started < 6.0
+    processed = len(stream.received) / 16_000
+    assert processed < 7
+    assert listener.losses == [(pytest.approx(processed), 8.0)]
+    assert session.status.lost == pytest.approx(8 - processed)
+    assert "not processed" in caplog.text
     assert session.result().duration == 8.0
 
 
-def test_overload_is_counted_marked_and_recorded_all_the_same(tmp_path, caplog):
+def test_overload_is_counted_reported_and_still_recorded(tmp_path, caplog):
     wave = audio(9)
-    source = BlockSource(cut(wave, 1600), patience=0.0, pause=0.002)  # 0.2 s for 9 s of audio: far too fast
-    stream, notes = SecondStream(delay=0.01), Notes()
+    source = BlockSource(cut(wave, 1600), max_wait=0.0, pause=0.002)  # 0.2 s for 9 s of audio: far too fast
+    stream, listener = SecondStream(delay=0.01), RecordingListener()
     recorder = WavRecorder(tmp_path / "a.wav", 16_000)
-    session = LiveSession(source, stream, recorder=recorder, listeners=[notes], backlog=2.0)
+    session = LiveSession(source, stream, recorder=recorder, listeners=[listener], backlog=2.0)
     with caplog.at_level(logging.WARNING, "sed"):
         session.run(period=0.01)
-    lost = sum(b - a for a, b in notes.losses)
+    lost = sum(b - a for a, b in listener.losses)
     assert lost > 1
     assert session.status.lost == pytest.approx(lost)
-    assert len(stream.heard) / 16_000 == pytest.approx(9 - lost)
-    assert "not analysed" in caplog.text
+    assert len(stream.received) / 16_000 == pytest.approx(9 - lost)
+    assert "not processed" in caplog.text
     np.testing.assert_array_equal(soundfile.read(tmp_path / "a.wav", dtype="int16")[0], wave)
-    pieces, position = [], 0.0  # what was heard is the recording without what was lost
-    for a, b in [*notes.losses, (9.0, 9.0)]:
-        pieces.append(wave[round(position * 16_000) : round(a * 16_000)])
+    parts, position = [], 0.0  # the processed audio is the recording without the gaps
+    for a, b in [*listener.losses, (9.0, 9.0)]:
+        parts.append(wave[round(position * 16_000) : round(a * 16_000)])
         position = b
-    np.testing.assert_array_equal(stream.heard, np.concatenate(pieces) / np.float32(32768))
+    np.testing.assert_array_equal(stream.received, np.concatenate(parts) / np.float32(32768))
     result = session.result()
     assert result.duration == 9.0
     assert sum(s.duration for s in result) == pytest.approx(9 - lost)
-    assert all(s.end <= a + 1e-9 or s.start >= b - 1e-9 for s in result for a, b in notes.losses)
+    assert all(s.end <= a + 1e-9 or s.start >= b - 1e-9 for s in result for a, b in listener.losses)
 
 
-def test_a_disk_that_is_too_slow_leaves_silence_of_the_right_length(tmp_path, caplog):
+def test_a_disk_that_is_too_slow_gives_silence_of_the_correct_length(tmp_path, caplog):
     class SlowDisk(WavRecorder):
         def write(self, samples):
             time.sleep(0.03)
             super().write(samples)
 
-    wave, stream, notes = audio(6), SecondStream(), Notes()
-    source = BlockSource(cut(wave, 1600), patience=0.0, pause=0.002)
+    wave, stream, listener = audio(6), SecondStream(), RecordingListener()
+    source = BlockSource(cut(wave, 1600), max_wait=0.0, pause=0.002)
     recorder = SlowDisk(tmp_path / "a.wav", 16_000)
-    session = LiveSession(source, stream, recorder=recorder, listeners=[notes], backlog=1.0)
+    session = LiveSession(source, stream, recorder=recorder, listeners=[listener], backlog=1.0)
     with caplog.at_level(logging.WARNING, "sed"):
         session.run(period=0.01)
     assert "not recorded" in caplog.text
-    assert notes.losses
+    assert listener.losses
     expected = wave.copy()
-    for a, b in notes.losses:
+    for a, b in listener.losses:
         expected[round(a * 16_000) : round(b * 16_000)] = 0
     np.testing.assert_array_equal(soundfile.read(tmp_path / "a.wav", dtype="int16")[0], expected)
     assert session.result().duration == 6.0
 
 
-def test_a_lost_device_keeps_what_was_heard(tmp_path):
+def test_a_lost_device_keeps_the_results(tmp_path):
     source, stream = BlockSource(cut(audio(2.5), 800), after="lost"), SecondStream()
     session = LiveSession(source, stream, recorder=WavRecorder(tmp_path / "a.wav", 16_000))
     with pytest.raises(DeviceError, match="test source was lost"):
@@ -246,25 +248,25 @@ def test_a_lost_device_keeps_what_was_heard(tmp_path):
     assert soundfile.info(tmp_path / "a.wav").frames == 40_000
 
 
-def test_a_device_that_refuses():
-    session = LiveSession(BlockSource([], after="refuse"), SecondStream())
+def test_a_device_that_cannot_be_opened():
+    session = LiveSession(BlockSource([], after="fail"), SecondStream())
     with pytest.raises(DeviceError, match="cannot open"):
         session.run(period=0.01)
     assert len(session.result()) == 0
 
 
-def test_a_failing_stream_ends_the_run_and_the_recording_is_whole(tmp_path):
+def test_a_failing_stream_ends_the_run_and_the_recording_is_complete(tmp_path):
     source = BlockSource(cut(audio(5), 800), after="wait")
     stream = SecondStream(fail_at=2.0)
     session = LiveSession(source, stream, recorder=WavRecorder(tmp_path / "a.wav", 16_000))
-    with pytest.raises(AudioError, match="had enough"):
+    with pytest.raises(AudioError, match="has failed"):
         session.run(period=0.01)
     assert [s.end for s in session.result()] == [1.0, 2.0]
     assert soundfile.info(tmp_path / "a.wav").frames > 32_000
     assert source.stopped
 
 
-def test_a_full_disk_ends_the_run_and_the_rest_is_analysed():
+def test_a_full_disk_ends_the_run_and_the_backlog_is_processed():
     class FullDisk:
         path, samples = "a.wav", 0
 
@@ -280,12 +282,12 @@ def test_a_full_disk_ends_the_run_and_the_rest_is_analysed():
     session = LiveSession(source, stream, recorder=FullDisk())
     with pytest.raises(SedError, match=r"recording to a\.wav failed: No space left on device"):
         session.run(period=0.01)
-    assert len(stream.heard) > 16_000
+    assert len(stream.received) > 16_000
     assert stream.closed == 1
 
 
 def test_a_listener_that_fails_ends_the_run():
-    class Broken(Notes):
+    class Broken(RecordingListener):
         def final(self, segment):
             raise BrokenPipeError(32, "Broken pipe")
 
@@ -294,12 +296,12 @@ def test_a_listener_that_fails_ends_the_run():
         session.run(period=0.01)
 
 
-def test_digital_silence_is_remarked_once(caplog):
+def test_digital_silence_is_reported_once(caplog):
     blocks = cut(np.zeros(5 * 16_000, np.int16), 800)
     with caplog.at_level(logging.WARNING, "sed"):
         LiveSession(BlockSource(blocks), SecondStream()).run(period=0.01)
     assert [r.getMessage() for r in caplog.records] == [
-        "test source delivers nothing but digital silence: is it muted, or not permitted?"
+        "test source delivers only digital silence: is it muted, or is access denied?"
     ]
 
 
@@ -315,7 +317,7 @@ def test_levels_and_load():
     assert session.status.probabilities == {"neutral": 1.0, "happy": 0.0}
 
 
-def test_an_idle_run_costs_almost_no_processor_time():
+def test_an_idle_run_takes_almost_no_cpu_time():
     source, session = BlockSource([], after="wait"), None
     session = LiveSession(source, SecondStream())
     threading.Timer(1.0, session.stop).start()

@@ -23,7 +23,7 @@ def saved(folder, seed, labels=LABELS, **changes):
     return model
 
 
-def test_three_count_alike_and_the_first_gives_the_card(tmp_path):
+def test_the_mean_has_equal_weights_and_the_card_of_the_first(tmp_path):
     models = [saved(tmp_path / str(seed), seed) for seed in range(3)]
     mean, description = load_mean([tmp_path / "0", tmp_path / "1" / "tagger", tmp_path / "2"])
     assert description["card"]["name"] == "seed 0" and not mean.training
@@ -32,7 +32,7 @@ def test_three_count_alike_and_the_first_gives_the_card(tmp_path):
         torch.testing.assert_close(value, expected, msg=name)
 
 
-def test_the_mean_of_one_is_that_one_and_of_none_is_refused(tmp_path):
+def test_the_mean_of_one_is_unchanged_and_of_none_is_refused(tmp_path):
     model = saved(tmp_path / "0", 0)
     mean, _ = load_mean([tmp_path / "0"])
     for name, value in mean.state_dict().items():
@@ -42,26 +42,26 @@ def test_the_mean_of_one_is_that_one_and_of_none_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         ({"head_width": 4}, "found settings.head_width 4, expected 8 as in"),
         ({"labels": LABELS[::-1]}, "labels"),
         (None, "no trained tagger in"),
     ],
 )
-def test_what_has_no_mean_is_refused_in_a_sentence_and_nothing_is_written(tmp_path, other, said):
+def test_incompatible_folders_are_one_line_errors_and_write_nothing(tmp_path, other, message):
     saved(tmp_path / "0", 0)
     if other is not None:
         saved(tmp_path / "1", 1, **other)
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         load_mean([tmp_path / "0", tmp_path / "1"])
     arguments = [str(tmp_path / name) for name in ("0", "1", "model.onnx")]
     result = CliRunner().invoke(export.main, arguments)
-    assert result.exit_code == 1 and said in result.output
+    assert result.exit_code == 1 and message in result.output
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_run_goes_on_from_the_mean_and_the_export_says_what_it_says(tmp_path):
+def test_start_from_and_export_use_the_mean(tmp_path):
     for seed in range(2):
         saved(tmp_path / str(seed), seed)
     folders = [str(tmp_path / "0"), str(tmp_path / "1")]

@@ -22,13 +22,13 @@ def tiny():
 
 
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, 80_000])
-def test_a_frame_for_every_20_ms_begun(tiny, samples):
+def test_one_frame_per_started_20_ms(tiny, samples):
     assert tiny(torch.zeros(2, samples)).shape == (2, frame_count(samples), len(LABELS))
     assert tiny.log_mel(torch.zeros(2, samples)).shape == (2, 80, 2 * frame_count(samples))
 
 
-def test_log_mel_is_whispers():
-    """Against the definition, computed another way: FFT, and filters written as triangles over Hz."""
+def test_log_mel_equals_whispers():
+    """Compared with an independent computation: FFT, and filters as triangles over Hz."""
     wave = np.random.default_rng(0).standard_normal(3200) * 0.1
     window = np.hanning(FOURIER + 1)[:-1]
     padded = np.concatenate([np.zeros(200), wave, np.zeros(200)])
@@ -45,7 +45,7 @@ def test_mel_filters_are_triangles_of_equal_area():
     assert filters.shape == (80, BINS) and (filters >= 0).all()
     centres = (filters * np.arange(BINS) * 40).sum(1) / filters.sum(1)
     assert np.all(np.diff(centres) > 0) and centres[0] < 60 and 7500 < centres[-1] < 8000
-    assert filters[60:].sum(1) * 40 == pytest.approx(1, abs=0.06), "40 Hz a bin"
+    assert filters[60:].sum(1) * 40 == pytest.approx(1, abs=0.06), "40 Hz per bin"
 
 
 def test_silence_and_noise_of_any_level_are_finite(tiny):
@@ -53,25 +53,25 @@ def test_silence_and_noise_of_any_level_are_finite(tiny):
         assert torch.isfinite(tiny(torch.randn(1, 5000) * level)).all()
 
 
-def test_items_of_a_batch_do_not_touch_each_other(tiny):
+def test_items_of_a_batch_are_independent(tiny):
     wave, loud = torch.randn(1, 9000), torch.randn(1, 9000) * 50
     together = tiny(torch.cat([wave, loud, torch.zeros(1, 9000)]))
     assert torch.allclose(together[:1], tiny(wave), atol=1e-5)
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 9600, 9601])
-def test_behind_a_layer_frames_may_be_half_as_many(samples):
+def test_the_frame_rate_can_be_halved_after_a_layer(samples):
     torch.manual_seed(0)
     tagger = CompactTagger(LABELS, **{**TINY, "layers": 3}, halve_after=1).eval()
-    seen = []
+    inputs_of_layers = []
     for layer in tagger.layers:
-        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        layer.register_forward_pre_hook(lambda _, inputs: inputs_of_layers.append(inputs[0]))
     frames = frame_count(samples)
     assert tagger(torch.randn(2, samples)).shape == (2, frames, len(LABELS))
-    assert [x.shape[1] for x in seen] == [frames, (frames + 1) // 2, (frames + 1) // 2]
-    whole = tagger.layers[0](seen[0])
-    assert torch.allclose(seen[1][:, 0], whole[:, :2].mean(1), atol=1e-6)
-    assert torch.allclose(seen[1][:, -1], whole[:, -2 + frames % 2 :].mean(1), atol=1e-6)
+    assert [x.shape[1] for x in inputs_of_layers] == [frames, (frames + 1) // 2, (frames + 1) // 2]
+    full_rate, halved = tagger.layers[0](inputs_of_layers[0]), inputs_of_layers[1]
+    assert torch.allclose(halved[:, 0], full_rate[:, :2].mean(1), atol=1e-6)
+    assert torch.allclose(halved[:, -1], full_rate[:, -2 + frames % 2 :].mean(1), atol=1e-6)
     plain = CompactTagger(LABELS, **{**TINY, "layers": 3}).eval()
     plain.load_state_dict(tagger.state_dict())
     wave = torch.randn(1, 9600)
@@ -97,7 +97,7 @@ def test_encoder_weights_come_from_the_file(tmp_path, tiny):
         tiny.load_encoder(tmp_path / "none")
 
 
-def test_whisper_weights_fit(shared):
+def test_whisper_weights_can_be_loaded(shared):
     model = CompactTagger(LABELS)
     model.load_encoder(shared / "models" / "whisper-base-encoder.safetensors")
     assert model.layers[2].fc1.weight.std().item() > 0
@@ -113,7 +113,7 @@ def test_spec_augment_only_while_training(tiny):
     assert torch.equal(masked, whole_bands[:, :, None] | whole_frames[:, None, :])
 
 
-def test_lower_layers_learn_more_slowly_and_the_stem_not_at_all(tiny):
+def test_lower_layers_have_lower_rates_and_the_stem_is_frozen(tiny):
     groups = tiny.parameter_groups(1e-3, 1e-2, 0.5)
     assert [g["lr"] for g in groups] == [5e-4, 1e-3, 1e-2]
     grouped = [p for g in groups for p in g["params"]]
@@ -121,36 +121,36 @@ def test_lower_layers_learn_more_slowly_and_the_stem_not_at_all(tiny):
     frozen = {id(p) for p in tiny.parameters()} - {id(p) for p in grouped}
     stem = (tiny.conv1, tiny.conv2, tiny.embed_positions)
     assert frozen == {id(p) for module in stem for p in module.parameters()}
-    thawed = CompactTagger(LABELS, **TINY, train_stem=True).parameter_groups(1e-3, 1e-2, 0.5)
-    assert [g["lr"] for g in thawed] == [5e-4, 1e-3, 2.5e-4, 1e-2]
+    unfrozen = CompactTagger(LABELS, **TINY, train_stem=True).parameter_groups(1e-3, 1e-2, 0.5)
+    assert [g["lr"] for g in unfrozen] == [5e-4, 1e-3, 2.5e-4, 1e-2]
 
 
-def test_frozen_layers_do_not_move():
+def test_frozen_layers_do_not_change():
     torch.manual_seed(0)
     model = CompactTagger(LABELS, **TINY, frozen_layers=1)
     optimiser = torch.optim.AdamW(model.parameter_groups(0.1, 0.1, 1.0), weight_decay=0.5)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     tagger_loss(model(torch.randn(1, 9600)), torch.zeros(1, 30, dtype=torch.long), 0, 0.5).backward()
     optimiser.step()
-    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert not any(name.startswith(("layers.0", "conv", "embed")) for name in moved)
-    assert "layers.1.fc1.weight" in moved and "classifier.weight" in moved
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(("layers.0", "conv", "embed")) for name in changed)
+    assert "layers.1.fc1.weight" in changed and "classifier.weight" in changed
 
 
 def test_run_means_by_hand():
     logits = torch.arange(12.0).reshape(1, 6, 2)
     targets = torch.tensor([[1, 1, -1, 0, 0, 0]])
-    means, labels = run_means(logits, targets, shortest=2)
+    means, labels = run_means(logits, targets, min_frames=2)
     assert means.tolist() == [[1, 2], [8, 9]] and labels.tolist() == [1, 0]
-    assert run_means(logits, targets, shortest=3)[1].tolist() == [0]
+    assert run_means(logits, targets, min_frames=3)[1].tolist() == [0]
 
 
-def test_runs_end_with_their_clip():
-    _, labels = run_means(torch.zeros(2, 4, 2), torch.zeros(2, 4, dtype=torch.long), shortest=1)
+def test_runs_do_not_cross_clips():
+    _, labels = run_means(torch.zeros(2, 4, 2), torch.zeros(2, 4, dtype=torch.long), min_frames=1)
     assert len(labels) == 2
 
 
-def test_frames_without_target_do_not_count():
+def test_frames_without_target_are_ignored():
     torch.manual_seed(1)
     logits, targets = torch.randn(2, 40, 4), torch.randint(4, (2, 40))
     targets[:, 25:] = -1
@@ -160,13 +160,13 @@ def test_frames_without_target_do_not_count():
     assert tagger_loss(logits, torch.full((2, 40), -1), 0.1, 0.5) == 0
 
 
-def test_schedule_rises_stays_and_falls():
+def test_the_schedule_has_warmup_plateau_and_decay():
     factors = [learning_rate_factor(step, 1000, 100, 400) for step in range(1001)]
     assert factors[99] == factors[600] == 1 and factors[1000] == 0
     assert np.all(np.diff(factors[:100]) > 0) and np.all(np.diff(factors[600:]) <= 0)
 
 
-def test_folder_gives_back_what_was_saved(tmp_path, tiny):
+def test_a_saved_tagger_is_loaded_unchanged(tmp_path, tiny):
     save_tagger(tiny, tmp_path / "t", ["neutral", "sad"], {"name": "x"})
     model, description = load_tagger(tmp_path / "t")
     assert description["labels"] == ["neutral", "sad"] and description["card"] == {"name": "x"}
@@ -193,7 +193,7 @@ def test_evaluation_by_hand():
     from sed.corpora.audio import Utterance
     from sed.simulation.patterns import Event
 
-    def posteriors(wave):  # says "sad" wherever the sample at a frame's start is positive
+    def posteriors(wave):  # "sad" if the first sample of a frame is positive
         sad = (wave[::HOP] > 0).astype(float)
         return np.stack([1 - sad, sad], axis=1)
 
@@ -205,5 +205,10 @@ def test_evaluation_by_hand():
     report = evaluate_posteriors(posteriors, speech, clips, ["neutral", "sad"])
     assert report.recalls() == {"c": pytest.approx((1 + 2 / 3) / 2)}
     assert report.pattern_error == pytest.approx(0.1)
-    assert evaluate_posteriors(posteriors, speech, [], ["neutral", "sad"], most=1).confusions["c"].sum() == 2
+    assert (
+        evaluate_posteriors(posteriors, speech, [], ["neutral", "sad"], max_utterances=1)
+        .confusions["c"]
+        .sum()
+        == 2
+    )
     assert unweighted_recall(np.array([[3, 1, 0], [0, 0, 0], [1, 0, 1]])) == pytest.approx(0.625)

@@ -1,4 +1,4 @@
-"""The convolutions without gradients give the numbers of transformers' own, and only where they may."""
+"""The fast convolutions give the same results as those of transformers, and are used only where supported."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def noise(*shape):
 @pytest.mark.parametrize("offset", [0.0, 0.5])
 @pytest.mark.parametrize("samples", [400, 401, 719, 720, 16_123])
 @torch.inference_mode()
-def test_same_numbers(name, offset, samples):
+def test_same_results(name, offset, samples):
     extractor = transformers_model(name).feature_extractor
     for waves in (noise(2, samples) + offset, noise(samples, 2).T + offset, torch.full((1, samples), offset)):
         found, expected = convolve(extractor, waves), extractor(waves).transpose(1, 2)
@@ -29,7 +29,7 @@ def test_same_numbers(name, offset, samples):
 @pytest.mark.parametrize("name", CONV)
 @torch.inference_mode()
 def test_with_biases_and_trained_norms(name):
-    """Random everything: weights of 1 and biases of 0 could hide a mistake."""
+    """All weights random: weights of 1 and biases of 0 could hide an error."""
     torch.manual_seed(0)
     extractor = transformers_model(name).feature_extractor
     for layer in extractor.conv_layers:
@@ -44,9 +44,9 @@ def test_with_biases_and_trained_norms(name):
     assert torch.allclose(convolve(extractor, waves), expected, atol=2e-5)
 
 
-def test_only_where_they_may():
+def test_used_only_where_supported():
     extractor, waves = transformers_model("wavlm").feature_extractor, noise(1, 8000)
-    assert not suits(extractor, waves), "gradients are wanted"
+    assert not suits(extractor, waves), "gradients are required"
     with torch.no_grad():
         assert suits(extractor, waves)
         assert not suits(extractor, waves.double()) and not suits(extractor, waves.to("meta"))

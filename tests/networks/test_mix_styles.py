@@ -1,4 +1,4 @@
-"""Freq-MixStyle: what it does to the bands of a picture, and that it is for training only."""
+"""Freq-MixStyle: its effect on the mel bands, and that it is applied in training only."""
 
 import pytest
 import torch
@@ -16,32 +16,32 @@ def mel():
     return torch.randn(6, 80, 200) * scale + offset
 
 
-def test_bands_get_mean_and_deviation_of_another_item_and_keep_their_course(mel):
+def test_bands_get_mean_and_deviation_of_another_item_and_keep_their_shape(mel):
     torch.manual_seed(3)
-    mixed = mix_styles(mel, 1.0, alpha=1e6)  # half and half
-    own, course = mel.mean(2), (mel - mel.mean(2, keepdim=True)) / mel.std(2, keepdim=True)
+    mixed = mix_styles(mel, 1.0, alpha=1e6)  # equal weights
+    mean, shape = mel.mean(2), (mel - mel.mean(2, keepdim=True)) / mel.std(2, keepdim=True)
     partners = []
     for item in range(len(mel)):
-        halfway = [(own[item] + own[other]) / 2 for other in range(len(mel))]
-        near = [float((mixed[item].mean(1) - half).abs().max()) for half in halfway]
-        partners.append(near.index(min(near)))
-        assert min(near) < 0.01
+        halfway = [(mean[item] + mean[other]) / 2 for other in range(len(mel))]
+        distances = [float((mixed[item].mean(1) - half).abs().max()) for half in halfway]
+        partners.append(distances.index(min(distances)))
+        assert min(distances) < 0.01
         spread = (mel[item].std(1) + mel[partners[-1]].std(1)) / 2
         assert torch.allclose(mixed[item].std(1), spread, atol=0.01)
-    assert sorted(partners) == list(range(len(mel))), "each item lends its style once"
+    assert sorted(partners) == list(range(len(mel))), "the style of each item is used once"
     again = (mixed - mixed.mean(2, keepdim=True)) / mixed.std(2, keepdim=True)
-    assert torch.allclose(again, course, atol=1e-3)
+    assert torch.allclose(again, shape, atol=1e-3)
 
 
 def test_a_share_of_the_items_is_mixed(mel):
     torch.manual_seed(0)
     many = mel.repeat(100, 1, 1) + torch.randn(600, 1, 1)
-    moved = (mix_styles(many, 0.25) - many).abs().amax((1, 2)) > 1e-3
-    assert 0.15 < float(moved.float().mean()) < 0.35
+    changed = (mix_styles(many, 0.25) - many).abs().amax((1, 2)) > 1e-3
+    assert 0.15 < float(changed.float().mean()) < 0.35
     assert mix_styles(mel, 0.0) is mel
 
 
-def test_alone_in_a_batch_nothing_is_mixed(mel):
+def test_a_batch_of_one_is_not_mixed(mel):
     assert torch.allclose(mix_styles(mel[:1], 1.0), mel[:1], atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""One head on every family of encoders: no frame lost, nothing leaks, what is frozen stays, weights fit."""
+"""Taggers on every family of encoders: number of frames, padding, frozen parts, and loading of weights."""
 
 import json
 import warnings
@@ -32,7 +32,7 @@ def noise(*shape, seed=0):
 
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.inference_mode()
-def test_a_frame_for_every_20_ms_begun(name):
+def test_one_frame_per_started_20_ms(name):
     model = make(name)
     for samples in (1, 319, 320, 321, 16_001):
         logits = model(noise(2, samples))
@@ -41,8 +41,8 @@ def test_a_frame_for_every_20_ms_begun(name):
 
 @pytest.mark.parametrize("name", CONV)
 @torch.inference_mode()
-def test_the_last_frame_hears_the_last_samples(name):
-    """An encoder without padding would be deaf to the last 80 samples and more."""
+def test_the_last_frame_depends_on_the_last_samples(name):
+    """An encoder without padding would ignore the last 80 samples and more."""
     model, wave = make(name, inputs="raw"), noise(1, 6400)
     louder = wave.clone()
     louder[0, 6380:] += 0.5
@@ -52,7 +52,7 @@ def test_the_last_frame_hears_the_last_samples(name):
 
 @pytest.mark.parametrize("name", CONV)
 @torch.inference_mode()
-def test_without_padding_it_is_the_encoder_as_it_is_and_the_tail_repeats(name):
+def test_without_padding_the_encoder_is_unchanged_and_the_last_frame_repeats(name):
     model = make(name, layers="last", norm="none", tail="repeat", inputs="raw")
     encoder = transformers_model(name)
     encoder.load_state_dict(model.backbone.encoder.state_dict())
@@ -65,8 +65,8 @@ def test_without_padding_it_is_the_encoder_as_it_is_and_the_tail_repeats(name):
 
 
 @torch.inference_mode()
-def test_whisper_is_whisper():
-    """Where a piece fills all positions, transformers' own forward takes it too."""
+def test_whisper_equals_transformers_whisper():
+    """Compared on an input that fills all positions, the only length that transformers accepts."""
     model = make("whisper", layers="last", norm="none")
     wave = noise(1, 200 * 320)
     expected = model.backbone.encoder(model.backbone.log_mel(wave)).last_hidden_state
@@ -141,8 +141,8 @@ def test_input_scaling():
         {"lora_rank": 2, "frozen_layers": 1, "layers": "last"},
     ],
 )
-def test_what_learns_moves_and_nothing_else(name, options):
-    """Every parameter that is said to learn gets a gradient (or several processes would wait for it)."""
+def test_only_trainable_parameters_change(name, options):
+    """Every trainable parameter gets a gradient, as distributed training requires."""
     model = make(name, dropout=0.1, **options).train()
     for layer in model.modules():
         if isinstance(layer, LowRankLinear):
@@ -157,17 +157,17 @@ def test_what_learns_moves_and_nothing_else(name, options):
             assert not torch.equal(value, before[key]) or value.grad.abs().max() == 0, key
         else:
             assert torch.equal(value, before[key]), key
-    moved = {key for key, value in model.named_parameters() if not torch.equal(value, before[key])}
-    assert "classifier.weight" in moved
+    changed = {key for key, value in model.named_parameters() if not torch.equal(value, before[key])}
+    assert "classifier.weight" in changed
     layers = "backbone.encoder.layers" if name == "whisper" else "backbone.encoder.encoder.layers"
-    in_layers = {key for key in moved if key.startswith(layers)}
+    in_layers = {key for key in changed if key.startswith(layers)}
     if options.get("lora_rank"):
         assert in_layers and all(".lora_" in key and f"{layers}.1" in key for key in in_layers)
     elif frozen := options.get("frozen_layers"):
         assert bool(in_layers) == (frozen == 1) and not any(f"{layers}.0" in key for key in in_layers)
     else:
         assert any(f"{layers}.0" in key for key in in_layers)
-    convolutions = {key for key in moved if "feature_extractor" in key or "encoder.conv" in key}
+    convolutions = {key for key in changed if "feature_extractor" in key or "encoder.conv" in key}
     assert bool(convolutions) == (options.get("freeze_features") is False)
 
 
@@ -181,7 +181,7 @@ def test_groups_give_lower_layers_lower_rates():
         assert {id(p) for p in model.parameters() if p.requires_grad} <= {id(p) for p in grouped}
 
 
-def test_low_rank_starts_as_nothing_and_merges_exactly():
+def test_low_rank_updates_start_at_zero_and_merge_exactly():
     wave = noise(1, 8000)
     plain, adapted = make(), make(lora_rank=3, lora_alpha=6.0)
     adapted.load_state_dict(plain.state_dict(), strict=False)
@@ -215,7 +215,7 @@ def test_dropout_and_masks_only_while_training_and_from_torchs_seed():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_folder_gives_back_what_was_saved(name, tmp_path):
+def test_a_saved_tagger_is_loaded_unchanged(name, tmp_path):
     model = make(name, head="context", lora_rank=2, depth=1)
     save_tagger(model, tmp_path, ["neutral", "sad"], {"name": "x"})
     loaded, description = load_tagger(tmp_path)
@@ -240,7 +240,7 @@ def test_folder_of_another_kind(tmp_path):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_weights_come_from_what_transformers_wrote(name, tmp_path):
+def test_weights_saved_by_transformers_are_loaded(name, tmp_path):
     torch.manual_seed(7)
     source = transformers_model(name)
     source.save_pretrained(tmp_path)
@@ -273,28 +273,28 @@ def test_weights_with_old_names_and_prefixes(tmp_path):
         assert torch.equal(other.backbone.encoder.state_dict()[key], value), key
 
 
-def test_files_that_hold_no_weights(tmp_path):
+def test_files_without_weights(tmp_path):
     model = make()
     with pytest.raises(ModelError, match=r"found no weights in .*, expected model\.safetensors or"):
         model.load_encoder(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"cannot read weights from .*: it is damaged"):
         model.load_encoder(tmp_path)
-    (tmp_path / "other.ckpt").write_bytes(b"\x80\x1enothing")  # as a pickle of protocol 30 would begin
-    with warnings.catch_warnings(record=True) as told:
+    (tmp_path / "other.ckpt").write_bytes(b"\x80\x1enothing")  # the start of a pickle with protocol 30
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(
             ModelError, match=r"cannot read weights from .*other\.ckpt: it is damaged or holds"
         ):
             model.load_encoder(tmp_path / "other.ckpt")
-    assert not told
+    assert not caught
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="found list, expected tensors by name"):
         model.load_encoder(tmp_path / "list.pt")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"layers": "first"}, "layers 'first': expected one of sum, last"),
         ({"norm": "batch"}, "norm 'batch': expected one of frame, clip, none"),
@@ -306,12 +306,12 @@ def test_files_that_hold_no_weights(tmp_path):
         ({"lora_rank": -1}, "low-rank matrices of rank -1: expected 1 or more"),
     ],
 )
-def test_nonsense_is_refused(change, said):
-    with pytest.raises(OptionError, match=said):
+def test_invalid_options_are_refused(change, message):
+    with pytest.raises(OptionError, match=message):
         make(**change)
 
 
-def test_encoders_that_do_not_fit(tmp_path):
+def test_unsupported_encoders_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"found no encoder in .*, expected a folder with"):
         EncoderTagger(LABELS, tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(CONFIGS["wavlm"]))
@@ -329,7 +329,7 @@ def test_encoders_that_do_not_fit(tmp_path):
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
-def test_folders_from_before_kinds_hold_compact_taggers(tmp_path):
+def test_older_folders_without_kind_are_compact_taggers(tmp_path):
     model = CompactTagger(LABELS, layers=1, width=16, heads=2, feedforward=32, positions=99).eval()
     save_tagger(model, tmp_path, LABELS, {})
     description = json.loads((tmp_path / CARD).read_text())

@@ -1,4 +1,4 @@
-"""Taggers in folders: those of earlier versions open, and a failed save leaves the old one as it was."""
+"""Tagger folders: those of earlier versions can be loaded, and a failed save keeps the old one."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ MAKERS = {"compact": lambda: CompactTagger(LABELS, **TWO_BRANCHES), "logmel": la
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_folders_of_earlier_versions_open(tmp_path, kind):
+def test_folders_of_earlier_versions_can_be_loaded(tmp_path, kind):
     torch.manual_seed(0)
     tagger = MAKERS[kind]().eval()
     save_tagger(tagger, tmp_path, LABELS, {})

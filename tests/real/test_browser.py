@@ -1,7 +1,7 @@
-"""The page in a real browser, before a real server with the bundled models: microphone, files, keys, names.
+"""The page in a real browser with a real server and the bundled models: microphone, files, keyboard, accessibility.
 
-Every screen that matters is kept as a picture in `SED_ARTEFACTS` (default: results/browser, which git ignores).
-What the models make of the conversation is nobody's business here: only that the page shows just that.
+Screenshots are saved in `SED_ARTEFACTS` (default: results/browser, which git ignores). The accuracy of the models is
+not tested here, only that the page shows exactly their results.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sed.result import Diarization
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = Path(os.environ.get("SED_ARTEFACTS", ROOT / "results" / "browser"))
-START = 8  # seconds into the conversation, from where on people take turns with pauses between them
-LISTEN = 9.0  # seconds at the microphone
+START = 8  # seconds into the conversation, from where on speakers take turns with pauses between them
+RECORD_SECONDS = 9.0  # from the microphone
 BLOB = """(async () => {
   const bytes = new Uint8Array(await sed.wav().arrayBuffer());
   let text = "";
@@ -37,7 +37,7 @@ BLOB = """(async () => {
 
 @pytest.fixture(scope="module")
 def server():
-    """The address of a real sed-serve."""
+    """The URL of a real sed-serve."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sed.cli.serve", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
@@ -47,38 +47,38 @@ def server():
     assert process.wait(20) == 0
 
 
-def talk(seconds):
-    """So many seconds of three people: samples and sample rate."""
+def conversation(seconds):
+    """`seconds` of a conversation of three speakers: samples and sample rate."""
     samples, rate = soundfile.read(ROOT / "demo" / "conversation.flac", dtype="int16")
     return samples[START * rate : (START + seconds) * rate], rate
 
 
 @pytest.fixture(scope="module")
-def spoken(tmp_path_factory):
+def microphone(tmp_path_factory):
     """20 s of a conversation as a WAV file, for the browser's microphone."""
-    samples, rate = talk(20)
-    path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
+    samples, rate = conversation(20)
+    path = tmp_path_factory.mktemp("microphone") / "microphone.wav"
     soundfile.write(path, samples, rate)
     return path
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """Its first seconds as a FLAC file."""
-    samples, rate = talk(14)
+    """The first 14 s of the conversation as a FLAC file."""
+    samples, rate = conversation(14)
     path = tmp_path_factory.mktemp("clip") / "clip.flac"
     soundfile.write(path, samples, rate)
     return path
 
 
 @pytest.fixture
-def browser(need_program, spoken):
-    with Chromium(need_program("chromium"), spoken) as browser:
+def browser(need_program, microphone):
+    with Chromium(need_program("chromium"), microphone) as browser:
         yield browser
-        assert browser.complaints == []
+        assert browser.errors == []
 
 
-def keep(browser, name, **options):
+def save_screenshot(browser, name, **options):
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     browser.screenshot(ARTEFACTS / f"{name}.png", **options)
 
@@ -90,7 +90,7 @@ def exported(browser) -> Diarization:
 
 
 def rows(diarization):
-    """Everything of the segments, to the last bit."""
+    """All fields of the segments, exactly."""
     return [segment.to_dict() for segment in diarization]
 
 
@@ -101,31 +101,33 @@ def audio(browser):
 
 
 @pytest.mark.parametrize("latency", ["1", "2"])
-def test_the_microphone_gives_what_the_file_path_gives(browser, server, spoken, latency):
-    browser.look(1280, 800)
+def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, server, microphone, latency):
+    browser.set_viewport(1280, 800)
     browser.open(server)
     browser.evaluate(f"document.getElementById('latency').value = '{latency}'")
-    browser.click("#listen")
+    browser.click("#record")
     browser.wait("sed.state() === 'live'", 30)
-    time.sleep(LISTEN)
-    browser.wait("document.querySelector('#rows tr:not(.provisional)')", 60)  # decided while still listening
-    keep(browser, f"live-{latency}")
-    browser.click("#listen")
+    time.sleep(RECORD_SECONDS)
+    browser.wait("document.querySelector('#rows tr:not(.provisional)')", 60)  # final while still recording
+    save_screenshot(browser, f"live-{latency}")
+    browser.click("#record")
     browser.wait("sed.state() === 'idle'", 180)
-    keep(browser, f"stopped-{latency}")
+    save_screenshot(browser, f"stopped-{latency}")
 
-    heard, found = audio(browser), exported(browser)
-    assert len(heard) / 16000 > LISTEN - 2 and found.duration == len(heard) / 16000
-    offline = EmotionDiarizer(latency=float(latency))((heard, 16000))
+    recorded, found = audio(browser), exported(browser)
+    assert len(recorded) / 16000 > RECORD_SECONDS - 2 and found.duration == len(recorded) / 16000
+    offline = EmotionDiarizer(latency=float(latency))((recorded, 16000))
     assert rows(found) == rows(offline)
-    assert sum(s.duration for s in found) > found.duration / 3, "hardly anybody was heard"
+    assert sum(s.duration for s in found) > found.duration / 3, "hardly any speech was found"
 
-    played, _ = soundfile.read(spoken, dtype="float32")
-    start = len(heard) // 3
-    piece = heard[start : start + 32000]  # two seconds, somewhere in the file, at the loudness of the file
-    likeness = np.fft.irfft(np.fft.rfft(played, 1 << 19) * np.fft.rfft(piece, 1 << 19).conj())[: len(played)]
-    place = int(likeness[: len(played) - 32000].argmax())
-    assert np.corrcoef(played[place : place + 32000], piece)[0, 1] > 0.98
+    played, _ = soundfile.read(microphone, dtype="float32")
+    start = len(recorded) // 3
+    part = recorded[start : start + 32000]  # two seconds, found in the file by cross-correlation
+    correlation = np.fft.irfft(np.fft.rfft(played, 1 << 19) * np.fft.rfft(part, 1 << 19).conj())[
+        : len(played)
+    ]
+    offset = int(correlation[: len(played) - 32000].argmax())
+    assert np.corrcoef(played[offset : offset + 32000], part)[0, 1] > 0.98
 
 
 def choose_file(browser, path):
@@ -135,24 +137,24 @@ def choose_file(browser, path):
     browser.wait("!document.getElementById('choice').hidden")
 
 
-def test_a_file_as_a_whole_and_as_if_live(browser, server, clip, tmp_path):
+def test_a_whole_file_and_a_streamed_file(browser, server, clip, tmp_path):
     path = clip
-    browser.look(1280, 800, dark=True)
+    browser.set_viewport(1280, 800, dark=True)
     browser.open(server)
     choose_file(browser, path)
     browser.click("#analyse")
     browser.wait("sed.state() === 'idle' && document.querySelectorAll('#rows tr').length > 0", 120)
-    keep(browser, "file-dark")
+    save_screenshot(browser, "file-dark")
     assert rows(exported(browser)) == rows(EmotionDiarizer()(path))
     assert exported(browser).uri == "clip"
 
     choose_file(browser, path)
     browser.click("#play-live")
     assert browser.evaluate("sed.state()") != "idle"
-    browser.wait("sed.state() === 'finishing'", 60)  # all is sent, not all is heard
-    browser.wait("/^Heard 0:\\d\\d of 0:14$/.test(document.getElementById('work-text').textContent)", 60)
+    browser.wait("sed.state() === 'finishing'", 60)  # everything is sent, but not everything is processed
+    browser.wait("/^Processed 0:\\d\\d of 0:14$/.test(document.getElementById('work-text').textContent)", 60)
     browser.wait("sed.state() === 'idle'", 240)
-    keep(browser, "file-live-dark")
+    save_screenshot(browser, "file-live-dark")
     original, _ = soundfile.read(path, dtype="float32")
     assert np.abs(audio(browser) - original).max() <= 1 / 32768
     offline = EmotionDiarizer(latency=1.0)((audio(browser), 16000), uri="x")
@@ -167,13 +169,13 @@ def test_a_file_as_a_whole_and_as_if_live(browser, server, clip, tmp_path):
     assert pairs[0] == [(round(a, 3), round(b, 3), *rest) for a, b, *rest in pairs[1]]
 
 
-def test_by_keyboard_and_for_screen_readers(browser, server, clip):
-    browser.look(360, 740)
+def test_keyboard_and_screen_readers(browser, server, clip):
+    browser.set_viewport(360, 740)
     browser.open(server)
     choose_file(browser, clip)
     browser.press("Enter", "\r")  # the focus is on the first choice
     browser.wait("sed.state() === 'idle'", 120)
-    keep(browser, "phone", full=True)
+    save_screenshot(browser, "phone", full=True)
     assert browser.evaluate("document.querySelectorAll('#rows tr').length") > 2
     assert browser.evaluate("document.documentElement.scrollWidth") <= 360
     below = "document.documentElement.scrollHeight - document.querySelector('footer').getBoundingClientRect().bottom"
@@ -196,50 +198,50 @@ def test_by_keyboard_and_for_screen_readers(browser, server, clip):
     for _ in range(12):
         browser.press("Tab")
         reached.append(browser.evaluate("document.activeElement.id || document.activeElement.className"))
-    order = [name for name in reached if name in ("listen", "open", "latency", "timeline", "rttm")]
-    assert order == ["listen", "open", "latency", "timeline", "rttm"]
+    order = [name for name in reached if name in ("record", "open", "latency", "timeline", "rttm")]
+    assert order == ["record", "open", "latency", "timeline", "rttm"]
 
     browser.evaluate("document.getElementById('timeline').focus()")
     for key in ("Home", "ArrowRight", "ArrowRight", "ArrowLeft"):
         browser.press(key)
     browser.wait("document.querySelector('tr.selected')?.rowIndex === 2")
-    assert "spk" in browser.evaluate("document.getElementById('news').textContent")
-    browser.press("Enter", "\r")  # plays; there is nothing to complain of
+    assert "spk" in browser.evaluate("document.getElementById('announcement').textContent")
+    browser.press("Enter", "\r")  # plays without a problem
     time.sleep(0.3)
     assert browser.evaluate("document.getElementById('problem').hidden")
     browser.press("Escape")
 
 
-def test_who_stops_before_it_has_begun_can_begin_again(browser, server):
-    """And what was given up does not speak up: a second is heard once."""
-    browser.look(1280, 800)
+def test_stopping_before_the_start_allows_another_start(browser, server):
+    """And a recording that was stopped early delivers nothing: every second is recorded once."""
+    browser.set_viewport(1280, 800)
     browser.open(server)
-    listen = "document.getElementById('listen').click()"
+    record = "document.getElementById('record').click()"
     for _ in range(3):
-        browser.evaluate(f"{listen}; {listen}")
+        browser.evaluate(f"{record}; {record}")
         browser.wait("sed.state() === 'idle'")
-    browser.evaluate(listen)
+    browser.evaluate(record)
     browser.wait("sed.state() === 'live'", 30)
     browser.wait("sed.wav().size > 44 + 32000", 30)
-    heard = browser.evaluate("sed.wav().size / 32000")
+    recorded = browser.evaluate("sed.wav().size / 32000")
     seconds = time.monotonic()
-    browser.evaluate(listen)
+    browser.evaluate(record)
     browser.wait("sed.state() === 'idle'", 60)
-    assert browser.evaluate("sed.wav().size / 32000") - heard < time.monotonic() - seconds + 0.5
+    assert browser.evaluate("sed.wav().size / 32000") - recorded < time.monotonic() - seconds + 0.5
     assert browser.evaluate("document.getElementById('problem').hidden")
 
 
-def test_a_refused_microphone_is_explained(need_program, server):
+def test_a_denied_microphone_is_explained(need_program, server):
     with Chromium(need_program("chromium"), flags=("--use-fake-ui-for-media-stream=deny",)) as browser:
-        browser.look(390, 844)
+        browser.set_viewport(390, 844)
         browser.open(server)
-        browser.click("#listen")
+        browser.click("#record")
         browser.wait("!document.getElementById('problem').hidden", 20)
-        assert "may not use the microphone" in browser.evaluate(
+        assert "Access to the microphone was denied" in browser.evaluate(
             "document.getElementById('problem').textContent"
         )
         assert browser.evaluate("sed.state()") == "idle"
-        keep(browser, "refused")
+        save_screenshot(browser, "denied")
 
 
 @pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 96000, 8000])
@@ -254,11 +256,11 @@ def test_the_page_resamples_as_soxr_does(browser, server, rate):
       const { Resampler } = await import("/resampler.js");
       const input = Float32Array.from({ length: rate }, (_, n) =>
         tones.reduce((s, f) => s + Math.sin((2 * Math.PI * f * n) / rate + f), 0) / tones.length);
-      const run = (cuts) => {
+      const run = (splits) => {
         const resampler = new Resampler(rate, 16000);
         const out = [];
         let from = 0;
-        for (const cut of [...cuts, input.length]) {
+        for (const cut of [...splits, input.length]) {
           out.push(...resampler.process(input.subarray(from, cut)));
           from = cut;
         }

@@ -1,4 +1,4 @@
-"""The page while its file waits for others, and before a server that refuses its file."""
+"""The page while its file waits in the queue, and when the server rejects its file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORK = "document.getElementById('work-text').textContent"
 
 @contextlib.contextmanager
 def serving(*arguments):
-    """The address of a real sed-serve."""
+    """The URL of a real sed-serve."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sed.cli.serve", "--port", "0", *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -39,7 +39,7 @@ def serving(*arguments):
 
 
 def post(url, body, source):
-    """Upload from another address of this machine, as another client."""
+    """Upload from another address of this machine, like another client."""
     host = re.search(r"//([\d.]+):(\d+)", url)
     connection = http.client.HTTPConnection(host[1], int(host[2]), source_address=(source, 0))
     with contextlib.suppress(OSError, http.client.HTTPException):
@@ -53,7 +53,7 @@ def health(url):
 
 
 def analyse(browser, path):
-    """Choose a file and have it analysed as a whole."""
+    """Choose a file and analyse it as a whole."""
     document = browser.call("DOM.getDocument")["root"]["nodeId"]
     node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
     browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
@@ -62,13 +62,13 @@ def analyse(browser, path):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_place_in_the_queue_is_shown(need_program, tmp_path, width):
+def test_the_position_in_the_queue_is_shown(need_program, tmp_path, width):
     samples, rate = soundfile.read(ROOT / "demo" / "conversation.flac", dtype="int16")
     soundfile.write(tmp_path / "long.flac", np.tile(samples, 2), rate)
     soundfile.write(tmp_path / "own.flac", samples[: 6 * rate], rate)
     body = (tmp_path / "long.flac").read_bytes()
     with Chromium(need_program("chromium")) as browser, serving() as url:
-        browser.look(width, 800)
+        browser.set_viewport(width, 800)
         browser.open(url)
         for number, source in enumerate(("127.0.0.2", "127.0.0.3")):
             threading.Thread(target=post, args=(url, body, source), daemon=True).start()
@@ -83,10 +83,10 @@ def test_the_place_in_the_queue_is_shown(need_program, tmp_path, width):
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
         browser.wait(f"{WORK} === 'Waiting in the queue: 1 file before yours'")
         browser.wait("sed.state() === 'idle' && document.querySelectorAll('#rows tr').length > 0", 60)
-        assert browser.complaints == []
+        assert browser.errors == []
 
 
-def test_a_file_that_is_too_large_is_refused_in_the_server_s_words(need_program, tmp_path):
+def test_a_file_that_is_too_large_shows_the_message_of_the_server(need_program, tmp_path):
     soundfile.write(tmp_path / "large.wav", np.zeros(20_000_000, np.int16), 16_000)
     with Chromium(need_program("chromium")) as browser, serving("--max-upload", "1000000") as url:
         browser.open(url)

@@ -1,4 +1,4 @@
-"""The page before a server that refuses it or is gone: a sentence that says what is wrong, and what can be done."""
+"""The page with a server that rejects it or has stopped: the message states the problem and how to solve it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def quiet(tmp_path_factory):
     return path
 
 
-def test_the_secret_is_asked_for_until_it_is_right(need_program, quiet):
+def test_the_page_asks_for_the_secret_until_it_is_correct(need_program, quiet):
     process = subprocess.Popen(
         [sys.executable, "-m", "sed.cli.serve", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -36,7 +36,7 @@ def test_the_secret_is_asked_for_until_it_is_right(need_program, quiet):
     try:
         with Chromium(need_program("chromium"), quiet) as browser:
             browser.open(process.stdout.readline().split()[1])
-            browser.click("#listen")
+            browser.click("#record")
             browser.wait("document.getElementById('secret').open")
             assert browser.evaluate(f"{wrong}.hidden")
             browser.evaluate(answer.format("loud"))
@@ -44,10 +44,8 @@ def test_the_secret_is_asked_for_until_it_is_right(need_program, quiet):
             assert browser.evaluate("document.getElementById('token').value") == ""
             browser.click("#secret button:not(.primary)")
             browser.wait("sed.state() === 'idle'")
-            assert "only with its secret" in browser.evaluate(
-                "document.getElementById('problem').textContent"
-            )
-            browser.click("#listen")
+            assert "requires its secret" in browser.evaluate("document.getElementById('problem').textContent")
+            browser.click("#record")
             browser.wait("document.getElementById('secret').open")
             browser.evaluate(answer.format("hush"))
             browser.wait("sed.state() === 'live'", 30)
@@ -56,7 +54,7 @@ def test_the_secret_is_asked_for_until_it_is_right(need_program, quiet):
         process.wait(20)
 
 
-def test_a_server_that_is_gone_is_not_the_browser_s_fault(need_program, quiet):
+def test_a_stopped_server_is_reported_as_unreachable(need_program, quiet):
     process = subprocess.Popen(
         [sys.executable, "-m", "sed.cli.serve", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
@@ -64,7 +62,7 @@ def test_a_server_that_is_gone_is_not_the_browser_s_fault(need_program, quiet):
         browser.open(process.stdout.readline().split()[1])
         process.kill()
         process.wait()
-        browser.click("#listen")
+        browser.click("#record")
         browser.wait("!document.getElementById('problem').hidden", 20)
         assert (
             browser.evaluate("document.getElementById('problem').textContent")

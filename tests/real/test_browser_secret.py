@@ -1,4 +1,4 @@
-"""The server's secret in a real browser: out of the address, kept for the tab, replaced when it is wrong."""
+"""The server's secret in a real browser: removed from the address, stored for the tab, replaced if it is wrong."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def address():
 
 
 def go_live(browser):
-    """Listen, and stop again; no dialog asks for the secret meanwhile."""
-    browser.click("#listen")
+    """Start and stop recording; no dialog asks for the secret meanwhile."""
+    browser.click("#record")
     browser.wait("sed.state() === 'live' || document.getElementById('secret').open", 30)
     assert not browser.evaluate("document.getElementById('secret').open")
-    browser.click("#listen")
+    browser.click("#record")
     browser.wait("sed.state() === 'idle'", 30)
 
 
-def test_the_secret_leaves_the_address_bar(need_program, quiet, address):
+def test_the_secret_is_removed_from_the_address_bar(need_program, quiet, address):
     with Chromium(need_program("chromium"), quiet) as browser:
         browser.call("Page.navigate", url=f"{address}?a=1#token=hush&b=2")
         browser.wait("globalThis.sed")
@@ -63,10 +63,10 @@ def test_the_secret_leaves_the_address_bar(need_program, quiet, address):
 
         browser.evaluate("location.hash = 'token=loud'")  # another link, in the open page
         browser.wait("location.hash === ''")
-        browser.click("#listen")
+        browser.click("#record")
         browser.wait("document.getElementById('secret').open")
         browser.evaluate("document.getElementById('token').value = 'hush'")
         browser.evaluate("document.querySelector('#secret .primary').click()")
         browser.wait("sed.state() === 'live'", 30)
         assert browser.evaluate("sessionStorage.getItem('sed-token')") == "hush"
-        assert browser.complaints == []
+        assert browser.errors == []

@@ -1,7 +1,7 @@
-"""A real microphone, as far as PortAudio and ALSA can tell: a file that ALSA plays as its default device.
+"""A virtual microphone for PortAudio: a file that ALSA plays as its default device.
 
-The samples that come out of it are those of the file, so what `sed-live` says can be compared with what the
-offline path says, byte by byte.
+It delivers the samples of the file, so the output of `sed-live` can be compared with that of the offline path, byte by
+byte.
 """
 
 import os
@@ -31,14 +31,14 @@ def talk() -> np.ndarray:
 
 @pytest.fixture
 def run(tmp_path, talk, not_here):
-    """Run Python with a microphone that hears `talk` and then silence."""
+    """Run Python with a microphone that delivers `talk` and then silence."""
     try:
         import sounddevice  # noqa: F401
     except (ImportError, OSError) as error:
         not_here(f"no PortAudio ({error}): apt install libportaudio2 libasound2-plugins")
     if not ALSA.exists():
         not_here(f"no ALSA on this system: {ALSA} is missing")
-    # PortAudio opens the device to look at it, and after its end the file would give garbage: hence the silence.
+    # PortAudio opens the device to probe it, and after its end the file would deliver garbage: hence the silence.
     np.concatenate([talk, np.zeros(120 * 16_000, np.int16)]).tofile(tmp_path / "microphone.raw")
     config = tmp_path / "asound.conf"
     config.write_text(
@@ -84,45 +84,45 @@ np.concatenate(blocks).tofile(sys.argv[1])
 """
 
 
-def test_capture_is_bit_exact_though_the_queue_is_short(run, talk, tmp_path):
-    done = run("-c", CAPTURE, tmp_path / "heard.raw", len(talk))
+def test_capture_is_bit_exact_with_a_short_queue(run, talk, tmp_path):
+    done = run("-c", CAPTURE, tmp_path / "recorded.raw", len(talk))
     assert done.returncode == 0, done.stderr
-    heard = np.fromfile(tmp_path / "heard.raw", np.int16)
-    np.testing.assert_array_equal(heard[: len(talk)], talk)
+    recorded = np.fromfile(tmp_path / "recorded.raw", np.int16)
+    np.testing.assert_array_equal(recorded[: len(talk)], talk)
 
 
-def test_live_says_what_the_offline_path_says_of_the_same_samples(run, talk, tmp_path):
+def test_live_equals_offline_on_the_same_samples(run, talk, tmp_path):
     done = run("-m", "sed.cli.live", "--rate", 16_000, "--duration", 8, "-o", "rttm",
-               "--record", tmp_path / "heard.wav", "-o", tmp_path / "heard.rttm")  # fmt: skip
+               "--record", tmp_path / "recorded.wav", "-o", tmp_path / "recorded.rttm")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(soundfile.read(tmp_path / "heard.wav", dtype="int16")[0], talk)
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "recorded.wav", dtype="int16")[0], talk)
     samples = talk.astype(np.float32) / np.float32(32768)
-    expected = EmotionDiarizer(latency=1.0)((samples, 16_000), uri="heard")
+    expected = EmotionDiarizer(latency=1.0)((samples, 16_000), uri="recorded")
     assert expected.segments
-    assert (tmp_path / "heard.rttm").read_bytes() == rttm(expected, tmp_path / "expected.rttm")
+    assert (tmp_path / "recorded.rttm").read_bytes() == rttm(expected, tmp_path / "expected.rttm")
     lines = (tmp_path / "expected.rttm").read_text().splitlines()
     assert sorted(done.stdout.splitlines()) == sorted(lines)
 
 
-def test_another_rate_says_what_the_offline_path_says_of_the_recording(run, tmp_path):
+def test_another_rate_equals_offline_on_the_recording(run, tmp_path):
     done = run("-m", "sed.cli.live", "--rate", 44_100, "--channels", "mix", "--duration", 6, "--latency", 2,
-               "--record", tmp_path / "heard.flac", "-o", tmp_path / "heard.rttm")  # fmt: skip
+               "--record", tmp_path / "recorded.flac", "-o", tmp_path / "recorded.rttm")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert soundfile.info(tmp_path / "heard.flac").samplerate == 44_100
-    expected = EmotionDiarizer(latency=2.0)(tmp_path / "heard.flac")
+    assert soundfile.info(tmp_path / "recorded.flac").samplerate == 44_100
+    expected = EmotionDiarizer(latency=2.0)(tmp_path / "recorded.flac")
     assert expected.duration == 6.0
     assert expected.segments
-    assert (tmp_path / "heard.rttm").read_bytes() == rttm(expected, tmp_path / "expected.rttm")
+    assert (tmp_path / "recorded.rttm").read_bytes() == rttm(expected, tmp_path / "expected.rttm")
 
 
-def test_a_device_that_is_not_there(run):
+def test_a_device_that_does_not_exist(run):
     done = run("-m", "sed.cli.live", "--device", "studio")
     assert done.returncode == 2
     assert done.stderr.startswith("sed-live: no microphone has 'studio' in its name: expected one of ")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_rate_that_it_cannot_do(run, tmp_path):
+def test_an_unsupported_rate(run, tmp_path):
     done = run("-m", "sed.cli.live", "--rate", 700_000, "--record", tmp_path / "a.wav")
     assert done.returncode == 1
     assert done.stderr.startswith("sed-live: cannot open the microphone default")
@@ -130,7 +130,7 @@ def test_a_rate_that_it_cannot_do(run, tmp_path):
     assert not (tmp_path / "a.wav").exists()
 
 
-def test_a_real_device_that_dies(tmp_path, need_program, not_here):
+def test_a_real_device_that_disappears(tmp_path, need_program, not_here):
     if not list(Path("/usr/lib").rglob("libasound_module_pcm_pulse.so")):
         not_here("no ALSA plugin for PulseAudio: apt install libasound2-plugins")
     (tmp_path / "run").mkdir(mode=0o700)
@@ -164,7 +164,7 @@ def test_a_real_device_that_dies(tmp_path, need_program, not_here):
     _, err = live.communicate(timeout=60)
     assert live.returncode == 1
     assert err.splitlines()[0] == "sed-live: the microphone default was lost"
-    assert "Expression" not in err  # PortAudio's own words
+    assert "Expression" not in err  # PortAudio's own messages
     assert "Traceback" not in err
     recorded = soundfile.info(tmp_path / "a.wav").duration
     assert recorded > 0
@@ -174,7 +174,7 @@ def test_a_real_device_that_dies(tmp_path, need_program, not_here):
 def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""`score` and its report: pooled and macro, who is missing, what can be computed, intervals, comparison."""
+"""`score` and its report: pooled and macro values, unmatched recordings, available metrics, intervals, comparison."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def test_intervals_are_the_bootstrap_of_the_files():
     assert expected.low == 0 < 3 / 45 < expected.high
 
 
-def test_who_has_no_partner_is_named():
+def test_recordings_without_a_counterpart_are_listed():
     other = recording("c", 3.0, (0, 1, "x", "sad"))
     report = score(REFERENCES, [*HYPOTHESES[1:], other])
     assert (report.missing, report.extra) == (("a",), ("c",))
-    assert report["eder"].files["a"].missed_emotion == 6  # as if nothing had been found
+    assert report["eder"].files["a"].missed_emotion == 6  # as with an empty hypothesis
     assert report["der"].files["a"].missed_detection == 6
 
 
-def test_uem_decides_what_is_scored():
+def test_the_uem_defines_what_is_scored():
     uem = {"a": [(0, 4)], "empty": [(0, 2)]}
     extra = recording("empty", 2.0, (0, 1, "x", "sad"))
     report = score(REFERENCES, [*HYPOTHESES, extra], uem=uem)
@@ -82,8 +82,8 @@ def test_uem_decides_what_is_scored():
     assert report.extra == ()
 
 
-def test_events_are_those_of_the_scored_time():
-    """Events outside the UEM, or after the recording's end, are nobody's; one across its edge is cut there."""
+def test_events_are_cut_to_the_scored_time():
+    """Events outside the UEM or after the end are ignored; an event across an edge is cut there."""
     reference = recording("a", 20.0, (1, 3, "ann", "sad"), (4, 8, "ann", "happy"), (12, 14, "ann", "sad"))
     hypothesis = recording("a", 30.0, (1, 3, "x", "sad"), (4, 8, "x", "happy"), (25, 27, "x", "angry"))
     whole = score([reference], [hypothesis])["events"].pooled
@@ -93,7 +93,7 @@ def test_events_are_those_of_the_scored_time():
     assert score([reference], [hypothesis], uem={"a": [(15, 30)]})["events"].pooled.hypothesis == 1
 
 
-def test_metrics_follow_what_the_annotations_name():
+def test_metrics_depend_on_the_names_in_the_annotations():
     plain = [recording("a", 4.0, (0, 2, "ann", None))]
     assert list(score(plain, plain).metrics) == ["der"]
     assert score(plain, plain).skipped["eder"] == "the references name no emotions"
@@ -128,11 +128,11 @@ def test_wrong_input(call, message):
 
 
 def test_the_end_of_the_recording(caplog):
-    """A reference without a stated duration ends with its last segment, unless told that the audio is longer."""
+    """A reference without a stated duration ends with its last segment, unless a longer duration is given."""
     reference = [recording("a", 8.0, (2, 8, "ann", "happy"))]
     hypothesis = [recording("a", 10.0, (2, 9, "x", "happy"))]
     assert score(reference, hypothesis)["eder"].value == 0
-    assert "not scored: a" in caplog.text
+    assert "hypotheses are not scored after the end of the recording: a" in caplog.text
     longer = score(reference, hypothesis, durations={"a": 10.0})
     assert longer["eder"].value == 1 / 10
     assert longer["der"].pooled.false_alarm == 1
@@ -144,7 +144,7 @@ def test_comparison_of_two_systems():
     test = first.compare(second, "eder")
     assert test.difference == pytest.approx(-3 / 45)
     assert test.exact
-    assert test.p_value == 1.0  # one recording differs: nothing can be said
+    assert test.p_value == 1.0  # only one recording differs
     assert comparison(first, second, "other").rows[0][:4] == ("EDER", "6.67 %", "0.00 %", "-6.67 %")
     with pytest.raises(OptionError, match="different recordings"):
         first.compare(score(REFERENCES[:2], HYPOTHESES), "eder")
@@ -175,7 +175,7 @@ def test_tables_and_data():
 
 
 def test_speechbrain_macro_over_zed(shared):
-    """ZED against all-neutral: 58.8 % of the time is emotional, as the paper's statistics have it."""
+    """ZED against all-neutral: 58.8 % of the time is emotional, as in the statistics of the paper."""
     references = zed(shared)
     neutral = [Diarization(r.uri, r.duration, [Segment(0, r.duration, None, "neutral")]) for r in references]
     ours = score(references, neutral, metrics=["eder"])
@@ -187,7 +187,7 @@ def test_speechbrain_macro_over_zed(shared):
 
 
 def test_zed_takes_less_than_a_second(shared):
-    """180 recordings, every metric, with intervals; in processor time, since other work may be going on."""
+    """180 recordings, every metric, with intervals; in CPU time, since other processes may be running."""
     references = zed(shared)
     rng = np.random.default_rng(0)
     hypotheses = [

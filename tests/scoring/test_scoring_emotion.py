@@ -1,4 +1,4 @@
-"""EDER: constructed truth, the identity with pyannote's IER, and the properties that any exact EDER has."""
+"""EDER: constructed cases, identity with pyannote's IER, and properties of any exact EDER."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def segments(*rows):
 
 
 def random_annotation(rng, duration, *, overlapping):
-    """Random emotions: tiles with gaps, or segments that start and end anywhere."""
+    """Random emotions: adjacent segments with gaps, or arbitrary overlapping segments."""
     if overlapping:
         bounds = np.sort(rng.uniform(0, duration, (rng.integers(0, 9), 2)), 1)
     else:
@@ -34,7 +34,7 @@ def random_annotation(rng, duration, *, overlapping):
 
 
 def pyannote_ier(reference, hypothesis, region, collar=0.0, end=None):
-    """IdentificationErrorRate with neutral filled in where a side has nothing."""
+    """IdentificationErrorRate with gaps filled by neutral."""
     from pyannote.core import Annotation, Timeline
     from pyannote.core import Segment as Interval
     from pyannote.metrics.identification import IdentificationErrorRate
@@ -92,8 +92,8 @@ def test_parts_of_small_cases(reference, hypothesis, parts):
     assert found == pytest.approx(parts)
 
 
-def test_speakers_make_a_union():
-    """Two people, each with an emotion, at once: order and names of speakers do not matter."""
+def test_emotions_of_speakers_are_united():
+    """Two speakers with an emotion each, at once: order and names of speakers do not matter."""
     reference = [Segment(0, 4, "A", "happy"), Segment(2, 6, "B", "sad")]
     hypothesis = [Segment(0, 4, "spk01", "happy"), Segment(2, 6, "spk01", "sad")]
     result = eder(reference, hypothesis, duration=8)
@@ -101,14 +101,14 @@ def test_speakers_make_a_union():
     assert result.total == 4 + 4 + 2
 
 
-def test_three_emotions_at_once_and_no_error():
-    """Rounding left -1e-16 s of confusion, and the error rate refused that."""
+def test_three_emotions_at_once_without_errors():
+    """Rounding gives -1e-16 s of confusion, which must not raise an error."""
     side = segments((0.0, 0.1, "happy"), (0.0, 0.1, "angry"), (0.0, 0.7000000000000001, "sad"))
     found = eder(side, [*side, *segments((20, 21, "zeal"))], duration=20)
     assert found.rate == 0 and found.confusion == 0
 
 
-def test_labels_are_renamed_and_compared_whole():
+def test_labels_are_renamed_and_compared_as_whole_words():
     reference, hypothesis = segments((0, 4, "hap"), (4, 8, "exc")), segments((0, 8, "happy"))
     assert eder(reference, hypothesis, duration=8).rate == 1
     assert eder(reference, hypothesis, duration=8, labels={"hap": "happy", "exc": "happy"}).rate == 0
@@ -127,7 +127,7 @@ def test_collar_and_regions():
     assert touching.total == pytest.approx(3)
 
 
-def test_the_recording_ends_where_it_ends(caplog):
+def test_segments_after_the_end_are_not_scored(caplog):
     reference = Diarization("call", 4.5, segments((1, 4.5, "sad")))
     assert eder(reference, segments((1, 4.52, "sad"))).rate == 0
     assert not caplog.records
@@ -136,20 +136,20 @@ def test_the_recording_ends_where_it_ends(caplog):
     assert "call: 1.50 s of the hypothesis lie after its end" in caplog.text
 
 
-def test_torn_joints_are_not_boundaries():
-    """Frames of 20 ms whose joints floating point tears give what one segment gives, collar or not."""
+def test_rounding_gaps_are_not_boundaries():
+    """Frames of 20 ms with gaps from rounding are scored like one segment, with or without a collar."""
     frames = [Segment(0.02 * i, 0.02 * i + 0.02, emotion="sad") for i in range(50, 400)]
     assert any(a.end != b.start for a, b in pairwise(frames))
     whole = segments((frames[0].start, frames[-1].end, "sad"))
     for collar in (0.0, 0.1):
-        torn = eder(frames, [], duration=10, collar=collar)
-        assert torn.parts == pytest.approx(eder(whole, [], duration=10, collar=collar).parts, abs=1e-9)
+        by_frames = eder(frames, [], duration=10, collar=collar)
+        assert by_frames.parts == pytest.approx(eder(whole, [], duration=10, collar=collar).parts, abs=1e-9)
 
 
 @pytest.mark.parametrize("overlapping", [False, True])
 @pytest.mark.parametrize("collar", [0.0, 0.25])
 def test_equals_pyannote_identification_error_rate(overlapping, collar):
-    """1,000 random cases in all; also every second with a random scored region."""
+    """1,000 random cases in total, half of them with a random scored region."""
     rng = np.random.default_rng(10 * overlapping + round(4 * collar))
     largest = 0.0
     for case in range(250):
@@ -189,14 +189,14 @@ def test_parts_sum_and_identity_and_swap(reference, hypothesis):
 @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from(LABELS)), min_size=1, max_size=6), st.data())
 @settings(max_examples=100, deadline=None)
 def test_swapping_swaps_false_alarm_and_missed(tiles, data):
-    """With one emotion at a time on both sides, FA and ME change places."""
+    """With one emotion at a time on both sides, swapping the sides swaps FA and ME."""
 
-    def tiled(parts):
+    def adjacent(parts):
         ends = np.cumsum([length for length, _ in parts])
         return annotation([(int(e - n), n, label) for e, (n, label) in zip(ends, parts, strict=True)])
 
     others = data.draw(st.permutations(tiles))
-    a, b = tiled(tiles), tiled(others)
+    a, b = adjacent(tiles), adjacent(others)
     forward, back = eder(a, b, duration=20), eder(b, a, duration=20)
     assert (forward.false_alarm, forward.missed_emotion) == pytest.approx(
         (back.missed_emotion, back.false_alarm)
@@ -215,8 +215,8 @@ def test_invariant_under_splitting_shift_and_scale(reference, hypothesis, cut, s
             middle = s.start + cut * (s.end - s.start)
             yield from segments((s.start, middle, s.emotion), (middle, s.end, s.emotion))
 
-    parted = eder(split(annotation(reference)), split(annotation(hypothesis)), uem=[(0, 20)], collar=0.1)
-    assert parted.parts == pytest.approx(plain.parts, abs=1e-6)
+    halves = eder(split(annotation(reference)), split(annotation(hypothesis)), uem=[(0, 20)], collar=0.1)
+    assert halves.parts == pytest.approx(plain.parts, abs=1e-6)
 
     free = eder(annotation(reference), annotation(hypothesis), uem=[(0, 20)])
     moved = eder(

@@ -1,4 +1,4 @@
-"""Event F1 against sed_eval; boundaries against constructed truth and exhaustive matching."""
+"""Event F1 against sed_eval; boundaries against constructed cases and exhaustive matching."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def segments(*rows):
 
 
 def random_events(rng, near=()):
-    """Events that do not touch others of their label; some are `near` events moved a little."""
+    """Events without adjacent ones of the same label; some are slightly moved `near` events."""
     starts = rng.uniform(0, 20, 6)
     rows = [(float(a), float(a + rng.uniform(0.1, 4)), str(rng.choice(["happy", "sad"]))) for a in starts]
     for start, end, label in near:
@@ -38,8 +38,8 @@ def random_events(rng, near=()):
 
 @pytest.fixture
 def sed_eval(monkeypatch):
-    """The module, whose dependency dcase_util imports (and for our purpose never uses) pkg_resources."""
-    if importlib.util.find_spec("pkg_resources") is None:  # gone from setuptools 81
+    """The module sed_eval; its dependency dcase_util imports pkg_resources without needing it here."""
+    if importlib.util.find_spec("pkg_resources") is None:  # removed in setuptools 81
         monkeypatch.setitem(sys.modules, "pkg_resources", ModuleType("pkg_resources"))
     return pytest.importorskip("sed_eval")
 
@@ -80,7 +80,7 @@ def test_agrees_with_sed_eval(sed_eval):
     assert found_any > 100
 
 
-def test_events_join_over_torn_segments_and_speakers():
+def test_events_are_merged_over_rounding_gaps_and_speakers():
     reference = segments((1, 3, "happy"))
     hypothesis = [
         Segment(1, 2, "A", "happy"), Segment(2 + 1e-9, 3, "A", "happy"), Segment(1.5, 2.5, "B", "happy")
@@ -96,8 +96,8 @@ def test_neutral_is_an_event_only_on_request():
     assert event_score(segments((0, 1, "hap")), segments((0, 1, "happy")), labels={"hap": "happy"}).f1 == 1
 
 
-def test_scores_refuse_the_impossible():
-    with pytest.raises(OptionError, match="impossible"):
+def test_invalid_counts_and_options_are_refused():
+    with pytest.raises(OptionError, match="expected no more than either"):
         DetectionScore(3, 2, 5)
     with pytest.raises(OptionError, match="expected 0 or more"):
         event_score([], [], collar=-1)
@@ -116,8 +116,8 @@ def test_boundaries_of_a_constructed_case():
     assert both.mean_error == pytest.approx(0.4 / 7)
 
 
-def test_what_is_no_boundary():
-    """The ends of the recording, joints of one emotion, neutral beside silence, and gaps between regions."""
+def test_instants_that_are_not_boundaries():
+    """The ends of the recording, adjacent segments of one emotion, neutral next to silence, gaps between regions."""
     reference = segments((0, 3, "sad"), (3, 5, "sad"), (5, 7, "neutral"), (8, 9, "neutral"))
     score = boundary_score(reference, [], duration=9)
     assert score.within[0.2].reference == 1  # sad -> neutral at 5
@@ -127,7 +127,7 @@ def test_what_is_no_boundary():
 
 
 def instants(most):
-    """Sorted instants on a grid of 0.1 s, so that distances meet the collar exactly, too."""
+    """Sorted instants on a grid of 0.1 s, so that some distances equal the collar."""
     numbers = st.lists(st.integers(0, 30), max_size=most, unique=True)
     return numbers.map(lambda values: np.sort(np.array(values, float)) / 10)
 
@@ -137,21 +137,21 @@ collars = st.sampled_from([0.0, 0.1, 0.3, 0.5, 2.0])
 
 @given(instants(4), instants(4), collars)
 @settings(max_examples=200, deadline=None)
-def test_boundary_matching_is_the_best_there_is(here, there, collar):
-    """Compared with every way to match; -1 stands for no partner."""
+def test_boundary_matching_is_optimal(here, there, collar):
+    """Compared with all matchings; -1 means unmatched."""
     small, large = sorted((here, there), key=len)
     best = (0, 0.0)
     for chosen in itertools.permutations([*range(len(large)), *[-1] * len(small)], len(small)):
-        apart = [abs(small[i] - large[j]) for i, j in enumerate(chosen) if j >= 0]
-        if all(value <= collar + 1e-6 for value in apart):
-            best = min(best, (-len(apart), sum(apart)))
-    pairs, apart = _match(here, there, collar)
-    assert (-pairs, apart) == (best[0], pytest.approx(best[1], abs=1e-9))
+        distances = [abs(small[i] - large[j]) for i, j in enumerate(chosen) if j >= 0]
+        if all(value <= collar + 1e-6 for value in distances):
+            best = min(best, (-len(distances), sum(distances)))
+    pairs, distances = _match(here, there, collar)
+    assert (-pairs, distances) == (best[0], pytest.approx(best[1], abs=1e-9))
 
 
 @given(instants(20), instants(20), collars)
 @settings(max_examples=200, deadline=None)
-def test_boundary_matching_has_no_direction(here, there, collar):
-    pairs, apart = _match(here, there, collar)
+def test_boundary_matching_is_symmetric(here, there, collar):
+    pairs, distances = _match(here, there, collar)
     backwards = _match(-there[::-1] + 40, -here[::-1] + 40, collar)
-    assert backwards == (pairs, pytest.approx(apart, abs=1e-9))
+    assert backwards == (pairs, pytest.approx(distances, abs=1e-9))

@@ -1,4 +1,4 @@
-"""Intervals where all recordings agree: Clopper-Pearson's, against scipy's; and intervals over groups."""
+"""Exact intervals if all recordings agree, compared with scipy; intervals over groups."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_equals_scipy():
         assert share_interval(hits / count, count, 0.9) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
-def test_at_the_ends_it_is_the_rule_of_three():
+def test_intervals_of_0_and_1_have_a_closed_form():
     assert share_interval(0.0, 73) == (0, pytest.approx(1 - 0.025 ** (1 / 73)))
     assert share_interval(1.0, 73) == (pytest.approx(0.025 ** (1 / 73)), 1)
     assert effective_count(np.array([2.0, 2, 2, 0])) == 3
 
 
-def test_it_covers_a_rare_error():
-    """Of 30 utterances one in 50 is wrong: half of the samples have none, and their interval was 0 to 0."""
+def test_intervals_cover_a_rare_error():
+    """30 utterances with an error rate of 2 %: half of the samples have no error."""
     rng = np.random.default_rng(1)
     wrong = (rng.random((200, 30)) < 0.02).astype(float)
     found = [estimate(row, np.ones(30), samples=200) for row in wrong]
@@ -46,28 +46,28 @@ def test_recordings_that_agree(share):
     totals = np.array([10.0, 4.0, 6.0, 10.0])
     (low, high), method = estimate(share * totals, totals)
     assert method == "exact" and low <= share <= high and high - low > 0.3
-    assert estimate(share * totals, totals, share=False)[1] == "none"  # seconds, say
+    assert estimate(share * totals, totals, share=False)[1] == "none"  # such as seconds
     assert np.isnan(bootstrap(2 * totals, totals)).all()  # a rate of 200 % has no bound
     more = bootstrap(np.tile(share * totals, 20), np.tile(totals, 20))
     assert more.high - more.low < (high - low) / 2
 
 
-def test_a_sample_that_varies_is_resampled_as_before():
+def test_a_sample_that_varies_is_resampled():
     assert estimate([1.0, 0, 2, 0], [10.0, 10, 10, 10]) == ((0.0, 0.15), "bootstrap")
 
 
 def recordings(*rates, prefix="r"):
-    """References and hypotheses, of which each has that share of 10 s wrong."""
+    """References and hypotheses of 10 s, with these error rates."""
     truth = [Diarization(f"{prefix}{n}", 10.0, [Segment(0, 10, "ann", "sad")]) for n in range(len(rates))]
     claims = []
     for item, rate in zip(truth, map(float, rates), strict=True):
         parts = [(0.0, 10 * rate, "happy"), (10 * rate, 10.0, "sad")]
-        own = [Segment(start, end, "x", label) for start, end, label in parts if end > start]
-        claims.append(Diarization(item.uri, 10.0, own))
+        segments = [Segment(start, end, "x", label) for start, end, label in parts if end > start]
+        claims.append(Diarization(item.uri, 10.0, segments))
     return truth, claims
 
 
-def test_a_report_says_how():
+def test_a_report_states_the_method_of_intervals():
     perfect = score(*recordings(0, 0, 0, 0))
     rows = {row[0]: row for row in tables(perfect)[0].rows}
     assert rows["EDER"][1:] == ("0.00 %", "0.00 - 60.24 (exact)", "0.00 %", "0.00 - 60.24 (exact)")
@@ -82,17 +82,17 @@ def test_a_report_says_how():
     assert to_dict(one)["metrics"]["eder"]["interval_method"] == "none"
 
 
-def test_groups_are_drawn_as_wholes():
-    """Ten recordings of each of four speakers, alike within a speaker: the interval is that of four."""
+def test_whole_groups_are_resampled():
+    """Four speakers with ten equal recordings each: the interval is that of four recordings."""
     rates = np.repeat([0.1, 0.2, 0.4, 0.7], 10)
     truth, claims = recordings(*rates)
     groups = {t.uri: f"spk{n // 10}" for n, t in enumerate(truth)}
-    alone, grouped = score(truth, claims), score(truth, claims, groups=groups)
-    width = [report["eder"].interval.high - report["eder"].interval.low for report in (alone, grouped)]
+    ungrouped, grouped = score(truth, claims), score(truth, claims, groups=groups)
+    width = [report["eder"].interval.high - report["eder"].interval.low for report in (ungrouped, grouped)]
     assert width[1] > 2 * width[0]
     assert grouped["eder"].interval == pytest.approx(bootstrap([1, 2, 4, 7], [10, 10, 10, 10]))
     assert grouped["eder"].macro_interval == pytest.approx(grouped["eder"].interval)
-    assert grouped["eder"].value == alone["eder"].value
+    assert grouped["eder"].value == ungrouped["eder"].value
     assert tables(grouped)[0].title == "40 recordings in 4 groups, bootstrap intervals over groups at 95 %"
     assert to_dict(grouped)["metrics"]["eder"]["groups"] == 4
     single = score(truth, claims, groups=dict.fromkeys(groups, "ann"))
@@ -101,10 +101,10 @@ def test_groups_are_drawn_as_wholes():
         score(truth, claims, groups={"r0": "a"})
 
 
-def test_groups_are_exchanged_as_wholes():
+def test_whole_groups_are_exchanged():
     truth, claims = recordings(*np.repeat([0.1, 0.2, 0.4], 4))
     groups = {t.uri: f"spk{n // 4}" for n, t in enumerate(truth)}
-    first, second = (score(truth, own, groups=groups) for own in (claims, truth))
+    first, second = (score(truth, system, groups=groups) for system in (claims, truth))
     test = first.compare(second, "eder")
     assert (test.recordings, test.groups, test.exact, test.p_value) == (12, 3, True, 0.25)
     assert test.to_dict()["groups"] == 3
@@ -114,8 +114,8 @@ def test_groups_are_exchanged_as_wholes():
         bootstrap([1, 2, 3], [4, 4, 4], groups=["a", "b"])
 
 
-def test_differences_that_agree():
-    """Two systems that differ by the same in each recording, or in the only one."""
+def test_equal_differences_in_all_recordings():
+    """Two systems with the same difference in every recording, or with a single recording."""
     test = paired_test(([2.0, 2.0, 2.0], [10.0] * 3), ([1.0, 1.0, 1.0], [10.0] * 3))
     assert test.difference == pytest.approx(-0.1)
     assert -1 <= test.interval.low < -0.6 and 0.5 < test.interval.high < 1
@@ -124,11 +124,11 @@ def test_differences_that_agree():
     assert np.isnan(paired_test(([2.0] * 2, [1.0] * 2), ([1.0] * 2, [1.0] * 2), rates=False).interval).all()
 
 
-def test_recall_of_utterances_that_are_all_recognised():
-    """100.0 (100.0-100.0) is no interval."""
+def test_recall_if_all_utterances_are_recognised():
+    """The interval is not 100.0 to 100.0."""
     balanced = ["sad", "happy"] * 20
     assert exact_recall_interval(balanced, balanced) == pytest.approx(share_interval(1.0, 40))
-    skewed = ["sad"] * 38 + ["happy"] * 2  # the mean of the two recalls rests on two utterances
+    skewed = ["sad"] * 38 + ["happy"] * 2  # one of the two recalls depends on two utterances
     assert exact_recall_interval(skewed, skewed).low < share_interval(1.0, 8)[0]
     assert exact_recall_interval(["sad", "happy"], ["calm", "calm"]).low == 0
 

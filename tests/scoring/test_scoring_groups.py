@@ -1,4 +1,4 @@
-"""Groups of recordings: from tables, manifests, patterns and the reference's speakers."""
+"""Groups of recordings from tables, manifests, patterns and the speakers of references."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXPECTED = {"spk1_1": "spk1", "spk1_2": "spk1", "spk2_1": "spk2"}
 
 
 def partition(groups):
-    """Which recordings are together, whatever the groups are called."""
+    """The sets of recordings, without the names of their groups."""
     return {frozenset(name for name in groups if groups[name] == group) for group in groups.values()}
 
 
@@ -47,9 +47,9 @@ def test_a_pattern_and_the_speakers():
     assert partition(read_groups("speaker", CORPUS)) == partition(EXPECTED)
 
 
-def test_recordings_that_share_speakers_through_others_are_together():
-    who = {"a": "x", "b": "xy", "c": "z", "d": "y", "e": "w", "f": "zw"}
-    corpus = {n: Diarization(n, 9.0, [Segment(0, 1, s) for s in own]) for n, own in who.items()}
+def test_recordings_that_share_speakers_indirectly_are_grouped():
+    speakers = {"a": "x", "b": "xy", "c": "z", "d": "y", "e": "w", "f": "zw"}
+    corpus = {n: Diarization(n, 9.0, [Segment(0, 1, s) for s in names]) for n, names in speakers.items()}
     assert partition(read_groups("speaker", corpus)) == {frozenset("abd"), frozenset("cef")}
 
 
@@ -62,7 +62,7 @@ def test_recordings_that_share_speakers_through_others_are_together():
         ("file,group\nspk1_1,a\nspk1_1,b\n", FormatError, "line 3: found spk1_1 in b and in a"),
     ],
 )
-def test_tables_that_do_not_serve(tmp_path, content, error, text):
+def test_invalid_tables(tmp_path, content, error, text):
     (tmp_path / "g.csv").write_text(content)
     with pytest.raises(error, match=text):
         read_groups(str(tmp_path / "g.csv"), CORPUS)
@@ -71,17 +71,17 @@ def test_tables_that_do_not_serve(tmp_path, content, error, text):
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("nowhere.csv", "no such file, and a pattern without brackets"),
+        ("nowhere.csv", "neither a file nor a pattern with a capturing group"),
         ("^(spk1)_", "does not match spk2_1"),
-        ("(", "no such file, and no pattern"),
+        ("(", "neither a file nor a valid pattern"),
     ],
 )
-def test_what_gives_no_groups(source, text):
+def test_invalid_sources(source, text):
     with pytest.raises(OptionError, match=text):
         read_groups(source, CORPUS)
 
 
-def test_manifests_and_speakers_that_do_not_serve(tmp_path):
+def test_invalid_manifests_and_missing_speakers(tmp_path):
     (tmp_path / "m.json").write_text('{"spk1_1": {"wav": "x"}}')
     with pytest.raises(FormatError, match="expected a manifest with a group or speaker"):
         read_groups(str(tmp_path / "m.json"), CORPUS)

@@ -1,7 +1,7 @@
-"""`sed-score --metric der` against programs that other people wrote: NIST's md-eval, and spyder.
+"""`sed-score --metric der` against independent programs: NIST's md-eval and spyder.
 
 The references are real conversations (AMI); the hypotheses are those references with turns dropped, moved and
-given to others, so that every kind of error occurs. Install md-eval with ``apt install sctk``.
+assigned to other speakers, so that every kind of error occurs. Install md-eval with ``apt install sctk``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sed.cli.score import main
 from sed.result import Diarization, Segment
 from sed.scoring import der
 
-MD_EVAL = Path("/usr/lib/sctk/bin/md-eval.pl")  # where Debian puts it
+MD_EVAL = Path("/usr/lib/sctk/bin/md-eval.pl")  # on Debian
 
 
 def damaged(reference, rng):
-    """`reference` as a poor system would have it."""
+    """`reference` with random errors."""
     names = [s.speaker for s in reference]
     result = []
     for s in reference:
@@ -46,7 +46,7 @@ def conversations(shared, tmp_path_factory):
         for reference in formats.read_all(path):
             hypothesis = damaged(reference, rng)
             if not len(hypothesis):
-                hypothesis = reference  # a file nobody speaks in cannot be in an RTTM
+                hypothesis = reference  # RTTM cannot list a recording without speech
             for name, item in (("ref.rttm", reference), ("hyp.rttm", hypothesis)):
                 lines = (
                     f"SPEAKER {s_uri} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {s.speaker} <NA> <NA>\n"
@@ -61,7 +61,7 @@ def conversations(shared, tmp_path_factory):
 
 @pytest.mark.parametrize("collar", [0, 0.25])
 def test_agrees_with_md_eval(conversations, collar):
-    """In every recording and in all, to the 0.01 % that md-eval prints."""
+    """Per recording and overall, to the 0.01 % that md-eval prints."""
     program = shutil.which("md-eval.pl") or (str(MD_EVAL) if MD_EVAL.is_file() else None)
     if program is None or shutil.which("perl") is None:
         pytest.skip("md-eval.pl is not installed (apt install sctk)")
@@ -86,7 +86,7 @@ def test_agrees_with_md_eval(conversations, collar):
 
 
 def test_agrees_with_spyder(conversations):
-    """Without a collar, where no convention can differ."""
+    """Without a collar, for which conventions differ."""
     spyder = pytest.importorskip("spyder", reason="spy-der is not installed")
     sides = [
         {

@@ -1,4 +1,4 @@
-"""Error rates as values: they check their parts, and combine by summing."""
+"""Error rates check their parts and are combined by summing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_parts_that_do_not_add_up_are_refused():
         JointErrorRate(correct=5, total=10, speaker_confusion=2, emotion_confusion=2)
 
 
-def test_sum_pools():
+def test_the_sum_is_the_pooled_rate():
     rates = [SpeakerErrorRate(5, 10, 0, 5, 0), SpeakerErrorRate(100, 100, 1, 0, 0)]
     pooled = sum(rates)
     assert pooled == SpeakerErrorRate(105, 110, 1, 5, 0)

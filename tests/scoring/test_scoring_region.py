@@ -1,4 +1,4 @@
-"""One scored time for all systems: what a system claims outside it changes no figure, and no second is no figure."""
+"""The scored time is the same for all systems: segments outside it change nothing; without it there is no value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ tenths = st.integers(0, 199)
 rows = st.lists(
     st.tuples(tenths, st.integers(1, 80), st.sampled_from("ab"), st.sampled_from(LABELS)), max_size=7
 )
-anything = st.lists(  # who and what may be missing, and may have a name that nobody else has
+anything = st.lists(  # names may be missing or unique
     st.tuples(
         st.integers(0, 900),
         st.integers(1, 3000),
@@ -38,8 +38,8 @@ END = 20.0  # of the recording, in seconds
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_words():
-    """Warnings of thousands of random cases would hide what a failing test says."""
+def errors_only():
+    """Suppress the warnings of thousands of random cases."""
     logger = logging.getLogger("sed.scoring")
     logger.setLevel(logging.ERROR)
     yield
@@ -51,13 +51,13 @@ def segments(rows, shift=0.0, end=np.inf):
     return [Segment(*row) for row in found]
 
 
-def figures(report):
-    """Everything that a report says."""
+def all_values(report):
+    """All content of a report."""
     return json.dumps(to_dict(report, per_file=True)), [table.plain() for table in tables(report)]
 
 
 def numbers(score):
-    """All of a score's numbers, flat."""
+    """All numbers of a score as a flat list."""
     found, waiting = [], [score.to_dict()]
     for value in waiting:
         waiting.extend(value.values() if isinstance(value, dict) else ())
@@ -67,8 +67,8 @@ def numbers(score):
 
 @given(rows, rows, anything, st.sampled_from([0.0, 0.3]), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_claims_after_the_end_change_nothing(reference, hypothesis, extra, collar, swap):
-    """In score() with all metrics, and in the functions by themselves."""
+def test_segments_after_the_end_change_nothing(reference, hypothesis, extra, collar, swap):
+    """For all metrics in `score`, and for the functions of single metrics."""
     truth = Diarization("call", END, segments(reference, end=END))
     honest = segments(hypothesis, end=END)
     late = segments(extra, shift=END)
@@ -77,7 +77,7 @@ def test_claims_after_the_end_change_nothing(reference, hypothesis, extra, colla
     before, after = (
         score([truth], {"call": Diarization("call", 0.0, own)}, options=options) for own in (honest, claims)
     )
-    assert figures(before) == figures(after)
+    assert all_values(before) == all_values(after)
     named = [replace(s, speaker="z", emotion="zeal") for s in late]
     for metric in (eder, der, joint_error, boundary_score):
         alone, more = (metric(truth, own, duration=END) for own in (honest, [*named, *honest]))
@@ -86,7 +86,7 @@ def test_claims_after_the_end_change_nothing(reference, hypothesis, extra, colla
 
 @given(rows, rows, anything, st.lists(st.integers(0, 60), min_size=2, max_size=6, unique=True))
 @settings(max_examples=120, deadline=None)
-def test_claims_outside_the_uem_change_nothing(reference, hypothesis, extra, cuts):
+def test_segments_outside_the_uem_change_nothing(reference, hypothesis, extra, cuts):
     edges = sorted(cuts)[: len(cuts) // 2 * 2]
     uem = {"call": [(a / 2, b / 2) for a, b in zip(edges[::2], edges[1::2], strict=True)]}
     free = [0.0, *(time for span in uem["call"] for time in span), 200.0]
@@ -102,13 +102,13 @@ def test_claims_outside_the_uem_change_nothing(reference, hypothesis, extra, cut
         score([truth], {"call": Diarization("call", END, own)}, uem=uem, options=options)
         for own in (honest, [*honest, *outside])
     )
-    assert figures(before) == figures(after)
+    assert all_values(before) == all_values(after)
 
 
 @given(rows, rows, anything)
 @settings(max_examples=80, deadline=None)
-def test_a_stated_end_is_one_for_all_systems(reference, hypothesis, extra):
-    """Without a duration on any side, the figures of honest claims and of longer ones are those of one region."""
+def test_the_end_is_the_same_for_all_systems(reference, hypothesis, extra):
+    """Without a duration on any side, hypotheses with and without late segments have the same values."""
     truth = {"call": Diarization("call", 0.0, segments(reference))}
     honest = Diarization("call", 0.0, segments(hypothesis))
     last = max((s.end for s in truth["call"]), default=0.0)
@@ -120,13 +120,13 @@ def test_a_stated_end_is_one_for_all_systems(reference, hypothesis, extra):
             score(truth, [own], durations=ends.durations, options=Options(samples=20))
             for own in (honest, longer)
         ]
-        assert figures(both[0]) == figures(both[1])
+        assert all_values(both[0]) == all_values(both[1])
         assert both[0].compare(both[1], "eder").difference == 0
 
 
 @given(rows, anything, st.sampled_from(["sad", "happy"]))
 @settings(max_examples=80, deadline=None)
-def test_claims_after_the_end_change_nothing_for_speechbrain(hypothesis, extra, emotion):
+def test_segments_after_the_end_change_nothing_for_speechbrain(hypothesis, extra, emotion):
     truth = Diarization("u", END, [Segment(3.0, 9.5, None, emotion)])
     honest, options = segments(hypothesis, end=END), Options(compat="speechbrain", samples=20)
     late = [replace(s, speaker=None) for s in segments(extra, shift=END)]
@@ -134,11 +134,11 @@ def test_claims_after_the_end_change_nothing_for_speechbrain(hypothesis, extra, 
         score([truth], {"u": Diarization("u", END, own)}, metrics=["eder"], options=options)
         for own in (honest, honest + late)
     )
-    assert figures(before) == figures(after)
+    assert all_values(before) == all_values(after)
 
 
-def test_pyannote_gives_the_same_for_claims_after_the_end():
-    """DER and IER of pyannote.metrics on the scored time, of hypotheses with claims after it."""
+def test_pyannote_agrees_if_segments_follow_the_end():
+    """DER and IER of pyannote.metrics on the scored time, for hypotheses with segments after it."""
     metrics = pytest.importorskip("pyannote.metrics.diarization", reason="pyannote.metrics is not installed")
     identification = pytest.importorskip("pyannote.metrics.identification")
     core = pytest.importorskip("pyannote.core")
@@ -174,8 +174,8 @@ def test_pyannote_gives_the_same_for_claims_after_the_end():
             assert report[name].value == pytest.approx(metric(*sides, uem=uem), abs=1e-9)
 
 
-def test_neutral_after_the_end_gains_nothing():
-    """20 % of 10 s became 2 % of 100 s."""
+def test_neutral_after_the_end_is_no_advantage():
+    """20 % of 10 s must not become 2 % of 100 s."""
     reference = {"call": Diarization("call", 10.0, [Segment(0, 10, "ann", "happy")])}
     hypothesis = [Segment(0, 8, "x", "happy"), Segment(8, 10, "x", "sad")]
     gaming = [*hypothesis, Segment(10, 100, "x", "neutral")]
@@ -186,12 +186,12 @@ def test_neutral_after_the_end_gains_nothing():
         assert report["eder"].pooled.total == 10
 
 
-def test_ends_are_decided_by_recording():
+def test_ends_are_determined_per_recording():
     reference = {
         "stated": Diarization("stated", 12.0, [Segment(0, 8, "ann", "sad")]),
         "plain": Diarization("plain", 8.0, [Segment(0, 8, "ann", "sad")]),
         "short": Diarization("short", 8.0, [Segment(0, 8, "ann", "sad")]),
-        "nobody": Diarization("nobody", 0.0, []),
+        "empty": Diarization("empty", 0.0, []),
     }
     one = {
         uri: Diarization(uri, length, [])
@@ -199,16 +199,16 @@ def test_ends_are_decided_by_recording():
     }
     two = {"plain": Diarization("plain", 10.0, [])}
     ends = common_ends(reference, {"stated"}, [(one, {"stated", "short", "plain"}), (two, {"plain"})])
-    assert ends.durations == {"plain": 9.0, "short": 8.0, "nobody": 0.0}
+    assert ends.durations == {"plain": 9.0, "short": 8.0, "empty": 0.0}
     assert (ends.from_segments, ends.from_hypotheses, ends.disputed) == (
-        ("nobody", "short"),
+        ("empty", "short"),
         ("plain",),
         ("plain",),
     )
     assert [line.split(":")[0].split(" ")[0] for line in ends.warnings()] == ["no", "the", "hypotheses"]
     report = score(reference, one, durations=ends.durations)
     assert report.regions == {
-        "nobody": (),
+        "empty": (),
         "plain": ((0.0, 9.0),),
         "short": ((0.0, 8.0),),
         "stated": ((0.0, 12.0),),
@@ -243,7 +243,7 @@ REFERENCE = [Diarization("call", 10.0, [Segment(2, 8, "ann", "happy")])]
         ({"call": [(3, 3)]}, Options(), "no second is scored: the region is empty"),
     ],
 )
-def test_no_second_is_no_figure(uem, options, reason):
+def test_no_value_without_scored_time(uem, options, reason):
     report = score(REFERENCE, REFERENCE, uem=uem, options=options)
     assert set(report.not_computed) == {"eder", "der", "joint", "events", "boundaries"}
     assert all(text.startswith(reason) for text in report.not_computed.values())
@@ -258,7 +258,7 @@ def test_no_second_is_no_figure(uem, options, reason):
     assert np.isnan(report.compare(report, "eder").difference)
 
 
-def test_no_second_is_no_figure_in_the_functions():
+def test_functions_return_nan_without_scored_time():
     for metric in (eder, der, joint_error):
         assert np.isnan(metric(REFERENCE[0], REFERENCE[0], uem=[]).rate)
         assert np.isnan(sum([metric(REFERENCE[0], REFERENCE[0], uem=[])] * 2).rate)
@@ -269,28 +269,28 @@ def test_no_second_is_no_figure_in_the_functions():
     assert np.isnan(der([], [], uem=[], engine="pyannote").rate)
 
 
-def test_a_collar_that_leaves_nothing():
+def test_a_collar_that_excludes_everything():
     report = score(REFERENCE, REFERENCE, options=Options(collar=20.0))
     assert report["eder"].not_computed == "no second is scored: the collar leaves none"
     assert np.isnan([report["eder"].value, report["eder"].macro]).all()
-    assert report["events"].value == 1  # which the collar does not touch
+    assert report["events"].value == 1  # to which the collar does not apply
     long = Diarization("long", 100.0, [Segment(0, 100, "ann", "sad")])
     mixed = score([*REFERENCE, long], [long], options=Options(collar=20.0))["eder"]
-    assert (mixed.value, mixed.macro) == (0, 0)  # the mean is that of the recording which has a rate
+    assert (mixed.value, mixed.macro) == (0, 0)  # only one recording has a rate
 
 
-def test_a_recording_of_0_s_is_named_and_in_no_figure():
+def test_a_recording_of_0_s_is_reported_and_excluded():
     empty = Diarization("empty", 0.0, [])
     wrong = [Diarization("call", 10.0, [Segment(2, 8, "x", "sad")])]
     report = score([*REFERENCE, empty], wrong)
     assert report.unscored == {"empty": "the recording lasts 0 s"} and report.missing == ()
     assert list(report["eder"].files) == ["call"]
-    assert report["eder"].macro == 0.6  # not half of it
+    assert report["eder"].macro == 0.6  # not the mean over both recordings
     assert [row[1] for row in tables(report, per_file=True)[-1].rows] == ["60.00 %", "not computed"]
 
 
-def test_where_nobody_speaks_there_is_no_der():
-    """Pooled, 0 of 0 seconds is no error rate; EDER has the time, in which all is neutral."""
+def test_der_is_undefined_without_speech():
+    """0 of 0 seconds is not an error rate; EDER is defined, since silence is neutral."""
     silent = [Diarization("call", 10.0, [Segment(2, 8, "ann", "happy")])]
     report = score(silent, silent, uem={"call": [(8.5, 10)]})
     assert report["eder"].value == 0 and report["eder"].pooled.total == 1.5
@@ -298,7 +298,7 @@ def test_where_nobody_speaks_there_is_no_der():
     assert report.not_computed["der"] == "the references have no speech in the scored time"
 
 
-def test_recordings_of_the_uem_without_a_reference_are_named():
+def test_recordings_of_the_uem_without_a_reference_are_listed():
     report = score(REFERENCE, REFERENCE, uem={"call": [(0, 10)], "cal1": [(0, 10)]})
     assert report.without_reference == ("cal1",) and report.missing == ("cal1",)
     assert report["eder"].pooled.total == 20

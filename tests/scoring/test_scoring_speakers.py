@@ -1,4 +1,4 @@
-"""DER against pyannote.metrics, an exhaustive mapping, and a second independent scorer; the joint error."""
+"""DER against pyannote.metrics and exhaustive mappings; the joint error."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sed.scoring import der, joint_error
 from sed.scoring.assignment import best_pairs, most_pairs
 
 
-def vector(rows):
+def turns(rows):
     return [Segment(start, end, name) for name, start, end in rows]
 
 
-REFERENCE = vector([("A", 0, 10), ("B", 12, 20), ("A", 24, 27), ("C", 30, 40)])
-HYPOTHESIS = vector([("a", 2, 13), ("d", 13, 14), ("b", 14, 20), ("c", 22, 38), ("d", 38, 40)])
+REFERENCE = turns([("A", 0, 10), ("B", 12, 20), ("A", 24, 27), ("C", 30, 40)])
+HYPOTHESIS = turns([("a", 2, 13), ("d", 13, 14), ("b", 14, 20), ("c", 22, 38), ("d", 38, 40)])
 
 
 def random_turns(rng, names, emotions=("neutral", "happy", "sad")):
@@ -29,7 +29,7 @@ def random_turns(rng, names, emotions=("neutral", "happy", "sad")):
 
 
 @pytest.mark.parametrize("engine", ["sed", "pyannote"])
-def test_the_published_vector(engine):
+def test_the_published_example(engine):
     result = der(REFERENCE, HYPOTHESIS, duration=40, engine=engine)
     parts = (result.total, result.correct, result.confusion, result.false_alarm, result.missed_detection)
     assert parts == pytest.approx((31, 22, 7, 7, 2))
@@ -48,7 +48,7 @@ def test_equals_pyannote_on_random_cases():
     assert largest < 1e-9
 
 
-def test_hungarian_finds_the_best_of_all_mappings():
+def test_best_pairs_is_optimal():
     rng = np.random.default_rng(2)
     for _ in range(300):
         rows, columns = rng.integers(0, 6, 2)
@@ -64,7 +64,7 @@ def test_hungarian_finds_the_best_of_all_mappings():
         assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
 
 
-def test_largest_pairing_equals_the_assignment():
+def test_most_pairs_has_the_size_of_the_assignment():
     rng = np.random.default_rng(3)
     for _ in range(300):
         table = rng.random(rng.integers(1, 8, 2)) < 0.35
@@ -74,12 +74,12 @@ def test_largest_pairing_equals_the_assignment():
         assert len(set(found.values())) == len(found)
 
 
-def test_largest_pairing_of_a_long_chain():
-    """Each wants its own or the next; the last insists on the first: everyone has to move."""
+def test_most_pairs_of_a_long_chain():
+    """The last node fits only the first partner, so that every other pair has to change."""
     size = 5000
-    wants = {i: [i, i + 1] for i in range(size)}
-    wants[size] = [0]
-    assert len(most_pairs(wants)) == size + 1
+    candidates = {i: [i, i + 1] for i in range(size)}
+    candidates[size] = [0]
+    assert len(most_pairs(candidates)) == size + 1
 
 
 def test_joint_error_of_constructed_conversations():
@@ -113,9 +113,11 @@ def test_joint_error_is_der_plus_emotions():
         assert joint.false_alarm == pytest.approx(speakers.false_alarm, abs=1e-9)
         assert joint.missed_detection == pytest.approx(speakers.missed_detection, abs=1e-9)
         assert joint.speaker_confusion == pytest.approx(speakers.confusion, abs=1e-6)
-        by_letter = [Segment(s.start, s.end, s.speaker, "same") for s in reference]
-        alike = [Segment(s.start, s.end, s.speaker, "same") for s in hypothesis]
-        assert joint_error(by_letter, alike, duration=50).emotion_confusion == pytest.approx(0, abs=1e-9)
+        same_reference = [Segment(s.start, s.end, s.speaker, "same") for s in reference]
+        same_hypothesis = [Segment(s.start, s.end, s.speaker, "same") for s in hypothesis]
+        assert joint_error(same_reference, same_hypothesis, duration=50).emotion_confusion == pytest.approx(
+            0, abs=1e-9
+        )
 
 
 def one_emotion_at_a_time(rng, names):
@@ -130,7 +132,7 @@ def one_emotion_at_a_time(rng, names):
     return result
 
 
-def test_agreeing_emotions_break_ties():
+def test_agreement_of_emotions_breaks_ties():
     reference = [Segment(0, 2, "A", "happy"), Segment(2, 4, "A", "sad")]
     for first, second in (("sad", "sad"), ("happy", "happy")):
         hypothesis = [Segment(0, 2, "x", first), Segment(2, 4, "y", second)]
@@ -146,22 +148,22 @@ def test_two_emotions_of_one_speaker():
 
 
 def test_collar_and_overlap():
-    reference = vector([("A", 0, 4), ("B", 3, 6)])
-    hypothesis = vector([("a", 0, 3.1), ("b", 3.1, 6)])
+    reference = turns([("A", 0, 4), ("B", 3, 6)])
+    hypothesis = turns([("a", 0, 3.1), ("b", 3.1, 6)])
     assert der(reference, hypothesis, duration=6).errors == pytest.approx(1.0)
     assert der(reference, hypothesis, duration=6, skip_overlap=True).errors == 0
     assert der(reference, hypothesis, duration=6, collar=0.5).total == pytest.approx(2 + 1)
 
 
 @pytest.mark.parametrize("engine", ["sed", "pyannote"])
-def test_a_collar_lies_around_every_segment_of_the_reference(engine):
-    """As md-eval has it: two segments of one speaker that touch have a boundary between them."""
-    whole, parted = vector([("A", 1, 5)]), vector([("A", 1, 3), ("A", 3, 5)])
+def test_the_collar_surrounds_every_segment_of_the_reference(engine):
+    """As in md-eval, adjacent segments of one speaker have a boundary between them."""
+    whole, halves = turns([("A", 1, 5)]), turns([("A", 1, 3), ("A", 3, 5)])
     options = {"duration": 6, "collar": 0.25, "engine": engine}
     assert der(whole, [], **options).total == pytest.approx(3.5)
-    assert der(parted, [], **options).total == pytest.approx(3.0)
-    assert der(whole, parted, **options).total == pytest.approx(3.5)
-    overlapping = vector([("A", 1, 3.2), ("A", 3, 5)])
+    assert der(halves, [], **options).total == pytest.approx(3.0)
+    assert der(whole, halves, **options).total == pytest.approx(3.5)
+    overlapping = turns([("A", 1, 3.2), ("A", 3, 5)])
     assert der(overlapping, [], **options).total == pytest.approx(3.5)
 
 
@@ -185,5 +187,5 @@ def test_empty_sides():
     )
     assert der(REFERENCE, [], duration=40).missed_detection == 31
     assert der([], [], duration=5).rate == 0
-    assert np.isnan(der([], [], duration=0).rate)  # no second is scored
+    assert np.isnan(der([], [], duration=0).rate)  # no time is scored
     assert joint_error([], [], duration=1).rate == 0

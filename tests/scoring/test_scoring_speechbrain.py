@@ -1,4 +1,4 @@
-"""`compat="speechbrain"` against the real function, bit for bit."""
+"""`compat="speechbrain"` is bit-identical to SpeechBrain's function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sed.scoring.speechbrain import frame_segments
 FULL = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
 
 
-def real_function():
+def original_function():
     """SpeechBrain's function from its own file, which needs neither torch nor torchaudio."""
     package = importlib.util.find_spec("speechbrain")
     if package is None:
@@ -29,15 +29,15 @@ def real_function():
     return module.EDER
 
 
-def test_the_documented_vector():
+def test_the_documented_example():
     frames = frame_segments("nnnaaa", 0.2, 0.2)
     result = eder([Segment(0.39, 1.10, emotion="angry")], frames, duration=1.22, compat="speechbrain")
     assert result.rate == 0.2704918032786885
 
 
-def test_equals_the_real_function():
-    """1,000 random predictions, windows, strides and references: the same float every time."""
-    original = real_function()
+def test_equals_the_original_function():
+    """1,000 random predictions, windows, strides and references give identical floats."""
+    original = original_function()
     rng = np.random.default_rng(5)
     below_zero = 0
     for case in range(1000):
@@ -49,7 +49,7 @@ def test_equals_the_real_function():
         start, end = np.sort(rng.uniform(0, duration * (1.1 if case % 5 else 1.0), 2)).tolist()
         start = 0.0 if case % 7 == 0 else start
         emotion = FULL[str(rng.choice(list("has")))]
-        if case % 11 == 0:  # everything agrees: below 0 where the reference overruns the duration
+        if case % 11 == 0:  # full agreement: negative if the reference exceeds the duration
             letters, start = [emotion[0]] * count, 0.0
         theirs = original(
             list(letters), "u", duration, [{"emo": emotion, "start": start, "end": end}], window, stride
@@ -59,10 +59,10 @@ def test_equals_the_real_function():
         ours = eder(reference, frames, duration=duration, labels=FULL, compat="speechbrain").rate
         assert ours == theirs, (case, ours, theirs)
         below_zero += ours < 0
-    assert below_zero  # its oddities are reproduced as well
+    assert below_zero  # its negative values are reproduced
 
 
-def test_first_letters_only_is_kept_and_ours_is_not_so():
+def test_only_the_compatible_version_compares_first_letters():
     reference = Diarization("u", 4.0, [Segment(0, 4, emotion="sad")])
     hypothesis = [Segment(0, 4, emotion="surprised")]
     assert eder(reference, hypothesis, compat="speechbrain").rate == 0
@@ -72,7 +72,7 @@ def test_first_letters_only_is_kept_and_ours_is_not_so():
 def test_compatible_rates_combine():
     frames = [Segment(0, 2, emotion="sad")]
     parts = [eder([Segment(0, e, emotion="sad")], frames, duration=4, compat="speechbrain") for e in (2, 4)]
-    assert [p.rate for p in parts] == [0, 0.5]  # what the hypothesis leaves out is neutral
+    assert [p.rate for p in parts] == [0, 0.5]  # gaps of the hypothesis are neutral
     assert sum(parts).rate == 0.25
 
 
@@ -83,10 +83,16 @@ def test_compatible_rates_combine():
         ([Segment(0, 1, None, "sad"), Segment(2, 3, None, "sad")], [Segment(0, 1)], 4, {}, "2 emotions"),
         ([Segment(0, 1, None, "sad")], [Segment(0, 1)], 0, {}, "expected more than 0 s"),
         ([Segment(0, 1, None, "sad")], [Segment(0, 1)], None, {}, "expected more than 0 s"),
-        ([Segment(0, 1, None, "sad")], [Segment(0, 1)], 4, {"collar": 0.1}, "knows no collar"),
+        (
+            [Segment(0, 1, None, "sad")],
+            [Segment(0, 1)],
+            4,
+            {"collar": 0.1},
+            "cannot be combined with a collar",
+        ),
     ],
 )
-def test_where_that_function_fails_ours_says_so(reference, hypothesis, duration, options, message):
+def test_errors_where_the_original_function_fails(reference, hypothesis, duration, options, message):
     with pytest.raises(OptionError, match=message):
         eder(reference, hypothesis, duration=duration, compat="speechbrain", **options)
 
@@ -104,16 +110,16 @@ def zed(shared):
 
 
 def test_a_reference_against_itself_has_no_error(shared):
-    """ZED names events only, so its gaps are neutral: 41 % as long as they agreed with nothing."""
+    """ZED has events only, and its gaps are neutral; if gaps agreed with nothing, the error would be 41 %."""
     references = zed(shared)
     report = score(references, references, metrics=["eder"], options=Options(compat="speechbrain"))
     assert report["eder"].value == pytest.approx(0, abs=1e-12)
     assert report["eder"].macro == pytest.approx(0, abs=1e-12)
 
 
-def test_gaps_are_what_the_real_function_gives_for_neutral_frames(shared):
-    """Segments with gaps, and none, against the real function on frames of 20 ms that are neutral in the gaps."""
-    original, rng = real_function(), np.random.default_rng(7)
+def test_gaps_are_scored_like_neutral_frames(shared):
+    """Segments with gaps, and none, against the original function on frames of 20 ms that are neutral in the gaps."""
+    original, rng = original_function(), np.random.default_rng(7)
     letter = {word: key for key, word in FULL.items()}
     for reference in zed(shared)[::6]:
         duration = round(reference.duration / 0.02) * 0.02
@@ -132,11 +138,11 @@ def test_gaps_are_what_the_real_function_gives_for_neutral_frames(shared):
         theirs = original(frames, "u", duration, truth, 0.02, 0.02)
         ours = eder(reference.segments, hypothesis, duration=duration, compat="speechbrain").rate
         assert ours == pytest.approx(theirs, abs=1e-9)
-        named = [*hypothesis, Segment(0, duration)]  # a segment that names no emotion says nothing
+        named = [*hypothesis, Segment(0, duration)]  # a segment without an emotion changes nothing
         assert eder(reference.segments, named, duration=duration, compat="speechbrain").rate == ours
 
 
-def test_an_empty_hypothesis_is_all_neutral(shared):
+def test_an_empty_hypothesis_is_neutral(shared):
     references = zed(shared)[:20]
     options = Options(compat="speechbrain")
     rates = score(references, references[1:], metrics=["eder"], options=options)["eder"].files
@@ -145,7 +151,7 @@ def test_an_empty_hypothesis_is_all_neutral(shared):
     assert sum(rate.rate for rate in rates.values()) == pytest.approx(rates["spk1_1"].rate)
 
 
-def test_two_speakers_with_one_emotion_cover_what_either_covers():
+def test_segments_of_one_emotion_are_united_over_speakers():
     reference = Diarization("u", 10.0, [Segment(0, 10, emotion="happy")])
     hypothesis = [Segment(0, 10, "a", "happy"), Segment(2, 8, "b", "happy")]
     assert eder(reference, hypothesis, compat="speechbrain").rate == 0

@@ -1,4 +1,4 @@
-"""Labels spelt otherwise: read as one where they can mean one thing only, named in a warning in any case."""
+"""Spellings of labels: unambiguous ones are read as one, and all differences are reported in a warning."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WORDS = ("neutral", "happy", "angry", "sad")
 
 
 def corpus(*labels):
-    """A recording of 10 s in which each label has as long as the others."""
+    """A recording of 10 s in which all labels have equal durations."""
     step = 10 / len(labels)
     return [
         Diarization(
-            "call", 10.0, [Segment(n * step, (n + 1) * step, "x", own) for n, own in enumerate(labels)]
+            "call", 10.0, [Segment(n * step, (n + 1) * step, "x", label) for n, label in enumerate(labels)]
         )
     ]
 
@@ -47,7 +47,7 @@ def test_known_spellings_are_one_emotion(spelling, swap, caplog):
     assert not report.spelling.only_reference and not report.spelling.only_hypothesis
 
 
-def test_nothing_is_renamed_where_both_sides_agree(caplog):
+def test_nothing_is_renamed_if_both_sides_agree(caplog):
     report = score(corpus("hap", "exc", "frustrated"), corpus("hap", "exc", "frustrated"))
     assert not report.spelling.renamed and report["eder"].pooled.matrix.labels[1:] == (
         "exc",
@@ -57,17 +57,17 @@ def test_nothing_is_renamed_where_both_sides_agree(caplog):
     assert not caplog.records
 
 
-def test_neutral_spelt_otherwise_on_both_sides_is_what_gaps_are():
-    """Else a gap of one side would disagree with the other's 'neu'."""
+def test_gaps_match_other_spellings_of_neutral():
+    """Otherwise a gap on one side would disagree with 'neu' on the other."""
     reference = [Diarization("call", 10.0, [Segment(0, 5, "x", "neu"), Segment(5, 10, "x", "sad")])]
     hypothesis = [Diarization("call", 10.0, [Segment(5, 10, "x", "sad")])]
     report = score(reference, hypothesis)
     assert report["eder"].value == 0 and dict(report.spelling.renamed) == {"neu": "neutral"}
     calm = score(reference, hypothesis, options=Options(neutral="calm"))
-    assert calm["eder"].value == 0.5  # whoever names another neutral means it
+    assert calm["eder"].value == 0.5  # an explicit other neutral is kept
 
 
-def test_what_can_mean_something_else_is_only_suggested(caplog):
+def test_ambiguous_labels_are_only_suggested(caplog):
     report = score(corpus("happy", "angry", "sad", "surprised"), corpus("excited", "A", "s", "surprised"))
     assert not report.spelling.renamed  # EMO-DB's A is fear, s is sad or surprised
     assert report["eder"].value == 0.75
@@ -78,7 +78,7 @@ def test_what_can_mean_something_else_is_only_suggested(caplog):
     assert "--labels A=angry,excited=happy,s=sad" in caplog.text
 
 
-def test_labels_that_are_given_come_first():
+def test_given_labels_take_precedence():
     reference, hypothesis = corpus("happy", "sad"), corpus("Happy", "exc")
     assert score(reference, hypothesis, options=Options(labels={"exc": "Sad"}))["eder"].value == 0
     apart = score(reference, hypothesis, options=Options(labels={"Happy": "Happy", "exc": "sad"}))
@@ -95,7 +95,7 @@ def test_only_labels_of_the_scored_time_count(caplog):
     assert report["eder"].value == 0 and report.spelling.only_reference == () and not caplog.records
 
 
-def test_speechbrain_too():
+def test_spelling_with_speechbrain_compatibility():
     reference = [Diarization("u", 10.0, [Segment(2, 8, None, "happy")])]
     hypothesis = [Diarization("u", 10.0, [Segment(2, 8, None, "Happy")])]
     assert (
@@ -104,8 +104,8 @@ def test_speechbrain_too():
     )
 
 
-def test_the_tables_contradict_each_other_nowhere():
-    spellings = [spelling for own, others in SPELLINGS.items() for spelling in (own, *others)]
+def test_the_tables_are_consistent():
+    spellings = [spelling for standard, others in SPELLINGS.items() for spelling in (standard, *others)]
     assert len(spellings) == len(set(spellings)) and all(s == s.casefold() for s in spellings)
     assert all(new in SPELLINGS and word(old) != new for old, new in RELATED.items())
     assert all(word.startswith(letter) for letter, word in LETTERS.items())

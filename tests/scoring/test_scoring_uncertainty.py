@@ -1,4 +1,4 @@
-"""Bootstrap intervals cover as they should, tests hold their level, and everything repeats."""
+"""Coverage of bootstrap intervals, level of the paired test, and reproducibility."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def corpus(rng, size, rate):
     return totals * rng.beta(2, 2 / rate - 2, size), totals
 
 
-def test_the_interval_covers_the_truth():
-    """About 93 of 100 intervals of 95 % hold the true rate: with 60 recordings, a little too few."""
+def test_coverage_of_the_interval():
+    """With 60 recordings, about 93 % of the 95 % intervals contain the true rate."""
     rng = np.random.default_rng(8)
     hits = 0
     for number in range(200):
@@ -25,7 +25,7 @@ def test_the_interval_covers_the_truth():
     assert 174 <= hits <= 198
 
 
-def test_it_matches_the_formula_for_a_mean():
+def test_the_interval_of_a_mean_matches_the_formula():
     values = np.random.default_rng(9).normal(5, 2, 400) ** 2
     low, high = bootstrap(values, np.ones(400), samples=4000)
     error = values.std() / 20
@@ -43,15 +43,15 @@ def test_seeds():
 
 
 def test_small_corpora():
-    assert np.isnan(bootstrap([2.0], [10.0])).all()  # one recording: no spread to be seen, and not none
-    low, high = bootstrap([2.0, 2.0], [10.0, 10.0])  # two that agree: an exact interval, and a wide one
+    assert np.isnan(bootstrap([2.0], [10.0])).all()  # one recording has no spread
+    low, high = bootstrap([2.0, 2.0], [10.0, 10.0])  # two that agree: a wide exact interval
     assert low < 0.01 and high > 0.85
     assert np.isnan(bootstrap([], [])).all()
     assert np.isnan(bootstrap([0.0, 0.0], [0.0, 0.0])).all()
 
 
-def test_what_is_no_rate_has_no_value_without_totals():
-    """Samples in which no boundary has a partner say nothing about the mean distance: no 0.0 s among them."""
+def test_samples_without_totals_are_omitted_unless_rates():
+    """Samples without a matched boundary have no mean distance and do not count as 0.0 s."""
     low, high = bootstrap([0.2, 0.0, 0.6], [1, 0, 2], rates=False)
     assert (low, high) == (pytest.approx(0.2), pytest.approx(0.3))
     assert np.isnan(bootstrap([0.0, 0.0], [0.0, 0.0], rates=False)).all()
@@ -62,11 +62,11 @@ def test_what_is_no_rate_has_no_value_without_totals():
 
 
 @pytest.mark.parametrize("options", [{"seed": -1}, {"level": 2.0}, {"samples": 0}])
-def test_options_that_make_no_sense(options):
+def test_invalid_options(options):
     columns = ([1.0, 2.0], [4.0, 4.0])
-    for refuses in (lambda: bootstrap(*columns, **options), lambda: paired_test(columns, columns, **options)):
+    for call in (lambda: bootstrap(*columns, **options), lambda: paired_test(columns, columns, **options)):
         with pytest.raises(OptionError, match="expected"):
-            refuses()
+            call()
 
 
 def test_equal_systems_do_not_differ():
@@ -75,8 +75,8 @@ def test_equal_systems_do_not_differ():
     assert (test.difference, test.p_value, test.interval) == (0, 1, (0, 0))
 
 
-def test_the_level_holds():
-    """Systems of one quality: p below 0.1 in about a tenth of the cases. Better ones: nearly always."""
+def test_the_level_of_the_paired_test():
+    """p < 0.1 in about a tenth of the cases for equal systems, and nearly always for a better one."""
     rng = np.random.default_rng(12)
     chance = better = 0
     for number in range(150):
@@ -89,8 +89,8 @@ def test_the_level_holds():
     assert better > 140
 
 
-def test_exact_by_hand():
-    """Three recordings, all better: 2 of the 8 exchanges are as far from 0."""
+def test_the_exact_p_value_of_a_small_case():
+    """Three recordings, all better: 2 of the 8 exchanges have a difference as large."""
     test = paired_test(([2, 3, 4], [10, 10, 10]), ([1, 1, 1], [10, 10, 10]))
     assert test.exact
     assert test.p_value == 2 / 8

@@ -1,4 +1,4 @@
-"""Utterance and dimension metrics against hand-made cases and formulas written out."""
+"""Utterance metrics against constructed cases and their definitions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ TRUTH = ["n", "n", "n", "n", "h", "h", "a", "s"]
 GUESS = ["n", "n", "n", "h", "h", "n", "a", "a"]
 
 
-def test_by_hand():
+def test_constructed_cases():
     assert unweighted_average_recall(TRUTH, GUESS) == (3 / 4 + 1 / 2 + 1 + 0) / 4
     assert weighted_accuracy(TRUTH, GUESS) == 5 / 8
     assert macro_f1(TRUTH, GUESS) == pytest.approx((6 / 8 + 2 / 4 + 2 / 3 + 0) / 4)
 
 
-def test_labels_only_one_side_has():
+def test_labels_of_one_side_only():
     assert unweighted_average_recall(["a", "a"], ["a", "b"]) == 0.5  # b has no recall
-    assert macro_f1(["a", "a"], ["a", "b"]) == pytest.approx((2 / 3 + 0) / 2)  # but an F1 of 0
+    assert macro_f1(["a", "a"], ["a", "b"]) == pytest.approx((2 / 3 + 0) / 2)  # but has an F1 of 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("nhas"), st.sampled_from("nhas")), min_size=1, max_size=40))

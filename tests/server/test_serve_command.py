@@ -1,4 +1,4 @@
-"""``sed-serve`` as a program: help at once, one sentence for what is wrong, and a clean end."""
+"""``sed-serve`` as a program: fast help, one sentence per error, and a clean exit."""
 
 import re
 import signal
@@ -22,13 +22,13 @@ def test_help_names_every_option():
         assert any(option in done.stdout for option in parameter.opts), parameter.name
 
 
-def test_help_loads_nothing_heavy():
+def test_help_imports_no_heavy_packages():
     script = "import sys, sed.cli.serve; print([m for m in ('numpy', 'starlette', 'onnxruntime') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_defaults_are_those_of_the_options():
+def test_defaults_equal_those_of_the_options():
     options = ServerOptions()
     for parameter in main.params:
         if hasattr(options, parameter.name) and parameter.name != "threads":
@@ -36,37 +36,37 @@ def test_defaults_are_those_of_the_options():
 
 
 @pytest.mark.parametrize(
-    "arguments, status, words",
+    "arguments, status, message",
     [
         (["--max-rate", "0.1"], 2, "max_rate=0.1: expected 1 or more"),
         (["--allow-origin", "evil"], 2, "origin 'evil': expected scheme://"),
         (["--host", "no.such.name.invalid"], 2, "no.such.name.invalid"),
         (["--tagger", "/no/such/model.onnx"], 2, "/no/such/model.onnx"),
         (["--port", "99999"], 2, "99999"),
-        (["--host", "0.0.0.0"], 2, "others can reach host '0.0.0.0': expected a token (--token-file"),
+        (["--host", "0.0.0.0"], 2, "other machines can reach host '0.0.0.0': expected a token (--token-file"),
         (["--allow-host", "a b"], 2, "host 'a b': expected a name"),
         (["--max-load", "0"], 2, "max_load=0.0: expected more than 0"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(arguments, status, words):
+def test_errors_are_one_sentence(arguments, status, message):
     done = CliRunner().invoke(main, ["--port", "0", *arguments])
     assert done.exit_code == status
-    assert words in done.output and "Traceback" not in done.output
+    assert message in done.output and "Traceback" not in done.output
 
 
-def test_a_token_file_that_is_no_text(tmp_path):
+def test_a_token_file_that_is_not_text(tmp_path):
     (tmp_path / "token").write_bytes(b"\xff\xfe\xff")
     done = CliRunner().invoke(main, ["--port", "0", "--token-file", str(tmp_path / "token")])
     assert done.exit_code == 2 and "token: cannot be read (it is not UTF-8 text)" in done.output
 
 
-def test_a_token_and_no_token(tmp_path):
+def test_token_and_no_token_cannot_be_combined(tmp_path):
     (tmp_path / "token").write_text("hush\n")
     done = CliRunner().invoke(main, ["--no-token", "--token-file", str(tmp_path / "token")])
     assert done.exit_code == 2 and "a token cannot be combined with no_token (--no-token)" in done.output
 
 
-def test_a_port_that_is_taken():
+def test_a_port_that_is_in_use():
     import socket
 
     with socket.socket() as other:
@@ -91,15 +91,15 @@ def test_missing_packages_are_named(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_and_a_signal_ends_it_cleanly(number):
+def test_it_serves_and_a_signal_stops_it_cleanly(number):
     process = subprocess.Popen(
         [*RUN, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     url = re.search(r"http://\S+", process.stdout.readline())[0]
     assert httpx.get(f"{url}healthz").json()["status"] == "ok"
     with connect(url.replace("http", "ws") + "stream", close_timeout=1) as client:
-        client.send(bytes(32_000))  # a client in the middle of its stream does not hold it up
+        client.send(bytes(32_000))  # a client in the middle of its stream does not delay the exit
         assert client.recv()
         process.send_signal(number)
-        _, complaints = process.communicate(timeout=20)
-    assert process.returncode == 0 and complaints == ""
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0 and stderr == ""

@@ -1,4 +1,4 @@
-"""Hostile clients against a server in its own process: it stays up, serves the others, and gives memory back."""
+"""Hostile clients against a server in its own process: it keeps running, serves the others, and frees memory."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 
 from sed.server.client import stream
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / "support"
 CHILD = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
@@ -36,12 +36,12 @@ asyncio.run(serve(make_server(app, options), listener, lambda: print(url_of(list
 
 
 class Child:
-    """The server's process."""
+    """The process of the server."""
 
     def __init__(self):
         environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(HERE)], stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, "-c", CHILD, str(SUPPORT)], stdout=subprocess.PIPE, text=True, env=environment
         )
         self.http = self.process.stdout.readline().strip().rstrip("/")
         self.base = self.http.removeprefix("http://")
@@ -59,7 +59,7 @@ class Child:
         return httpx.get(f"{self.http}/healthz", timeout=5).json()
 
     def settle(self, seconds=20.0):
-        """Wait until nobody is connected."""
+        """Wait until no client is connected."""
         end = time.monotonic() + seconds
         while self.health()["clients"]:
             assert time.monotonic() < end, "clients stay connected"
@@ -78,8 +78,8 @@ def child():
 
 
 @contextlib.asynccontextmanager
-async def bystander(child):
-    """An honest client in real time, all the while; its events have to come, and soon."""
+async def regular_client(child):
+    """A regular client in real time during the attack; its events must arrive without delay."""
     delays = []
 
     async def blocks():
@@ -101,11 +101,11 @@ async def bystander(child):
     leaving.set()
     await asyncio.wait_for(task, 20)
     assert len(delays) >= 3
-    assert max(delays) < 2.0, f"an honest client waited {max(delays):.2f} s"
+    assert max(delays) < 2.0, f"a regular client waited {max(delays):.2f} s"
 
 
-async def rubbish(child, seed):
-    """Random messages, until the server has had enough."""
+async def random_messages(child, seed):
+    """Send random messages until the server closes the connection."""
     random_ = random.Random(seed)
     with contextlib.suppress(WebSocketException, OSError):
         async with connect(child.ws, compression=None, open_timeout=30, close_timeout=1) as client:
@@ -123,11 +123,11 @@ async def rubbish(child, seed):
                     await client.send([random_.randbytes(1001), b"\0" * 200_000, b""][random_.randrange(3)])
 
 
-def raw(child, data, patience=5.0):
-    """Send bytes as they are; whatever comes back."""
+def raw(child, data, timeout=5.0):
+    """Send raw bytes; returns the first bytes of the response."""
     host, port = child.base.split(":")
     with (
-        socket.create_connection((host, int(port)), timeout=patience) as connection,
+        socket.create_connection((host, int(port)), timeout=timeout) as connection,
         contextlib.suppress(OSError),
     ):
         connection.sendall(data)
@@ -135,25 +135,25 @@ def raw(child, data, patience=5.0):
     return b""
 
 
-def test_rubbish_harms_nobody(child):
+def test_random_messages_do_not_affect_others(child):
     async def attack():
-        async with bystander(child):
+        async with regular_client(child):
             for batch in range(6):
-                await asyncio.gather(*(rubbish(child, batch * 20 + n) for n in range(20)))
+                await asyncio.gather(*(random_messages(child, batch * 20 + n) for n in range(20)))
 
     asyncio.run(attack())
     child.settle()
 
 
-def test_bytes_that_are_no_http(child):
+def test_bytes_that_are_not_http(child):
     random_ = random.Random(3)
     upgrade = (
         f"GET /stream HTTP/1.1\r\nHost: {child.base}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ).encode()
     for _ in range(10):
-        raw(child, random_.randbytes(5000), patience=0.3)
-        raw(child, upgrade + random_.randbytes(200), patience=0.3)
+        raw(child, random_.randbytes(5000), timeout=0.3)
+        raw(child, upgrade + random_.randbytes(200), timeout=0.3)
     assert raw(child, b"GET /" + b"x" * 200_000).startswith(b"HTTP/1.1 400")
     huge = (
         bytes([0x82, 0xFF]) + (1 << 40).to_bytes(8, "big") + b"mask" + b"\0" * 1000
@@ -162,7 +162,7 @@ def test_bytes_that_are_no_http(child):
     child.settle()
 
 
-def test_a_thousand_opens_and_closes_leave_nothing(child):
+def test_a_thousand_connections_leak_nothing(child):
     async def once(politely):
         with contextlib.suppress(WebSocketException, OSError):
             client = await connect(child.ws, compression=None, open_timeout=30)
@@ -177,10 +177,10 @@ def test_a_thousand_opens_and_closes_leave_nothing(child):
             await asyncio.gather(*(once(n % 2) for n in range(20)))
 
     async def attack():
-        await many(200)  # what is allocated once, is
+        await many(200)  # warm-up: one-time allocations
         child.settle()
         before, open_before = child.memory(), child.descriptors()
-        async with bystander(child):
+        async with regular_client(child):
             await many(1000)
         child.settle()
         return before, open_before
@@ -194,9 +194,9 @@ def test_a_thousand_opens_and_closes_leave_nothing(child):
 
 
 def test_clients_that_never_read_are_dropped(child):
-    """They ask for a lot and leave it where it is; the kernel's and the server's buffers fill up."""
+    """They request many events and read none; the buffers of the kernel and the server fill up."""
 
-    async def deaf():
+    async def client_that_never_reads():
         host, port = child.base.split(":")
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -225,8 +225,10 @@ def test_clients_that_never_read_are_dropped(child):
 
     async def attack():
         before = child.memory()
-        async with bystander(child):
-            dropped = await asyncio.wait_for(asyncio.gather(*(deaf() for _ in range(4))), 60)
+        async with regular_client(child):
+            dropped = await asyncio.wait_for(
+                asyncio.gather(*(client_that_never_reads() for _ in range(4))), 60
+            )
         return dropped, before
 
     dropped, before = asyncio.run(attack())
@@ -236,13 +238,13 @@ def test_clients_that_never_read_are_dropped(child):
     assert child.memory() - before < 12e6
 
 
-def test_floods_of_tiny_frames_harm_nobody(child):
-    """By clients that read nothing; each is cut, or read in turns, and what waits for it stays small."""
+def test_floods_of_tiny_frames_do_not_affect_others(child):
+    """From clients that read nothing; each is disconnected or throttled, and its buffers stay small."""
     end = b"\x81\x8f" + bytes(4) + b'{"type": "end"}'
     floods = [
         (b"", b"\x89\xfd" + bytes(129)),  # pings
-        (b"", b"\x8a\x80" + bytes(4)),  # pongs that nobody asked for
-        (b"\x02\x80" + bytes(4), b"\0\x80" + bytes(4)),  # a message in fragments without end
+        (b"", b"\x8a\x80" + bytes(4)),  # unsolicited pongs
+        (b"\x02\x80" + bytes(4), b"\0\x80" + bytes(4)),  # an endless fragmented message
         (end, b"\x82\x80" + bytes(4)),  # messages after the end
     ]
 
@@ -265,7 +267,7 @@ def test_floods_of_tiny_frames_harm_nobody(child):
 
     async def attack():
         before = child.memory()
-        async with bystander(child):
+        async with regular_client(child):
             await asyncio.gather(*(flood(*one) for one in floods * 2))
         return before
 
@@ -274,7 +276,7 @@ def test_floods_of_tiny_frames_harm_nobody(child):
     assert child.memory() - before < 20e6
 
 
-def test_floods_of_audio_leave_the_others_their_turn(child):
+def test_floods_of_audio_do_not_starve_others(child):
     async def flood():
         with contextlib.suppress(WebSocketException, OSError):
             async with connect(child.ws, compression=None, max_queue=None, close_timeout=1) as client:
@@ -284,7 +286,7 @@ def test_floods_of_audio_leave_the_others_their_turn(child):
 
     async def attack():
         before = child.memory()
-        async with bystander(child):
+        async with regular_client(child):
             await asyncio.gather(*(flood() for _ in range(4)))
         return before
 

@@ -1,4 +1,4 @@
-"""An uploaded file keeps the clock of its container."""
+"""An uploaded file keeps the timestamps of its container."""
 
 import subprocess
 
@@ -13,7 +13,7 @@ from sed.result import Diarization, Segment
 
 
 def clicks(source, *, uri, progress):
-    """A segment for each click of a recording, read as the pipeline reads it."""
+    """One segment per click of a recording, read like the pipeline reads it."""
     with open_audio(source) as audio:
         samples = np.concatenate(list(audio))
     loud = np.flatnonzero(np.abs(samples) > 0.1) / 16000
@@ -22,7 +22,7 @@ def clicks(source, *, uri, progress):
     return Diarization(uri, len(samples) / 16000, segments, LABELS)
 
 
-def test_an_uploaded_call_with_a_hole(start_server, tmp_path, need_program):
+def test_an_uploaded_file_with_missing_packets(start_server, tmp_path, need_program):
     time = np.arange(4 * 16000) / 16000
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2000 * np.pi * time) * (time % 1 < 0.1), 16000)
     ffmpeg = [need_program("ffmpeg"), "-v", "error", "-i"]

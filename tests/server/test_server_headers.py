@@ -1,4 +1,4 @@
-"""What a client may write into a request: nothing raises, every answer is typed."""
+"""Arbitrary headers and messages of clients: nothing raises, every response is well-formed."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 from live_server import running
-from raw_http import BINARY, CLOSE, TEXT, RawSocket, ask, frame, request, status
+from raw_http import BINARY, CLOSE, TEXT, RawSocket, frame, request, send_request, status
 
 from sed.errors import OptionError
 from sed.server.hosts import host_name
@@ -59,8 +59,8 @@ def server():
 
 
 @pytest.fixture
-def quiet(caplog):
-    """Nothing that a client sends may leave a traceback."""
+def no_tracebacks(caplog):
+    """Check that no traceback is logged, whatever the client sends."""
     caplog.set_level(logging.WARNING)
     yield
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
@@ -69,46 +69,49 @@ def quiet(caplog):
 
 @pytest.mark.parametrize("websocket", [False, True])
 @pytest.mark.parametrize("host", MALFORMED)
-def test_a_malformed_host_is_a_bad_request(server, quiet, host, websocket):
+def test_a_malformed_host_is_a_bad_request(server, no_tracebacks, host, websocket):
     path = "/stream" if websocket else "/healthz"
-    assert status(ask(server.base, request(host, "", path, websocket))) == 400
+    assert status(send_request(server.base, request(host, "", path, websocket))) == 400
     assert httpx.get(f"{server.http}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("websocket", [False, True])
 @pytest.mark.parametrize("host", FOREIGN)
-def test_a_foreign_host_is_forbidden(server, quiet, host, websocket):
-    assert status(ask(server.base, request(host, "", "/stream" if websocket else "/", websocket))) == 403
+def test_a_foreign_host_is_forbidden(server, no_tracebacks, host, websocket):
+    assert (
+        status(send_request(server.base, request(host, "", "/stream" if websocket else "/", websocket)))
+        == 403
+    )
 
 
 @pytest.mark.parametrize("websocket", [False, True])
 @pytest.mark.parametrize("origin", ORIGINS)
-def test_a_malformed_origin_is_forbidden(server, quiet, origin, websocket):
+def test_a_malformed_origin_is_forbidden(server, no_tracebacks, origin, websocket):
     data = request(server.base.encode(), f"Origin: {origin}\r\n", "/stream" if websocket else "/", websocket)
-    assert status(ask(server.base, data)) == 403
+    assert status(send_request(server.base, data)) == 403
 
 
 @pytest.mark.parametrize("websocket", [False, True])
 @pytest.mark.parametrize(
     "headers", ["Host: localhost\r\n", "Origin: http://localhost\r\nOrigin: http://{base}\r\n"]
 )
-def test_repeated_headers_are_a_bad_request(server, quiet, headers, websocket):
+def test_repeated_headers_are_a_bad_request(server, no_tracebacks, headers, websocket):
     data = request(server.base.encode(), headers.format(base=server.base), "/", websocket)
-    assert status(ask(server.base, data)) == 400
+    assert status(send_request(server.base, data)) == 400
 
 
 @pytest.mark.parametrize(
     "headers",
     ["X: " + "y" * 9000 + "\r\n", "X: y\r\n" * 200, "X: " + "y" * 60_000 + "\r\n", "X: a\x02b\r\n"],
 )
-def test_a_websocket_request_that_cannot_be_read_is_answered_and_cut(server, quiet, headers):
-    """uvicorn leaves such a connection open without a word, for ever."""
-    begun = time.monotonic()
-    response = ask(server.base, request(server.base.encode(), headers, "/stream", websocket=True))
-    assert status(response) == 400 and time.monotonic() - begun < 2
+def test_a_websocket_request_that_cannot_be_parsed_is_rejected(server, no_tracebacks, headers):
+    """uvicorn leaves such a connection open forever, without a response."""
+    started = time.monotonic()
+    response = send_request(server.base, request(server.base.encode(), headers, "/stream", websocket=True))
+    assert status(response) == 400 and time.monotonic() - started < 2
 
 
-def test_refusals_say_what_is_wrong(server):
+def test_rejections_state_the_reason(server):
     answer = httpx.get(f"{server.http}/", headers={"Host": "["})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     answer = httpx.get(f"{server.http}/", headers={"Host": "evil.example"})
@@ -116,13 +119,13 @@ def test_refusals_say_what_is_wrong(server):
 
 
 @pytest.mark.parametrize("token", ["\ud800", "ä", "", "\x00", "x" * 3000, "\udcff\ud800"])
-def test_an_odd_token_is_unauthorized(server, quiet, token):
+def test_an_unusual_token_is_unauthorized(server, no_tracebacks, token):
     with RawSocket(server.base) as client:
         client.send(TEXT, json.dumps({"type": "start", "token": token}).encode())
         opcode, payload = client.receive()
         assert (opcode, json.loads(payload)["code"]) == (TEXT, "unauthorized")
     data = request(server.base.encode(), "Authorization: Bearer \xff\xfe\r\n", "/metrics")
-    assert status(ask(server.base, data)) == 401
+    assert status(send_request(server.base, data)) == 401
 
 
 @pytest.mark.parametrize(
@@ -136,14 +139,14 @@ def test_an_odd_token_is_unauthorized(server, quiet, token):
         '{"type": "start", "latency": {"a": [' + "[" * 900 + "]" * 900 + "]}}",
     ],
 )
-def test_odd_messages_are_bad_messages(start_server, quiet, message):
+def test_invalid_messages_are_bad_messages(start_server, no_tracebacks, message):
     with RawSocket(start_server().base) as client:
         client.send(TEXT, message.encode())
         assert json.loads(client.receive()[1])["code"] == "bad_message"
 
 
-def test_random_requests_never_fail_the_server(server, quiet):
-    """600 requests from pieces that are wrong in many ways: a typed answer each, and never a 500."""
+def test_random_requests_never_fail_the_server(server, no_tracebacks):
+    """600 requests with random invalid parts: each gets a well-formed response, and never a 500."""
     random_ = random.Random(20)
     own = (server.base.encode(), b"localhost", b"[::1]:1", b"127.0.0.1:0")
     paths = ("/", "/stream", "/%00", "/%ff", "/%ed%a0%80", "//", "*", "/..%2f..%2fapp.py", "/" + "a/" * 2000)
@@ -155,14 +158,14 @@ def test_random_requests_never_fail_the_server(server, quiet):
         "/a" * 120,
         "/con.js%00",
     )
-    pieces = (
+    parts = (
         "Origin: {}\r\n",
         "Authorization: {}\r\n",
         "Cookie: {}\r\n",
         "Content-Length: {}\r\n",
         "X-{0}: {0}\r\n",
     )
-    pieces += ("Transfer-Encoding: {}\r\n", "Sec-WebSocket-Key: {}\r\n", "Sec-WebSocket-Version: {}\r\n")
+    parts += ("Transfer-Encoding: {}\r\n", "Sec-WebSocket-Key: {}\r\n", "Sec-WebSocket-Version: {}\r\n")
     values = (
         "",
         "x",
@@ -180,14 +183,14 @@ def test_random_requests_never_fail_the_server(server, quiet):
     statuses = set()
     for _ in range(600):
         headers = "".join(
-            random_.choice(pieces).format(random_.choice(values)) for _ in range(random_.randrange(5))
+            random_.choice(parts).format(random_.choice(values)) for _ in range(random_.randrange(5))
         )
         path, host = (
             random_.choice(paths),
             random_.choice(random_.choice((MALFORMED, FOREIGN, own, own, own))),
         )
         data = request(host, headers, path, random_.random() < 0.5)
-        found = status(ask(server.base, data, patience=3.0))
+        found = status(send_request(server.base, data, timeout=3.0))
         assert 101 <= found < 500, data
         statuses.add(found)
     assert statuses >= {101, 200, 400, 403, 404}
@@ -208,7 +211,7 @@ def test_random_requests_never_fail_the_server(server, quiet):
         bytes([0x82, 0xFF]) + b"\xff" * 8 + bytes(20),
     ],
 )
-def test_frames_against_the_rules_close_the_connection(start_server, quiet, data):
+def test_invalid_frames_close_the_connection(start_server, no_tracebacks, data):
     with RawSocket(start_server().base) as client:
         client.connection.sendall(data)
         assert client.rest()[1] in (1002, 1007, 1009, 1011)
@@ -224,13 +227,13 @@ def own_address():
         return probe.getsockname()[0]
 
 
-def test_on_every_address_only_known_names_are_answered(start_server):
-    """DNS rebinding: a page of evil.example whose name was pointed at this machine."""
+def test_only_known_names_are_accepted_on_every_address(start_server):
+    """DNS rebinding: a page of evil.example whose name resolves to this machine."""
     server = start_server(host="0.0.0.0", token="x", hosts=("Box.lan", "bücher.example"))
     port = server.base.rpartition(":")[2]
 
     def found(host, address="127.0.0.1"):
-        return status(ask(f"{address}:{port}", request(host.encode(), "", "/healthz")))
+        return status(send_request(f"{address}:{port}", request(host.encode(), "", "/healthz")))
 
     for host in ("localhost", "127.0.0.1", f"box.lan:{port}", "BOX.LAN.", "xn--bcher-kva.example", "[::1]"):
         assert found(host) == 200, host
@@ -244,12 +247,12 @@ def test_on_every_address_only_known_names_are_answered(start_server):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "my.lan", ""])
 def test_beyond_loopback_a_token_is_required(host):
-    with pytest.raises(OptionError, match=r"others can reach .*expected a token .*no_token"):
+    with pytest.raises(OptionError, match=r"other machines can reach .*expected a token .*no_token"):
         ServerOptions(host=host)
     assert ServerOptions(host=host, token="x").token and ServerOptions(host=host, no_token=True)
 
 
-def test_a_token_and_no_token_exclude_each_other():
+def test_token_and_no_token_cannot_be_combined():
     with pytest.raises(OptionError, match="cannot be combined"):
         ServerOptions(token="x", no_token=True)
     for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"):

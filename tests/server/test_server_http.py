@@ -1,4 +1,4 @@
-"""Files in by POST, health, metrics, the page, and what stands before them all."""
+"""File uploads by POST, health, metrics, the page, and access control."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ from sed.server.options import ServerOptions
 
 @pytest.fixture
 def recording(tone):
-    """A function: a WAV of so many seconds, as bytes."""
+    """A function that returns a WAV of `seconds`, as bytes."""
 
     def make(seconds):
         out = io.BytesIO()
@@ -73,7 +73,7 @@ def test_progress_lines(start_server, recording):
 
 
 @pytest.mark.parametrize(
-    "query, body, status, code, words",
+    "query, body, status, code, message",
     [
         ("?format=mp4", b"RIFF", 400, "bad_request", "json or rttm"),
         ("", b"", 400, "bad_request", "empty"),
@@ -83,17 +83,17 @@ def test_progress_lines(start_server, recording):
         ("", b"RIFF" * 2000, 413, "too_long", "6 s of audio"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told(start_server, query, body, status, code, words):
+def test_errors_of_a_file_are_reported(start_server, query, body, status, code, message):
     server = start_server(max_upload=10000, max_seconds=6)
     answer = httpx.post(f"{server.http}/diarize{query}", content=body)
     problem = json.loads(answer.text.splitlines()[-1])
     assert (answer.status_code, problem["type"], problem["code"]) == (status, "error", code)
-    assert words in problem["message"] and "/tmp" not in problem["message"]
+    assert message in problem["message"] and "/tmp" not in problem["message"]
     assert server.metrics.errors[code] == 1
     wait_until(lambda: server.app.state.hub.uploading == 0)
 
 
-def test_a_body_without_a_length_is_limited_too(start_server):
+def test_a_body_without_a_length_is_limited_as_well(start_server):
     answer = httpx.post(
         f"{start_server(max_upload=10000).http}/diarize", content=(b"x" * 4000 for _ in range(50))
     )
@@ -110,14 +110,14 @@ def test_a_form_without_a_file(start_server):
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
-def test_too_slow_an_upload(start_server):
+def test_an_upload_that_is_too_slow(start_server):
     server = start_server(idle_timeout=0.3)
     with socket.create_connection(server.base.split(":")) as slow:
         slow.sendall(b"POST /diarize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nRI")
         assert b" 408 " in slow.recv(4096).splitlines()[0]
 
 
-def test_uploads_at_once_are_limited_and_leaving_stops_the_work(start_server):
+def test_concurrent_uploads_are_limited_and_disconnecting_cancels_the_job(start_server):
     reached, left = threading.Event(), threading.Event()
 
     def endless(source, *, uri, progress):
@@ -155,7 +155,7 @@ def test_token_for_files_and_metrics_but_not_for_health(start_server):
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
-def test_foreign_pages_get_nothing(start_server, headers):
+def test_foreign_pages_are_rejected(start_server, headers):
     server = start_server()
     for answer in (
         httpx.get(f"{server.http}/", headers=headers),
@@ -197,7 +197,7 @@ def test_the_page_and_its_headers(start_server):
     assert palette["emotions"]["sad"]["colour"] == colour("sad")
 
 
-def test_connections_that_ask_for_nothing_are_cut(start_server, monkeypatch):
+def test_connections_without_a_request_are_aborted(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.run.REQUEST_TIMEOUT", 0.5)
     server = start_server()
     with (
@@ -212,7 +212,7 @@ def test_connections_that_ask_for_nothing_are_cut(start_server, monkeypatch):
 
 
 def is_open(connection):
-    """Whether a connection that does not block is still there."""
+    """Whether a non-blocking connection is still open."""
     try:
         return connection.recv(1) != b""
     except BlockingIOError:
@@ -221,20 +221,22 @@ def is_open(connection):
         return False
 
 
-def test_of_many_connections_that_ask_for_nothing_few_stay(start_server, monkeypatch):
-    monkeypatch.setattr("sed.server.run.MOST_IDLE", 5)
+def test_the_number_of_connections_without_a_request_is_limited(start_server, monkeypatch):
+    monkeypatch.setattr("sed.server.run.MAX_IDLE", 5)
     server = start_server()
     with contextlib.ExitStack() as stack:
-        crowd = [stack.enter_context(socket.create_connection(server.base.split(":"))) for _ in range(60)]
-        for connection in crowd:
+        connections = [
+            stack.enter_context(socket.create_connection(server.base.split(":"))) for _ in range(60)
+        ]
+        for connection in connections:
             connection.setblocking(False)
-        wait_until(lambda: sum(map(is_open, crowd)) <= 5)
+        wait_until(lambda: sum(map(is_open, connections)) <= 5)
         time.sleep(1.5)
-        assert sum(map(is_open, crowd)) == 5
+        assert sum(map(is_open, connections)) == 5
         assert httpx.get(f"{server.http}/healthz").status_code == 200
 
 
-def test_live_streams_are_not_cut_by_that(start_server, monkeypatch):
+def test_live_streams_are_not_aborted_by_the_request_timeout(start_server, monkeypatch):
     import asyncio
 
     from websockets.asyncio.client import connect
@@ -254,20 +256,20 @@ def test_live_streams_are_not_cut_by_that(start_server, monkeypatch):
 def test_options_are_checked():
     from sed.errors import OptionError
 
-    for wrong in (
+    for invalid in (
         {"max_rate": 0.5},
         {"port": 70000},
         {"token": ""},
         {"max_clients": 0},
         {"origins": ("evil",)},
         {"queue": 0},
-        {"max_seconds": float("inf")},  # JSON has no word for it, and `ready` tells the limits
+        {"max_seconds": float("inf")},  # JSON cannot represent it, and `ready` contains the limits
         {"idle_timeout": float("nan")},
         {"hosts": ("http://proxy",)},
         {"hosts": ("proxy:8080",)},
     ):
         with pytest.raises(OptionError, match="expected"):
-            ServerOptions(**wrong)
+            ServerOptions(**invalid)
     assert ServerOptions(hosts=("proxy.example", "::1", "[fe80::1]")).hosts
 
 

@@ -1,9 +1,9 @@
-"""Log lines that clients can cause: one per interval and kind, then a count."""
+"""Rate-limited log lines: one per kind and interval, then a count."""
 
 import logging
 import time
 
-from raw_http import TEXT, RawSocket, ask, frame
+from raw_http import TEXT, RawSocket, frame, send_request
 
 from sed.server.logs import limited_logs
 
@@ -26,7 +26,7 @@ def test_log_lines_are_limited_in_rate(caplog):
         assert caplog.records[-1].getMessage().startswith("49 more of these in 0 s: attack 0")
         log.warning("attack %d", 50)
     assert caplog.records[-1].getMessage() == "attack 50"
-    log.warning("attack %d", 51)  # outside, nothing is held back
+    log.warning("attack %d", 51)  # outside the block, nothing is suppressed
     log.warning("attack %d", 52)
     assert caplog.records[-2].getMessage() == "attack 51"
 
@@ -38,5 +38,5 @@ def test_a_client_cannot_fill_the_log(start_server, caplog):
         with RawSocket(server.base) as client:
             client.connection.sendall(frame(TEXT, b"\xff"))
             client.rest()
-        ask(server.base, b"\x00\r\n\r\n")
+        send_request(server.base, b"\x00\r\n\r\n")
     assert 1 <= len(caplog.records) <= 4

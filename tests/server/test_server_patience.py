@@ -1,4 +1,4 @@
-"""Clients whose pings are answered while their audio waits, and whose results come whatever they do after the end."""
+"""Pings are answered while audio is queued, and clients get all results whatever they do after the end."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ SECOND = bytes(32_000)
 
 
 def slow(latency, delay=0.1):
-    """A stream that needs `delay` seconds for each half second of audio."""
+    """A stream that needs `delay` seconds per half second of audio."""
     return SecondsStream(latency, delay=delay)
 
 
-def test_a_stock_client_with_short_pings_survives_while_its_audio_waits(start_server):
-    """20 s at once, processed within 4 s: each ping is answered within a second though audio stands before it."""
+def test_a_client_with_a_short_ping_timeout_survives_while_its_audio_is_queued(start_server):
+    """20 s at once, processed within 4 s: each ping is answered within 1 s although audio is queued before it."""
     server = start_server(slow)
 
     async def run():
@@ -44,19 +44,19 @@ def test_a_stock_client_with_short_pings_survives_while_its_audio_waits(start_se
     assert max(m["waiting"] for m in found if m["type"] == "progress") > 15
 
 
-def test_pongs_come_at_once_while_audio_waits(start_server):
+def test_pongs_are_sent_immediately_while_audio_is_queued(start_server):
     with RawSocket(start_server(slow).base) as client:
         for _ in range(28):
             client.send(BINARY, SECOND)
-        begun = time.monotonic()
+        started = time.monotonic()
         client.send(PING, b"now")
         while client.receive() != (PONG, b"now"):
             pass
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - started < 1
 
 
-def test_further_ahead_than_the_server_allows_is_refused(start_server):
-    """A client that ignores limits.max_waiting; what waits for it is bounded."""
+def test_sending_too_far_ahead_is_rejected(start_server):
+    """A client that ignores limits.max_waiting; its queue is bounded."""
     server = start_server(slow, queue=5, max_rate=100)
     with RawSocket(server.base) as client:
         limits = None
@@ -71,7 +71,7 @@ def test_further_ahead_than_the_server_allows_is_refused(start_server):
     server.wait_idle()
 
 
-def test_a_high_sample_rate_may_not_take_more_memory(start_server):
+def test_a_high_sample_rate_uses_no_more_memory(start_server):
     with RawSocket(start_server().base) as client:
         client.send(TEXT, b'{"type": "start", "sample_rate": 384000}')
         limits = json.loads(client.receive()[1])["limits"]
@@ -79,8 +79,8 @@ def test_a_high_sample_rate_may_not_take_more_memory(start_server):
     assert limits["burst"] <= limits["max_waiting"] < 11
 
 
-def test_the_client_keeps_to_what_may_wait(start_server):
-    """10 s at once to a server that takes 5 times real time and lets 1 s wait: all events, and no refusal."""
+def test_the_client_respects_max_waiting(start_server):
+    """10 s at once to a server that processes 5 times real time and queues 1 s: all events, and no rejection."""
     server = start_server(slow, queue=1, max_rate=100)
     waiting = []
 
@@ -94,7 +94,7 @@ def test_the_client_keeps_to_what_may_wait(start_server):
     assert max(waiting) <= 1 and not server.metrics.errors
 
 
-def test_a_flood_of_pings_is_cut(start_server):
+def test_a_flood_of_pings_is_disconnected(start_server):
     server = start_server()
     with RawSocket(server.base) as client:
         client.send(TEXT, b'{"type": "start"}')
@@ -105,15 +105,15 @@ def test_a_flood_of_pings_is_cut(start_server):
     server.wait_idle(3)
 
 
-def test_some_pings_are_welcome(start_server):
+def test_some_pings_are_answered(start_server):
     with RawSocket(start_server().base) as client:
         for number in range(100):
             client.send(PING, str(number).encode())
             assert client.receive() == (PONG, str(number).encode())
 
 
-def ended(server, *after, half_close=False):
-    """4 s of audio and the end, sent at once, then `after`; everything that comes back, and the close code."""
+def send_all(server, *after, half_close=False):
+    """Send 4 s of audio and the end at once, then `after`; returns all messages and the close code."""
     with RawSocket(server.base) as client:
         for _ in range(4):
             client.send(BINARY, SECOND)
@@ -131,11 +131,11 @@ def finals(found):
 
 def test_a_half_close_after_the_end_loses_nothing(start_server):
     server = start_server(slow)
-    begun = time.monotonic()
-    found, code = ended(server, half_close=True)
+    started = time.monotonic()
+    found, code = send_all(server, half_close=True)
     assert finals(found) == [0, 1, 2, 3]
     assert found[-1] == {"type": "end", "time": 4.0} and code == 1000
-    assert time.monotonic() - begun < 5  # the server does not wait for a close reply that cannot come
+    assert time.monotonic() - started < 5  # the server does not wait for a close reply that cannot come
     server.wait_idle(1)
 
 
@@ -145,15 +145,15 @@ def test_a_half_close_after_the_end_loses_nothing(start_server):
 )
 @pytest.mark.parametrize("half_close", [False, True])
 def test_a_message_after_the_end_loses_nothing(start_server, after, half_close):
-    """It is an error, reported after the results."""
+    """The message is an error, which is reported after the results."""
     server = start_server(lambda latency: slow(latency, 0.03))
-    found, code = ended(server, *after, half_close=half_close)
+    found, code = send_all(server, *after, half_close=half_close)
     assert finals(found) == [0, 1, 2, 3]
     assert (found[-1]["type"], found[-1]["code"], code) == ("error", "bad_message", 4400)
     assert "after the end" in found[-1]["message"]
 
 
-def test_a_flood_after_the_end_takes_nobody_s_turn(start_server):
+def test_a_flood_after_the_end_does_not_starve_others(start_server):
     server = start_server(slow)
     with RawSocket(server.base) as client:
         for _ in range(4):
@@ -171,7 +171,7 @@ def test_a_flood_after_the_end_takes_nobody_s_turn(start_server):
         assert finals(client.rest()[0]) == [0, 1, 2, 3]
 
 
-def test_leaving_after_the_end_frees_the_place(start_server):
+def test_disconnecting_after_the_end_frees_the_slot(start_server):
     server = start_server(lambda latency: slow(latency, 0.3))
     client = RawSocket(server.base)
     for _ in range(20):
@@ -180,11 +180,11 @@ def test_leaving_after_the_end_frees_the_place(start_server):
     time.sleep(0.3)
     assert server.metrics.clients == 1
     client.close()
-    server.wait_idle(3)  # not the 12 s that the rest would take
+    server.wait_idle(3)  # instead of the 12 s that the rest would take
 
 
 @pytest.mark.parametrize("how", ["half-close", "close frame", "close"])
-def test_leaving_before_the_end_frees_the_place(start_server, how):
+def test_disconnecting_before_the_end_frees_the_slot(start_server, how):
     server = start_server(slow)
     with RawSocket(server.base) as client:
         for _ in range(10):
@@ -200,17 +200,17 @@ def test_leaving_before_the_end_frees_the_place(start_server, how):
         server.wait_idle(2)
 
 
-def test_a_client_that_is_refused_is_given_a_hint(start_server):
+def test_a_rejected_client_gets_retry_after(start_server):
     server = start_server(max_clients=1)
 
     async def run():
         async with connect(server.ws) as first:
             await first.send('{"type": "start"}')
             await first.recv()
-            with pytest.raises(ServerError) as refusal:
+            with pytest.raises(ServerError) as rejection:
                 async for _ in stream(server.ws, []):
                     pass
-            return refusal.value
+            return rejection.value
 
     error = asyncio.run(asyncio.wait_for(run(), 20))
     assert error.code == "too_many" and error.retry_after == 10

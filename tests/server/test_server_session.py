@@ -1,4 +1,4 @@
-"""The WebSocket, spoken by hand over a real socket: every message and every error of PROTOCOL.md."""
+"""The WebSocket protocol over a real socket: every message and every error of PROTOCOL.md."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from sed.server.protocol import CLOSE_CODES
 
 
-async def talk(url, *messages, headers=None, wait=True):
-    """Send `messages`; returns everything that came back and the close code."""
+async def exchange(url, *messages, headers=None, wait=True):
+    """Send `messages`; returns all received messages and the close code."""
     found = []
     async with connect(url, additional_headers=headers or {}, compression=None, max_size=None) as socket:
         try:
@@ -25,7 +25,7 @@ async def talk(url, *messages, headers=None, wait=True):
             while wait:
                 found.append(json.loads(await socket.recv()))
         except ConnectionClosed:
-            while True:  # what came before the close may still be unread
+            while True:  # messages before the close may still be unread
                 try:
                     found.append(json.loads(await socket.recv()))
                 except ConnectionClosed:
@@ -34,7 +34,7 @@ async def talk(url, *messages, headers=None, wait=True):
 
 
 def run(url, *messages, **options):
-    return asyncio.run(asyncio.wait_for(talk(url, *messages, **options), 30))
+    return asyncio.run(asyncio.wait_for(exchange(url, *messages, **options), 30))
 
 
 def of_type(found, kind):
@@ -72,7 +72,7 @@ def test_a_stream_from_start_to_end(start_server, tone):
     assert progress[0]["probabilities"] == dict.fromkeys(found[0]["labels"], 0.25)
 
 
-def test_start_may_be_left_out_and_the_audio_too(start_server):
+def test_start_and_audio_are_optional(start_server):
     found, code = run(start_server().ws, END)
     assert [m["type"] for m in found] == ["ready", "end"] and code == 1000
     assert found[-1]["time"] == 0
@@ -80,7 +80,7 @@ def test_start_may_be_left_out_and_the_audio_too(start_server):
 
 @settings(max_examples=12, deadline=None)
 @given(cuts=st.lists(st.integers(0, 32000), max_size=12))
-def test_any_cut_into_messages_gives_the_same_events(session_server, cuts):
+def test_any_split_into_messages_gives_the_same_events(session_server, cuts):
     samples = np.random.default_rng(5).integers(-9000, 9000, 32000).astype("<i2")
     parts = [p.tobytes() for p in np.split(samples, sorted(cuts))]
     whole = of_type(run(session_server.ws, samples.tobytes(), END)[0], "segment")
@@ -107,7 +107,7 @@ def test_other_rates_are_resampled(start_server, tone, rate):
 
 
 @pytest.mark.parametrize(
-    "messages, code, words",
+    "messages, code, message",
     [
         ([b"\0"], "bad_frame", "even number"),
         ([b"\0\0" * 200_000], "bad_frame", "at most"),
@@ -129,14 +129,14 @@ def test_other_rates_are_resampled(start_server, tone, rate):
         ([b"\0\0" * 16000, END, b"\0\0"], "bad_message", "after the end"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence(start_server, messages, code, words):
+def test_errors_are_reported_in_one_sentence(start_server, messages, code, message):
     server = start_server()
     found, close = run(server.ws, *messages)
     if messages[-2:] == [END, b"\0\0"] and found[-1]["type"] == "end":
-        return  # the end was answered before the wrong message came: also fine
+        return  # the end was processed before the wrong message arrived: valid as well
     assert found[-1]["type"] == "error", found[-1]
     assert (found[-1]["code"], close) == (code, CLOSE_CODES[code])
-    assert words in found[-1]["message"] and "\n" not in found[-1]["message"]
+    assert message in found[-1]["message"] and "\n" not in found[-1]["message"]
     assert server.metrics.errors[code] == 1
     server.wait_idle()
 
@@ -167,15 +167,15 @@ def test_too_many(start_server, tone):
             for socket in (first, second):
                 await socket.send('{"type": "start"}')
                 assert json.loads(await socket.recv())["type"] == "ready"
-            refused = await talk(server.ws, b"\0\0")
-            await first.send(tone(1).tobytes())  # those who are in go on
+            refused = await exchange(server.ws, b"\0\0")
+            await first.send(tone(1).tobytes())  # admitted clients continue
             assert json.loads(await first.recv())["type"] == "segment"
         return refused
 
     found, close = asyncio.run(three())
     assert (found[-1]["code"], close) == ("too_many", 4503)
     server.wait_idle()
-    assert run(server.ws, END)[1] == 1000  # and there is room again
+    assert run(server.ws, END)[1] == 1000  # and there is a free slot again
 
 
 def test_token(start_server):
@@ -189,15 +189,15 @@ def test_token(start_server):
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
-def test_foreign_pages_get_no_socket(start_server, origin):
+def test_foreign_pages_cannot_connect(start_server, origin):
     server = start_server()
-    with pytest.raises(InvalidStatus) as refusal:
+    with pytest.raises(InvalidStatus) as rejection:
         run(server.ws, END, headers={"Origin": origin})
-    assert refusal.value.response.status_code == 403
+    assert rejection.value.response.status_code == 403
     assert server.metrics.errors["forbidden"] == 1
 
 
-def test_a_name_that_was_pointed_here_gets_no_socket(start_server):
+def test_a_rebound_name_cannot_connect(start_server):
     server = start_server()
     host, port = server.base.split(":")
 
@@ -207,9 +207,9 @@ def test_a_name_that_was_pointed_here_gets_no_socket(start_server):
         ):
             pass
 
-    with pytest.raises(InvalidStatus) as refusal:
+    with pytest.raises(InvalidStatus) as rejection:
         asyncio.run(rebound())
-    assert refusal.value.response.status_code == 403
+    assert rejection.value.response.status_code == 403
     assert server.metrics.errors["forbidden"] == 1
 
 
@@ -219,7 +219,7 @@ def test_own_and_allowed_origins(start_server):
         assert run(server.ws, END, headers={"Origin": origin})[1] == 1000
 
 
-def test_a_failing_stream_is_told_and_the_server_goes_on(start_server, caplog):
+def test_a_failing_stream_is_reported_and_the_server_continues(start_server, caplog):
     class Broken(SecondsStream):
         def push(self, samples):
             raise ZeroDivisionError("secret detail")
@@ -231,12 +231,12 @@ def test_a_failing_stream_is_told_and_the_server_goes_on(start_server, caplog):
     assert run(server.ws, END)[1] == 1000
 
 
-def test_audio_that_waits_is_bounded_and_none_is_lost(start_server, tone):
-    """20 s of audio sent at once to a stream that takes 0.1 s for each half: it waits, and all is processed."""
+def test_queued_audio_is_bounded_and_not_lost(start_server, tone):
+    """20 s of audio sent at once to a stream that needs 0.1 s per half second: it is queued, and all is processed."""
     server = start_server(lambda latency: SecondsStream(latency, delay=0.1), queue=22.0, max_rate=100)
     frame = tone(0.5).tobytes()
-    begun = time.monotonic()
+    started = time.monotonic()
     found, close = run(server.ws, *([frame] * 40), END)
-    assert close == 1000 and time.monotonic() - begun > 3.5
+    assert close == 1000 and time.monotonic() - started > 3.5
     assert max(p["waiting"] for p in of_type(found, "progress")) <= 20
     assert [e["id"] for e in of_type(found, "segment") if e["final"]] == list(range(20))

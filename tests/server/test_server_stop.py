@@ -1,4 +1,4 @@
-"""A file that holds the worker: /healthz shows it, and a signal still ends ``sed-serve`` within seconds."""
+"""A file that blocks the worker: /healthz reports it, and a signal still stops ``sed-serve`` within seconds."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ import pytest
 from live_server import diarize
 from upload_connection import Connection, wait_until
 
-# The command itself, with a diarizer that hangs on files that begin with "hang", without a sign of life.
+# The command with a diarizer that hangs on files that start with "hang", without reporting progress.
 HANGING = """
 import sys, time
 import sed.pipeline
@@ -33,7 +33,7 @@ main(sys.argv[1:])
 
 @contextlib.contextmanager
 def command(*arguments):
-    """A process of sed-serve, from its first line on, and its host:port."""
+    """A running process of sed-serve, and its host:port."""
     process = subprocess.Popen(
         [sys.executable, *arguments, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -45,7 +45,7 @@ def command(*arguments):
 
 
 def recording(seconds):
-    """A WAV of so many seconds of silence."""
+    """A WAV with `seconds` of silence."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
@@ -58,7 +58,7 @@ def uploads(base):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_hangs_is_shown_and_left_behind(number):
+def test_a_worker_that_hangs_is_reported_and_does_not_block_the_exit(number):
     with (
         command("-c", HANGING, "--stuck-after", "0.5") as (process, base),
         Connection(base) as first,
@@ -75,28 +75,28 @@ def test_a_worker_that_hangs_is_shown_and_left_behind(number):
         assert "\nsed_uploads_waiting 1\n" in metrics
         assert float(re.search(r"\nsed_file_silence_seconds (\S+)", metrics)[1]) > 0.5
         process.send_signal(number)
-        begun = time.monotonic()
+        started = time.monotonic()
         for connection in (first, second):
             status, _, body = connection.answer()
             assert status == 503 and b"stopping" in body
-        assert process.wait(10) == 0  # was never
-        assert time.monotonic() - begun < 5.0
-        complaints = process.stderr.read()
-        assert complaints == "sed-serve: the file in work does not end: the server leaves it behind\n"
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 5.0
+        stderr = process.stderr.read()
+        assert stderr == "sed-serve: the file being processed does not end: the server exits without it\n"
 
 
-def test_a_long_file_in_work_does_not_hold_up_the_end():
+def test_a_long_file_does_not_delay_the_exit():
     with command("-m", "sed.cli.serve") as (process, base), Connection(base, timeout=20) as client:
         client.post(body=recording(600))
         wait_until(lambda: uploads(base)["working"] == 1)
         process.terminate()
-        begun = time.monotonic()
-        assert client.answer()[0] == 503 and time.monotonic() - begun < 1.0
+        started = time.monotonic()
+        assert client.answer()[0] == 503 and time.monotonic() - started < 1.0
         assert process.wait(10) == 0
-        assert time.monotonic() - begun < 4.0 and process.stderr.read() == ""
+        assert time.monotonic() - started < 4.0 and process.stderr.read() == ""
 
 
-def test_a_slow_file_is_not_stuck_while_it_goes_on(start_server):
+def test_a_slow_file_with_progress_is_not_stuck(start_server):
     def slow(source, *, uri, progress):
         for _ in range(20):
             progress(0.0, 1.0)
@@ -111,5 +111,5 @@ def test_a_slow_file_is_not_stuck_while_it_goes_on(start_server):
             assert httpx.get(f"{server.http}/healthz").json()["status"] == "ok"
             time.sleep(0.05)
         assert client.answer()[0] == 200
-    time.sleep(0.5)  # an idle worker is silent for a good reason
+    time.sleep(0.5)  # an idle worker is not stuck
     assert httpx.get(f"{server.http}/healthz").json()["status"] == "ok"

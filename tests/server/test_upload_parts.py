@@ -1,4 +1,4 @@
-"""The parts behind POST /diarize, one by one: fair shares, addresses, forms."""
+"""Unit tests of the parts of POST /diarize: fair scheduling, addresses, forms."""
 
 import io
 
@@ -17,8 +17,8 @@ ADDRESSES = st.sampled_from("abcd")
 
 
 @given(st.lists(st.one_of(ADDRESSES, st.none(), st.integers(0, 30)), max_size=60))
-def test_addresses_take_turns_and_their_entries_stay_in_order(steps):
-    """An address puts an entry, None takes one, a number removes that entry."""
+def test_addresses_are_served_round_robin_and_entries_in_order(steps):
+    """In `steps`, an address puts an entry, None takes one, and a number removes that entry."""
     queue, waiting, number, wait = FairQueue(), [], 0, {}
     for step in steps:
         if isinstance(step, str):
@@ -35,7 +35,9 @@ def test_addresses_take_turns_and_their_entries_stay_in_order(steps):
             waiting.remove((address, taken))
             for other in {a for a, _ in waiting} - {address}:
                 first = min(entry for a, entry in waiting if a == other)
-                assert address not in wait[first]  # nobody is served twice before another's first
+                assert (
+                    address not in wait[first]
+                )  # no address is served twice while the first entry of another one waits
                 wait[first].add(address)
         elif isinstance(step, int):
             assert queue.remove(step) == any(entry == step for _, entry in waiting)
@@ -44,7 +46,7 @@ def test_addresses_take_turns_and_their_entries_stay_in_order(steps):
 
 
 @given(st.dictionaries(ADDRESSES, st.integers(1, 5)), ADDRESSES)
-def test_a_place_is_given_up_only_where_that_is_fairer(counts, newcomer):
+def test_a_slot_is_reassigned_only_if_that_is_fairer(counts, newcomer):
     share = largest_share(counts, newcomer)
     own = counts.get(newcomer, 0)
     if share is None:
@@ -53,7 +55,7 @@ def test_a_place_is_given_up_only_where_that_is_fairer(counts, newcomer):
         assert counts[share] == max(counts.values()) >= own + 2
 
 
-def test_an_empty_queue_has_nothing():
+def test_taking_from_an_empty_queue_raises():
     with pytest.raises(IndexError):
         FairQueue().take()
 
@@ -62,7 +64,7 @@ def test_an_empty_queue_has_nothing():
     "peer, forwarded, address",
     [
         ("192.0.2.1", [], "192.0.2.1"),
-        ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),  # not a proxy of ours
+        ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),  # not a trusted proxy
         ("10.1.2.3", ["203.0.113.9"], "203.0.113.9"),
         ("10.1.2.3", ["6.6.6.6, 203.0.113.9"], "203.0.113.9"),
         ("10.1.2.3", ["6.6.6.6", "203.0.113.9"], "203.0.113.9"),
@@ -85,7 +87,7 @@ def test_the_address_of_a_client(peer, forwarded, address):
     assert client_address(scope, options) == address
 
 
-def test_a_proxy_that_is_no_address_is_refused():
+def test_a_proxy_that_is_not_an_address_is_rejected():
     with pytest.raises(OptionError, match=r"trusted proxy 'nginx': expected an IP address or network"):
         ServerOptions(trusted_proxies=("nginx",))
 
@@ -107,7 +109,7 @@ def read_form(body, size=7, content_type="Multipart/Form-Data; boundary=x"):
 
 
 @given(st.integers(1, len(FORM)))
-def test_a_form_is_the_same_in_pieces_of_any_size(size):
+def test_a_form_is_parsed_in_chunks_of_any_size(size):
     assert read_form(FORM, size) == ("ä.wav", b"RIFF\r\n--\r\n-")
 
 
@@ -116,11 +118,11 @@ FIELD = b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\ntext\r\n'
 
 
 @pytest.mark.parametrize(
-    "body, words",
+    "body, message",
     [
-        (FILE, "its end is missing"),
-        (FILE[:30], "its end is missing"),
-        (b"", "its end is missing"),
+        (FILE, "the closing boundary is missing"),
+        (FILE[:30], "the closing boundary is missing"),
+        (b"", "the closing boundary is missing"),
         (b"no form at all", "boundary"),
         (FIELD + b"--x--\r\n", "without a file"),
         (FILE + FILE + b"--x--\r\n", "more than one file"),
@@ -129,10 +131,10 @@ FIELD = b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\ntext\r\n'
         (b"--x\r\n" + b"a: b\r\n" * MAX_HEADER + b"\r\n\r\n", "eader"),
     ],
 )
-def test_forms_that_cannot_be_read(body, words):
-    with pytest.raises(UploadError, match=words) as refused:
+def test_malformed_forms(body, message):
+    with pytest.raises(UploadError, match=message) as rejected:
         read_form(body)
-    assert refused.value.code == "bad_request"
+    assert rejected.value.code == "bad_request"
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", 'multipart/form-data; boundary=""'])

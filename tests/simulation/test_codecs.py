@@ -4,7 +4,7 @@ from tones import tone
 
 from sed.corpora.audio import read_wave
 from sed.errors import OptionError
-from sed.simulation.codecs import CODECS, low_pass, through_codec
+from sed.simulation.codecs import CODECS, apply_codec, low_pass
 from sed.training.data.augment import Augmentation
 
 NONE = {
@@ -23,49 +23,49 @@ def level(wave):
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_a_codec_is_heard_but_moves_nothing(name, data):
+def test_codecs_are_lossy_without_delay(name, data):
     wave = read_wave(data / "emodb_15_happy_1.flac")[:30_001]
-    coded = through_codec(wave, name, 0.8)
+    coded = apply_codec(wave, name, 0.8)
     assert coded.shape == wave.shape and coded.dtype == np.float32
     size = 1 << 16
-    agreement = np.fft.irfft(np.fft.rfft(coded, size) * np.conj(np.fft.rfft(wave, size)))
-    shift = int(agreement.argmax())
+    correlation = np.fft.irfft(np.fft.rfft(coded, size) * np.conj(np.fft.rfft(wave, size)))
+    shift = int(correlation.argmax())
     assert min(shift, size - shift) <= 1
     assert 3 < level(wave) - level(coded - wave) < 45, "lossy, but the same speech"
 
 
-def test_more_compression_loses_more(data):
+def test_more_compression_gives_a_larger_error(data):
     wave = read_wave(data / "emodb_15_happy_1.flac")
     for name in ("opus", "vorbis"):
-        lost = [level(through_codec(wave, name, c) - wave) for c in (0.0, 1.0)]
-        assert lost[1] > lost[0] + 3, name
+        errors = [level(apply_codec(wave, name, c) - wave) for c in (0.0, 1.0)]
+        assert errors[1] > errors[0] + 3, name
 
 
 @pytest.mark.parametrize("name", ["gsm", "adpcm", "mulaw"])
-def test_telephone_codecs_pass_no_more_than_4_khz(name):
+def test_telephone_codecs_remove_frequencies_above_4_khz(name):
     high, low = tone(6000, level=0.3), tone(1000, level=0.3)
-    assert level(high) - level(through_codec(high, name)) > 20
-    assert abs(level(low) - level(through_codec(low, name))) < 2
+    assert level(high) - level(apply_codec(high, name)) > 20
+    assert abs(level(low) - level(apply_codec(low, name))) < 2
 
 
 @pytest.mark.parametrize("samples", [0, 1, 200])
-def test_short_pieces_keep_their_length(samples):
+def test_codecs_keep_the_length_of_short_waves(samples):
     for name in CODECS:
-        assert len(through_codec(np.zeros(samples, np.float32), name)) == samples
+        assert len(apply_codec(np.zeros(samples, np.float32), name)) == samples
 
 
-def test_unknown_codecs_are_refused():
+def test_unknown_codec_raises():
     with pytest.raises(OptionError, match="codec 'wax': expected one of opus"):
-        through_codec(np.zeros(9, np.float32), "wax")
+        apply_codec(np.zeros(9, np.float32), "wax")
 
 
-def test_low_pass_cuts_at_its_frequency():
+def test_low_pass_cutoff():
     for pitch, kept in ((500, True), (2000, True), (4000, False), (7000, False)):
         loss = level(tone(pitch, level=0.3)) - level(low_pass(tone(pitch, level=0.3), 3000))
         assert (loss < 0.5) if kept else (loss > 20), pitch
 
 
-def test_augmentation_applies_them_by_their_shares_and_otherwise_draws_nothing():
+def test_augmentation_applies_codecs_by_their_share_and_draws_nothing_if_disabled():
     wave = tone(5000, level=0.3)
     narrow = Augmentation(**NONE, band_limit=1.0, band_range=(3000, 3000))
     assert level(wave) - level(narrow(np.random.default_rng(0), wave)) > 20

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sed.errors import OptionError
 from sed.simulation.conversation import ConversationOptions, Utterance, simulate_conversation
-from sed.simulation.simulated_speaker import Talker
+from sed.simulation.simulated_speaker import SimulatedSpeaker
 from sed.simulation.speech_pieces import speech_level
 
 RATE = 16_000
@@ -23,101 +23,105 @@ def tone(frequency, seconds=2.0):
     return (0.1 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
 
 
-def tone_people(count, emotions=EMOTIONS):
-    """Everybody and every emotion has a frequency of its own, so the audio itself tells the truth."""
+def tone_speakers(count, emotions=EMOTIONS):
+    """Utterances by speaker, with one frequency per speaker and emotion, so that the audio identifies both."""
     frequencies = {
-        (f"person{n}", emotion): 1000 * (n + 1) + 200 * k
+        (f"speaker{n}", emotion): 1000 * (n + 1) + 200 * k
         for n in range(count)
         for k, emotion in enumerate(emotions)
     }
-    people = {}
+    speakers = {}
     for (name, emotion), frequency in frequencies.items():
-        people.setdefault(name, []).extend(Utterance(emotion, tone(frequency, s)) for s in (1.5, 2.0, 4.0))
-    return people, frequencies
+        speakers.setdefault(name, []).extend(Utterance(emotion, tone(frequency, s)) for s in (1.5, 2.0, 4.0))
+    return speakers, frequencies
 
 
-def heard(samples, frequency):
-    """Amplitude of `frequency` in each 10 ms, ``(windows,)``."""
+def amplitudes(samples, frequency):
+    """The amplitude of `frequency` in each window of 10 ms, ``(windows,)``."""
     count = len(samples) // WINDOW
     time = np.arange(count * WINDOW) / RATE
-    turned = samples[: count * WINDOW] * np.exp(-2j * np.pi * frequency * time)
-    return 2 * np.abs(turned.reshape(count, WINDOW).mean(1))
+    shifted = samples[: count * WINDOW] * np.exp(-2j * np.pi * frequency * time)
+    return 2 * np.abs(shifted.reshape(count, WINDOW).mean(1))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_reference_says_what_is_in_the_audio(count):
-    people, frequencies = tone_people(count)
-    samples, reference = simulate_conversation(people, 7, replace(DRY, duration=60))
-    found = wanted = 0
+def test_reference_matches_the_audio(count):
+    speakers, frequencies = tone_speakers(count)
+    samples, reference = simulate_conversation(speakers, 7, replace(DRY, duration=60))
+    found = expected = 0
     for (name, emotion), frequency in frequencies.items():
-        audible = heard(samples, frequency) > 0.01
-        said = np.zeros(len(audible), bool)
-        sure = np.ones(len(audible), bool)
+        audible = amplitudes(samples, frequency) > 0.01
+        labelled = np.zeros(len(audible), bool)
+        away_from_edges = np.ones(len(audible), bool)
         for segment in reference:
             start, end = segment.start * RATE / WINDOW, segment.end * RATE / WINDOW
-            sure[max(0, int(start) - 2) : int(start) + 3] = sure[max(0, int(end) - 2) : int(end) + 3] = False
+            for edge in (int(start), int(end)):
+                away_from_edges[max(0, edge - 2) : edge + 3] = False
             if (segment.speaker, segment.emotion) == (name, emotion):
-                said[math.ceil(start) : int(end)] = True
-        assert not (audible & ~said & sure).any(), f"{name} is {emotion} where the reference does not say so"
-        silent = said & ~audible & sure
+                labelled[math.ceil(start) : int(end)] = True
+        missed = audible & ~labelled & away_from_edges
+        assert not missed.any(), f"{name} is {emotion}, but the reference is not"
+        silent = labelled & ~audible & away_from_edges
         runs = [sum(1 for _ in group) for value, group in itertools.groupby(silent) if value]
-        # 0.3 s, and the 10 ms fades on both sides
-        assert max(runs, default=0) <= 32, "the reference may close silences under 0.3 s only"
-        found += (said & sure & audible).sum()
-        wanted += (said & sure).sum()
-    assert found > 0.9 * wanted
+        # 0.3 s, and the fades of 10 ms on both sides
+        assert max(runs, default=0) <= 32, "the reference closes only silences under 0.3 s"
+        found += (labelled & away_from_edges & audible).sum()
+        expected += (labelled & away_from_edges).sum()
+    assert found > 0.9 * expected
 
 
 def test_edges_are_exact_to_the_sample():
-    """With one short utterance a turn and nothing else, the energy's edges are the reference's."""
-    people = {"a": [Utterance("neutral", np.full(16_000, 0.1, np.float32))]}
+    """With one short utterance per turn and nothing else, segments start and end with the energy."""
+    speakers = {"a": [Utterance("neutral", np.full(16_000, 0.1, np.float32))]}
     options = replace(
         DRY, duration=20, emotions={}, neutral_turns=1, neutral_turn=(0.9, 0.0), hold_pause=(0.8, 0.0)
     )
-    samples, reference = simulate_conversation(people, 0, options)
-    loud = np.flatnonzero(np.diff(np.concatenate([[0], samples != 0, [0]])))
-    starts, ends = loud[::2], loud[1::2]
+    samples, reference = simulate_conversation(speakers, 0, options)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], samples != 0, [0]])))
+    starts, ends = edges[::2], edges[1::2]
     assert len(reference) == len(starts) >= 5
     for segment, start, end in zip(reference, starts, ends, strict=True):
-        # The first and last sample of a faded sound are zero.
+        # The first and last sample of a fade_ends sound are zero.
         assert round(segment.start * RATE) == start - 1 and round(segment.end * RATE) == end + 1
 
 
-def test_same_seed_same_bytes_other_seed_other_conversation():
-    people, _ = tone_people(3)
-    first, again = (simulate_conversation(people, 5) for _ in range(2))
-    assert first[0].tobytes() == again[0].tobytes() and first[1] == again[1]
-    assert simulate_conversation(people, 6)[1] != first[1]
-    assert simulate_conversation(people, np.random.default_rng(5))[0].tobytes() == first[0].tobytes()
+def test_conversations_depend_on_the_seed_only():
+    speakers, _ = tone_speakers(3)
+    first, second = (simulate_conversation(speakers, 5) for _ in range(2))
+    assert first[0].tobytes() == second[0].tobytes() and first[1] == second[1]
+    assert simulate_conversation(speakers, 6)[1] != first[1]
+    assert simulate_conversation(speakers, np.random.default_rng(5))[0].tobytes() == first[0].tobytes()
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 4), duration=st.floats(1, 40))
-def test_any_conversation_is_sound(seed, count, duration):
-    people, _ = tone_people(count)
+def test_properties_of_random_conversations(seed, count, duration):
+    speakers, _ = tone_speakers(count)
     options = ConversationOptions(duration=duration, room=0, backchannels=0.5)
-    samples, reference = simulate_conversation(people, seed, options, uri="talk")
+    samples, reference = simulate_conversation(speakers, seed, options, uri="talk")
     assert reference.uri == "talk" and reference.labels == ("neutral", "happy", "angry", "sad")
     assert samples.dtype == np.float32 and np.abs(samples).max() <= 1
     assert round(reference.duration * RATE) == len(samples) >= duration * RATE
-    assert reference.speaker_names == tuple(people)
-    for name in people:
+    assert reference.speaker_names == tuple(speakers)
+    for name in speakers:
         own = [segment for segment in reference if segment.speaker == name]
-        assert all(a.end <= b.start for a, b in itertools.pairwise(own)), "nobody talks over himself"
+        assert all(a.end <= b.start for a, b in itertools.pairwise(own)), (
+            "segments of one speaker do not overlap"
+        )
     assert max(segment.end for segment in reference) <= reference.duration
 
 
 def turns_of(options, count, seed=0):
     utterances = [Utterance(e, tone(1000, s)) for e in EMOTIONS for s in np.linspace(1, 6, 8)]
-    talker = Talker("person0", utterances, options, np.random.default_rng(seed))
+    speaker = SimulatedSpeaker("speaker0", utterances, options, np.random.default_rng(seed))
     for _ in range(count):
-        yield talker.turn()
+        yield speaker.next_turn()
 
 
 def test_events_have_the_statistics_of_zed():
     options = replace(DRY, neutral_turns=0)
     shares, lengths, emotional, total = {}, [], 0, 0
-    for sounds, pieces in turns_of(options, 1500):
+    for samples, pieces in turns_of(options, 1500):
         changes = [(e, list(g)) for e, g in itertools.groupby(pieces, key=lambda piece: piece[2])]
         name = "".join("n" if emotion == "neutral" else "e" for emotion, _ in changes)
         shares[name] = shares.get(name, 0) + 1 / 1500
@@ -125,43 +129,41 @@ def test_events_have_the_statistics_of_zed():
             if emotion != "neutral":
                 lengths.append((group[-1][1] - group[0][0]) / RATE)
                 emotional += lengths[-1]
-        total += len(sounds) / RATE
-    wanted = {"ne": 94 / 180, "en": 35 / 180, "e": 30 / 180, "nen": 21 / 180}
-    assert shares.keys() == wanted.keys()
-    assert all(shares[name] == pytest.approx(wanted[name], abs=0.04) for name in wanted), shares
+        total += len(samples) / RATE
+    expected = {"ne": 94 / 180, "en": 35 / 180, "e": 30 / 180, "nen": 21 / 180}
+    assert shares.keys() == expected.keys()
+    assert all(shares[name] == pytest.approx(expected[name], abs=0.04) for name in expected), shares
     assert np.median(lengths) == pytest.approx(2.64, abs=0.35)
     assert emotional / total == pytest.approx(0.588, abs=0.06)
 
 
 def test_emotions_follow_their_weights_and_persist():
-    begun, kept, before = {}, 0, None
+    started, continued, previous = {}, 0, None
     for _, pieces in turns_of(replace(DRY, emotions={"sad": 3, "angry": 1}), 1200):
         first, last = pieces[0][2], pieces[-1][2]
         for emotion in {piece[2] for piece in pieces} - {"neutral"}:
             if first == "neutral":
-                begun[emotion] = begun.get(emotion, 0) + 1
-        if before not in (None, "neutral"):
-            assert first in ("neutral", before), (
-                "an emotion goes on or is over; it does not turn into another"
-            )
-            kept += first == before
-        before = last
-    assert begun["sad"] / (begun["sad"] + begun["angry"]) == pytest.approx(0.75, abs=0.05)
-    assert kept > 100
+                started[emotion] = started.get(emotion, 0) + 1
+        if previous not in (None, "neutral"):
+            assert first in ("neutral", previous), "an emotion does not change into another one"
+            continued += first == previous
+        previous = last
+    assert started["sad"] / (started["sad"] + started["angry"]) == pytest.approx(0.75, abs=0.05)
+    assert continued > 100
 
 
-def test_turn_taking_is_that_of_real_talk(monkeypatch):
+def test_turn_taking_has_the_statistics_of_real_conversations(monkeypatch):
     turns = []
-    say = Talker.say
+    add_speech = SimulatedSpeaker.add_speech
 
-    def listen(self, at, sound, pieces):
-        turns.append((self.name, at / RATE, (at + len(sound)) / RATE))
-        say(self, at, sound, pieces)
+    def record(self, start, samples, pieces):
+        turns.append((self.name, start / RATE, (start + len(samples)) / RATE))
+        add_speech(self, start, samples, pieces)
 
-    monkeypatch.setattr(Talker, "say", listen)
-    people, _ = tone_people(3)
+    monkeypatch.setattr(SimulatedSpeaker, "add_speech", record)
+    speakers, _ = tone_speakers(3)
     options = replace(DRY, duration=2500, backchannels=0)
-    simulate_conversation(people, 1, options)
+    simulate_conversation(speakers, 1, options)
     pairs = list(itertools.pairwise(turns))
     offsets = np.array([b[1] - a[2] for a, b in pairs if a[0] != b[0]])
     assert len(offsets) > 300
@@ -174,45 +176,46 @@ def test_turn_taking_is_that_of_real_talk(monkeypatch):
     back = [
         a[0] == c[0] for a, b, c in zip(turns, turns[1:], turns[2:], strict=False) if a[0] != b[0] != c[0]
     ]
-    assert np.mean(back) == pytest.approx(2 / 3, abs=0.07), "talk goes back and forth"
+    assert np.mean(back) == pytest.approx(2 / 3, abs=0.07), (
+        "the previous speaker is twice as likely as the other one"
+    )
 
 
-def test_nobody_begins_before_he_has_finished(monkeypatch):
-    say = Talker.say
+def test_speech_of_one_speaker_does_not_overlap(monkeypatch):
+    add_speech = SimulatedSpeaker.add_speech
 
-    def listen(self, at, sound, pieces):
-        assert at >= self.end
-        say(self, at, sound, pieces)
+    def check(self, start, samples, pieces):
+        assert start >= self.end
+        add_speech(self, start, samples, pieces)
 
-    monkeypatch.setattr(Talker, "say", listen)
-    people, _ = tone_people(2)
-    simulate_conversation(people, 1, replace(DRY, duration=1500, backchannels=1, offset=(-1.0, 0.5)))
+    monkeypatch.setattr(SimulatedSpeaker, "add_speech", check)
+    speakers, _ = tone_speakers(2)
+    simulate_conversation(speakers, 1, replace(DRY, duration=1500, backchannels=1, offset=(-1.0, 0.5)))
 
 
-def test_backchannels_overlap_the_turn_they_answer():
-    people, _ = tone_people(2)
-    quiet = replace(DRY, duration=300, offset=(0.5, 0.0), lapse=0)
+def test_backchannels_overlap_turns():
+    speakers, _ = tone_speakers(2)
+    options = replace(DRY, duration=300, offset=(0.5, 0.0), lapse=0)
     overlaps = []
     for share in (0.0, 1.0):
-        _, reference = simulate_conversation(people, 2, replace(quiet, backchannels=share))
+        _, reference = simulate_conversation(speakers, 2, replace(options, backchannels=share))
         segments = list(reference)
         overlaps.append(sum(a.end > b.start for a, b in itertools.pairwise(segments)))
     assert overlaps[0] == 0 and overlaps[1] > 10
 
 
-def test_levels_are_equal_or_as_told():
-    people = {
+def test_levels_are_equalised_or_partly_kept():
+    speakers = {
         "a": [Utterance("neutral", 0.01 * tone(500)), Utterance("angry", 3 * tone(900))],
         "b": [Utterance("neutral", 5 * tone(2000))],
     }
 
     def level(name, emotion, options):
-        samples, reference = simulate_conversation(
-            people, 3, replace(options, duration=60, offset=(0.5, 0.0))
-        )
+        options = replace(options, duration=60, offset=(0.5, 0.0))
+        samples, reference = simulate_conversation(speakers, 3, options)
         parts = [s for s in reference if (s.speaker, s.emotion) == (name, emotion) and s.duration > 1]
-        sounds = [samples[round(s.start * RATE) : round(s.end * RATE)] for s in parts]
-        return speech_level(np.concatenate(sounds))
+        speech = [samples[round(s.start * RATE) : round(s.end * RATE)] for s in parts]
+        return speech_level(np.concatenate(speech))
 
     equal = replace(DRY, level=-20, level_spread=0, loudness_kept=0, backchannels=0, emotions={"angry": 1})
     for name, emotion in (("a", "neutral"), ("a", "angry"), ("b", "neutral")):
@@ -221,49 +224,49 @@ def test_levels_are_equal_or_as_told():
     assert level("a", "angry", kept) - level("a", "neutral", kept) == pytest.approx(10, abs=0.5)
 
 
-def test_noise_has_the_wanted_distance_from_the_speech():
-    people, _ = tone_people(2)
+def test_noise_has_the_given_signal_to_noise_ratio():
+    speakers, _ = tone_speakers(2)
     options = replace(DRY, noise=(20, 20), level=-26, duration=30)
-    samples, reference = simulate_conversation(people, 4, options)
+    samples, reference = simulate_conversation(speakers, 4, options)
     silent = samples[: round(min(s.start for s in reference) * RATE)]
     assert 10 * np.log10((silent**2).mean()) == pytest.approx(-46, abs=1.5)
 
 
-def test_room_and_line_leave_the_reference_alone():
-    people, _ = tone_people(2)
-    dry = simulate_conversation(people, 8, replace(DRY, duration=10))
+def test_room_and_line_do_not_change_the_reference():
+    speakers, _ = tone_speakers(2)
+    dry = simulate_conversation(speakers, 8, replace(DRY, duration=10))
     for other in (replace(DRY, duration=10, room=1), replace(DRY, duration=10, lines={"telephone": 1})):
-        samples, reference = simulate_conversation(people, 8, other)
+        samples, reference = simulate_conversation(speakers, 8, other)
         assert reference == dry[1]
         assert not np.allclose(samples, dry[0], atol=1e-3)
 
 
-def test_nobody_shows_an_emotion_that_he_has_not_acted():
-    people, _ = tone_people(2)
-    people["person0"] = [u for u in people["person0"] if u.emotion != "sad"]
-    people["person1"] = [u for u in people["person1"] if u.emotion == "neutral"]
-    _, reference = simulate_conversation(people, 1, replace(DRY, duration=200))
-    shown = {(segment.speaker, segment.emotion) for segment in reference}
-    assert ("person0", "happy") in shown and ("person0", "sad") not in shown
-    assert {emotion for name, emotion in shown if name == "person1"} == {"neutral"}
+def test_speakers_only_have_emotions_of_their_utterances():
+    speakers, _ = tone_speakers(2)
+    speakers["speaker0"] = [u for u in speakers["speaker0"] if u.emotion != "sad"]
+    speakers["speaker1"] = [u for u in speakers["speaker1"] if u.emotion == "neutral"]
+    _, reference = simulate_conversation(speakers, 1, replace(DRY, duration=200))
+    found = {(segment.speaker, segment.emotion) for segment in reference}
+    assert ("speaker0", "happy") in found and ("speaker0", "sad") not in found
+    assert {emotion for name, emotion in found if name == "speaker1"} == {"neutral"}
 
 
 @pytest.mark.parametrize(
-    ("people", "message"),
+    ("speakers", "message"),
     [
-        ({}, "a conversation of nobody"),
+        ({}, "found no speakers, expected at least one"),
         ({"a": []}, "speaker a has no audible neutral utterance"),
         ({"a": [Utterance("neutral", np.zeros(16_000, np.float32))]}, "no audible neutral"),
         ({"a": [Utterance("angry", tone(500))]}, "no audible neutral"),
     ],
 )
-def test_impossible_casts_are_refused(people, message):
+def test_invalid_speakers_raise(speakers, message):
     with pytest.raises(OptionError, match=message):
-        simulate_conversation(people, 0)
+        simulate_conversation(speakers, 0)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("invalid", "message"),
     [
         ({"duration": 0}, "duration 0: expected seconds above 0"),
         ({"duration": math.nan}, "duration nan"),
@@ -272,19 +275,19 @@ def test_impossible_casts_are_refused(people, message):
         ({"lines": {"tin can": 1}}, r"lines \['tin can'\]: expected some of wide, telephone, opus"),
     ],
 )
-def test_senseless_options_are_refused(wrong, message):
+def test_invalid_options_raise(invalid, message):
     with pytest.raises(OptionError, match=message):
-        ConversationOptions(**wrong)
+        ConversationOptions(**invalid)
 
 
-def test_real_speech_is_where_the_reference_says(data):
-    people = {}
+def test_reference_matches_real_speech(data):
+    speakers = {}
     for name in ("15", "16"):
-        people[name] = [
+        speakers[name] = [
             Utterance(emotion, soundfile.read(data / f"emodb_{name}_{emotion}_1.flac", dtype="float32")[0])
             for emotion in EMOTIONS
         ]
-    samples, reference = simulate_conversation(people, 1, replace(DRY, duration=40))
+    samples, reference = simulate_conversation(speakers, 1, replace(DRY, duration=40))
     outside = np.ones(len(samples), bool)
     inside = np.zeros(len(samples), bool)
     for segment in reference:

@@ -18,7 +18,7 @@ def test_levels_of_known_waves():
     assert levels == pytest.approx([0, -20, -120])
 
 
-def test_trim_keeps_speech_inner_pause_and_margin():
+def test_trim_keeps_speech_pauses_and_margin():
     pause = np.zeros(8 * HOP, np.float32)
     wave = np.concatenate([pause, tone(4 * HOP), pause, tone(4 * HOP), pause])
     assert np.array_equal(trim_silence(wave, margin=0), wave[8 * HOP : 24 * HOP])
@@ -32,13 +32,13 @@ def test_trim_of_silence_is_empty():
 
 
 @pytest.mark.parametrize("level", [0.001, 0.05, 0.5])
-def test_equalised_speech_has_the_level_whatever_it_was(level):
+def test_equalised_speech_has_the_target_level(level):
     wave = np.concatenate([tone(20 * HOP, level), np.zeros(20 * HOP, np.float32)])
     equal = equalise_loudness(wave, level=-26)
     assert frame_levels(equal)[speech_frames(equal)].mean() == pytest.approx(-26, abs=0.1)
 
 
-def test_equalising_never_clips():
+def test_equalise_loudness_does_not_clip():
     wave = np.full(20 * HOP, 1e-3, np.float32)
     wave[100] = 0.5
     assert np.abs(equalise_loudness(wave)).max() <= 1
@@ -52,13 +52,13 @@ def test_join_is_exact():
     assert np.array_equal(samples[107:157], tone(50)) and not samples[100:107].any() and len(samples) == 187
 
 
-def test_join_fades_only_at_joints():
+def test_join_fades_at_joints_only():
     samples, _ = join([np.ones(100), np.ones(100)], ["sad", "sad"], fade=10)
     assert samples[0] == samples[-1] == 1 and samples[99] == samples[100] == 0
     assert np.all(samples[10:90] == 1) and np.all(np.diff(samples[100:110]) > 0)
 
 
-def test_join_refuses_what_does_not_fit():
+def test_join_of_mismatched_arguments_raises():
     with pytest.raises(OptionError, match="2 waves with 1 labels"):
         join([tone(4), tone(4)], ["sad"])
     with pytest.raises(OptionError, match="gaps"):
@@ -66,7 +66,7 @@ def test_join_refuses_what_does_not_fit():
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_each_pattern_has_its_emotions_and_its_utterances(pattern):
+def test_patterns_have_their_emotions_and_utterances(pattern):
     neutral, angry = [tone(1000), tone(1100)], [tone(2000)]
     samples, events = transition_pattern(np.random.default_rng(1), neutral, angry, "angry", pattern)
     assert "-".join(e.label for e in events).replace("angry", "emotion") == pattern
@@ -76,7 +76,7 @@ def test_each_pattern_has_its_emotions_and_its_utterances(pattern):
     assert len(set(lengths)) == len(lengths), "two neutral parts are two different utterances"
 
 
-def test_patterns_are_drawn_evenly_and_by_seed():
+def test_patterns_are_drawn_uniformly_by_seed():
     def draw(seed):
         rng = np.random.default_rng(seed)
         return [
@@ -89,7 +89,7 @@ def test_patterns_are_drawn_evenly_and_by_seed():
     assert len(counts) == 4 and min(counts) > 70
 
 
-def test_pattern_refuses_unknown_names_and_missing_speech():
+def test_unknown_patterns_and_missing_utterances_raise():
     rng = np.random.default_rng(0)
     with pytest.raises(OptionError, match="unknown pattern 'x'"):
         transition_pattern(rng, [tone(9)], [tone(9)], "sad", "x")
@@ -99,7 +99,7 @@ def test_pattern_refuses_unknown_names_and_missing_speech():
 
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 900)), min_size=1, max_size=6))
-def test_frame_labels_agree_with_asking_each_frame(parts):
+def test_frame_labels_equal_the_events_at_frame_centres(parts):
     labels = ["neutral", "sad"]
     waves, names = [np.zeros(length) for length, _ in parts], [labels[n % 2] for n in range(len(parts))]
     samples, events = join(waves, names, [gap for _, gap in parts[1:]])
@@ -107,5 +107,5 @@ def test_frame_labels_agree_with_asking_each_frame(parts):
     assert len(found) == frame_count(len(samples))
     for frame, label in enumerate(found):
         centre = (frame * HOP + min(frame * HOP + HOP, len(samples))) // 2
-        holding = [e.label for e in events if e.start <= centre < e.end]
-        assert holding == ([labels[label]] if label >= 0 else [])
+        expected = [e.label for e in events if e.start <= centre < e.end]
+        assert expected == ([labels[label]] if label >= 0 else [])

@@ -9,14 +9,14 @@ from sed.corpora.manifest import OFFICIAL, Utterance
 from sed.corpora.manifest import write_manifest as write_json
 from sed.errors import AudioError, FormatError, OptionError
 from sed.simulation.conversation import ConversationOptions
-from sed.simulation.sets import cast, conversation_set, load_speakers, speakers_of
+from sed.simulation.sets import conversation_set, load_speakers, plan_conversations, speakers_in_split
 
 OPTIONS = ConversationOptions(duration=8)
 
 
 @pytest.fixture
 def corpora(tmp_path, data):
-    """Two corpora of the EMO-DB utterances that travel with the tests: one speaker each, and one in train."""
+    """Two corpora with EMO-DB utterances of the test data: one test speaker each, and one train speaker."""
     rows = []
     for speaker, corpus, split in (("15", "left", "test"), ("16", "right", "test"), ("16", "right", "train")):
         for emotion in ("neutral", "happy", "angry", "sad"):
@@ -34,61 +34,64 @@ def write_manifest(folder, rows):
         writer.writerows(rows)
 
 
-PEOPLE = {"one": [f"one/{n}" for n in range(8)], "two": ["two/0", "two/1"], "three": ["three/0"]}
+SPEAKERS = {"one": [f"one/{n}" for n in range(8)], "two": ["two/0", "two/1"], "three": ["three/0"]}
 
 
-def test_castings_keep_to_their_people_and_alternate_corpora():
-    castings = cast(PEOPLE, "valid", 60)
-    assert [len(c.speakers) for c in castings] == [2, 3, 4] * 20
-    assert len({c.uri for c in castings}) == len({c.seed for c in castings}) == 60
-    for casting in castings:
-        corpora = {name.split("/")[0] for name in casting.speakers}
-        assert set(casting.speakers) <= {name for names in PEOPLE.values() for name in names}
-        assert len(set(casting.speakers)) == len(casting.speakers)
-        assert (len(corpora) > 1) == casting.mixed
-    assert sum(c.mixed for c in castings) == 30
-    alone = {c.speakers[0].split("/")[0] for c in castings if not c.mixed and len(c.speakers) == 2}
-    assert alone == {"one", "two"}
+def test_plans_use_the_given_speakers_and_alternate_corpora():
+    plans = plan_conversations(SPEAKERS, "valid", 60)
+    assert [len(plan.speakers) for plan in plans] == [2, 3, 4] * 20
+    assert len({plan.uri for plan in plans}) == len({plan.seed for plan in plans}) == 60
+    for plan in plans:
+        corpora = {name.split("/")[0] for name in plan.speakers}
+        assert set(plan.speakers) <= {name for names in SPEAKERS.values() for name in names}
+        assert len(set(plan.speakers)) == len(plan.speakers)
+        assert (len(corpora) > 1) == plan.mixed
+    assert sum(plan.mixed for plan in plans) == 30
+    unmixed = {plan.speakers[0].split("/")[0] for plan in plans if not plan.mixed and len(plan.speakers) == 2}
+    assert unmixed == {"one", "two"}
 
 
-def test_castings_depend_on_seed_and_split_only():
-    assert cast(PEOPLE, "valid", 9, seed=1) == cast(PEOPLE, "valid", 9, seed=1)
-    assert cast(PEOPLE, "valid", 9, seed=1) == cast(PEOPLE, "valid", 12, seed=1)[:9]
-    assert cast(PEOPLE, "valid", 9, seed=1) != cast(PEOPLE, "valid", 9, seed=2)
-    others = {c.seed for c in cast(PEOPLE, "test", 9)}
-    assert others.isdisjoint(c.seed for c in cast(PEOPLE, "valid", 9))
+def test_plans_depend_on_seed_and_split_only():
+    plans = plan_conversations(SPEAKERS, "valid", 9, seed=1)
+    assert plans == plan_conversations(SPEAKERS, "valid", 9, seed=1)
+    assert plans == plan_conversations(SPEAKERS, "valid", 12, seed=1)[:9]
+    assert plans != plan_conversations(SPEAKERS, "valid", 9, seed=2)
+    test_seeds = {plan.seed for plan in plan_conversations(SPEAKERS, "test", 9)}
+    assert test_seeds.isdisjoint(plan.seed for plan in plan_conversations(SPEAKERS, "valid", 9))
 
 
-def test_speakers_keep_to_their_split(corpora):
-    assert speakers_of(corpora, "test") == {"left": ["left/15_test"], "right": ["right/16_test"]}
-    assert speakers_of(corpora, "train") == {"right": ["right/16_train"]}
+def test_speakers_in_split_are_those_of_the_split(corpora):
+    assert speakers_in_split(corpora, "test") == {"left": ["left/15_test"], "right": ["right/16_test"]}
+    assert speakers_in_split(corpora, "train") == {"right": ["right/16_train"]}
 
 
-def test_too_few_speakers_is_an_error(corpora):
-    with pytest.raises(OptionError, match="split 'test' has 2 speakers: expected at least 4"):
+def test_too_few_speakers_raise(corpora):
+    with pytest.raises(OptionError, match="split 'test' has 2 speakers, expected at least 4"):
         next(conversation_set(corpora, "test", 1))
 
 
-def test_set_is_the_same_twice_and_uses_its_split_only(corpora):
-    first, again = (list(conversation_set(corpora, "test", 3, options=OPTIONS, sizes=(2,))) for _ in range(2))
-    for (casting, samples, reference), (_, samples2, reference2) in zip(first, again, strict=True):
+def test_set_is_reproducible_and_uses_its_split_only(corpora):
+    first, second = (
+        list(conversation_set(corpora, "test", 3, options=OPTIONS, sizes=(2,))) for _ in range(2)
+    )
+    for (plan, samples, reference), (_, samples2, reference2) in zip(first, second, strict=True):
         assert np.array_equal(samples, samples2) and reference == reference2
-        assert reference.uri == casting.uri
-        assert reference.speaker_names == casting.speakers == ("left/15_test", "right/16_test")
-        assert casting.mixed
+        assert reference.uri == plan.uri
+        assert reference.speaker_names == plan.speakers == ("left/15_test", "right/16_test")
+        assert plan.mixed
 
 
-def test_only_wanted_emotions_are_loaded(corpora):
+def test_only_emotions_of_the_options_are_loaded(corpora):
     options = ConversationOptions(emotions={"sad": 1})
-    people = load_speakers(corpora, ["left/15_test"], options, "test")
-    assert sorted(u.emotion for u in people["left/15_test"]) == ["neutral", "sad"]
+    utterances = load_speakers(corpora, ["left/15_test"], options, "test")
+    assert sorted(u.emotion for u in utterances["left/15_test"]) == ["neutral", "sad"]
 
 
-def test_what_is_missing_is_named(corpora, tmp_path):
-    with pytest.raises(OptionError, match="no utterances of nemo/XX0"):
+def test_missing_speakers_manifests_and_audio_are_named(corpora, tmp_path):
+    with pytest.raises(OptionError, match="found no utterances of nemo/XX0"):
         load_speakers(corpora, ["nemo/XX0"])
     with pytest.raises(FormatError, match=r"nowhere/manifest\.csv"):
-        speakers_of(tmp_path / "nowhere", "test")
+        speakers_in_split(tmp_path / "nowhere", "test")
     (tmp_path / "here").mkdir()
     row = {"corpus": "a", "path": "x.wav", "speaker": "s", "emotion": "neutral", "split": "test"}
     write_manifest(tmp_path / "here", [row])
@@ -96,19 +99,19 @@ def test_what_is_missing_is_named(corpora, tmp_path):
         load_speakers(tmp_path / "here", ["a/s"])
 
 
-def test_shared_splits_make_conversations(shared):
-    casting, samples, reference = next(conversation_set(shared / "corpora", "valid", 1, options=OPTIONS))
-    valid = [name for names in speakers_of(shared / "corpora", "valid").values() for name in names]
-    assert set(reference.speaker_names) == set(casting.speakers) <= set(valid)
+def test_conversation_of_the_shared_corpora(shared):
+    plan, samples, reference = next(conversation_set(shared / "corpora", "valid", 1, options=OPTIONS))
+    valid = [name for names in speakers_in_split(shared / "corpora", "valid").values() for name in names]
+    assert set(reference.speaker_names) == set(plan.speakers) <= set(valid)
     assert len(samples) == round(reference.duration * 16_000)
 
 
-def test_one_speaker_of_each_conversation_comes_from_any_corpus():
-    assert {len(c.speakers) for c in cast(PEOPLE, "valid", 8, sizes=(1,))} == {1}
+def test_plans_with_one_speaker():
+    assert {len(plan.speakers) for plan in plan_conversations(SPEAKERS, "valid", 8, sizes=(1,))} == {1}
 
 
-def test_a_speaker_in_two_splits_says_what_is_in_the_one_asked_for_only(corpora, data):
-    """As in MELD, whose own splits share speakers."""
+def test_speakers_in_two_splits_only_use_utterances_of_the_split(corpora, data):
+    """As in MELD, whose published splits share speakers."""
     rows = [
         Utterance(
             "m", data / "emodb_15_neutral_1.flac", "m/ann", "neutral", "train", id="1", split_rule=OFFICIAL
@@ -118,9 +121,9 @@ def test_a_speaker_in_two_splits_says_what_is_in_the_one_asked_for_only(corpora,
     rows.append(replace(rows[0], path=data / "emodb_16_neutral_1.flac", split="test", id="3"))
     write_json(rows, corpora / "shared.json")
     options = ConversationOptions(duration=3, room=0, noise=None, emotions={"sad": 1})
-    heard = load_speakers(corpora / "shared.json", ["m/ann"], options, "test")["m/ann"]
-    assert sorted(u.emotion for u in heard) == ["neutral", "sad"]
-    neutral = next(u.samples for u in heard if u.emotion == "neutral")
+    utterances = load_speakers(corpora / "shared.json", ["m/ann"], options, "test")["m/ann"]
+    assert sorted(u.emotion for u in utterances) == ["neutral", "sad"]
+    neutral = next(u.samples for u in utterances if u.emotion == "neutral")
     assert np.array_equal(neutral, read_wave(data / "emodb_16_neutral_1.flac"))
-    made = next(conversation_set(corpora / "shared.json", "test", 1, options=options, sizes=(1,)))
-    assert made[2].speaker_names == ("m/ann",)
+    _, _, reference = next(conversation_set(corpora / "shared.json", "test", 1, options=options, sizes=(1,)))
+    assert reference.speaker_names == ("m/ann",)

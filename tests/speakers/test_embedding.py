@@ -1,4 +1,4 @@
-"""Features against Kaldi's, in one piece against in many, and embeddings of real voices."""
+"""Features against Kaldi's and for any block sizes, and embeddings of real voices."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sed.inference import MODELS
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
 
 
-def test_features_are_kaldis(data):
-    import sed.networks  # noqa: F401  (torchaudio imports after this)
+def test_features_match_kaldi(data):
+    import sed.networks  # noqa: F401  (must precede the import of torchaudio)
 
     kaldi = pytest.importorskip("torchaudio.compliance.kaldi")
     import torch
@@ -30,7 +30,7 @@ def test_features_are_kaldis(data):
     np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-3)
 
 
-def test_a_tone_is_in_its_band():
+def test_a_tone_peaks_in_its_mel_band():
     time = np.arange(16_000) / 16_000
     peaks = [filter_bank(np.sin(2 * np.pi * hertz * time)).mean(0).argmax() for hertz in (300, 1_000, 3_000)]
     mel = 1127 * np.log1p(np.array([300, 1_000, 3_000, 20, 8_000]) / 700)
@@ -38,14 +38,14 @@ def test_a_tone_is_in_its_band():
     np.testing.assert_allclose(peaks, expected, atol=0.6)
 
 
-def test_too_short_for_a_frame():
+def test_audio_shorter_than_a_frame():
     assert filter_bank(np.zeros(FEATURE_WINDOW - 1)).shape == (0, 80)
     assert filter_bank(np.zeros(FEATURE_WINDOW)).shape == (1, 80)
 
 
 @settings(max_examples=25, deadline=None)
 @given(samples=st.integers(0, 60_000), seed=st.integers(0, 99))
-def test_a_stream_gives_the_same_features_in_every_cut(samples, seed):
+def test_the_features_of_a_stream_do_not_depend_on_the_block_sizes(samples, seed):
     rng = np.random.default_rng(seed)
     audio = rng.normal(size=samples).astype(np.float32)
     stream, whole = FeatureStream(), FeatureStream()
@@ -62,35 +62,39 @@ def test_a_stream_gives_the_same_features_in_every_cut(samples, seed):
         np.testing.assert_allclose(found, filter_bank(padded)[: 2 * frames], atol=1e-3)
 
 
-def test_features_are_there_when_a_half_second_is_full_and_gone_when_dropped():
+def test_features_are_available_after_each_half_second_until_dropped():
     audio = np.random.default_rng(0).normal(size=48_000).astype(np.float32)
     stream = FeatureStream()
     for part in np.split(audio, 6):
         stream.push(part)
-    known = stream.between(0, 149)  # the last frame of the 150 hears what is still to come
-    np.testing.assert_allclose(known, filter_bank(audio)[:298], atol=1e-3)
+    available = stream.between(0, 149)  # the window of the last of the 150 frames is incomplete
+    np.testing.assert_allclose(available, filter_bank(audio)[:298], atol=1e-3)
     stream.drop(100)
-    np.testing.assert_array_equal(stream.between(100, 149), known[200:])
+    np.testing.assert_array_equal(stream.between(100, 149), available[200:])
     with pytest.raises(ValueError, match="frames 10 to 20"):
         stream.between(10, 20)
     with pytest.raises(ValueError, match="frames 100 to 250"):
         stream.between(100, 250)
 
 
-def test_voices_are_told_apart(data):
+def test_speakers_are_distinguished_across_emotions(data):
     embed = SpeakerEmbedding()
-    names = [f"emodb_{who}_{how}_1" for who in (15, 16) for how in ("angry", "neutral", "sad")]
-    voices = [embed(filter_bank(sf.read(data / f"{name}.flac", dtype="float32")[0])) for name in names]
-    alike = np.array(voices) @ np.array(voices).T
-    np.testing.assert_allclose(alike.diagonal(), 1, atol=1e-5)
-    own = np.arange(6)[:, None] // 3 == np.arange(6)[None] // 3
-    for voice, mine in enumerate(own):  # whatever it feels, a voice is most like itself
-        rest = np.arange(6) != voice
-        assert alike[voice, mine & rest].mean() - alike[voice, ~mine].mean() > 0.1
-    assert alike[own & ~np.eye(6, dtype=bool)].mean() - alike[~own].mean() > 0.2
+    names = [
+        f"emodb_{speaker}_{emotion}_1" for speaker in (15, 16) for emotion in ("angry", "neutral", "sad")
+    ]
+    vectors = np.array(
+        [embed(filter_bank(sf.read(data / f"{name}.flac", dtype="float32")[0])) for name in names]
+    )
+    similarity = vectors @ vectors.T
+    np.testing.assert_allclose(similarity.diagonal(), 1, atol=1e-5)
+    same = np.arange(6)[:, None] // 3 == np.arange(6)[None] // 3
+    for n in range(6):
+        others = np.arange(6) != n
+        assert similarity[n, same[n] & others].mean() - similarity[n, ~same[n]].mean() > 0.1
+    assert similarity[same & ~np.eye(6, dtype=bool)].mean() - similarity[~same].mean() > 0.2
 
 
-def test_loudness_and_the_order_of_calls_do_not_matter(data):
+def test_embeddings_do_not_depend_on_loudness_or_previous_calls(data):
     embed = SpeakerEmbedding()
     samples, _ = sf.read(data / "emodb_16_neutral_1.flac", dtype="float32")
     first = embed(filter_bank(samples))
@@ -99,6 +103,6 @@ def test_loudness_and_the_order_of_calls_do_not_matter(data):
     assert np.isfinite(embed(np.zeros((30, 80)))).all()
 
 
-def test_another_model_is_refused():
-    with pytest.raises(ModelError, match="expected \\(voices, dimensions\\)"):
+def test_other_models_are_rejected():
+    with pytest.raises(ModelError, match="expected \\(batch, dimension\\)"):
         SpeakerEmbedding(MODELS / "segmentation-3.0-int8.onnx")

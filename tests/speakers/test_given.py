@@ -1,4 +1,4 @@
-"""Speakers that are given: turns of a reference, one speaker, and short windows behind other detectors."""
+"""Reference turns, a single speaker, short windows with other detectors, and the creation of diarizers by name."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def diarize(diarizer, audio, cuts=()):
 
 @pytest.fixture(scope="module")
 def dialogue(data):
-    """Two people in turn, and who speaks in each frame (0: nobody)."""
-    parts, who = [], []
+    """Utterances of two speakers, and the speaker of each frame (0: silence)."""
+    parts, truth = [], []
     for speaker, emotion in [(16, "neutral"), (15, "neutral"), (15, "happy"), (16, "happy"), (16, "sad")]:
         samples, _ = sf.read(data / f"emodb_{speaker}_{emotion}_1.flac", dtype="float32")
         samples = samples[: len(samples) // HOP * HOP]
         parts += [samples, np.zeros(30 * HOP, np.float32)]
-        who += [speaker] * (len(samples) // HOP) + [0] * 30
-    return np.concatenate(parts), np.array(who)
+        truth += [speaker] * (len(samples) // HOP) + [0] * 30
+    return np.concatenate(parts), np.array(truth)
 
 
-def test_reference_turns_are_kept_with_their_names():
+def test_reference_turns_have_the_names_of_the_reference():
     reference = Diarization(
         "call",
         9.0,
@@ -55,13 +55,13 @@ def test_reference_turns_are_kept_with_their_names():
         ],
     )
     turns = diarize(ReferenceTurns(reference), np.zeros(3 * 16_000 + 100, np.float32), [7, 40_000])
-    assert turns.names == ("Zoë", "agent"), "the one after the end is left out"
+    assert turns.names == ("Zoë", "agent"), "a speaker after the end is dropped"
     expected = np.zeros((151, 2), bool)
     expected[25:100, 0] = expected[125:, 0] = expected[45:150, 1] = True
     np.testing.assert_array_equal(turns.active, expected)
 
 
-def test_segments_without_a_speaker_are_one_persons():
+def test_segments_without_a_speaker_belong_to_one_speaker():
     turns = diarize(
         ReferenceTurns(Diarization("x", 1.0, [Segment(0.2, 0.4, emotion="sad")])), np.zeros(16_000)
     )
@@ -70,32 +70,32 @@ def test_segments_without_a_speaker_are_one_persons():
 
 
 @pytest.mark.parametrize("vad", DETECTORS)
-def test_one_speaker_has_all_the_speech(vad, dialogue):
-    audio, who = dialogue
+def test_one_speaker_has_all_speech(vad, dialogue):
+    audio, truth = dialogue
     turns = diarize(make_diarizer("none", vad=vad), audio, [1_000, 99_999])
     assert turns.names == ("spk00",) and len(turns.active) == frame_count(len(audio))
-    assert turns.active[who > 0].mean() > 0.8
+    assert turns.active[truth > 0].mean() > 0.8
     assert diarize(make_diarizer("none", vad=vad), np.zeros(50_000, np.float32)).names == ()
 
 
-def test_short_windows_tell_two_people_apart(dialogue):
-    audio, who = dialogue
+def test_short_windows_distinguish_two_speakers(dialogue):
+    audio, truth = dialogue
     diarizer = VoiceActivityDiarizer(WebRtcDetector(), speakers=2)
     turns = diarize(diarizer, audio)
     assert len(turns.names) == 2 and turns.active.sum(1).max() == 1
-    assert turns.active[who == 16, 0].mean() > 0.7 and turns.active[who == 15, 1].mean() > 0.7
+    assert turns.active[truth == 16, 0].mean() > 0.7 and turns.active[truth == 15, 1].mean() > 0.7
     for cuts in ([3, 50_001], list(range(0, len(audio), 7_001))):
         np.testing.assert_array_equal(diarize(diarizer, audio, cuts).active, turns.active)
     assert diarize(VoiceActivityDiarizer(WebRtcDetector(), speakers=1), audio).names == ("spk00",)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 16, 320, 16_000])
-def test_short_windows_on_next_to_nothing(samples):
+def test_short_windows_on_very_short_recordings(samples):
     turns = diarize(VoiceActivityDiarizer(WebRtcDetector()), np.zeros(samples, np.float32))
     assert turns.active.shape == (frame_count(samples), 0)
 
 
-def test_names_make_what_they_say():
+def test_names_create_the_right_diarizers():
     assert isinstance(make_diarizer(), SegmentationDiarizer)
     assert isinstance(make_diarizer(vad="segmentation", speakers=2), SegmentationDiarizer)
     assert isinstance(make_diarizer(vad="webrtc"), VoiceActivityDiarizer)
@@ -112,17 +112,17 @@ def test_names_make_what_they_say():
         ({"threads": 0}, "0 threads"),
         ({"speakers": 0}, "speakers is 0"),
         ({"min_speakers": 4, "max_speakers": 2}, "min <= max"),
-        ({"name": "none", "speakers": 2}, "finds one speaker"),
+        ({"name": "none", "speakers": 2}, "expected 1 speaker at most"),
         ({"name": "none", "model": "x.onnx"}, "takes no model"),
-        ({"name": "pyannote", "vad": "silero"}, "its pipeline has its own"),
+        ({"name": "pyannote", "vad": "silero"}, "its pipeline detects speech itself"),
         ({"vad": "webrtc", "model": "x.onnx"}, "one or the other"),
         ({"name": "none:x.onnx"}, "takes no model"),
-        ({"name": "segmentation:"}, "one model behind the colon"),
-        ({"name": "segmentation:x.onnx", "model": "y.onnx"}, "one model behind the colon"),
+        ({"name": "segmentation:"}, "one model after the colon"),
+        ({"name": "segmentation:x.onnx", "model": "y.onnx"}, "one model after the colon"),
         ({"name": "magic:x.onnx"}, "diarizer 'magic': expected one of"),
     ],
 )
-def test_nonsense_is_refused(arguments, text):
+def test_invalid_arguments_are_rejected(arguments, text):
     with pytest.raises(OptionError, match=text):
         make_diarizer(**arguments)
 
@@ -134,12 +134,12 @@ def test_a_model_may_follow_the_name(tmp_path):
         make_diarizer(f"segmentation:{tmp_path}/none.onnx")
 
 
-def test_unknown_detector_is_refused():
+def test_an_unknown_detector_is_rejected():
     with pytest.raises(OptionError, match="'energy'"):
         make_detector("energy")
 
 
-def test_missing_pyannote_is_said(monkeypatch):
+def test_missing_pyannote_raises_an_error(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyannote.audio", None)

@@ -1,10 +1,10 @@
-"""Local speakers followed from window to window, on constructed activity."""
+"""Matching of local speakers from window to window, on synthetic activity."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.speakers.tracks import PRESENT, Tracker
+from sed.speakers.tracks import ACTIVE_THRESHOLD, Tracker
 
 
 def activity(frames, *spans):
@@ -18,9 +18,9 @@ def activity(frames, *spans):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.permutations(range(3)), min_size=18, max_size=18))
-def test_a_permutation_of_the_columns_changes_nothing(orders):
+def test_tracks_do_not_depend_on_the_order_of_local_speakers(orders):
     truth = activity(500, [(0, 140), (300, 420)], [(120, 260), (430, 475)], [(240, 310)])
-    tracker, window, settled = Tracker(), 200, 0
+    tracker, window, previous = Tracker(), 200, 0
     found: dict[int, np.ndarray] = {}
     for number, order in enumerate(orders):
         end = 50 + 25 * number
@@ -29,9 +29,9 @@ def test_a_permutation_of_the_columns_changes_nothing(orders):
         final = max(0, end - 25)
         for track, scores in zip(tracker.tracks, tracker.activity().T, strict=True):
             column = found.setdefault(id(track), np.zeros(500, bool))
-            column[settled:end] = scores > PRESENT
-        tracker.settle(final)
-        settled = final
+            column[previous:end] = scores > ACTIVE_THRESHOLD
+        tracker.finalise(final)
+        previous = final
     spans = sorted(
         (int(column.argmax()), int(np.flatnonzero(column)[-1]) + 1)
         for column in found.values()
@@ -40,35 +40,35 @@ def test_a_permutation_of_the_columns_changes_nothing(orders):
     assert spans == [(0, 420), (120, 475), (240, 310)]
 
 
-def test_people_who_take_over_from_each_other_are_two_tracks():
+def test_successive_speakers_are_two_tracks():
     tracker = Tracker()
     tracker.step(activity(100, [(0, 90)], []), 0)
     [first] = tracker.tracks
     tracker.step(activity(125, [(90, 125)], [(0, 90)]), 0)
     assert first.column == 1 and len(tracker.tracks) == 2
-    assert (tracker.activity()[95:, 1] > PRESENT).all()
+    assert (tracker.activity()[95:, 1] > ACTIVE_THRESHOLD).all()
 
 
-def test_a_track_ends_when_it_is_out_of_sight_and_final():
+def test_a_track_ends_when_it_has_no_match_and_is_final():
     tracker = Tracker()
     tracker.step(activity(50, [(0, 20)]), 0)
     tracker.step(activity(50, [(0, 0)]), 25)
     [track] = tracker.tracks
     assert track.column is None
-    assert tracker.settle(10) == []  # its frames 10 to 20 are still provisional
-    assert tracker.settle(30) == [track] and tracker.tracks == []
+    assert tracker.finalise(10) == []  # its frames 10 to 20 are not final yet
+    assert tracker.finalise(30) == [track] and tracker.tracks == []
 
 
-def test_windows_that_disagree_are_averaged_and_the_better_informed_counts_more():
+def test_windows_are_averaged_with_a_lower_weight_at_their_end():
     tracker = Tracker()
-    tracker.step(activity(50, [(0, 50)]), 0)  # the last frames of a window know little about what follows
+    tracker.step(activity(50, [(0, 50)]), 0)  # the last frames have little context
     tracker.step(activity(75, [(0, 40)]), 0)
-    speaking = tracker.activity()[:, 0]
-    assert (speaking[:40] == 1).all()
-    assert (speaking[40:50] < PRESENT).all() and speaking[49] < speaking[40]
+    scores = tracker.activity()[:, 0]
+    assert (scores[:40] == 1).all()
+    assert (scores[40:50] < ACTIVE_THRESHOLD).all() and scores[49] < scores[40]
 
 
-def test_nobody():
+def test_silence():
     tracker = Tracker()
     tracker.step(np.zeros((25, 3), np.float32), 0)
-    assert tracker.activity().shape == (25, 0) and tracker.settle(25) == []
+    assert tracker.activity().shape == (25, 0) and tracker.finalise(25) == []

@@ -1,4 +1,4 @@
-"""Speech detectors: one bool a frame, the same in every cut, and no silent way out where a part is missing."""
+"""Speech detectors: one bool per frame, independent of the block sizes, and an error if a package is missing."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def detect(detector, audio, cuts=()):
 
 @pytest.fixture(scope="module")
 def speech(data):
-    """Two seconds of silence (of the faint noise that real silence is), an utterance, and silence again."""
+    """An utterance with two seconds of faint noise before and after it."""
     samples, _ = sf.read(data / "emodb_15_neutral_1.flac", dtype="float32")
     quiet = 1e-4 * np.random.default_rng(0).normal(size=32_000).astype(np.float32)
     return np.concatenate([quiet, samples, quiet])
 
 
-def test_speech_is_found_where_it_is(detector, speech):
+def test_speech_is_detected_and_silence_is_not(detector, speech):
     found = detect(detector, speech)
     assert found.dtype == bool and len(found) == frame_count(len(speech))
     inside = slice(100, len(found) - 100)
@@ -47,7 +47,7 @@ def test_speech_is_found_where_it_is(detector, speech):
     assert found[:85].mean() < 0.05 and found[-60:].mean() < 0.05
 
 
-def test_the_cuts_change_nothing(detector, speech):
+def test_the_result_does_not_depend_on_the_block_sizes(detector, speech):
     rng = np.random.default_rng(3)
     expected = detect(detector, speech)
     for _ in range(3):
@@ -56,15 +56,15 @@ def test_the_cuts_change_nothing(detector, speech):
 
 
 @pytest.mark.parametrize("samples", [0, 1, 16, 319, 320, 321, 511, 513, 16_000, 160_001])
-def test_every_frame_gets_an_answer_and_silence_is_silent(detector, samples):
-    for level in (0.0, 0.5):  # silence, and a constant
+def test_every_frame_is_decided_and_silence_is_not_speech(detector, samples):
+    for level in (0.0, 0.5):  # silence, and a DC offset
         found = detect(detector, np.full(samples, level, np.float32))
         assert len(found) == frame_count(samples)
-        click = 15 if isinstance(detector, WebRtcDetector) and level else 0  # WebRTC hears the constant begin
+        click = 15 if isinstance(detector, WebRtcDetector) and level else 0  # WebRTC detects the onset
         assert not found[click:].any()
 
 
-def test_long_recordings_keep_little(speech):
+def test_memory_is_bounded_in_long_recordings(speech):
     session = SegmentationDetector().begin()
     for _ in range(12):
         session.push(speech)
@@ -75,12 +75,12 @@ def test_long_recordings_keep_little(speech):
     assert len(silero._windows) < 5 and len(silero._audio) < 1_000
 
 
-def test_hangover_keeps_the_end_of_words(speech):
+def test_hangover_extends_speech(speech):
     short, long = (detect(WebRtcDetector(hangover=h), speech) for h in (0.0, 0.2))
     assert (long >= short).all() and long.sum() > short.sum()
 
 
-def test_missing_webrtcvad_is_said_loudly(monkeypatch):
+def test_missing_webrtcvad_raises_an_error(monkeypatch):
     real = builtins.__import__
 
     def refuse(name, *rest):
@@ -93,7 +93,7 @@ def test_missing_webrtcvad_is_said_loudly(monkeypatch):
         WebRtcDetector()
 
 
-def test_missing_silero_is_said_loudly(monkeypatch):
+def test_missing_silero_raises_an_error(monkeypatch):
     monkeypatch.setattr("sed.speech.silero.find_spec", lambda name: None)
     with pytest.raises(
         MissingDependencyError, match=r"no silero-vad: pip install 'speech-emotion-diarization\[silero\]'"
@@ -101,7 +101,7 @@ def test_missing_silero_is_said_loudly(monkeypatch):
         SileroDetector()
 
 
-def test_bad_options_are_refused():
+def test_invalid_options_are_rejected():
     with pytest.raises(OptionError, match="aggressiveness 4"):
         WebRtcDetector(4)
     with pytest.raises(OptionError, match="hangover"):

@@ -1,4 +1,4 @@
-"""Segmentation windows: exact frame geometry, an absolute grid, and nothing that depends on the cuts."""
+"""Segmentation windows: exact frame geometry, an absolute grid, and independence of the block sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sed.speech.segmentation import (
 
 
 class Loudness(Segmentation):
-    """In place of the network: the first local speaker is active where the audio is, frame by frame."""
+    """Replaces the network: the activity of the first local speaker is the peak level of each frame."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -43,24 +43,23 @@ def network() -> Segmentation:
     return Segmentation()
 
 
-def test_nearest_frame_has_the_nearest_centre():
+def test_nearest_model_frames_have_the_nearest_centres():
     nearest = nearest_model_frames(WINDOW)
     assert len(nearest) == WINDOW_FRAMES
     centres = np.arange(model_frames(WINDOW)) * MODEL_STEP + (MODEL_FIELD - 1) / 2
     for frame in range(WINDOW_FRAMES):
-        middle = frame * HOP + (HOP - 1) / 2
-        distance = np.abs(centres - middle)
+        distance = np.abs(centres - (frame * HOP + (HOP - 1) / 2))
         assert distance[nearest[frame]] == distance.min()
 
 
-def test_the_network_has_the_frames_that_the_arithmetic_says(network):
+def test_the_network_returns_model_frames_frames(network):
     for samples in (MODEL_FIELD, MODEL_FIELD + MODEL_STEP - 1, MODEL_FIELD + MODEL_STEP, 48_000):
         found = network.powerset(np.zeros((1, samples), np.float32))
         assert found.shape == (1, model_frames(samples), len(POWERSET))
         np.testing.assert_allclose(found.sum(2), 1, atol=1e-5)
 
 
-def test_geometry_and_numbers_are_those_of_pyannote(shared, network, data):
+def test_geometry_and_posteriors_match_pyannote(shared, network, data):
     from sed.speakers.pyannote import import_pyannote
 
     import_pyannote()
@@ -82,12 +81,12 @@ def test_geometry_and_numbers_are_those_of_pyannote(shared, network, data):
     assert (ours.argmax(2) == theirs.argmax(2)).mean() > 0.98
 
 
-def test_the_classes_are_silence_each_and_each_pair_in_order():
+def test_powerset_classes_are_silence_each_speaker_and_each_pair():
     expected = [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
     assert [tuple(np.flatnonzero(row)) for row in POWERSET] == expected
 
 
-def test_powerset_becomes_speakers(network, monkeypatch):
+def test_powerset_is_converted_to_speakers(network, monkeypatch):
     classes = np.zeros((1, 589, 7), np.float32)
     classes[:, :, 4] = 0.75  # the first and the second together
     classes[:, :, 3] = 0.25  # the third alone
@@ -102,19 +101,19 @@ def test_powerset_becomes_speakers(network, monkeypatch):
 
 @settings(max_examples=30, deadline=None)
 @given(samples=st.integers(0, 700_000), seed=st.integers(0, 99), step=st.sampled_from([2.5, 5.0, 10.0]))
-def test_windows_do_not_depend_on_the_cuts(samples, seed, step):
+def test_windows_do_not_depend_on_the_block_sizes(samples, seed, step):
     rng = np.random.default_rng(seed)
     audio = rng.random(samples, np.float32)
-    whole, cut = (SegmentationStream(Loudness().activities, step) for _ in range(2))
+    whole, split = (SegmentationStream(Loudness().activities, step) for _ in range(2))
     expected = [*whole.push(audio), *whole.close()]
-    places = np.sort(rng.integers(0, samples + 1, rng.integers(0, 6)))
-    found = [window for part in np.split(audio, places) for window in cut.push(part)]
-    found += list(cut.close())
+    cuts = np.sort(rng.integers(0, samples + 1, rng.integers(0, 6)))
+    found = [window for part in np.split(audio, cuts) for window in split.push(part)]
+    found += list(split.close())
     assert [number for number, _ in found] == [number for number, _ in expected] == list(range(len(expected)))
     for (_, one), (_, other) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert cut._hear.__self__.batches == whole._hear.__self__.batches, (
-        "groups of other sizes may round otherwise"
+    assert split._segment.__self__.batches == whole._segment.__self__.batches, (
+        "other batch sizes may round differently"
     )
 
 
@@ -128,10 +127,10 @@ def test_windows_lie_on_the_grid_and_cover_everything(samples):
         whole = len(wave) // HOP
         expected = np.abs(wave[: whole * HOP].reshape(-1, HOP)).max(1)
         np.testing.assert_array_equal(activities[:whole, 0], expected)
-        np.testing.assert_allclose(activities[whole + 1 :, 0], activities[-1, 0])  # the filling is constant
+        np.testing.assert_allclose(activities[whole + 1 :, 0], activities[-1, 0])  # the padding is constant
     covered = (len(windows) - 1) * 250 + WINDOW_FRAMES if windows else 0
     assert covered >= frame_count(samples)
-    assert covered - 250 < frame_count(samples) or len(windows) <= 1, "a window more than needed"
+    assert covered - 250 < frame_count(samples) or len(windows) <= 1, "more windows than necessary"
 
 
 def test_real_speech_and_silence(network, data):
@@ -142,13 +141,13 @@ def test_real_speech_and_silence(network, data):
 
 
 @pytest.mark.parametrize("samples", [16, 8_000, 160_001])
-def test_an_offset_does_not_click_at_the_end(network, samples):
+def test_the_end_of_a_dc_offset_is_not_detected_as_speech(network, samples):
     stream = SegmentationStream(network.activities)
     windows = [*stream.push(np.full(samples, 0.5, np.float32)), *stream.close()]
     assert max(activities.max() for _, activities in windows) < 0.1
 
 
-def test_bad_models_and_steps_are_refused(network, tmp_path):
+def test_invalid_models_and_steps_are_rejected(network, tmp_path):
     with pytest.raises(ModelError, match="no such file"):
         Segmentation(tmp_path / "missing.onnx")
     (tmp_path / "text.onnx").write_text("not a model")
@@ -165,10 +164,10 @@ def test_bad_models_and_steps_are_refused(network, tmp_path):
             SegmentationStream(network.active, step)
 
 
-def test_ctrl_c_while_onnxruntime_is_loaded_is_no_damaged_model(monkeypatch):
+def test_ctrl_c_while_onnxruntime_is_imported_is_not_reported_as_a_damaged_model(monkeypatch):
     class Interrupted:
         def find_spec(self, name, *_):
-            if name == "onnxruntime":  # as pybind11 tells of what is raised while a module begins
+            if name == "onnxruntime":  # as pybind11 reports an exception raised during module initialisation
                 raise ImportError("initialization failed") from KeyboardInterrupt()
 
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)

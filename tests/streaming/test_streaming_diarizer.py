@@ -304,7 +304,7 @@ def test_latency_out_of_range(latency):
 
 def test_live_streams_not_supported():
     offline_only = SimpleNamespace(begin=lambda: None)
-    with pytest.raises(OptionError, match="cannot work live"):
+    with pytest.raises(OptionError, match="does not support live streams"):
         EmotionDiarizer(tagger=Tones(), diarizer=offline_only).stream()
     with pytest.raises(OptionError, match="split"):
         EmotionDiarizer(tagger=Tones(), channels="split").stream(1.0)
@@ -333,8 +333,8 @@ def test_memory_is_bounded_with_real_models(speakers, meeting):
         session = stream._speakers
         sizes.append(
             len(session._tracker.tracks)
-            + sum(len(track.stretches) for track in session._tracker.tracks)
-            + sum(len(person.voices) for person in session._gallery.people)
-            + len(session._gallery.people)
+            + sum(len(track.runs) for track in session._tracker.tracks)
+            + sum(len(speaker.samples) for speaker in session._registry.speakers)
+            + len(session._registry.speakers)
         )
     assert max(sizes[3:]) <= max(sizes[:3]) + 6

@@ -1,6 +1,7 @@
-"""What stands in an output folder: results and the journal."""
+"""The files of an output folder: results and the journal."""
 
 import json
+import os
 from pathlib import Path
 
 JOURNAL = ".sed-journal.jsonl"
@@ -15,7 +16,12 @@ def contents(folder):
     }
 
 
-def noted(folder):
-    """The recordings that a journal says were done, as often as it says so."""
+def die_at_once(*_):
+    """Ends a worker process before it has loaded the models."""
+    os._exit(7)
+
+
+def recorded(folder):
+    """The recordings that the journal lists as done, once for each entry."""
     rows = [json.loads(line) for line in (Path(folder) / JOURNAL).read_text().splitlines()]
     return [row["recording"] for row in rows if "formats" in row]

@@ -56,8 +56,8 @@ def _rttm(folder: Path, good: str) -> Iterator[Case]:
     yield line("half a line", "SPEAKER call 1 0.5\n", "line 1: found 4 fields, expected 10")
     yield line("prose", "Dear all,\nhere are the labels\n", "line 1: found type 'Dear', expected SPEAKER")
     yield line("bytes", b"\x89PNG\r\n\x1a\n\xff\xfe" * 9, "cannot be read (it is not UTF-8 text)")  # type: ignore[arg-type]
-    yield line("zero bytes", b"SPEAKER call 1 \0\0\0\n", "zero bytes, which no text does")  # type: ignore[arg-type]
-    yield line("an empty file", "", "no hypothesis, so scored as empty: call")
+    yield line("zero bytes", b"SPEAKER call 1 \0\0\0\n", "it contains zero bytes")  # type: ignore[arg-type]
+    yield line("an empty file", "", "no hypothesis, scored as empty: call")
     yield line("a duration of 0", LINE.format("2", "0", "sad", "x"), "", 0)
     yield line(
         "windows lines and a mark", b"\xef\xbb\xbf" + LINE.format("1", "4", "happy", "x").encode(), "", 0
@@ -97,7 +97,7 @@ def _json(folder: Path, good: str) -> Iterator[Case]:
     yield text("broken off", "a.json", json.dumps(ours)[:40], "not JSON")
     yield text("empty", "a.json", "", "not JSON")
     yield text("a number", "a.json", "7", 'expected an object with "format": "sed"')
-    yield text("an empty list", "a.json", "[]", "no hypothesis, so scored as empty: call")
+    yield text("an empty list", "a.json", "[]", "no hypothesis, scored as empty: call")
     yield text("100,000 brackets", "a.json", "[" * 100_000, "not JSON")
     yield text("a newer version", "a.json", json.dumps({**ours, "version": 9}), "found version 9, expected 1")
     yield text(
@@ -150,13 +150,13 @@ def _other_forms(folder: Path, good: str) -> Iterator[Case]:
     yield text("CSV with an open quote", "a.csv", head + '"call.wav,0,1,x,sad\n', "not CSV")
     yield text("an empty CSV", "a.csv", "", "found no column file, start, end")
     grid = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0 9 <exists> 1 "IntervalTier"'
-    yield text("a TextGrid that breaks off", "a.TextGrid", grid, "the TextGrid breaks off")
+    yield text("a TextGrid that breaks off", "a.TextGrid", grid, "the TextGrid is truncated")
     yield text(
         "WebVTT, end before start", "a.vtt", "WEBVTT\n\n00:03.000 --> 00:02.000\nsad\n", "from 3.0 to 2.0 s"
     )
     bomb = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "&b;&b;">]><ANNOTATION_DOCUMENT>&b;</ANNOTATION_DOCUMENT>'
     yield text("XML with entities", "a.eaf", bomb, "found a document type, expected plain XML")
-    yield text("an unknown suffix", "a.doc", "x", "no format has this suffix, expected one of")
+    yield text("an unknown suffix", "a.doc", "x", "its suffix is unknown, expected .audacity")
 
 
 def _corpora(folder: Path, good: str) -> Iterator[Case]:
@@ -181,8 +181,8 @@ def _corpora(folder: Path, good: str) -> Iterator[Case]:
     )
     yield Case("a pattern of nothing", (good, str(folder / "*.none")), 1, "no file matches this pattern")
     more = _put(folder, "more.rttm", own + own.replace("call", "other"))
-    yield Case("an extra recording", (good, more), 1, "no reference, so not scored: other")
-    yield Case("a missing recording", (more, good), 1, "no hypothesis, so scored as empty: other")
+    yield Case("an extra recording", (good, more), 1, "no reference, not scored: other")
+    yield Case("a missing recording", (more, good), 1, "no hypothesis, scored as empty: other")
     listed = _put(folder, "files.lst", "good.rttm\nmissing.rttm\n")
     yield Case(
         "a list with a file that is missing", (good, listed), 1, "files.lst, line 2: no file missing.rttm"
@@ -212,7 +212,7 @@ def _options(folder: Path, good: str) -> Iterator[Case]:
         "a UEM of another recording",
         (good, good, *region),
         1,
-        "not in the UEM, so not scored: call",
+        "not in the UEM, not scored: call",
         lines=2,
     )
     yield Case(

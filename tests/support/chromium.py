@@ -1,4 +1,4 @@
-"""Chromium, headless, driven over its own debugging protocol: as little as the page's tests need."""
+"""Headless Chromium, controlled over its DevTools protocol: the subset that the page's tests need."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ FLAGS = (
 
 
 class Chromium:
-    """A browser with one page; `microphone` is a WAV file that it hears, from the moment it listens."""
+    """A browser with one page; `microphone` is a WAV file used as its microphone, from the start of the capture."""
 
     def __init__(self, program: str, microphone: Path | None = None, flags: tuple[str, ...] = ()) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sed-chromium-", ignore_cleanup_errors=True)
-        heard = [f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
+        capture = [f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
         self._log = open(Path(self._folder.name) / "log", "wb")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [program, *FLAGS, *heard, *flags, f"--user-data-dir={self._folder.name}/profile", "about:blank"],
+            [
+                program,
+                *FLAGS,
+                *capture,
+                *flags,
+                f"--user-data-dir={self._folder.name}/profile",
+                "about:blank",
+            ],
             stdout=self._log,
             stderr=self._log,
         )
         self._numbers = 0
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         port_file = Path(self._folder.name) / "profile" / "DevToolsActivePort"
         self._wait_for(lambda: port_file.exists() and len(port_file.read_text().splitlines()) == 2, 60)
         port, path = port_file.read_text().split()
@@ -49,7 +56,7 @@ class Chromium:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters):
-        """One command of the protocol; returns its result, keeps what the page complains of meanwhile."""
+        """Run one command of the protocol and return its result; records errors of the page meanwhile."""
         self._numbers += 1
         message = {"id": self._numbers, "method": method, "params": parameters}
         if self._session:
@@ -60,15 +67,15 @@ class Chromium:
             if answer.get("id") == self._numbers:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
-            self._notice(answer)
+            self._record_error(answer)
 
-    def _notice(self, event) -> None:
+    def _record_error(self, event) -> None:
         parameters = event.get("params", {})
         if event["method"] == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
-            self.complaints.append(details.get("exception", {}).get("description", details["text"]))
+            self.errors.append(details.get("exception", {}).get("description", details["text"]))
         elif event["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
-            self.complaints.append(parameters["entry"]["text"])
+            self.errors.append(parameters["entry"]["text"])
 
     def evaluate(self, script: str):
         """The value of `script` (awaited if it is a promise); raises on an exception."""
@@ -79,31 +86,31 @@ class Chromium:
         return result["result"].get("value")
 
     def open(self, url: str, ready: str = "Boolean(globalThis.sed)") -> None:
-        """Go to `url` and wait until `ready` is true there."""
+        """Open `url` and wait until `ready` is true in the page."""
         self.call("Page.navigate", url=url)
         self.wait(f"location.href.startsWith({url!r}) && {ready}")
 
     def wait(self, condition: str, seconds: float = 30.0) -> None:
-        """Wait until the page says that `condition` is true."""
+        """Wait until `condition` is true in the page."""
         self._wait_for(lambda: self.evaluate(f"Boolean({condition})"), seconds, condition)
 
     def _wait_for(self, condition, seconds: float, what: str = "the browser") -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"waited {seconds} s for {what}; the page said {self.complaints}"
+            assert time.monotonic() < end, f"waited {seconds} s for {what}; errors of the page: {self.errors}"
             assert self._process.poll() is None, Path(self._log.name).read_text(errors="replace")[-2000:]
             time.sleep(0.05)
 
     def click(self, selector: str) -> None:
-        """Click the middle of an element, as a mouse does."""
-        place = self.evaluate(
+        """Click the middle of an element with the mouse."""
+        position = self.evaluate(
             f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'nearest'}});"
             "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
-        self.click_at(*place)
+        self.click_at(*position)
 
     def click_at(self, x: float, y: float) -> None:
-        """Click at a place of the viewport."""
+        """Click at a position in the viewport."""
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -122,8 +129,8 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
-    def look(self, width: int, height: int, dark: bool = False, scale: float = 1.0) -> None:
-        """Give the page a size in CSS pixels, and a colour scheme."""
+    def set_viewport(self, width: int, height: int, dark: bool = False, scale: float = 1.0) -> None:
+        """Set the size of the viewport in CSS pixels, and the colour scheme."""
         phone = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -136,12 +143,12 @@ class Chromium:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def screenshot(self, path: Path, full: bool = False) -> None:
-        """Save what is to be seen as PNG."""
+        """Save a screenshot as PNG."""
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=full)["data"]
         Path(path).write_bytes(base64.b64decode(data))
 
     def close(self) -> None:
-        """Quit."""
+        """Quit the browser."""
         self._stack.close()
         self._process.terminate()
         self._process.wait(20)

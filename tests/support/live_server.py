@@ -1,4 +1,4 @@
-"""A server on a real socket in a thread, with a stream whose events can be told by hand."""
+"""A server on a real socket in a thread, with a stream whose events are easy to predict."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LABELS = ("neutral", "happy", "angry", "sad")
 
 
 class SecondsStream:
-    """One segment a second: provisional after its first half, final at its end; its confidence is the mean
-    of the absolute samples, so every sample counts. `delay` seconds of work a push."""
+    """One segment per second: provisional after its first half, final at its end; its confidence is the mean
+    of the absolute samples, so it depends on every sample. Each push takes `delay` seconds."""
 
     labels = LABELS
 
@@ -30,8 +30,8 @@ class SecondsStream:
         if not 0.5 <= latency <= 5:
             raise OptionError(f"a latency of {latency} s: expected 0.5 to 5 s")
         self.delay = delay
-        self.second = np.zeros(0, np.float32)  # the samples of the running second
-        self.halves = 0  # half seconds told of
+        self.second = np.zeros(0, np.float32)  # the samples of the current second
+        self.halves = 0  # half seconds reported
         self.settled = 0.0
         self.current: dict[str, float] = {}
 
@@ -61,12 +61,12 @@ class SecondsStream:
     def close(self):
         if not len(self.second):
             return []
-        self.halves |= 1  # what is left is as good as a whole second
+        self.halves |= 1  # the rest counts as a whole second
         return [self._event()]
 
 
 class ChattyStream(SecondsStream):
-    """A thousand events a push."""
+    """A thousand events per push."""
 
     def push(self, samples):
         segment = Segment(0, 1, "spk00", "sad", 0.5)
@@ -74,7 +74,7 @@ class ChattyStream(SecondsStream):
 
 
 def diarize(source, *, uri, progress):
-    """A whole file: refuses what does not begin with RIFF; otherwise one segment of as many seconds as kB."""
+    """Diarize a file: rejects data that does not start with RIFF; otherwise returns one segment of 1 s per kB."""
     data = Path(source).read_bytes()
     if data[:4] != b"RIFF":
         raise AudioError(f"{source}: expected audio, found something else")
@@ -86,7 +86,7 @@ def diarize(source, *, uri, progress):
 
 
 class Running:
-    """A server that runs: `base` is host:port."""
+    """A running server: `base` is host:port."""
 
     def __init__(self, app, base, server):
         self.app, self.base, self._server = app, base, server
@@ -94,11 +94,11 @@ class Running:
         self.metrics = app.state.hub.metrics
 
     def stop(self):
-        """Begin to shut down, as on a signal."""
+        """Start to shut down, as on a signal."""
         self._server.should_exit = True
 
     def wait_idle(self, seconds=15.0):
-        """Wait until no client is left."""
+        """Wait until no client is connected."""
         end = time.monotonic() + seconds
         while self.metrics.clients and time.monotonic() < end:
             time.sleep(0.02)

@@ -1,8 +1,8 @@
-"""Writes demo/web.png: the page while it listens to the demo conversation, in a real browser.
+"""Writes demo/web.png: the page during the demo conversation, in a real browser.
 
     python tests/support/make_screenshot.py
 
-To be run, and its outcome looked at, when the page or a bundled model has changed.
+Run it, and check the image, when the page or a bundled model has changed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import soundfile
 from chromium import Chromium
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
-LISTEN = 34.0  # seconds
+RECORD_SECONDS = 34.0
 
 
 def main() -> None:
-    """Serve the page, let it listen, and look."""
+    """Serve the page, record for `RECORD_SECONDS`, and save a screenshot."""
     program = shutil.which("chromium")
     if program is None:
         sys.exit("the program chromium is not installed: expected it on the PATH")
@@ -32,18 +32,16 @@ def main() -> None:
     assert server.stdout is not None
     try:
         with tempfile.TemporaryDirectory() as folder:
-            heard = Path(folder) / "conversation.wav"
-            soundfile.write(heard, samples, rate)
-            with Chromium(program, heard) as browser:
-                browser.look(1280, 800)
+            microphone = Path(folder) / "conversation.wav"
+            soundfile.write(microphone, samples, rate)
+            with Chromium(program, microphone) as browser:
+                browser.set_viewport(1280, 800)
                 browser.open(server.stdout.readline().split()[1])
-                browser.click("#listen")
+                browser.click("#record")
                 browser.wait("sed.state() === 'live'")
-                time.sleep(LISTEN)
-                if behind := browser.evaluate("document.getElementById('behind').textContent"):
-                    sys.exit(
-                        f"the page is{behind.replace('·', '')}: expected a machine with nothing else to do"
-                    )
+                time.sleep(RECORD_SECONDS)
+                if delay := browser.evaluate("document.getElementById('delay').textContent"):
+                    sys.exit(f"the page is{delay.replace('·', '')}: expected an otherwise idle machine")
                 browser.screenshot(DEMO / "web.png")
     finally:
         server.terminate()

@@ -1,6 +1,6 @@
-"""Tiny corpora in their published layout: `TREES` maps a corpus to its files, name -> text or audio bytes.
+"""Tiny corpora in their published layout: `TREES` maps each corpus to its files, name -> text or audio bytes.
 
-`EXPECTED` maps each to what the manifest must say of every utterance: id -> (speaker, emotion, split).
+`EXPECTED` maps each corpus to the expected rows of its manifest, id -> (speaker, emotion, split); split None: drawn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import soundfile
 
 
 def sound(seconds=0.2, rate=16_000, subtype="PCM_16", frequency=440):
-    """A WAV file of a tone."""
+    """The bytes of a WAV file with a tone."""
     file = io.BytesIO()
     tone = 0.1 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
     soundfile.write(file, tone, rate, format="WAV", subtype=subtype)
@@ -30,7 +30,7 @@ RAVDESS = {
     for emotion, strength in (("01", "01"), ("05", "02"))
 }
 RAVDESS["Actor_01/03-02-05-01-01-01-01.wav"] = WAV  # a song
-RAVDESS["Actor_01/02-01-05-01-01-01-01.mp4"] = b"silent film"
+RAVDESS["Actor_01/02-01-05-01-01-01-01.mp4"] = b"silent video"
 
 EMODB = {f"wav/{name}.wav": WAV for name in ("03a01Fa", "08b02Nc", "12a05Wb", "15b10Ta")}
 EMODB |= {"erkennung.txt": "not needed", "silb/03a01Fa.silb": "0 .", "lablaut/03a01Fa.lablaut": "x"}
@@ -119,7 +119,7 @@ for _n in range(1, 6):
     _dialog = f"Ses0{_n}F_impro01"
     IEMOCAP |= {
         f"{_session}/dialog/EmoEvaluation/{_dialog}.txt": _EVALUATION.format(n=_n),
-        f"{_session}/dialog/EmoEvaluation/._{_dialog}.txt": "of macOS",
+        f"{_session}/dialog/EmoEvaluation/._{_dialog}.txt": "macOS metadata",
         f"{_session}/dialog/EmoEvaluation/Categorical/{_dialog}_e2_cat.txt": f"{_dialog}_F000 :Neutral state; ()\n",
         f"{_session}/dialog/transcriptions/{_dialog}.txt": f"{_dialog}_F000 [006.2901-008.2357]: Excuse me.\n",
         f"{_session}/dialog/wav/{_dialog}.wav": WAV,
@@ -282,7 +282,7 @@ def _bytes(data):
 
 
 def publish(files, place, form="folder"):
-    """The files as a folder, ``zip``, ``tar``, ``tar.gz`` or ``tar.bz2`` at `place`; returns its path."""
+    """Write the files as a folder, ``zip``, ``tar``, ``tar.gz`` or ``tar.bz2`` at `place` and return its path."""
     if form == "folder":
         for name, data in files.items():
             path = place / name
@@ -305,5 +305,5 @@ def publish(files, place, form="folder"):
 
 
 def without(files, *parts):
-    """`files` less those whose name contains any of `parts`."""
+    """`files` without those whose name contains any of `parts`."""
     return {name: data for name, data in files.items() if not any(part in name for part in parts)}

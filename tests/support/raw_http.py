@@ -1,4 +1,4 @@
-"""Requests written byte for byte, and WebSocket frames by hand: what well-behaved libraries do not send."""
+"""Raw HTTP requests and WebSocket frames, which regular client libraries do not send."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def request(host, headers="", path="/", websocket=False) -> bytes:
     return lines + (UPGRADE if websocket else "").encode() + headers.encode("latin-1") + b"\r\n"
 
 
-def connect(base, patience=5.0) -> socket.socket:
+def connect(base, timeout=5.0) -> socket.socket:
     host, port = base.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=patience)
+    return socket.create_connection((host, int(port)), timeout=timeout)
 
 
-def ask(base, data, patience=5.0) -> bytes:
-    """Send `data`; returns the head of the response, or nothing where none comes in time."""
+def send_request(base, data, timeout=5.0) -> bytes:
+    """Send `data`; returns the head of the response, or nothing if none arrives in time."""
     found = b""
-    with connect(base, patience) as connection, contextlib.suppress(OSError):
+    with connect(base, timeout) as connection, contextlib.suppress(OSError):
         connection.sendall(data)
-        while b"\r\n\r\n" not in found and (more := connection.recv(65536)):
-            found += more
+        while b"\r\n\r\n" not in found and (data := connection.recv(65536)):
+            found += data
     return found
 
 
@@ -55,10 +55,10 @@ def frame(opcode, payload=b"", final=True) -> bytes:
 
 
 class RawSocket:
-    """A WebSocket over a plain socket: it does nothing on its own, so no pong, no close reply."""
+    """A WebSocket over a plain socket: it sends nothing automatically, no pong and no close reply."""
 
-    def __init__(self, base, headers="", patience=5.0) -> None:
-        self.connection = connect(base, patience)
+    def __init__(self, base, headers="", timeout=5.0) -> None:
+        self.connection = connect(base, timeout)
         self.connection.sendall(request(base.encode(), headers, "/stream", websocket=True))
         self._data = b""
         while b"\r\n\r\n" not in self._data:
@@ -108,7 +108,7 @@ class RawSocket:
         return taken
 
     def _read(self) -> None:
-        more = self.connection.recv(65536)
-        if not more:
+        data = self.connection.recv(65536)
+        if not data:
             raise EOFError
-        self._data += more
+        self._data += data

@@ -1,4 +1,4 @@
-"""Tiny random encoders of every family that the taggers take: two layers of 32 channels, made here, no network."""
+"""Tiny random encoders of every supported family: two layers of 32 channels, created without any download."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONFIGS = {
 
 
 def transformers_model(name: str):
-    """The encoder `name` of `CONFIGS` as transformers makes it, in evaluation mode."""
+    """The encoder `name` of `CONFIGS`, created by transformers, in evaluation mode."""
     from transformers import AutoConfig, AutoModel
 
     import sed.networks  # noqa: F401  (torchaudio imports after this)

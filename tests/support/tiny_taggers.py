@@ -1,4 +1,4 @@
-"""Shapes of taggers small enough for a test."""
+"""Configurations of taggers small enough for tests."""
 
 TWO_BRANCHES = {
     "layers": 1,

@@ -1,4 +1,4 @@
-"""Tiny corpora whose "emotions" are tones of four pitches, and recipes run on them: what the tests train on."""
+"""Tiny corpora whose "emotions" are tones of four pitches, and helpers that run recipes on them."""
 
 from pathlib import Path
 
@@ -39,24 +39,24 @@ def tone(pitch, samples=RATE, seed=0, level=0.1):
 
 
 def make_corpora(folder, corpora=("one", "two"), shift=1.0, columns=None):
-    """A manifest of corpora with a speaker in each of two splits, and its audio. `columns` maps names of further
-    columns to functions of the emotion; `shift` moves all pitches."""
+    """Write corpora with one speaker in each of two splits: manifest and audio. `columns` maps names of additional
+    columns to functions of the emotion; `shift` multiplies all pitches."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = columns or {}
     rows = [",".join(["corpus,path,speaker,emotion,split", *columns])]
-    for place, corpus in enumerate(corpora):
+    for index, corpus in enumerate(corpora):
         for split in ("train", "valid"):
             for number, (emotion, pitch) in enumerate(PITCH.items()):
                 name = f"{corpus}-{split}-{emotion}.wav"
-                soundfile.write(folder / name, tone(shift * pitch, seed=10 * place + number), RATE)
-                more = [str(value(emotion)) for value in columns.values()]
-                rows.append(",".join([corpus, name, split, emotion, split, *more]))
+                soundfile.write(folder / name, tone(shift * pitch, seed=10 * index + number), RATE)
+                cells = [str(value(emotion)) for value in columns.values()]
+                rows.append(",".join([corpus, name, split, emotion, split, *cells]))
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return folder
 
 
 def run(recipe, output, **options):
-    """Run ``hparams/RECIPE.yaml`` as the command does; returns the tagger's folder."""
+    """Run ``hparams/RECIPE.yaml`` like ``sed-train``; returns the tagger's folder."""
     arguments = [str(ROOT / "hparams" / f"{recipe}.yaml")]
     if recipe == "compact":
         options = {"voice_weights": "", **options}

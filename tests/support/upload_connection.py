@@ -1,4 +1,4 @@
-"""HTTP by hand over a socket, from an address of choice: all of 127.0.0.0/8 is this machine."""
+"""Raw HTTP over a socket from a chosen source address (all of 127.0.0.0/8 is this machine)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Connection:
         lines.append(f"Content-Length: {len(body) if length is None else length}")
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 
-    def send(self, size, piece=bytes(1 << 16)):
-        """Send so many bytes without reading meanwhile, as a simple client does."""
+    def send(self, size, chunk=bytes(1 << 16)):
+        """Send `size` bytes without reading meanwhile, as a simple client does."""
         while size > 0:
-            self.socket.sendall(piece[:size])
-            size -= len(piece)
+            self.socket.sendall(chunk[:size])
+            size -= len(chunk)
 
     def answer(self):
-        """Status, headers (lower case) and body of the response, read whole."""
+        """Read the whole response: status, headers (lower case) and body."""
         head, self._rest = self._until(b"\r\n\r\n"), self._rest
         status, *lines = head.decode().split("\r\n")[:-2]
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
@@ -55,7 +55,7 @@ class Connection:
         return int(status.split()[1]), headers, body
 
     def lines(self):
-        """The JSON lines of a chunked response, as they come; the head is skipped."""
+        """Yield the JSON lines of a chunked response as they arrive; the head is skipped."""
         self._until(b"\r\n\r\n")
         while size := int(self._until(b"\r\n"), 16):
             while len(self._rest) < size + 2:
@@ -64,7 +64,7 @@ class Connection:
             yield json.loads(chunk)
 
     def is_closed(self, seconds=5.0):
-        """Whether the server ends the connection within so many seconds; what it sends is not looked at."""
+        """Whether the server closes the connection within `seconds`; data that it sends is ignored."""
         self.socket.settimeout(seconds)
         end = time.monotonic() + seconds
         with contextlib.suppress(ConnectionResetError):
@@ -91,7 +91,7 @@ class Connection:
 
 
 def wait_until(condition, seconds=5.0):
-    """Wait for `condition()`; fails after so many seconds."""
+    """Wait for `condition()`; fails after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -101,26 +101,26 @@ def wait_until(condition, seconds=5.0):
 
 @contextlib.contextmanager
 def many(base, count, source="127.0.0.2", **how):
-    """So many connections that have posted something, of the address `source` or of one each."""
+    """`count` connections that have each sent a POST, from the address `source` or from one address each."""
     with contextlib.ExitStack() as stack:
         sources = [source] * count if isinstance(source, str) else source
-        crowd = [stack.enter_context(Connection(base, own)) for own in sources]
-        for connection in crowd:
+        connections = [stack.enter_context(Connection(base, own)) for own in sources]
+        for connection in connections:
             connection.post(**how)
-        yield crowd
+        yield connections
 
 
-def bystander(server, source="127.0.0.1"):
-    """Post a small file; returns status and seconds."""
-    begun = time.monotonic()
+def post_small_file(server, source="127.0.0.1"):
+    """POST a small file; returns the status and the seconds until the response."""
+    started = time.monotonic()
     with Connection(server.base, source) as connection:
         connection.post(body=SMALL)
         status, _, _ = connection.answer()
-    return status, time.monotonic() - begun
+    return status, time.monotonic() - started
 
 
-def minutes(source, *, uri, progress):
-    """As `diarize`, at 0.1 s of work for each byte of 'm' in the file, with progress all the while."""
+def slow_diarize(source, *, uri, progress):
+    """Like `diarize`, but takes 0.1 s per byte 'm' in the file, reporting progress continuously."""
     with open(source, "rb") as file:
         work = file.read().count(b"m") * 0.1
     end = time.monotonic() + work
@@ -130,6 +130,6 @@ def minutes(source, *, uri, progress):
     return diarize(source, uri=uri, progress=progress)
 
 
-def slow(tenths):
-    """A file of so many tenths of a second of work for `minutes`."""
+def slow_file(tenths):
+    """A file that `slow_diarize` processes for `tenths` tenths of a second."""
     return b"RIFF" + b"m" * tenths

@@ -1,4 +1,4 @@
-"""Adaptation to a new voice: better on it, not much worse on the old ones, and never worse than the start."""
+"""Adaptation to a new speaker: better on it, not much worse on the old ones, and never worse than the start."""
 
 import json
 
@@ -18,13 +18,13 @@ from sed.networks.store import load_tagger
 from sed.training.adapt import KeepClose, hold_out, trainable_parts, without_test
 from sed.training.data.clip_table import read_clips
 
-SHIFT = 1.6  # the new speaker's "voice"
+SHIFT = 1.6  # pitch factor of the new speaker
 TINY = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8, "positions": 200}
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """A tagger that knows the old voices, whatever the recipe that is shipped smooths or leaves out."""
+    """A tagger trained on the old speakers, with options independent of the shipped recipe's defaults."""
     corpora = make_corpora(tmp_path_factory.mktemp("adapt-corpora"))
     options = {**SHORT, "steps": 60, "epochs": 2, "epoch_steps": 30, "label_smoothing": 0.1}
     options["clips"] = "{length: [1.0, 2.0], batch_seconds: 9.0, pattern_share: 0.35}"
@@ -38,7 +38,7 @@ def start(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Four clips of each emotion in a new voice, whose pitches lie elsewhere."""
+    """Four clips of each emotion by a new speaker, with shifted pitches."""
     folder = tmp_path_factory.mktemp("adapt-clips")
     rows = ["path,emotion"]
     for take in range(4):
@@ -50,7 +50,7 @@ def table(tmp_path_factory):
 
 
 def posteriors(folder, shift):
-    """The posterior of the true emotion on fresh clips at `shift`, one for each emotion."""
+    """The posterior of the true emotion on new clips with `shift`, one per emotion."""
     model, _ = load_tagger(folder)
     waves = [tone(shift * pitch, seed=77 + n) for n, pitch in enumerate(PITCH.values())]
     with torch.no_grad():
@@ -59,42 +59,42 @@ def posteriors(folder, shift):
 
 
 def adapted(start, table, output, **options):
-    given = {"epochs": 4, "epoch_steps": 8, "head_rate": 0.01, "encoder_rate": 0.002}
-    return run("adapt", output, start=start, clips_table=table, **{**given, **options})
+    defaults = {"epochs": 4, "epoch_steps": 8, "head_rate": 0.01, "encoder_rate": 0.002}
+    return run("adapt", output, start=start, clips_table=table, **{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
-def once(start, table, tmp_path_factory):
-    output = tmp_path_factory.mktemp("adapt-once")
+def adaptation(start, table, tmp_path_factory):
+    output = tmp_path_factory.mktemp("adaptation")
     return output, adapted(start, table, output)
 
 
-def test_a_new_voice_is_understood_better(start, once):
-    output, folder = once
+def test_a_new_speaker_is_recognised_better(start, adaptation):
+    output, folder = adaptation
     before, after = (-np.log(posteriors(f, SHIFT)).mean() for f in (start, folder))
     assert after < before - 0.3
     description = json.loads((folder / "tagger.json").read_text())
     assert description["card"]["adapted_from"] == "emotion-compact" and description["labels"] == LABELS
     lines = log(output)
-    assert len(lines) == 5 and "step     0" in lines[0], "the untouched start is scored as well"
+    assert len(lines) == 5 and "step     0" in lines[0], "the unmodified start is scored too"
 
 
-def test_only_the_chosen_parts_moved(start, once):
-    old, new = (load_tagger(f)[0].state_dict() for f in (start, once[1]))
-    moved = {name for name in old if not torch.equal(old[name], new[name])}
-    assert moved and all(name.startswith(("head", "classifier", "layer_weights")) for name in moved)
+def test_only_the_chosen_parts_change(start, adaptation):
+    old, new = (load_tagger(f)[0].state_dict() for f in (start, adaptation[1]))
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    assert changed and all(name.startswith(("head", "classifier", "layer_weights")) for name in changed)
 
 
-def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, once, tmp_path):
+def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, adaptation, tmp_path):
     for epochs in (1, 4):
         folder = adapted(start, table, tmp_path, epochs=epochs, steps=32)
-    expected = load_tagger(once[1])[0].state_dict()
+    expected = load_tagger(adaptation[1])[0].state_dict()
     for name, value in load_tagger(folder)[0].state_dict().items():
         assert torch.equal(value, expected[name]), name
 
 
-def test_a_table_that_has_changed_is_no_run_to_go_on_with(start, table, tmp_path):
-    """Clips added to the table would be learnt by nobody: all epochs of the run are done."""
+def test_a_changed_table_is_refused_on_resume(start, table, tmp_path):
+    """Clips added to the table would be ignored, since all epochs of the run are complete."""
     mine = table.with_name("grows.csv")
     mine.write_text("\n".join(table.read_text().splitlines()[:9]) + "\n")
     folder = adapted(start, mine, tmp_path, epochs=1, steps=8)
@@ -108,13 +108,13 @@ def test_a_table_that_has_changed_is_no_run_to_go_on_with(start, table, tmp_path
     assert (folder / "tagger.safetensors").read_bytes() == before
 
 
-def test_what_clips_cannot_tell_does_not_decide(start, table, tmp_path):
+def test_pattern_error_cannot_select_the_epoch(start, table, tmp_path):
     with pytest.raises(OptionError, match="keep: found pattern_error, expected last, nll or uar"):
         adapted(start, table, tmp_path, keep="pattern_error")
 
 
-def test_guards_hold_on_to_what_was_known(start, table, tmp_path):
-    """One emotion only, the one that the start knows least in this voice: without guards all becomes that."""
+def test_regularisation_reduces_forgetting(start, table, tmp_path):
+    """Clips of one emotion only, the least recognised: without regularisation the tagger would predict only that."""
     old, new = posteriors(start, 1.0), posteriors(start, SHIFT)
     least = int(new.argmin())
     lines = table.read_text().splitlines()
@@ -123,16 +123,18 @@ def test_guards_hold_on_to_what_was_known(start, table, tmp_path):
     only.write_text("\n".join([lines[0], *chosen]) + "\n")
     hard = {"keep": "last", "held_out": 0, "label_smoothing": 0.0, "epochs": 4, "head_rate": 0.02}
     free = adapted(start, only, tmp_path / "free", keep_close=0, remember=0, **hard)
-    near = adapted(start, only, tmp_path / "near", keep_close=30.0, remember=0, **hard)
-    told = adapted(start, only, tmp_path / "told", keep_close=0, remember=100.0, **hard)
-    lost = [float((old - posteriors(folder, 1.0)).clip(min=0).mean()) for folder in (free, near)]
-    assert lost[0] > 0.05 and lost[1] < 0.6 * lost[0], "near the old weights, old voices stay known"
-    moved = [float(posteriors(folder, SHIFT)[least] - new[least]) for folder in (free, told)]
-    assert moved[0] > 0.1 and moved[1] < 0.6 * moved[0], "the old tagger's word weighs more than the label"
+    close = adapted(start, only, tmp_path / "close", keep_close=30.0, remember=0, **hard)
+    distilled = adapted(start, only, tmp_path / "distilled", keep_close=0, remember=100.0, **hard)
+    loss = [float((old - posteriors(folder, 1.0)).clip(min=0).mean()) for folder in (free, close)]
+    assert loss[0] > 0.05 and loss[1] < 0.6 * loss[0], (
+        "close to the old weights, old speakers are still recognised"
+    )
+    gain = [float(posteriors(folder, SHIFT)[least] - new[least]) for folder in (free, distilled)]
+    assert gain[0] > 0.1 and gain[1] < 0.6 * gain[0], "the old tagger's posteriors outweigh the label"
 
 
-def test_where_nothing_gets_better_the_start_is_kept(start, table, tmp_path):
-    """Labels that contradict what is held out: all training makes it worse, so nothing is taken from it."""
+def test_the_start_is_kept_if_no_epoch_improves_on_it(start, table, tmp_path):
+    """Training labels that contradict the held-out ones: every epoch is worse than the start."""
     rows = ["path,emotion,split"]
     wrong = dict(zip(LABELS, LABELS[1:] + LABELS[:1], strict=True))
     for take in range(2):
@@ -140,20 +142,20 @@ def test_where_nothing_gets_better_the_start_is_kept(start, table, tmp_path):
     for emotion, pitch in PITCH.items():
         soundfile.write(table.parent / f"old-{emotion}.wav", tone(pitch, seed=50), RATE)
         rows.append(f"old-{emotion}.wav,{emotion},valid")
-    lies = table.with_name("lies.csv")
-    lies.write_text("\n".join(rows) + "\n")
-    folder = adapted(start, lies, tmp_path, head_rate=0.03, keep_close=0, remember=0, epochs=2)
+    contradictory = table.with_name("contradictory.csv")
+    contradictory.write_text("\n".join(rows) + "\n")
+    folder = adapted(start, contradictory, tmp_path, head_rate=0.03, keep_close=0, remember=0, epochs=2)
     old, new = (load_tagger(f)[0].state_dict() for f in (start, folder))
     assert all(torch.equal(old[name], new[name]) for name in old)
 
 
-def test_low_rank_changes_are_merged_into_a_plain_tagger(start, table, tmp_path):
+def test_low_rank_updates_are_merged_into_a_plain_tagger(start, table, tmp_path):
     folder = adapted(start, table, tmp_path, parts="[lora, bias]", epochs=1, keep="last")
     old, new = (load_tagger(f)[0].state_dict() for f in (start, folder))
     assert old.keys() == new.keys()
-    moved = {name for name in old if not torch.equal(old[name], new[name])}
-    assert "layers.0.self_attn.q_proj.weight" in moved and "layers.0.fc1.bias" in moved
-    assert all(name.endswith(("q_proj.weight", "v_proj.weight", "bias")) for name in moved)
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    assert "layers.0.self_attn.q_proj.weight" in changed and "layers.0.fc1.bias" in changed
+    assert all(name.endswith(("q_proj.weight", "v_proj.weight", "bias")) for name in changed)
 
 
 @pytest.mark.parametrize(
@@ -173,21 +175,21 @@ def test_parts_by_name(parts, expected):
     ):
         before = {name for name, _ in model.named_parameters()}
         count = trainable_parts(model, parts)
-        learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        assert count == sum(p.numel() for p in learning.values()) > 0
-        encoder = [n for n in learning if n.startswith(("layers.", "backbone.", "conv", "embed"))]
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        assert count == sum(p.numel() for p in trained.values()) > 0
+        encoder = [n for n in trained if n.startswith(("layers.", "backbone.", "conv", "embed"))]
         if expected is not None:
-            assert set(learning) == expected
+            assert set(trained) == expected
         elif parts == ["bias"]:
-            assert all(name.endswith("bias") for name in learning) and encoder
+            assert all(name.endswith("bias") for name in trained) and encoder
         elif parts == ["head"]:
-            last = {name.rpartition("head.")[2] for name in learning}
+            last = {name.rpartition("head.")[2] for name in trained}
             assert not encoder and {"classifier.weight", "reduce.weight"} <= last
         elif parts == ["lora"]:
-            assert all(".lora_" in name for name in learning)
+            assert all(".lora_" in name for name in trained)
             assert any(isinstance(module, LowRankLinear) for module in model.modules())
         else:
-            assert set(learning) == before
+            assert set(trained) == before
 
 
 def test_parts_errors():
@@ -200,24 +202,24 @@ def test_parts_errors():
 def test_keep_close_is_the_squared_distance():
     model = CompactTagger(LABELS, **TINY)
     trainable_parts(model, ["classifier"])
-    guard = KeepClose(1.0)
-    guard.build(model, [])
-    assert not list(guard.parameters()) and guard(None, None, None, 0.0) == 0
+    objective = KeepClose(1.0)
+    objective.build(model, [])
+    assert not list(objective.parameters()) and objective(None, None, None, 0.0) == 0
     with torch.no_grad():
         model.classifier.weight[0, 0] += 3.0
         model.classifier.bias[1] -= 2.0
-    assert guard(None, None, None, 0.0).item() == pytest.approx(13.0, rel=1e-5)
+    assert objective(None, None, None, 0.0).item() == pytest.approx(13.0, rel=1e-5)
 
 
-def test_what_is_held_out(table):
+def test_hold_out(table):
     speech = read_clips(table)
-    learnt, held = hold_out(speech, 0.25)
-    assert len(learnt) == 12 and sorted(u.emotion for u, _ in held) == sorted(LABELS)
+    train, held_out = hold_out(speech, 0.25)
+    assert len(train) == 12 and sorted(u.emotion for u, _ in held_out) == sorted(LABELS)
     assert hold_out(speech[:8], 0.25)[1] == [], "two of an emotion are too few to hold one out"
     assert hold_out(speech, 0.0)[1] == []
 
 
-def test_clips_of_split_test_are_neither_learnt_nor_held_out(table, caplog):
+def test_clips_of_split_test_are_ignored(table, caplog):
     rows = [
         line + "," + split
         for line, split in zip(table.read_text().splitlines()[1:], ["test", ""] * 8, strict=True)
@@ -226,22 +228,22 @@ def test_clips_of_split_test_are_neither_learnt_nor_held_out(table, caplog):
     split.write_text("\n".join(["path,emotion,split", *rows]) + "\n")
     kept = without_test(read_clips(split), split)
     assert len(kept) == 8 and {u.split for u, _ in kept} == {""}
-    assert "split.csv: 8 clips of split test are left out" in caplog.text
+    assert "split.csv: ignored 8 clips of split test" in caplog.text
 
 
-def test_splits_that_say_nothing_are_refused(start, table, tmp_path):
-    for word, message in (
+def test_invalid_splits_are_refused(start, table, tmp_path):
+    for name, message in (
         ("dev", "found splits dev, expected train, valid"),
         ("test", "found only clips of"),
-        ("valid", "odd-split.csv: found only clips that are held out, expected some to learn from"),
+        ("valid", "odd-split.csv: found only held-out clips, expected clips to train on"),
     ):
         odd = table.with_name("odd-split.csv")
-        odd.write_text(f"path,emotion,split\nangry0.wav,angry,{word}\n")
+        odd.write_text(f"path,emotion,split\nangry0.wav,angry,{name}\n")
         with pytest.raises(OptionError, match=message):
             adapted(start, odd, tmp_path)
 
 
-def test_tables_as_people_have_them(tmp_path):
+def test_tables_with_times_in_several_formats(tmp_path):
     wave = np.concatenate([tone(300), np.zeros(RATE, np.float32), tone(900)])
     soundfile.write(tmp_path / "talk.wav", wave, RATE)
     head = "file,start,end,emotion,speaker\n"
@@ -279,7 +281,9 @@ def test_tables_as_people_have_them(tmp_path):
         read_clips(tmp_path / "none.csv")
 
 
-def test_an_emotion_that_was_never_learnt_is_refused(start, table, tmp_path):
+def test_an_unknown_emotion_is_refused(start, table, tmp_path):
     (table.parent / "odd.csv").write_text("path,emotion\nangry0.wav,jealous\n")
-    with pytest.raises(OptionError, match="found emotions jealous, expected those that the tagger learnt"):
+    with pytest.raises(
+        OptionError, match="found emotions jealous, expected those that the tagger was trained on"
+    ):
         adapted(start, table.parent / "odd.csv", tmp_path)

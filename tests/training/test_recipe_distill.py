@@ -1,4 +1,4 @@
-"""Distillation: the student comes to say what its teachers say, on audio without labels too."""
+"""Distillation: the student matches its teachers, also on audio without labels."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sed.networks.compact import CompactTagger
 from sed.networks.store import load_tagger, save_tagger
 from sed.training.data.augment import Augmentation
 from sed.training.data.clips import Batch
-from sed.training.data.unlabelled import WithUnlabelled, audio_files, random_stretch
+from sed.training.data.unlabelled import WithUnlabelled, audio_files, random_excerpt
 from sed.training.export.onnx import export_onnx
 from sed.training.objectives.distillation import Distillation, Ensemble, open_teacher
 
@@ -38,7 +38,7 @@ def teacher(corpora, tmp_path_factory):
 
 
 class Fixed:
-    """A teacher that always says the same."""
+    """A teacher with constant posteriors."""
 
     frame_rate, window = 50, 80_000
 
@@ -83,29 +83,29 @@ def test_only_common_labels_are_compared_and_padding_is_not():
     assert logits.grad[0, 0, [0, 3]].tolist() == pytest.approx([-0.1 / 15, 0.1 / 15]), "0.6 against 0.4"
 
 
-def test_teachers_hear_what_the_option_says():
-    class Loudness(Fixed):
+def test_hears_selects_the_input_of_the_teachers():
+    class Recording(Fixed):
         def posteriors(self, waves):
-            self.heard = waves
+            self.received = waves
             return super().posteriors(waves)
 
     for hears, expected in (("clean", 0.0), ("same", 1.0)):
-        teacher = Loudness(["sad", "happy"], [0.5, 0.5])
+        teacher = Recording(["sad", "happy"], [0.5, 0.5])
         objective = Distillation(1.0, [teacher], hears=hears)
         objective.build(Student(), [])
         noisy, clean = np.ones((1, 640), np.float32), np.zeros((1, 640), np.float32)
-        objective.taught(Batch(noisy, np.zeros((1, 2), int), clean, [[]]))
-        assert teacher.heard.mean() == expected
+        objective.teacher_posteriors(Batch(noisy, np.zeros((1, 2), int), clean, [[]]))
+        assert teacher.received.mean() == expected
     with pytest.raises(OptionError, match="hears 'all'"):
         Distillation(1.0, hears="all")
     with pytest.raises(OptionError, match="temperature nan"):
         Distillation(1.0, temperature=float("nan"))
 
 
-def test_clips_longer_than_a_teacher_takes_are_refused_before_the_first_step(corpora, tmp_path):
+def test_clips_too_long_for_a_teacher_are_refused_before_the_first_step(corpora, tmp_path):
     short = CompactTagger(LABELS, layers=1, width=16, heads=2, feedforward=32, head_width=8, positions=90)
     save_tagger(short, tmp_path / "short", LABELS, {"window": 16_000})
-    with pytest.raises(OptionError, match=r"length: found 2\.0 s, .* 1\.8 s that the teachers take at once"):
+    with pytest.raises(OptionError, match=r"length: found 2\.0 s, .* 1\.8 s that the teachers accept"):
         run("distill", tmp_path / "run", corpora=corpora, teachers=tmp_path / "short", **OPTIONS)
     assert not (tmp_path / "run" / "tagger").exists()
 
@@ -114,49 +114,51 @@ def test_folder_file_and_run_are_the_same_teacher(teacher, tmp_path):
     model, description = load_tagger(teacher)
     export_onnx(model, tmp_path / "t.onnx", description["labels"])
     wave = tone(900, 12_345)[None]
-    said = [open_teacher(p).posteriors(wave) for p in (teacher, teacher.parent, str(tmp_path / "t.onnx"))]
-    assert np.array_equal(said[0], said[1]) and said[2] == pytest.approx(said[0], abs=1e-4)
+    found = [open_teacher(p).posteriors(wave) for p in (teacher, teacher.parent, str(tmp_path / "t.onnx"))]
+    assert np.array_equal(found[0], found[1]) and found[2] == pytest.approx(found[0], abs=1e-4)
     assert isinstance(open_teacher("bundled"), OnnxTagger)
 
 
 def agreement(folder, teacher, files):
-    """Share of frames in which student and teacher decide alike, and their mean absolute difference."""
-    student, master = open_teacher(folder), open_teacher(teacher)
-    pairs = [(student.posteriors(w[None])[0], master.posteriors(w[None])[0]) for w in files]
-    alike = np.mean([np.mean(a.argmax(1) == b.argmax(1)) for a, b in pairs])
-    return alike, float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
+    """Share of frames in which student and teacher predict the same label, and their mean absolute difference."""
+    student, reference = open_teacher(folder), open_teacher(teacher)
+    pairs = [(student.posteriors(w[None])[0], reference.posteriors(w[None])[0]) for w in files]
+    equal = np.mean([np.mean(a.argmax(1) == b.argmax(1)) for a, b in pairs])
+    return equal, float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
 
 
 def test_the_student_learns_from_teachers_alone_and_from_audio_without_labels(corpora, teacher, tmp_path):
-    """Labels weigh nothing, and the corpora are one wrong word: all that is right comes from the teacher."""
-    lies = make_corpora(tmp_path / "lies", corpora=("one",))
-    text = (lies / "manifest.csv").read_text()
+    """The labels have weight 0 and are swapped, so correct predictions can only come from the teacher."""
+    swapped_corpora = make_corpora(tmp_path / "swapped", corpora=("one",))
+    text = (swapped_corpora / "manifest.csv").read_text()
     swapped = text.replace(",happy,", ",x,").replace(",sad,", ",happy,").replace(",x,", ",sad,")
-    (lies / "manifest.csv").write_text(swapped)
+    (swapped_corpora / "manifest.csv").write_text(swapped)
     audio = tmp_path / "audio" / "deep"
     audio.mkdir(parents=True)
     for number, pitch in enumerate(PITCH.values()):
         soundfile.write(audio / f"{number}.wav", tone(pitch, 3 * RATE, seed=number), RATE)
     longer = {**OPTIONS, "steps": 60, "epochs": 1, "epoch_steps": 60}
-    told = {"teachers": f"[{teacher}]", "unlabelled": f"[{tmp_path / 'audio'}]", "hard_weight": 0.0}
-    folder = run("distill", tmp_path / "run", corpora=lies, **longer, **told)
+    distillation = {"teachers": f"[{teacher}]", "unlabelled": f"[{tmp_path / 'audio'}]", "hard_weight": 0.0}
+    folder = run("distill", tmp_path / "run", corpora=swapped_corpora, **longer, **distillation)
     waves = [tone(pitch, seed=99) for pitch in PITCH.values()]
-    alike, difference = agreement(folder, teacher, waves)
+    equal, difference = agreement(folder, teacher, waves)
     model, _ = load_tagger(folder)
-    decided = [int(model(torch.from_numpy(w)[None])[0].mean(0).argmax()) for w in waves]
-    assert decided == [0, 1, 2, 3], "labels said otherwise, the teacher knew"
-    assert alike > 0.9 and difference < 0.15
+    predicted = [int(model(torch.from_numpy(w)[None])[0].mean(0).argmax()) for w in waves]
+    assert predicted == [0, 1, 2, 3], "correct despite the swapped labels"
+    assert equal > 0.9 and difference < 0.15
     assert "teachers" in (tmp_path / "run" / "hyperparams.yaml").read_text()
 
 
-def test_an_ensemble_of_kinds_teaches_and_resumes_to_the_bit(corpora, teacher, tmp_path):
+def test_a_run_with_an_ensemble_of_several_kinds_resumes_bit_identically(corpora, teacher, tmp_path):
     model, description = load_tagger(teacher)
     export_onnx(model, tmp_path / "t.onnx", description["labels"])
-    told = {"teachers": f"[{teacher}, {tmp_path / 't.onnx'}]", "teacher_weights": "[2, 1]"}
+    distillation = {"teachers": f"[{teacher}, {tmp_path / 't.onnx'}]", "teacher_weights": "[2, 1]"}
     short = {**OPTIONS, "steps": 6, "epoch_steps": 3}
-    whole = run("distill", tmp_path / "whole", corpora=corpora, **short, **told)
+    whole = run("distill", tmp_path / "whole", corpora=corpora, **short, **distillation)
     for epochs in (1, 2):
-        parts = run("distill", tmp_path / "parts", corpora=corpora, **{**short, "epochs": epochs}, **told)
+        parts = run(
+            "distill", tmp_path / "parts", corpora=corpora, **{**short, "epochs": epochs}, **distillation
+        )
     assert (whole / "tagger.safetensors").read_bytes() == (parts / "tagger.safetensors").read_bytes()
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
 
@@ -183,11 +185,11 @@ def test_unlabelled_clips_follow_the_labelled_ones(tmp_path):
     assert np.array_equal(one.waves, again.waves) and not np.array_equal(one.waves[3:], other.waves[3:])
     for wave in one.waves[3:]:
         assert np.abs(np.fft.rfft(wave)).argmax() * 16_000 / 6400 == pytest.approx(500, abs=3), "at any rate"
-    short = random_stretch(np.random.default_rng(0), tmp_path / "short.wav", 300)
+    short = random_excerpt(np.random.default_rng(0), tmp_path / "short.wav", 300)
     assert short[:100] == pytest.approx(0.5, abs=1e-4) and not short[100:].any()
 
 
-def test_errors_say_what_is_wrong_with_unlabelled_audio(tmp_path):
+def test_errors_of_unlabelled_audio(tmp_path):
     with pytest.raises(AudioError, match="expected a file or a folder"):
         audio_files([tmp_path / "none"])
     with pytest.raises(AudioError, match="found no audio in"):
@@ -197,12 +199,12 @@ def test_errors_say_what_is_wrong_with_unlabelled_audio(tmp_path):
         WithUnlabelled(None, tmp_path, 0.5, Augmentation(), 0)
     (tmp_path / "bad.wav").write_text("no audio")
     with pytest.raises(AudioError, match=r"cannot read .*bad\.wav"):
-        random_stretch(np.random.default_rng(0), tmp_path / "bad.wav", 10)
+        random_excerpt(np.random.default_rng(0), tmp_path / "bad.wav", 10)
     soundfile.write(tmp_path / "nan.wav", np.full(900, np.nan, np.float32), RATE, subtype="FLOAT")
-    for read in (read_wave, lambda path: random_stretch(np.random.default_rng(0), path, 10)):
+    for read in (read_wave, lambda path: random_excerpt(np.random.default_rng(0), path, 10)):
         with pytest.raises(AudioError, match=r"nan\.wav: found a sample that is not a finite number"):
             read(tmp_path / "nan.wav")
     with pytest.raises(AudioError, match=r"cannot read .*none\.wav: no such file$"):
         read_wave(tmp_path / "none.wav")
-    with pytest.raises(OptionError, match=r"share of unlabelled clips of 1\.0"):
+    with pytest.raises(OptionError, match=r"unlabelled_share: found 1\.0"):
         WithUnlabelled(None, [tmp_path], 1.0, Augmentation(), 0)

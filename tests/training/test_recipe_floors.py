@@ -1,4 +1,4 @@
-"""The floors (log-mel, linear probe) and the leave-one-corpus-out driver, on tones."""
+"""The baselines (log-mel, linear probe) and leave-one-corpus-out, on tones."""
 
 import json
 import re
@@ -34,12 +34,12 @@ def encoder(tmp_path_factory):
     torch.manual_seed(5)
     path = tmp_path_factory.mktemp("floor-encoder") / "encoder.safetensors"
     model = CompactTagger(LABELS, layers=2, width=16, heads=2, feedforward=32, positions=300)
-    wanted = ("conv1.", "conv2.", "embed_positions.", "layers.")
-    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k.startswith(wanted)}, path)
+    prefixes = ("conv1.", "conv2.", "embed_positions.", "layers.")
+    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k.startswith(prefixes)}, path)
     return path
 
 
-def test_the_probe_learns_a_linear_layer_on_states_that_stay(corpora, encoder, tmp_path):
+def test_the_probe_trains_a_linear_layer_on_frozen_states(corpora, encoder, tmp_path):
     tiny = "{width: 16, heads: 2, feedforward: 32, positions: 300}"
     options = {**SHORT, **FOUR, "tagger": tiny, "layers": 2, "epochs": 1, "head_rate": 0.05}
     model, _ = load_tagger(run("probe", tmp_path, corpora=corpora, encoder_weights=encoder, **options))
@@ -65,12 +65,12 @@ def test_the_probe_learns_a_linear_layer_on_states_that_stay(corpora, encoder, t
         CompactTagger(LABELS, head_width=0)
 
 
-def test_the_log_mel_floor_trains_saves_and_exports(corpora, tmp_path):
+def test_the_log_mel_baseline_trains_saves_and_exports(corpora, tmp_path):
     options = {**SHORT, **FOUR, "tagger": LOGMEL, "epochs": 1}
     folder = run("logmel", tmp_path / "run", corpora=corpora, **options)
     model, description = load_tagger(folder)
     assert description["kind"] == "logmel" and isinstance(model, LogMelTagger)
-    tagger = export_onnx(model, tmp_path / "floor.onnx", LABELS)
+    tagger = export_onnx(model, tmp_path / "logmel.onnx", LABELS)
     waves = [np.random.default_rng(0).standard_normal(n).astype(np.float32) for n in (1, 321, 20_000)]
     assert largest_difference(model, tagger, waves) < 1e-4
     opened = open_tagger(tmp_path / "run")
@@ -79,7 +79,7 @@ def test_the_log_mel_floor_trains_saves_and_exports(corpora, tmp_path):
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 9999])
-def test_log_mel_gives_a_frame_for_every_20_ms_begun(samples, tmp_path):
+def test_log_mel_gives_a_frame_per_started_20_ms(samples, tmp_path):
     torch.manual_seed(0)
     model = LogMelTagger(LABELS, head_width=8).eval()
     waves = torch.randn(2, samples)
@@ -92,16 +92,16 @@ def test_log_mel_gives_a_frame_for_every_20_ms_begun(samples, tmp_path):
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """Two corpora that agree, and a third whose tones lie elsewhere: nobody can know it."""
+    """Two consistent corpora, and a third with other pitches, which cannot be predicted from them."""
     folder = make_corpora(tmp_path_factory.mktemp("loco"), ("one", "two"))
-    strange = make_corpora(folder / "strange", ("odd",), shift=2.1)
-    rows = (strange / "manifest.csv").read_text().splitlines()[1:]
-    moved = [row.replace("odd,", "odd,strange/", 1) for row in rows]
+    odd = make_corpora(folder / "odd", ("odd",), shift=2.1)
+    rows = (odd / "manifest.csv").read_text().splitlines()[1:]
+    moved = [row.replace("odd,", "odd,odd/", 1) for row in rows]
     (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text() + "\n".join(moved) + "\n")
     return folder
 
 
-def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_path):
+def test_each_corpus_is_left_out_once_and_scored_in_the_table(mixed, tmp_path):
     from tones import ROOT
 
     options = {**SHORT, **FOUR, "head_rate": 0.02, "epochs": 3, "epoch_steps": 20, "steps": 60}
@@ -121,7 +121,7 @@ def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_
     for corpus in scores:
         copy = (tmp_path / corpus / "hyperparams.yaml").read_text()
         assert re.search(rf"^leave_out:.*\n(\s*\n|#.*\n)*- {corpus}$", copy, re.MULTILINE)
-        assert scores[corpus]["utterances"] == 8, "training and validation speakers of what was left out"
+        assert scores[corpus]["utterances"] == 8, "training and validation speakers of the corpus left out"
         calibration = scores[corpus]["calibration"]
         assert len(calibration["offsets"]) == 4 and calibration["temperature"] != 1
         low, high = scores[corpus]["interval"]
@@ -131,7 +131,7 @@ def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_
     (tmp_path / "odd" / "score.json").unlink()
     assert run("leave_one_out", tmp_path, **arguments).read_text() == path.read_text()
     assert {corpus: (tmp_path / corpus / "valid.log").read_text() for corpus in scores} == before, (
-        "nothing ran twice"
+        "no training was repeated"
     )
     with pytest.raises(OptionError, match=r"found \['one', 'two', 'odd'\]"):
         run("leave_one_out", tmp_path, **arguments, left_out="[three]")
@@ -142,9 +142,8 @@ def test_each_corpus_is_left_out_once_and_the_table_says_how_it_went(mixed, tmp_
     older = json.loads((tmp_path / "one" / "score.json").read_text())
     del older["options"]
     (tmp_path / "one" / "score.json").write_text(json.dumps(older))
-    run(
-        "leave_one_out", tmp_path, **{**arguments, "draws": 100}, left_out="one"
-    )  # tells none: taken as it is
+    # A score without options is accepted.
+    run("leave_one_out", tmp_path, **{**arguments, "draws": 100}, left_out="one")
 
 
 def test_a_corpus_with_nothing_to_score_is_refused_before_training(mixed, tmp_path):
@@ -156,12 +155,12 @@ def test_a_corpus_with_nothing_to_score_is_refused_before_training(mixed, tmp_pa
     assert not (tmp_path / "one").exists()
 
 
-def test_what_is_left_out_decides_nothing(mixed, tmp_path):
+def test_a_corpus_left_out_does_not_affect_training(mixed, tmp_path):
     options = {**SHORT, **FOUR, "tagger": LOGMEL, "epochs": 1, "epoch_steps": 1, "corpora": mixed}
-    run("logmel", tmp_path / "watched", **options, leave_out="[odd]")
-    assert "odd" in (tmp_path / "watched" / "valid.log").read_text()
-    run("logmel", tmp_path / "deciding", **options, leave_out="[odd]", keep="uar")
-    assert "odd" not in (tmp_path / "deciding" / "valid.log").read_text()
+    run("logmel", tmp_path / "monitored", **options, leave_out="[odd]")
+    assert "odd" in (tmp_path / "monitored" / "valid.log").read_text()
+    run("logmel", tmp_path / "selecting", **options, leave_out="[odd]", keep="uar")
+    assert "odd" not in (tmp_path / "selecting" / "valid.log").read_text()
 
 
 def test_intervals_narrow_with_the_number_of_utterances():

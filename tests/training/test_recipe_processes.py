@@ -1,4 +1,4 @@
-"""Two processes started by torchrun train one model: the one that a single process trains on the same batches."""
+"""Two processes started by torchrun train the same model as a single process on the same batches."""
 
 import os
 import subprocess
@@ -33,8 +33,8 @@ def corpora(tmp_path_factory):
     return make_corpora(tmp_path_factory.mktemp("ddp-corpora"), columns=columns)
 
 
-def started(corpora, output, **changes):
-    """What two processes, as torchrun starts them, come to."""
+def launch(corpora, output, **changes):
+    """Run two processes with torchrun; returns the completed process."""
     options = {**OPTIONS, "corpora": corpora, "output_folder": output, **changes}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "--", "sed.cli.train", str(ROOT / "hparams" / "compact.yaml")]
@@ -44,41 +44,41 @@ def started(corpora, output, **changes):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
 
 
-def launch(corpora, output, **changes):
-    """The weights that two processes come to."""
-    done = started(corpora, output, **changes)
+def trained_weights(corpora, output, **changes):
+    """The weights trained by two processes."""
+    done = launch(corpora, output, **changes)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.splitlines()[-1:] == [str(output / "tagger")] and done.stdout.count("tagger") == 1
     return load_tagger(output / "tagger")[0].state_dict()
 
 
-def test_two_processes_stopped_and_resumed_are_one_that_accumulates_over_twice_the_batches(corpora, tmp_path):
+def test_two_resumed_processes_equal_one_with_gradient_accumulation(corpora, tmp_path):
     for epochs in (1, 2):
-        two = launch(corpora, tmp_path / "two", epochs=epochs)
-    alone = {**OPTIONS, "corpora": corpora}
-    same = run("compact", tmp_path / "one", **{**alone, "epoch_steps": 6, "grad_accumulation_factor": 2})
-    half = run("compact", tmp_path / "half", **alone)  # one process on half of the batches is another model
+        two = trained_weights(corpora, tmp_path / "two", epochs=epochs)
+    options = {**OPTIONS, "corpora": corpora}
+    same = run("compact", tmp_path / "one", **{**options, "epoch_steps": 6, "grad_accumulation_factor": 2})
+    half = run("compact", tmp_path / "half", **options)  # half of the batches give another model
     one, other = (load_tagger(folder)[0].state_dict() for folder in (same, half))
-    assert len(losses(tmp_path / "two")) == 2, "one log, not two"
+    assert len(losses(tmp_path / "two")) == 2, "only one process writes the log"
     for name, value in one.items():
         assert torch.allclose(two[name], value, atol=2e-4), name
     assert any(not torch.allclose(other[name], value, atol=2e-3) for name, value in one.items())
 
 
-def test_what_both_find_wrong_they_say_and_none_waits_for_the_other(corpora, tmp_path):
+def test_an_error_in_both_processes_is_reported_without_deadlock(corpora, tmp_path):
     (tmp_path / "save" / "CKPT+1").mkdir(parents=True)
     (tmp_path / "hyperparams.yaml").write_text("labels: [sad, happy]\n")
-    done = started(corpora, tmp_path)
+    done = launch(corpora, tmp_path)
     assert done.returncode == 1 and "holds a run with labels ['sad', 'happy'], found" in done.stderr
     assert "another process" not in done.stderr and "[rank" not in done.stderr
 
 
-def test_a_backend_that_this_machine_has_not_is_a_sentence(corpora, tmp_path):
-    done = started(corpora, tmp_path, distributed_backend="smoke-signals")
+def test_an_unknown_backend_is_a_one_line_error(corpora, tmp_path):
+    done = launch(corpora, tmp_path, distributed_backend="smoke-signals")
     assert done.returncode == 1 and "sed-train: cannot train in several processes: " in done.stderr
 
 
-def test_who_waits_for_a_process_that_ended_says_so_in_a_sentence(monkeypatch, capsys):
+def test_the_failure_of_another_process_is_a_one_line_error(monkeypatch, capsys):
     def fail(_):
         raise RuntimeError(
             "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer"

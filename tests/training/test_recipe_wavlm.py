@@ -1,4 +1,4 @@
-"""The paper's recipe on a tiny random WavLM: it learns, resumes, freezes what it says, and ignores padding."""
+"""The paper's recipe on a tiny random WavLM: it learns, resumes, freezes parts, and ignores padding."""
 
 import json
 from dataclasses import asdict
@@ -32,7 +32,7 @@ def corpora(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    """A folder as transformers writes it."""
+    """A folder in the format of transformers."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("wavlm-tiny")
     transformers_model("wavlm-large").save_pretrained(folder)
@@ -40,13 +40,13 @@ def encoder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(corpora, encoder, tmp_path_factory):
+def full_run(corpora, encoder, tmp_path_factory):
     output = tmp_path_factory.mktemp("wavlm-whole")
     return output, run("wavlm_large", output, corpora=corpora, encoder=encoder, epochs=3, **OPTIONS)
 
 
-def test_it_learns_and_keeps_the_best_epoch(whole):
-    output, folder = whole
+def test_it_learns_and_keeps_the_best_epoch(full_run):
+    output, folder = full_run
     found = losses(output)
     assert len(found) == 3 and found[-1] < 0.8 * found[0]
     errors = [float(line.split("patterns")[1]) for line in log(output)]
@@ -57,17 +57,17 @@ def test_it_learns_and_keeps_the_best_epoch(whole):
     assert "epoch_steps: 20" in text and "Generated" in text
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, whole, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, full_run, tmp_path):
     for epochs in (1, 3):
         folder = run("wavlm_large", tmp_path, corpora=corpora, encoder=encoder, epochs=epochs, **OPTIONS)
-    resumed, expected = load_tagger(folder)[0].state_dict(), load_tagger(whole[1])[0].state_dict()
-    assert log(tmp_path) == log(whole[0])
+    resumed, expected = load_tagger(folder)[0].state_dict(), load_tagger(full_run[1])[0].state_dict()
+    assert log(tmp_path) == log(full_run[0])
     for name, value in expected.items():
         assert torch.equal(resumed[name], value), name
 
 
 @pytest.mark.parametrize(
-    ("options", "moves", "stays"),
+    ("options", "trained", "frozen"),
     [
         ({}, ("layers.0.", "layers.1.", "classifier"), ("feature_extractor",)),
         ({"frozen_layers": 1}, ("layers.1.", "classifier"), ("layers.0.", "feature_extractor")),
@@ -79,7 +79,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, whole, tmp_
         ({"lora_rank": 2}, ("q_proj.weight", "classifier"), ("k_proj.weight", "feature_extractor")),
     ],
 )
-def test_what_learns_is_an_option(corpora, encoder, tmp_path, options, moves, stays):
+def test_trainable_parts_are_an_option(corpora, encoder, tmp_path, options, trained, frozen):
     folder = run(
         "wavlm_large", tmp_path, corpora=corpora, encoder=encoder, **{**OPTIONS, "epoch_steps": 2}, epochs=1,
         **options,
@@ -90,11 +90,11 @@ def test_what_learns_is_an_option(corpora, encoder, tmp_path, options, moves, st
     before.load_encoder(encoder)
     old = before.state_dict()
     changed = {n for n, v in model.state_dict().items() if not torch.equal(v, old[n])}
-    for part in moves:
+    for part in trained:
         assert any(part in name for name in changed), part
-    for part in stays:
+    for part in frozen:
         assert any(part in name for name in old) and not any(part in name for name in changed), part
-    assert not any("lora" in name for name in old), "low-rank changes are merged into what is written"
+    assert not any("lora" in name for name in old), "low-rank updates are merged before saving"
 
 
 def speech(lengths):
@@ -109,7 +109,7 @@ def speech(lengths):
     return rows
 
 
-def test_whole_clips_are_padded_and_padding_has_no_target_and_no_say(encoder):
+def test_whole_clips_are_padded_and_padding_has_no_target_and_no_effect(encoder):
     from sed.networks.pretrained import EncoderTagger
     from sed.training.data.augment import Augmentation
 
@@ -125,7 +125,7 @@ def test_whole_clips_are_padded_and_padding_has_no_target_and_no_say(encoder):
     for wave, targets, length in zip(batch.waves, batch.targets, batch.lengths, strict=True):
         frames = -(-length // 320)
         assert (targets[:frames] >= 0).all() and (targets[frames:] == -1).all()
-        assert not wave[length:].any() and np.mean(wave[:length] != 0) > 0.99, "but for fades at joints"
+        assert not wave[length:].any() and np.mean(wave[:length] != 0) > 0.99, "except for fades at joints"
     torch.manual_seed(0)
     tagger = EncoderTagger(LABELS, encoder, norm="clip", layers="last").eval()
     waves = torch.from_numpy(batch.waves + 0.01 * np.random.default_rng(0).standard_normal(batch.waves.shape))
@@ -139,7 +139,7 @@ def test_whole_clips_are_padded_and_padding_has_no_target_and_no_say(encoder):
     assert torch.allclose(together, alone, atol=1e-4)
 
 
-def test_patterns_are_the_papers_four_in_like_shares():
+def test_patterns_are_the_papers_four_in_equal_shares():
     options = ClipOptions(
         length=(1, 15), batch_clips=200, whole=True, pattern_share=1.0, neutral_weight=0.0, gap=(0, 0)
     )
@@ -153,10 +153,10 @@ def test_patterns_are_the_papers_four_in_like_shares():
 
 def test_newbob_lowers_all_rates_and_survives_a_resume(corpora, encoder, tmp_path):
     output = tmp_path / "run"
-    # No rate at all: nothing improves, so each epoch after the first must lower the factor.
-    still = {**OPTIONS, "epoch_steps": 1, "head_rate": 0.0, "encoder_rate": 0.0}
+    # With zero rates nothing improves, so each epoch after the first must lower the factor.
+    constant = {**OPTIONS, "epoch_steps": 1, "head_rate": 0.0, "encoder_rate": 0.0}
     for epochs in (2, 4):
-        run("wavlm_large", output, corpora=corpora, encoder=encoder, epochs=epochs, **still)
+        run("wavlm_large", output, corpora=corpora, encoder=encoder, epochs=epochs, **constant)
     saved = sorted((output / "save").glob("CKPT*/annealing.ckpt"), key=lambda p: p.stat().st_mtime)
     values = torch.load(saved[-1], weights_only=False)
     assert values["hyperparam_value"] == pytest.approx(0.9**3) and len(values["metric_values"]) == 4
@@ -164,7 +164,7 @@ def test_newbob_lowers_all_rates_and_survives_a_resume(corpora, encoder, tmp_pat
     assert {group["lr"] for group in optimizer["param_groups"]} == {0.0}
 
 
-def test_a_tagger_that_cannot_be_told_of_padding_refuses_it(corpora, tmp_path):
+def test_padding_is_refused_for_a_tagger_without_lengths(corpora, tmp_path):
     from tones import SHORT, TINY_COMPACT
 
     with pytest.raises(OptionError, match="whole: False"):
@@ -179,7 +179,7 @@ def test_a_tagger_that_cannot_be_told_of_padding_refuses_it(corpora, tmp_path):
         )
 
 
-def test_a_tagger_without_branches_cannot_teach_each(corpora, tmp_path):
+def test_each_branch_is_refused_for_a_tagger_without_branches(corpora, tmp_path):
     from tones import ROOT
 
     logmel = (ROOT / "hparams" / "logmel.yaml").read_text()
@@ -188,17 +188,17 @@ def test_a_tagger_without_branches_cannot_teach_each(corpora, tmp_path):
         run_recipe(tmp_path / "recipe.yaml", {"corpora": str(corpora), "output_folder": str(tmp_path)})
 
 
-def test_hyperparameters_beside_the_results_run_again(whole, tmp_path):
-    text = (whole[0] / "hyperparams.yaml").read_text()
-    (tmp_path / "copy.yaml").write_text(text.replace(str(whole[0]), str(tmp_path / "again")))
+def test_stored_hyperparameters_reproduce_the_run(full_run, tmp_path):
+    text = (full_run[0] / "hyperparams.yaml").read_text()
+    (tmp_path / "copy.yaml").write_text(text.replace(str(full_run[0]), str(tmp_path / "again")))
     again = run_recipe(tmp_path / "copy.yaml")
-    first, second = (json.loads((f / "tagger.json").read_text()) for f in (whole[1], again))
-    assert first == second and log(tmp_path / "again") == log(whole[0])
+    first, second = (json.loads((f / "tagger.json").read_text()) for f in (full_run[1], again))
+    assert first == second and log(tmp_path / "again") == log(full_run[0])
 
 
-def test_sed_run_takes_the_run_and_its_tagger_as_they_are(whole, data, tmp_path):
+def test_sed_run_accepts_the_output_folder_and_the_tagger_folder(full_run, data, tmp_path):
     outputs = []
-    for number, folder in enumerate(whole):
+    for number, folder in enumerate(full_run):
         target = tmp_path / f"{number}.json"
         arguments = [str(data / "emodb_15_happy_1.flac"), "--tagger", str(folder), "-o", str(target)]
         result = CliRunner().invoke(run_command_line.main, arguments)

@@ -1,4 +1,4 @@
-"""The recipe from end to end on tiny data: it learns, resumes where it stopped, and what it wrote exports."""
+"""The recipe from end to end on tiny data: it learns, resumes, and its result can be exported."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ PITCH = {"neutral": 300, "happy": 900, "angry": 2000, "sad": 4000}
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
-    """Four "emotions" that are tones of four pitches, two speakers of two corpora, in two splits."""
+    """Four "emotions" (tones of four pitches) by two speakers each of two corpora, in two splits."""
     folder = tmp_path_factory.mktemp("corpora")
     rng = np.random.default_rng(0)
     rows = ["corpus,path,speaker,emotion,split"]
@@ -71,9 +71,9 @@ def train(corpora, output, epochs, **changes):
 
 
 @pytest.fixture(scope="module")
-def whole(corpora, tmp_path_factory):
+def full_run(corpora, tmp_path_factory):
     """An uninterrupted run of 60 steps."""
-    output = tmp_path_factory.mktemp("whole")
+    output = tmp_path_factory.mktemp("full")
     return output, train(corpora, output, 3)
 
 
@@ -82,8 +82,8 @@ def losses(output):
     return [float(line.split("loss")[1].split()[0]) for line in lines]
 
 
-def test_it_learns_and_logs(whole):
-    output, folder = whole
+def test_it_learns_and_logs(full_run):
+    output, folder = full_run
     found = losses(output)
     assert len(found) == 3 and found[-1] < 0.7 * found[0]
     assert (output / "hyperparams.yaml").is_file()
@@ -92,28 +92,30 @@ def test_it_learns_and_logs(whole):
     assert not model.training
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(corpora, whole, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(corpora, full_run, tmp_path):
     train(corpora, tmp_path, 1)
     train(corpora, tmp_path, 2)
     resumed = load_tagger(train(corpora, tmp_path, 3))[0].state_dict()
-    expected = load_tagger(whole[1])[0].state_dict()
-    assert losses(tmp_path) == losses(whole[0])
+    expected = load_tagger(full_run[1])[0].state_dict()
+    assert losses(tmp_path) == losses(full_run[0])
     for name, value in expected.items():
         assert torch.equal(resumed[name], value), name
 
 
-def test_batches_made_ahead_are_the_same(corpora, whole, tmp_path):
+def test_batches_of_worker_processes_are_the_same(corpora, full_run, tmp_path):
     train(corpora, tmp_path, 1, workers=2)
-    assert losses(tmp_path)[0] == losses(whole[0])[0]
+    assert losses(tmp_path)[0] == losses(full_run[0])[0]
 
 
-def test_it_goes_on_from_a_trained_tagger(corpora, whole, tmp_path):
-    folder = train(corpora, tmp_path, 1, start=whole[1], steps=1, epoch_steps=1, head_rate=0, encoder_rate=0)
-    expected = load_tagger(whole[1])[0].state_dict()
+def test_it_starts_from_a_trained_tagger(corpora, full_run, tmp_path):
+    folder = train(
+        corpora, tmp_path, 1, start=full_run[1], steps=1, epoch_steps=1, head_rate=0, encoder_rate=0
+    )
+    expected = load_tagger(full_run[1])[0].state_dict()
     for name, value in load_tagger(folder)[0].state_dict().items():
         assert torch.equal(value, expected[name]), name
     with pytest.raises(ModelError, match="found a tagger of another shape"):
-        train(corpora, tmp_path / "wider", 1, start=whole[1], tagger="{head_width: 8}")
+        train(corpora, tmp_path / "wider", 1, start=full_run[1], tagger="{head_width: 8}")
     with pytest.raises(
         ModelError, match=r"of labels neutral happy angry sad, expected .* of labels neutral sad"
     ):
@@ -121,24 +123,26 @@ def test_it_goes_on_from_a_trained_tagger(corpora, whole, tmp_path):
             corpora,
             tmp_path / "fewer",
             1,
-            start=whole[1],
+            start=full_run[1],
             trained_labels="[neutral, sad]",
             labels="[neutral, sad]",
         )
 
 
-def test_the_seed_matters(corpora, whole, tmp_path):
+def test_the_seed_matters(corpora, full_run, tmp_path):
     train(corpora, tmp_path, 1, seed=99)
-    assert losses(tmp_path)[0] != losses(whole[0])[0]
+    assert losses(tmp_path)[0] != losses(full_run[0])[0]
 
 
-def test_exported_it_runs_without_torch_and_says_the_same(corpora, whole, tmp_path):
+def test_the_exported_tagger_gives_the_same_posteriors(corpora, full_run, tmp_path):
     target = tmp_path / "model.onnx"
-    result = CliRunner().invoke(export_command.main, [str(whole[0]), str(target), "--corpora", str(corpora)])
+    result = CliRunner().invoke(
+        export_command.main, [str(full_run[0]), str(target), "--corpora", str(corpora)]
+    )
     assert result.exit_code == 0, result.output
     assert "temperature" in result.output and "SHA-256" in result.output
     tagger = OnnxTagger(target)
-    model, _ = load_tagger(whole[1])
+    model, _ = load_tagger(full_run[1])
     assert tagger.labels == ("neutral", "happy", "angry", "sad") and len(tagger.card["source_sha256"]) == 64
     rng = np.random.default_rng(0)
     waves = [rng.standard_normal(n).astype(np.float32) for n in (1, 319, 320, 321, 80_000)]
@@ -148,7 +152,7 @@ def test_exported_it_runs_without_torch_and_says_the_same(corpora, whole, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_int8_is_near_and_smaller(tmp_path):
+def test_int8_is_close_and_smaller(tmp_path):
     torch.manual_seed(0)
     model = CompactTagger(["a", "b", "c"], layers=2, width=64, heads=4, feedforward=256, positions=300).eval()
     full = export_onnx(model, tmp_path / "full.onnx", ["a", "b"])
@@ -159,7 +163,7 @@ def test_int8_is_near_and_smaller(tmp_path):
     assert (full.card["weights"], small.card["weights"]) == ("float32", "int8")
 
 
-def test_only_the_labels_in_use_compete_and_temperature_softens():
+def test_posteriors_cover_only_the_given_labels_and_temperature_softens_them():
     torch.manual_seed(0)
     model = CompactTagger(["a", "b", "c"], layers=1, width=16, heads=2, feedforward=32, positions=99).eval()
     wave = torch.randn(1, 6400)
@@ -171,43 +175,44 @@ def test_only_the_labels_in_use_compete_and_temperature_softens():
             assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
-class Drawn(torch.nn.Module):
-    """Says what its input says: the sample at the start of a frame is the logit of ``a``."""
+class FirstSample(torch.nn.Module):
+    """A tagger whose logit of ``a`` is the first sample of a frame, scaled and shifted."""
 
     labels = ("a", "b")
+    max_samples = None
 
-    def __init__(self, scale=1.0, lean=0.0):
+    def __init__(self, scale=1.0, bias=0.0):
         super().__init__()
-        self.scale, self.lean = scale, lean
+        self.scale, self.bias = scale, bias
 
     def forward(self, waves):
-        odds = waves[:, ::320]
-        return torch.stack([self.scale * odds + self.lean, torch.zeros_like(odds)], 2)
+        log_odds = waves[:, ::320]
+        return torch.stack([self.scale * log_odds + self.bias, torch.zeros_like(log_odds)], 2)
 
 
 def drawn_speech(share_of_a=1.0):
-    """Utterances of one frame whose labels are drawn as their logits say; `share_of_a` of those of ``a``."""
+    """Utterances of one frame with labels drawn by their logits; of label ``a`` only `share_of_a` are kept."""
     rng = np.random.default_rng(0)
-    odds = rng.uniform(-1, 1, 800)
-    names = np.where(rng.random(800) < 1 / (1 + np.exp(-odds)), "a", "b")
+    log_odds = rng.uniform(-1, 1, 800)
+    names = np.where(rng.random(800) < 1 / (1 + np.exp(-log_odds)), "a", "b")
     kept = (names == "b") | (rng.random(800) < share_of_a)
     return [
         (Utterance("c", Path(), "s", str(name), "valid"), np.full(320, value * 32768 * 0.999, np.int16))
-        for value, name in zip(odds[kept], names[kept], strict=True)
+        for value, name in zip(log_odds[kept], names[kept], strict=True)
     ]
 
 
-def test_temperature_of_an_overconfident_model_is_found():
-    """Logits three times as large ask for a temperature three times as high."""
+def test_temperature_of_an_overconfident_model():
+    """Logits three times as large require a temperature three times as high."""
     speech = drawn_speech()
-    one, three = (fit_calibration(Drawn(scale), speech, ["a", "b"]).temperature for scale in (1.0, 3.0))
+    one, three = (fit_calibration(FirstSample(scale), speech, ["a", "b"]).temperature for scale in (1.0, 3.0))
     assert three / one == pytest.approx(3, rel=0.1) and 0.6 < one < 1.7
 
 
-def test_a_leaning_is_taken_back_however_rare_its_label():
-    """A model that leans to ``b`` gets an offset against it; that there is little of ``a`` does not matter."""
+def test_a_bias_is_corrected_even_for_a_rare_label():
+    """A model biased towards ``b`` gets an offset against it, regardless of the amount of ``a``."""
     for share in (1.0, 0.25):
-        fitted = fit_calibration(Drawn(lean=-1.0), drawn_speech(share), ["a", "b"])
+        fitted = fit_calibration(FirstSample(bias=-1.0), drawn_speech(share), ["a", "b"])
         assert sum(fitted.offsets) == pytest.approx(0, abs=1e-3)
         assert 0.3 < fitted.offsets[0] - fitted.offsets[1] < 1.2
 
@@ -225,9 +230,9 @@ def test_errors_of_the_commands(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("broken", "what"), [({"weight_decay": 1e30, "head_rate": 1e30}, "weight"), ({"head_rate": 1e30}, "loss")]
 )
-def test_a_run_that_diverges_ends_and_leaves_no_such_tagger(corpora, tmp_path, broken, what):
+def test_a_diverging_run_stops_and_writes_no_tagger(corpora, tmp_path, broken, what):
     steps = 1 if what == "weight" else 20
     changes = {"epoch_steps": steps, "steps": steps, "warmup_steps": 0, "decay_steps": 0, "ema_decay": 0.0}
-    with pytest.raises(OptionError, match=f"found a {what} that is no finite number, expected only such"):
+    with pytest.raises(OptionError, match=f"found a non-finite {what}, expected finite numbers only"):
         train(corpora, tmp_path, 1, **changes, **broken)
     assert not (tmp_path / "tagger").exists()

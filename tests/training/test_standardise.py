@@ -1,4 +1,4 @@
-"""Heads that begin with states on one scale: what changes, what does not, and that a recipe does it."""
+"""Data-dependent initialisation of heads: what changes, what does not, and its use in a recipe."""
 
 import copy
 
@@ -18,17 +18,17 @@ TINY = {"layers": 1, "width": 16, "heads": 2, "feedforward": 32, "head_width": 8
 
 
 def batches(count=3):
-    """Noise whose level moves up and down."""
+    """Noise with a varying level."""
     rng = np.random.default_rng(0)
     level = 0.05 + 0.04 * np.sin(np.arange(16_000) / 900)
     waves = [(rng.standard_normal((4, 16_000)) * level).astype(np.float32) for _ in range(count)]
     return [Batch(wave, np.zeros((4, 50), np.int64)) for wave in waves]
 
 
-def test_every_head_hears_each_dimension_with_mean_0_and_deviation_1():
+def test_the_input_of_every_head_has_mean_0_and_deviation_1_in_each_dimension():
     torch.manual_seed(0)
     tagger = CompactTagger(["a", "b"], **TINY, voice=True, fusion=1).train()
-    with torch.no_grad():  # weights at random give states as good as still
+    with torch.no_grad():  # random weights give almost constant states
         tagger.voice.encoder.transits[-1].weight.mul_(100)
     before = copy.deepcopy(tagger.state_dict())
     standardise(tagger, batches())
@@ -38,22 +38,22 @@ def test_every_head_hears_each_dimension_with_mean_0_and_deviation_1():
         f"{head}.norm.{part}" for head in ("head", "voice.head", "fusion") for part in ("weight", "bias")
     }
     for head in tagger.heads:
-        heard = []
+        collected = []
         hook = head.reduce.register_forward_pre_hook(
-            lambda _, x, heard=heard: heard.append(x[0].flatten(0, 1))
+            lambda _, x, collected=collected: collected.append(x[0].flatten(0, 1))
         )
         with torch.no_grad():
             for batch in batches():
                 tagger.eval()(torch.from_numpy(batch.waves))
         hook.remove()
-        states = torch.cat(heard)
+        states = torch.cat(collected)
         assert states.mean(0).abs().max() < 1e-3
         assert states.std(0).max() < 1.001
-        assert states.std(0).median() == pytest.approx(1, abs=1e-2), "what never moves is not blown up"
+        assert states.std(0).median() == pytest.approx(1, abs=1e-2), "constant dimensions are not amplified"
 
 
-class Still(nn.Module):
-    """A head whose states are 1 and -1, or the other way round, and twice nothing."""
+class TwoConstant(nn.Module):
+    """A head whose states alternate between 1 and -1 in two dimensions and are 0 in two others."""
 
     def __init__(self):
         super().__init__()
@@ -64,21 +64,21 @@ class Still(nn.Module):
         return self.head(sign * torch.tensor([1.0, -1.0, 0.0, 0.0]))
 
 
-def test_what_never_moves_keeps_a_gain_that_is_finite():
-    model = Still()
+def test_constant_dimensions_get_a_finite_gain():
+    model = TwoConstant()
     standardise(model, batches(1))
-    *moving, third, fourth = model.head.norm.weight.tolist()
-    assert moving == pytest.approx([0.7071] * 2, rel=1e-2)
-    assert [third, fourth] == pytest.approx([moving[0] * 2**0.5 / 0.02] * 2, rel=1e-3)
+    *varying, third, fourth = model.head.norm.weight.tolist()
+    assert varying == pytest.approx([0.7071] * 2, rel=1e-2)
+    assert [third, fourth] == pytest.approx([varying[0] * 2**0.5 / 0.02] * 2, rel=1e-3)
     assert model.head.norm.bias[2:].abs().max() < 1e-6
 
 
-def test_a_model_without_a_head_is_told():
+def test_a_model_without_a_head_is_refused():
     with pytest.raises(OptionError, match="a Linear has no head to standardise: expected standardise: 0"):
         standardise(nn.Linear(2, 2), [])
 
 
-def test_the_recipe_does_it_before_the_first_step(tmp_path):
+def test_the_recipe_standardises_before_the_first_step(tmp_path):
     corpora = make_corpora(tmp_path / "corpora")
     given = {
         **SHORT,

@@ -1,14 +1,14 @@
-"""Preparers: a corpus as published -> a manifest (`sed.corpora.manifest`), one small module a corpus.
+"""Corpus readers, one module per corpus; `sed.corpora.prepare` turns what they read into a manifest.
 
->>> sorted(PREPARERS)[:4]
+>>> sorted(READERS)[:4]
 ['cremad', 'csv', 'emodb', 'emovdb']
->>> PREPARERS["zed"].licence
+>>> READERS["zed"].licence
 'CC BY-NC 4.0'
 """
 
 from __future__ import annotations
 
-from sed.corpora.entries import Preparer
+from sed.corpora.entries import CorpusReader
 from sed.corpora.prepare import SPLIT_CHOICES, Options, Report, prepare
 from sed.corpora.readers import (
     cremad,
@@ -26,22 +26,22 @@ from sed.corpora.readers import (
 )
 from sed.errors import OptionError
 
-PREPARERS: dict[str, Preparer] = {
-    module.PREPARER.name: module.PREPARER
+READERS: dict[str, CorpusReader] = {
+    module.READER.name: module.READER
     for module in (ravdess, emodb, nemo, kaist, esd, emovdb, jl, iemocap, meld, cremad, table, zed)
 }
 
-__all__ = ["PREPARERS", "SPLIT_CHOICES", "Options", "Preparer", "Report", "find_preparer", "prepare"]
+__all__ = ["READERS", "SPLIT_CHOICES", "CorpusReader", "Options", "Report", "find_reader", "prepare"]
 
 
-def find_preparer(name: str) -> Preparer:
-    """The preparer of that name; case, hyphens and blanks don't count. Raises `OptionError` for no such name.
+def find_reader(name: str) -> CorpusReader:
+    """The reader of the corpus `name`; case, hyphens and blanks are ignored. Raises `OptionError` for an unknown name.
 
-    >>> find_preparer("EmoV-DB").name, find_preparer("JL-Corpus").name
+    >>> find_reader("EmoV-DB").name, find_reader("JL-Corpus").name
     ('emovdb', 'jl')
     """
     plain = "".join(letter for letter in name.casefold() if letter.isalnum())
     plain = {"jlcorpus": "jl", "audformat": "csv", "table": "csv"}.get(plain, plain)
-    if plain not in PREPARERS:
-        raise OptionError(f"corpus {name!r}: expected one of {', '.join(PREPARERS)}")
-    return PREPARERS[plain]
+    if plain not in READERS:
+        raise OptionError(f"corpus {name!r}: expected one of {', '.join(READERS)}")
+    return READERS[plain]

@@ -1,9 +1,8 @@
-"""An audformat database (``db.yaml`` with its tables) as rows of file, start, end, emotion, speaker and so on.
+"""An audformat database (``db.yaml`` and its tables) in; rows with file, start, end, emotion, speaker and more out.
 
-Read through the package audformat, which knows all that may be in one. Emotions are the columns that are named
-``emotion`` or have the scheme ``emotion``; what else is known of a file may be in other tables, or in the labels of
-the scheme ``speaker``. A table whose name has a part train, dev or test gives that split, also to utterances that
-another table has without one.
+The database is read with the package audformat. Emotions are the columns named ``emotion`` or with the scheme
+``emotion``; other properties of a file may be in other tables, or in the labels of the scheme ``speaker``. A table
+with train, dev or test in its name assigns that split, also to utterances that another table lists without one.
 """
 
 from __future__ import annotations
@@ -13,28 +12,40 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from sed.corpora.tables import the_only
+from sed.corpora.tables import find_label_file
 from sed.corpora.tree import FolderTree, Tree
 from sed.errors import FormatError, MissingDependencyError
 
-_OTHERS = ("speaker", "gender", "language", "intensity", "transcription", "arousal", "valence", "dominance")
-_PARTS = {"train": "train", "dev": "valid", "devel": "valid", "valid": "valid", "test": "test"}
+_PROPERTIES = (
+    "speaker",
+    "gender",
+    "language",
+    "intensity",
+    "transcription",
+    "arousal",
+    "valence",
+    "dominance",
+)
+_SPLITS = {"train": "train", "dev": "valid", "devel": "valid", "valid": "valid", "test": "test"}
 
 
 def read_database(tree: Tree) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row with its place for messages. Raises `FormatError` where there is no column of emotions, or the
-    database is in an archive; `MissingDependencyError` without audformat."""
+    """Yield the location (for messages) and the values of each row.
+
+    Raises `FormatError` if there is no emotion column or the database is in an archive, `MissingDependencyError` if
+    audformat is not installed.
+    """
     try:
         import audformat
     except ImportError:
         raise MissingDependencyError(
-            f"{tree.title}: an audformat database takes the package audformat: pip install audformat"
+            f"{tree.title}: reading an audformat database needs the package audformat: pip install audformat"
         ) from None
     if not isinstance(tree, FolderTree):
         raise FormatError(
-            f"{tree.title}: found an audformat database in an archive, expected a folder: unpack it"
+            f"{tree.title}: found an audformat database in an archive, expected a folder: extract it first"
         )
-    folder = PurePosixPath(the_only(tree, r"db\.yaml", "db.yaml")).parent
+    folder = PurePosixPath(find_label_file(tree, r"db\.yaml", "db.yaml")).parent
     try:
         database = audformat.Database.load(str(tree.root / folder))
     except Exception as error:  # audformat raises what pandas, yaml and pyarrow raise
@@ -42,27 +53,27 @@ def read_database(tree: Tree) -> Iterator[tuple[str, dict[str, str]]]:
     found = list(_columns(database, "emotion"))
     if not found:
         raise FormatError(
-            f"{tree.title}: found tables {', '.join(database.tables)} without a column emotion, expected one"
+            f"{tree.title}: found no column emotion in the tables {', '.join(database.tables)}, expected one"
         )
-    others = {name: _by_file(database, name) for name in _OTHERS}
-    about = _labels(database, "speaker")
+    properties = {name: _by_file(database, name) for name in _PROPERTIES}
+    speakers = _labels(database, "speaker")
     rows: dict[tuple[str, str, str, str], tuple[str, dict[str, str]]] = {}
     for table, series in found:
         words = re.split(r"[^a-z]+", table.lower())
-        split = next((_PARTS[word] for word in words if word in _PARTS), "")
-        for place, label in series.dropna().items():
-            file, start, end = place if isinstance(place, tuple) else (place, None, None)
-            row = {name: values[file] for name, values in others.items() if file in values}
-            if isinstance(facts := about.get(row.get("speaker", "")), dict):
-                row |= {k: str(v) for k, v in facts.items() if k in _OTHERS and k not in row}
+        split = next((_SPLITS[word] for word in words if word in _SPLITS), "")
+        for key, label in series.dropna().items():
+            file, start, end = key if isinstance(key, tuple) else (key, None, None)
+            row = {name: values[file] for name, values in properties.items() if file in values}
+            if isinstance(details := speakers.get(row.get("speaker", "")), dict):
+                row |= {k: str(v) for k, v in details.items() if k in _PROPERTIES and k not in row}
             row |= {"file": (folder / file).as_posix(), "emotion": str(label), "split": split}
             row["text"] = row.pop("transcription", "")
             row["start"] = "" if start is None else str(start.total_seconds())
-            row["end"] = "" if end is None or end != end else str(end.total_seconds())  # NaT is not itself
-            # One utterance may be in a table of all and in one of its split.
-            same = row["file"], row["start"], row["end"], row["emotion"]
-            if same not in rows or not rows[same][1]["split"]:
-                rows[same] = f"table {table}", row
+            row["end"] = "" if end is None or end != end else str(end.total_seconds())  # NaT != NaT
+            # An utterance may be in a table of all utterances and in the table of its split.
+            identity = row["file"], row["start"], row["end"], row["emotion"]
+            if identity not in rows or not rows[identity][1]["split"]:
+                rows[identity] = f"table {table}", row
     yield from rows.values()
 
 
@@ -74,18 +85,16 @@ def _columns(database: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _labels(database: Any, name: str) -> dict[str, Any]:
-    """What the scheme `name` says of each of its labels; empty where it says nothing."""
+    """The details that the scheme `name` has of each of its labels; empty if it has none."""
     labels = getattr(database.schemes[name], "labels", None) if name in database.schemes else None
-    return {str(label): facts for label, facts in labels.items()} if isinstance(labels, dict) else {}
+    return {str(label): details for label, details in labels.items()} if isinstance(labels, dict) else {}
 
 
 def _by_file(database: Any, name: str) -> dict[str, str]:
-    """The value of each file; a label that its scheme spells out, such as that of a text, is spelt out."""
-    found: dict[str, str] = {}
-    spelt = {label: text for label, text in _labels(database, name).items() if isinstance(text, str)}
+    """The value of each file; labels whose scheme has a text for them, such as transcriptions, become that text."""
+    values: dict[str, str] = {}
+    texts = {label: text for label, text in _labels(database, name).items() if isinstance(text, str)}
     for _, series in _columns(database, name):
-        for place, value in series.dropna().items():
-            found.setdefault(
-                place[0] if isinstance(place, tuple) else place, spelt.get(str(value), str(value))
-            )
-    return found
+        for key, value in series.dropna().items():
+            values.setdefault(key[0] if isinstance(key, tuple) else key, texts.get(str(value), str(value)))
+    return values

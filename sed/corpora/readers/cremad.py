@@ -1,7 +1,8 @@
-"""CREMA-D: ``AudioWAV/1001_DFA_ANG_XX.wav``: actor, sentence, emotion, level; VideoDemographics.csv; votes.
+"""CREMA-D: ``AudioWAV/1001_DFA_ANG_XX.wav`` encodes actor, sentence, emotion and intensity.
 
-The emotion is the acted one. ``processedResults/tabulatedVotes.csv`` has what listeners and viewers chose; the rows
-numbered from 100001 on are of voice alone, and become `raters`. Wave files are taken before the MP3 ones.
+The emotion is the acted one. Genders are read from ``VideoDemographics.csv``. ``processedResults/tabulatedVotes.csv``
+has the votes of raters; rows numbered from 100001 to 200000 are votes on the audio alone, and become `raters`. WAV
+files are preferred to MP3 files.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sed.corpora.emotion_words import emotion_word, gender_letter
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
+from sed.corpora.labels import normalise_emotion, normalise_gender
 from sed.corpora.tables import read_table
 from sed.corpora.tree import Tree, stem
 
 _NAME = re.compile(r"(\d{4})_([a-z]{3})_([a-z]{3})_([a-z]{2}|x)", re.IGNORECASE)
 _EMOTIONS = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"}
 _LEVELS = {"LO": "low", "MD": "medium", "HI": "high"}
-_VOICE = range(100_001, 200_001)
+_AUDIO_ONLY_ROWS = range(100_001, 200_001)
 _TEXTS = {
     "IEO": "It's eleven o'clock.",
     "TIE": "That is exactly what happened.",
@@ -34,28 +35,28 @@ _TEXTS = {
 }
 
 
-def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
-    """The entries of a tree; see `Preparer.read`."""
+def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
+    """Yield the entries of a tree; see `CorpusReader.read`."""
     genders: dict[str, str | None] = {}
-    for name in tree.called(r"VideoDemographics\.csv")[:1]:
+    for name in tree.matching(r"VideoDemographics\.csv")[:1]:
         for _, row in read_table(tree, name, ("ActorID", "Sex")):
-            genders[row["ActorID"]] = gender_letter(row["Sex"])
+            genders[row["ActorID"]] = normalise_gender(row["Sex"])
     if not genders:
-        notes.say("VideoDemographics.csv is missing: genders are left empty")
-    votes = _votes(tree, notes)
+        problems.add_message("VideoDemographics.csv is missing, so genders are empty")
+    votes = _votes(tree, problems)
     waves: set[str] = set()
     for name in sorted(tree.audio, key=lambda name: not name.lower().endswith(".wav")):
         match = _NAME.fullmatch(stem(name))
         if match is None:
-            notes.add("with a name that is not like 1001_DFA_ANG_XX", name)
+            problems.add("unexpected file name, expected one like 1001_DFA_ANG_XX", name)
             continue
         if name.lower().endswith(".wav"):
             waves.add(stem(name).upper())
         elif stem(name).upper() in waves:
-            continue  # the same clip, as it was played to the raters
+            continue  # an MP3 copy of a WAV file
         actor, sentence, label, level = (part.upper() for part in match.groups())
-        if (emotion := emotion_word(label)) is None:
-            notes.add("with an emotion that is not known", name)
+        if (emotion := normalise_emotion(label)) is None:
+            problems.add("unknown emotion", name)
             continue
         yield Entry(
             id=stem(name),
@@ -70,28 +71,28 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
         )
 
 
-def _votes(tree: Tree, notes: Notes) -> dict[str, dict[str, float]]:
-    names = tree.called(r"tabulatedVotes\.csv")
+def _votes(tree: Tree, problems: ProblemLog) -> dict[str, dict[str, float]]:
+    names = tree.matching(r"tabulatedVotes\.csv")
     if not names:
-        notes.say("processedResults/tabulatedVotes.csv is missing: raters are left empty")
+        problems.add_message("processedResults/tabulatedVotes.csv is missing, so raters are empty")
         return {}
-    found: dict[str, dict[str, float]] = {}
+    votes: dict[str, dict[str, float]] = {}
     for where, row in read_table(tree, names[0], ("", *_EMOTIONS, "fileName")):
         if not row[""].isdigit() or not all(row[letter].isdigit() for letter in _EMOTIONS):
-            notes.add("rows of votes that cannot be read", where)
-        elif int(row[""]) in _VOICE:
+            problems.add("unreadable row of votes", where)
+        elif int(row[""]) in _AUDIO_ONLY_ROWS:
             counts = {word: float(row[letter]) for letter, word in _EMOTIONS.items() if row[letter] != "0"}
-            found[row["fileName"].upper()] = counts
-    return found
+            votes[row["fileName"].upper()] = counts
+    return votes
 
 
-PREPARER = Preparer(
+READER = CorpusReader(
     name="cremad",
     title="Crowd-sourced Emotional Multimodal Actors Dataset (CREMA-D)",
     languages="English",
     licence="ODbL 1.0",
-    address="https://github.com/CheyneyComputerScience/CREMA-D",
+    url="https://github.com/CheyneyComputerScience/CREMA-D",
     read=read,
-    utterances=(7442,),
-    speakers=91,
+    published_utterances=(7442,),
+    published_speakers=91,
 )

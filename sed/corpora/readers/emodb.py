@@ -1,11 +1,11 @@
-"""EMO-DB: ``wav/03a01Fa.wav``: speaker, text, emotion (the first letter of its German word), version."""
+"""EMO-DB: ``wav/03a01Fa.wav`` encodes speaker, text, emotion (first letter of its German name) and version."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
 from sed.corpora.tree import Tree, stem
 
 _EMOTIONS = {
@@ -33,16 +33,16 @@ _TEXTS = {
 _NAME = re.compile(r"(\d\d)([ab]\d\d)([a-z])([a-z]?)", re.IGNORECASE)
 
 
-def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
-    """The entries of a tree; see `Preparer.read`."""
+def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
+    """Yield the entries of a tree; see `CorpusReader.read`."""
     for name in tree.audio:
         match = _NAME.fullmatch(stem(name))
         if match is None:
-            notes.add("with a name that is not like 03a01Fa", name)
+            problems.add("unexpected file name, expected one like 03a01Fa", name)
             continue
         speaker, text, letter, _ = match.groups()
         if (emotion := _EMOTIONS.get(letter.upper())) is None:
-            notes.add("with an emotion that is not known", name)
+            problems.add("unknown emotion", name)
             continue
         yield Entry(
             id=stem(name),
@@ -55,15 +55,15 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
         )
 
 
-PREPARER = Preparer(
+READER = CorpusReader(
     name="emodb",
     title="Berlin Database of Emotional Speech",
     languages="German",
     licence="CC0 1.0",
-    address="http://emodb.bilderbar.info",
+    url="http://emodb.bilderbar.info",
     read=read,
-    utterances=(535,),
-    speakers=10,
-    fixed={"valid": ("12", "14"), "test": ("15", "16")},
-    splits="speakers 15 and 16 are test, 12 and 14 valid, as for this project's figures",
+    published_utterances=(535,),
+    published_speakers=10,
+    fixed_splits={"valid": ("12", "14"), "test": ("15", "16")},
+    split_summary="speakers 15 and 16 are test, 12 and 14 valid, as in the scores of this project",
 )

@@ -1,7 +1,7 @@
 """JL-Corpus: ``Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/female1_angry_10a_1.wav`` and a .txt beside it.
 
-Speaker, emotion, sentence with session (a, b), repetition. Five primary emotions (neutral, happy, sad, angry,
-excited) and five secondary ones (anxious, apologetic, assertive, concerned, encouraging).
+The name encodes speaker, emotion, sentence with session (a, b) and repetition. Five primary emotions (neutral, happy,
+sad, angry, excited) and five secondary ones (anxious, apologetic, assertive, concerned, encouraging).
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from sed.corpora.emotion_words import emotion_word
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
+from sed.corpora.labels import normalise_emotion
 from sed.corpora.tree import Tree, stem
 
 _NAME = re.compile(r"((?:fe)?male\d)_([a-z]+)_\d+[ab]_\d", re.IGNORECASE)
 
 
-def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
-    """The entries of a tree; see `Preparer.read`."""
+def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
+    """Yield the entries of a tree; see `CorpusReader.read`."""
     for name in tree.audio:
         match = _NAME.fullmatch(stem(name))
-        if match is None or (emotion := emotion_word(match[2])) is None:
-            notes.add("with a name that is not like female1_angry_10a_1", name)
+        if match is None or (emotion := normalise_emotion(match[2])) is None:
+            problems.add("unexpected file name, expected one like female1_angry_10a_1", name)
             continue
         speaker = match[1].lower()
-        script = str(PurePosixPath(name).with_suffix(".txt"))
+        transcript = str(PurePosixPath(name).with_suffix(".txt"))
         yield Entry(
             id=stem(name),
             file=name,
@@ -33,17 +33,17 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
             emotion=emotion,
             gender="F" if speaker.startswith("f") else "M",
             language="en",
-            text=tree.text(script).strip() or None if script in tree else None,
+            text=tree.read_text(transcript).strip() or None if transcript in tree else None,
         )
 
 
-PREPARER = Preparer(
+READER = CorpusReader(
     name="jl",
     title="JL-Corpus (New Zealand English, primary and secondary emotions)",
     languages="English",
     licence="CC0 1.0",
-    address="https://www.kaggle.com/datasets/tli725/jl-corpus",
+    url="https://www.kaggle.com/datasets/tli725/jl-corpus",
     read=read,
-    utterances=(2400,),
-    speakers=4,
+    published_utterances=(2400,),
+    published_speakers=4,
 )

@@ -1,7 +1,7 @@
 """RAVDESS: ``Actor_01/03-01-06-01-02-01-12.wav``: modality, channel, emotion, intensity, statement, repetition, actor.
 
-Speech only (channel 01): songs and silent film are passed over, and film with sound where there is the audio.
-Actors with odd numbers are men.
+Only audio files of speech (modality 03, channel 01) are read; songs and videos are ignored. Actors with odd numbers
+are male.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
 from sed.corpora.tree import Tree, stem
 
 _EMOTIONS = dict(
@@ -24,18 +24,18 @@ _TEXTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the d
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 
 
-def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
-    """The entries of a tree; see `Preparer.read`."""
+def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
+    """Yield the entries of a tree; see `CorpusReader.read`."""
     for name in tree.audio:
         match = _NAME.fullmatch(stem(name))
         if match is None:
-            notes.add("with a name that is not seven numbers of two digits", name)
+            problems.add("unexpected file name, expected seven two-digit numbers", name)
             continue
         modality, channel, emotion, intensity, statement, _, actor = match.groups()
         if channel == "02" or modality != "03":
             continue
         if channel != "01" or emotion not in _EMOTIONS or intensity not in _INTENSITIES:
-            notes.add("with a channel, emotion or intensity that is not known", name)
+            problems.add("unknown channel, emotion or intensity", name)
             continue
         yield Entry(
             id=stem(name),
@@ -49,15 +49,15 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
         )
 
 
-PREPARER = Preparer(
+READER = CorpusReader(
     name="ravdess",
     title="Ryerson Audio-Visual Database of Emotional Speech and Song (speech)",
     languages="English",
     licence="CC BY-NC-SA 4.0",
-    address="https://zenodo.org/records/1188976",
+    url="https://zenodo.org/records/1188976",
     read=read,
-    utterances=(1440,),
-    speakers=24,
-    fixed={"valid": ("19", "20"), "test": ("21", "22", "23", "24")},
-    splits="actors 21-24 are test and 19-20 valid, as for this project's figures",
+    published_utterances=(1440,),
+    published_speakers=24,
+    fixed_splits={"valid": ("19", "20"), "test": ("21", "22", "23", "24")},
+    split_summary="actors 21-24 are test and 19-20 valid, as in the scores of this project",
 )

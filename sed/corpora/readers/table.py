@@ -1,10 +1,10 @@
-"""Any corpus that is described by a CSV or TSV file, or by an audformat database (``db.yaml``; folders only).
+"""Any corpus described by a CSV or TSV file, or by an audformat database (``db.yaml``; folders only).
 
-Columns: file (or path, wav, filename), emotion (or label), speaker; if there: start and end in that file (seconds,
-or pandas time deltas as audformat writes them), corpus, gender, language, intensity, split, text (or transcription),
-arousal, valence, dominance (-1 to 1), and raters' votes (``votes`` with ``happy=3 neutral=1``, or a column
-``votes.LABEL`` with a number for each label). Files are relative to
-the table's folder. Labels that this project knows become its words; others stay as they are, in lower case.
+Required columns: file (or path, wav, filename), emotion (or label), speaker. Optional: start and end in the file
+(seconds, or pandas time deltas as audformat writes them), corpus, gender, language, intensity, split, text (or
+transcription), arousal, valence, dominance (-1 to 1), and the votes of raters (``votes`` with ``happy=3 neutral=1``,
+or one column ``votes.LABEL`` per label). File names are relative to the folder of the table. Known labels become
+labels of this project (`sed.corpora.labels`); others are kept in lower case.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from sed.corpora.emotion_words import emotion_word, gender_letter
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
+from sed.corpora.labels import normalise_emotion, normalise_gender
 from sed.corpora.ratings import DIMENSIONS, read_ratings
 from sed.corpora.readers.audformat import read_database
 from sed.corpora.tables import read_table
@@ -39,8 +39,8 @@ _SPLITS = {"dev": "valid", "devel": "valid", "val": "valid", "validation": "vali
 _VOTES = "votes."
 
 
-def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
-    """The entries of a tree; see `Preparer.read`."""
+def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
+    """Yield the entries of a tree; see `CorpusReader.read`."""
     if any(PurePosixPath(name).name == "db.yaml" for name in tree.names):
         rows = read_database(tree)
     else:
@@ -48,41 +48,42 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
         delimiter = "\t" if table.lower().endswith(".tsv") else ","
         folder = PurePosixPath(table).parent
         rows = (
-            (where, _named(row, folder)) for where, row in read_table(tree, table, (), delimiter=delimiter)
+            (where, _canonical(row, folder))
+            for where, row in read_table(tree, table, (), delimiter=delimiter)
         )
     for where, row in rows:
-        if lacking := [key for key in ("file", "emotion", "speaker") if not row.get(key)]:
+        if missing := [key for key in ("file", "emotion", "speaker") if not row.get(key)]:
             raise FormatError(
-                f"{tree.title}, {where}: no {', '.join(lacking)}, expected columns file, emotion and speaker"
+                f"{tree.title}, {where}: found no {', '.join(missing)}, expected file, emotion and speaker"
             )
         if row["file"] not in tree:
-            notes.add("that the table names, but that are not there", row["file"])
+            problems.add("listed in the table but missing", row["file"])
             continue
         try:
             yield _entry(row, f"{tree.title}, {where}")
         except FormatError as error:
-            notes.add("rows that cannot be used", str(error).removeprefix(f"{tree.title}, "))
+            problems.add("invalid row", str(error).removeprefix(f"{tree.title}, "))
 
 
 def _table(tree: Tree) -> str:
     if isinstance(tree, TableTree):
         return tree.table.name
     found = [name for name in tree.names if name.lower().endswith((".csv", ".tsv"))]
-    top = [name for name in found if PurePosixPath(name).stem.lower() == "manifest"] or found
-    if len(top) != 1:
+    preferred = [name for name in found if PurePosixPath(name).stem.lower() == "manifest"] or found
+    if len(preferred) != 1:
         raise FormatError(
-            f"{tree.title}: found {len(found)} tables, expected one CSV or TSV file, or one named manifest.csv"
+            f"{tree.title}: found {len(found)} tables, expected one CSV or TSV file or a manifest.csv"
         )
-    return top[0]
+    return preferred[0]
 
 
-def _named(row: dict[str, str], folder: PurePosixPath) -> dict[str, str]:
-    """`row` with this project's names of columns; the table in `folder` names files relative to itself."""
+def _canonical(row: dict[str, str], folder: PurePosixPath) -> dict[str, str]:
+    """`row` with canonical column names, and its file name relative to the tree instead of to `folder`."""
     lower = {key.strip().casefold(): value for key, value in row.items()}
-    named = {key: next((lower[a] for a in names if lower.get(a)), "") for key, names in _ALIASES.items()}
-    if named["file"]:
-        named["file"] = (folder / named["file"].replace("\\", "/")).as_posix()
-    return {**lower, **named}
+    canonical = {key: next((lower[a] for a in names if lower.get(a)), "") for key, names in _ALIASES.items()}
+    if canonical["file"]:
+        canonical["file"] = (folder / canonical["file"].replace("\\", "/")).as_posix()
+    return {**lower, **canonical}
 
 
 def _entry(row: dict[str, str], where: str) -> Entry:
@@ -99,14 +100,14 @@ def _entry(row: dict[str, str], where: str) -> Entry:
     split = _SPLITS.get(split, split)
     if split not in ("", "train", "valid", "test"):
         raise FormatError(f"{where}: found split {row['split']!r}, expected train, valid or test")
-    part = "" if start is None and stop is None else f"_{round((start or 0) * 1000):08d}"
+    suffix = "" if start is None and stop is None else f"_{round((start or 0) * 1000):08d}"
     return Entry(
-        id=str(PurePosixPath(row["file"]).with_suffix("")).strip("/").replace("/", "_") + part,
+        id=str(PurePosixPath(row["file"]).with_suffix("")).strip("/").replace("/", "_") + suffix,
         file=row["file"],
         speaker=row["speaker"],
-        emotion=emotion_word(row["emotion"]) or row["emotion"].casefold(),
+        emotion=normalise_emotion(row["emotion"]) or row["emotion"].casefold(),
         corpus=row.get("corpus") or None,
-        gender=gender_letter(row.get("gender")),
+        gender=normalise_gender(row.get("gender")),
         language=row.get("language") or None,
         intensity=row.get("intensity") or None,
         text=row.get("text") or None,
@@ -125,19 +126,19 @@ def _votes(row: dict[str, str], where: str) -> dict[str, float]:
         if key.startswith(_VOTES) and value:
             found[key.removeprefix(_VOTES)] = number(value, where, key)
     votes: dict[str, float] = {}
-    for label, count in found.items():  # two labels of a table may be one word here, as joy and happy are
-        word = emotion_word(label) or label.casefold()
-        votes[word] = votes.get(word, 0.0) + count
+    for label, count in found.items():  # labels such as joy and happy are merged
+        emotion = normalise_emotion(label) or label.casefold()
+        votes[emotion] = votes.get(emotion, 0.0) + count
     return {label: count for label, count in votes.items() if count}
 
 
-PREPARER = Preparer(
+READER = CorpusReader(
     name="csv",
     title="any corpus with a CSV or TSV table, or an audformat database",
-    languages="as the table says",
-    licence="as the corpus says",
-    address="https://audeering.github.io/audformat",
+    languages="as in the table",
+    licence="that of the corpus",
+    url="https://audeering.github.io/audformat",
     read=read,
-    own_rule="table",
-    splits="those of the table; without, speakers are drawn by the seed",
+    split_rule="table",
+    split_summary="those of the table; if it has none, speakers are drawn at random",
 )

@@ -1,7 +1,8 @@
-"""ZED, the Zaion Emotion Dataset: ``ZED.json`` with the boundaries of each emotion, and the audio it names.
+"""ZED, the Zaion Emotion Dataset: ``ZED.json`` with emotion boundaries in seconds, and the audio files it lists.
 
-``{id: {"wav": "datafolder/...", "duration", "emotion": [{"emo", "start", "end"}], "transcription"}}``. All of it is
-test. The manifest's rows have the same form, so that ``sed-score manifest.json out/`` takes it as the reference.
+``{id: {"wav": "datafolder/...", "duration", "emotion": [{"emo", "start", "end"}], "transcription"}}``. All utterances
+are test. Rows of the manifest have the same form, so that ``sed-score manifest.json out/`` accepts it as the
+reference.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from sed.corpora.emotion_words import emotion_word
-from sed.corpora.entries import Entry, Notes, Preparer
+from sed.corpora.entries import CorpusReader, Entry, ProblemLog
+from sed.corpora.labels import normalise_emotion
 from sed.corpora.manifest import OFFICIAL
-from sed.corpora.tables import by_last_part, the_only
+from sed.corpora.tables import find_label_file, index_by_name
 from sed.corpora.tree import Tree, stem
 from sed.errors import FormatError
 from sed.formats.json import load
@@ -23,13 +24,13 @@ from sed.formats.kind import number, short
 _LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
 
 
-def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
-    """The entries of a tree; see `Preparer.read`."""
-    label_file = the_only(tree, r"ZED\.json", "ZED.json")
-    data = load(tree.text(label_file), f"{tree.title}, {label_file}")
+def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
+    """Yield the entries of a tree; see `CorpusReader.read`."""
+    label_file = find_label_file(tree, r"ZED\.json", "ZED.json")
+    data = load(tree.read_text(label_file), f"{tree.title}, {label_file}")
     if not isinstance(data, dict):
         raise FormatError(f"{tree.title}, {label_file}: found a {type(data).__name__}, expected an object")
-    files = by_last_part(tree.audio)
+    files = index_by_name(tree.audio)
     for name, row in data.items():
         where = f"{tree.title}, {label_file}, {name}"
         if not isinstance(row, dict) or not isinstance(row.get("wav"), str):
@@ -38,22 +39,22 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
             )
         file = _file(row["wav"], tree, files)
         if file is None:
-            notes.add("that ZED.json names, but that are not there", row["wav"])
+            problems.add("listed in ZED.json but missing", row["wav"])
             continue
         if stem(file) != name:
-            notes.add("whose audio has another name than their id", f"{name} ({stem(file)})")
+            problems.add("audio name differs from the id", f"{name} ({stem(file)})")
         try:
             events = _events(row, where)
         except FormatError as error:
-            notes.add("with events that cannot be used", f"{name} ({str(error).removeprefix(where + ': ')})")
+            problems.add("invalid events", f"{name} ({str(error).removeprefix(where + ': ')})")
             continue
         speaker = re.match(r"(spk\d+)_", name)
-        kinds = sorted({label for _, _, label in events})
+        emotions = sorted({label for _, _, label in events})
         yield Entry(
             id=name,
             file=file,
             speaker=speaker[1] if speaker else name,
-            emotion=kinds[0] if len(kinds) == 1 else "mixed",
+            emotion=emotions[0] if len(emotions) == 1 else "mixed",
             language="en",
             text=row.get("transcription") or None,
             split="test",
@@ -62,7 +63,7 @@ def read(tree: Tree, notes: Notes) -> Iterator[Entry]:
 
 
 def _file(wav: str, tree: Tree, files: Mapping[str, str]) -> str | None:
-    """The file of the tree that `wav` means: the longest end of its path that is there, else its last part."""
+    """The file for `wav`: the longest suffix of its path that is in the tree, else the file with the same name."""
     parts = PurePosixPath(wav).parts
     for first in range(len(parts)):
         ending = "/".join(parts[first:])
@@ -82,24 +83,24 @@ def _events(row: Mapping[str, Any], where: str) -> tuple[tuple[float, float, str
             raise FormatError(f"{where}: found event {short(event)}, expected emo, start and end")
         start, end = number(event.get("start"), where, "start"), number(event.get("end"), where, "end")
         label = str(event.get("emo"))
-        word = _LETTERS.get(label) or emotion_word(label)
-        if word is None:
+        emotion = _LETTERS.get(label) or normalise_emotion(label)
+        if emotion is None:
             raise FormatError(f"{where}: found emotion {label!r}, expected happy, angry or sad")
         if not 0 <= start < end <= duration + 0.01:  # the published times are rounded
-            raise FormatError(f"{where}: found an event from {start} to {end} s in {duration} s")
-        events.append((start, min(end, duration), word))
+            raise FormatError(f"{where}: found an event from {start} to {end} s in {duration} s of audio")
+        events.append((start, min(end, duration), emotion))
     return tuple(events)
 
 
-PREPARER = Preparer(
+READER = CorpusReader(
     name="zed",
-    title="Zaion Emotion Dataset: emotions with boundaries, for tests",
+    title="Zaion Emotion Dataset: emotions with boundaries, test data",
     languages="English",
     licence="CC BY-NC 4.0",
-    address="https://zaion.ai/en/resources/zaion-lab-blog/zaion-emotion-dataset",
+    url="https://zaion.ai/en/resources/zaion-lab-blog/zaion-emotion-dataset",
     read=read,
-    utterances=(180,),
-    speakers=73,
-    own_rule=OFFICIAL,
-    splits="all of it is test",
+    published_utterances=(180,),
+    published_speakers=73,
+    split_rule=OFFICIAL,
+    split_summary="all utterances are test",
 )

@@ -1,17 +1,17 @@
-/** The page: what is pressed goes to the session, what comes of it to everything that shows it. */
+/** The page: connects the controls to the session, and the session's events to the views. */
 
 import { chooser } from "./chooser.js";
 import { Moment } from "./moment.js";
 import { Panel } from "./panel.js";
 import { Player } from "./recording.js";
 import { clock, describe, save } from "./segments.js";
-import { keepSecret, takeSecret } from "./secret.js";
+import { storeSecret, takeSecret } from "./secret.js";
 import { Session } from "./session.js";
 import { Table } from "./table.js";
 import { Timeline } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
-const ZOOM = 1.5; // factor of a press
+const ZOOM = 1.5; // factor per click
 
 const palette = await (await fetch("palette.json")).json();
 const panel = new Panel();
@@ -22,51 +22,51 @@ const player = new Player((time) => (timeline.played = time));
 const session = new Session((refused) => panel.askToken(refused), takeSecret());
 addEventListener("hashchange", () => session.setToken(takeSecret())); // a link with a secret in an open page
 const latency = () => Number($("latency").value);
-const takeBack = chooser({
-  free: () => session.state === "idle",
+const hideChooser = chooser({
+  isIdle: () => session.state === "idle",
   onAnalyse: (file) => session.analyse(file),
   onStream: (file) => session.streamFile(file, latency()),
 });
 
-// What the session says
+// Events of the session
 
 const on = (name, action) => session.addEventListener(name, ({ detail }) => action(detail));
-on("begin", () => {
+on("reset", () => {
   player.stop();
   timeline.follow = true;
   timeline.clear();
-  panel.forget();
-  takeBack();
+  panel.clearAnnouncements();
+  hideChooser();
 });
 on("state", (state) => {
   panel.setState(state, session.segments.all().length > 0);
-  changed();
+  scheduleRender();
 });
-on("change", changed);
+on("change", scheduleRender);
 on("labels", showLabels);
-on("token", keepSecret);
+on("token", storeSecret);
 on("final", (segment) => panel.announce(segment));
 on("moment", ({ probabilities, audible }) => moment.show(probabilities, audible));
 on("level", (decibels) => panel.setLevel(decibels));
-on("behind", (seconds) => panel.setBehind(seconds));
+on("delay", (seconds) => panel.setDelay(seconds));
 on("work", (work) => panel.setWork(work));
 on("problem", (problem) => panel.setProblem(problem));
 on("analysed", (count) => {
   timeline.follow = false;
   render();
   timeline.fit();
-  panel.say(`${count} segment${count === 1 ? "" : "s"} found.`);
+  panel.announceNow(`${count} segment${count === 1 ? "" : "s"} found.`);
 });
 
-// Showing
+// Rendering
 
-let asked = false; // to draw before the next picture
+let renderPending = false; // whether a render is scheduled for the next frame
 
-function changed() {
-  if (asked) return;
-  asked = true;
+function scheduleRender() {
+  if (renderPending) return;
+  renderPending = true;
   requestAnimationFrame(() => {
-    asked = false;
+    renderPending = false;
     render();
   });
 }
@@ -79,9 +79,9 @@ function render() {
   timeline.show(all, speakers, { duration, live });
   const listed = table.show(all, timeline.selected?.id, timeline.follow);
   moment.setSpeakers(live ? segments.speaking(duration) : null);
-  const people = `${speakers.length} speaker${speakers.length === 1 ? "" : "s"}`;
-  const some = listed < all.length ? ` · ${listed} of them listed` : "";
-  $("count").textContent = all.length ? `${all.length} · ${people}${some}` : "";
+  const speakerCount = `${speakers.length} speaker${speakers.length === 1 ? "" : "s"}`;
+  const listedCount = listed < all.length ? ` · ${listed} of them listed` : "";
+  $("count").textContent = all.length ? `${all.length} · ${speakerCount}${listedCount}` : "";
   $("clock").textContent = clock(duration);
   $("rttm").disabled = $("json").disabled = !all.some((segment) => segment.final);
   $("wav").disabled = !recording.length;
@@ -92,17 +92,17 @@ function showLabels(labels) {
   $("legend").replaceChildren(...moment.legend());
 }
 
-/** Mark a segment and play it; null stops. */
+/** Select a segment and play it; null stops playback. */
 function choose(segment) {
   if (!segment) return player.stop();
   timeline.select(segment.id);
-  const plays = player.play(session.recording, segment.start, segment.end);
-  if (!plays) panel.setProblem("The sound of this segment is not kept in the page.");
+  const isPlaying = player.play(session.recording, segment.start, segment.end);
+  if (!isPlaying) panel.setProblem("The audio of this segment is no longer stored in the page.");
 }
 
-// What is pressed
+// Controls
 
-$("listen").addEventListener("click", () => (session.state === "idle" ? session.listen(latency()) : session.stop(null)));
+$("record").addEventListener("click", () => (session.state === "idle" ? session.start(latency()) : session.stop(null)));
 $("zoom-in").addEventListener("click", () => timeline.zoom(1 / ZOOM));
 $("zoom-out").addEventListener("click", () => timeline.zoom(ZOOM));
 $("fit").addEventListener("click", () => {
@@ -111,13 +111,13 @@ $("fit").addEventListener("click", () => {
 });
 $("follow").addEventListener("change", () => {
   timeline.follow = $("follow").checked;
-  changed();
+  scheduleRender();
 });
 $("scroll").addEventListener("input", () => timeline.scrollTo(Number($("scroll").value)));
 timeline.addEventListener("choose", ({ detail }) => choose(detail));
 timeline.addEventListener("select", ({ detail }) => {
-  if (detail) panel.say(describe(detail));
-  changed();
+  if (detail) panel.announceNow(describe(detail));
+  scheduleRender();
 });
 timeline.addEventListener("view", ({ detail: { start, span, duration, follow } }) => {
   $("scroll").hidden = duration <= span;
@@ -131,9 +131,9 @@ const exported = {
   rttm: () => session.segments.toRttm(session.uri),
   wav: () => session.recording.toWav(),
 };
-const KINDS = { json: "application/json", rttm: "text/plain", wav: "audio/wav" };
+const MIME_TYPES = { json: "application/json", rttm: "text/plain", wav: "audio/wav" };
 for (const [kind, make] of Object.entries(exported)) {
-  $(kind).addEventListener("click", () => save(make(), `${session.uri}.${kind}`, KINDS[kind]));
+  $(kind).addEventListener("click", () => save(make(), `${session.uri}.${kind}`, MIME_TYPES[kind]));
 }
 addEventListener("beforeunload", (event) => session.state === "live" && event.preventDefault());
 
@@ -142,5 +142,5 @@ showLabels(palette.labels);
 session.segments.labels = palette.labels;
 panel.setState("idle", false);
 render();
-/** For tests and the curious: the exports without a click. */
+/** For tests and the browser's console: the exports without a click. */
 globalThis.sed = { ...exported, state: () => session.state };

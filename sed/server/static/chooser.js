@@ -1,16 +1,16 @@
-/** A file, chosen by the button or dropped on the page, and what is to be done with it. */
+/** Choosing a file with the button or by dropping it on the page, and what to do with it. */
 
 const $ = (id) => document.getElementById(id);
 
 /**
- * Let a person choose a file. `free()` tells whether one is wanted now; `onAnalyse(file)` and `onStream(file)` are
- * called with it. Returns a function that takes the question back.
+ * Let the user choose a file. `isIdle()` returns whether a file is accepted now; `onAnalyse(file)` and
+ * `onStream(file)` are called with the file. Returns a function that hides the choice.
  */
-export function chooser({ free, onAnalyse, onStream }) {
+export function chooser({ isIdle, onAnalyse, onStream }) {
   let file = null;
   const hide = () => ($("choice").hidden = true);
   const offer = (chosen) => {
-    if (!chosen || !free()) return;
+    if (!chosen || !isIdle()) return;
     file = chosen;
     $("choice-name").textContent = file.name;
     $("choice-detail").textContent = `${(file.size / 1e6).toFixed(1)} MB`;
@@ -28,13 +28,13 @@ export function chooser({ free, onAnalyse, onStream }) {
     hide();
     $("open").focus();
   });
-  acceptDrops(free, offer);
+  acceptDrops(isIdle, offer);
   return hide;
 }
 
-function acceptDrops(free, offer) {
-  let inside = 0; // elements that the mouse has entered with a file and not left
-  const show = () => ($("drop").hidden = inside <= 0 || !free());
+function acceptDrops(isIdle, offer) {
+  let inside = 0; // number of nested elements that a dragged file has entered
+  const show = () => ($("drop").hidden = inside <= 0 || !isIdle());
   addEventListener("dragenter", () => {
     inside += 1;
     show();

@@ -4,20 +4,20 @@
  *   const stream = await SedStream.open({ sampleRate: 16000, latency: 1 });
  *   stream.addEventListener("segment", ({ detail }) => console.log(detail.segment, detail.final));
  *   stream.send(samples);              // Int16Array, mono, any length
- *   await stream.end();                // resolves when the last event has come
+ *   await stream.end();                // resolves after the last event
  *
  * Events (each a CustomEvent whose `detail` is the message): `segment`, `progress`, `end`, and `error` with
  * `{code, message, retry_after}`, after which the stream is closed.
  */
 
 const OPEN_TIMEOUT = 20_000; // milliseconds
-const MARGIN = 0.9; // share of the server's limits that is used, as two clocks never agree
+const MARGIN = 0.9; // fraction of the server's limits that is used, because two clocks never agree
 const MESSAGE_SECONDS = 0.1;
-const RESIDUE = 0.05; // seconds of audio that the server's resampler may hold back
-const SILENCE = 60_000; // milliseconds without a word, after the end of the audio, that the server is given
+const RESIDUE = 0.05; // seconds of audio that the server's resampler may buffer
+const SILENCE_TIMEOUT = 60_000; // milliseconds for which the server may send nothing after the end of the audio
 
 export class SedError extends Error {
-  /** `retryAfter`: seconds after which the server may have room, with `too_many` and `overload`. */
+  /** `retryAfter`: seconds after which a retry may succeed, with `too_many` and `overload`. */
   constructor(code, message, retryAfter) {
     super(message);
     this.code = code;
@@ -27,8 +27,8 @@ export class SedError extends Error {
 
 export class SedStream extends EventTarget {
   /**
-   * Open a stream. `url` defaults to the server that the page came from; `sampleRate` is that of the samples
-   * (the server resamples), `latency` in seconds, `token` the server's secret if it has one.
+   * Open a stream. `url` defaults to the server of the page; `sampleRate` is that of the samples (the server
+   * resamples), `latency` is in seconds, `token` is the server's secret if it has one.
    * Rejects with a SedError.
    */
   static open({ url = defaultUrl(), sampleRate = 16000, latency = 1, token } = {}) {
@@ -63,9 +63,9 @@ export class SedStream extends EventTarget {
     this.sampleRate = ready.sample_rate;
     this.latency = ready.latency;
     this.sent = 0; // seconds of audio
-    this.heard = 0; // seconds that the server has processed
+    this.processed = 0; // seconds that the server has processed
     this._credit = MARGIN * this.limits.burst; // seconds of audio that may be sent at once
-    this._counted = performance.now() / 1000;
+    this._creditTime = performance.now() / 1000;
     this._socket = socket;
     this._closed = false;
     this._ended = new Promise((resolve) => (this._resolve = resolve));
@@ -73,16 +73,16 @@ export class SedStream extends EventTarget {
     socket.onclose = () => this._fail("closed", "The connection to the server was lost.");
   }
 
-  /** Seconds of audio that were sent and that the server has not processed yet. */
-  get behind() {
-    return Math.max(0, this.sent - this.heard);
+  /** Seconds of audio that were sent and not yet processed by the server. */
+  get unprocessed() {
+    return Math.max(0, this.sent - this.processed);
   }
 
   get closed() {
     return this._closed;
   }
 
-  /** Send an Int16Array now; for live audio, which keeps its own pace. Does nothing once closed. */
+  /** Send an Int16Array now; for live audio, which arrives in real time. Does nothing after the stream is closed. */
   send(samples) {
     if (this._closed) return;
     this._socket.send(littleEndian(samples));
@@ -90,43 +90,43 @@ export class SedStream extends EventTarget {
   }
 
   /**
-   * Send a long Int16Array as fast as the server accepts and processes it; `keepOn()` false stops. Resolves when
-   * all is sent.
+   * Send a long Int16Array as fast as the server accepts and processes it, while `shouldContinue()` is true.
+   * Resolves when everything is sent.
    */
-  async sendPaced(samples, keepOn = () => true) {
+  async sendPaced(samples, shouldContinue = () => true) {
     const size = Math.round(MESSAGE_SECONDS * this.sampleRate);
     const ahead = MARGIN * (this.limits.max_waiting ?? Infinity) - MESSAGE_SECONDS;
-    const going = () => !this._closed && keepOn();
-    for (let first = 0; first < samples.length && going(); first += size) {
+    const canSend = () => !this._closed && shouldContinue();
+    for (let first = 0; first < samples.length && canSend(); first += size) {
       const part = samples.subarray(first, first + size);
-      const early = this._early(part.length / this.sampleRate);
-      if (early > 0) await sleep(early * 1000);
-      while (going() && (this._socket.bufferedAmount > 1 << 20 || this.behind > Math.max(RESIDUE, ahead))) {
+      const wait = this._secondsTooEarly(part.length / this.sampleRate);
+      if (wait > 0) await sleep(wait * 1000);
+      while (canSend() && (this._socket.bufferedAmount > 1 << 20 || this.unprocessed > Math.max(RESIDUE, ahead))) {
         await sleep(50);
       }
-      if (going()) this.send(part);
+      if (canSend()) this.send(part);
     }
   }
 
-  /** Seconds by which `seconds` more of audio are too early for the server's `burst` and `max_rate`. */
-  _early(seconds) {
+  /** Charge `seconds` of audio; returns by how many seconds they are too early for `burst` and `max_rate`. */
+  _secondsTooEarly(seconds) {
     const rate = MARGIN * this.limits.max_rate;
     const now = performance.now() / 1000;
-    this._credit = Math.min(MARGIN * this.limits.burst, this._credit + (now - this._counted) * rate) - seconds;
-    this._counted = now;
+    this._credit = Math.min(MARGIN * this.limits.burst, this._credit + (now - this._creditTime) * rate) - seconds;
+    this._creditTime = now;
     return Math.max(0, -this._credit / rate);
   }
 
-  /** Say that the audio is over; resolves with true when the last event has come, false after an error. */
+  /** End the audio; resolves with true after the last event, false after an error. */
   end() {
     if (!this._closed) {
       this._socket.send('{"type":"end"}');
-      this._wait();
+      this._restartTimeout();
     }
     return this._ended;
   }
 
-  /** Hang up at once. */
+  /** Close the connection immediately. */
   close() {
     this._closed = true;
     clearTimeout(this._timer);
@@ -135,15 +135,16 @@ export class SedStream extends EventTarget {
     this._resolve(false);
   }
 
-  /** Give up when the server says nothing for long. */
-  _wait() {
+  /** Fail if the server sends nothing for a long time. */
+  _restartTimeout() {
     clearTimeout(this._timer);
-    this._timer = setTimeout(() => this._fail("unreachable", "The server has not answered for a long time."), SILENCE);
+    const fail = () => this._fail("unreachable", "The server has not answered for a long time.");
+    this._timer = setTimeout(fail, SILENCE_TIMEOUT);
   }
 
   _receive(message) {
-    if (this._timer) this._wait();
-    if (message.type === "progress") this.heard = message.time;
+    if (this._timer) this._restartTimeout();
+    if (message.type === "progress") this.processed = message.time;
     if (message.type === "error") return this._fail(message.code, message.message, message.retry_after);
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
     if (message.type === "end") {
@@ -160,8 +161,8 @@ export class SedStream extends EventTarget {
 }
 
 /**
- * Have a whole file diarized (POST /diarize); `onProgress({time, duration, ahead})` is called now and then, where
- * `ahead` is how many files the server analyses before this one.
+ * Diarize a whole file (POST /diarize); `onProgress({time, duration, ahead})` is called repeatedly, where `ahead` is
+ * the number of files that the server processes before this one.
  * Resolves with the result as sed's JSON; rejects with a SedError.
  */
 export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, signal } = {}) {

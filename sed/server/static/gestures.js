@@ -1,18 +1,18 @@
-/** Mouse, touch and keys on the timeline: drag, pinch, wheel, click, hover and a key for each of them. */
+/** Mouse, touch and keyboard control of the timeline: drag, pinch, wheel, click, hover and equivalent keys. */
 
 import { describe } from "./segments.js";
 
-const STILL = 5; // pixels that a click may move
-const ZOOM = 1.5; // factor of a key press
+const CLICK_TOLERANCE = 5; // pixels that the pointer may move during a click
+const ZOOM = 1.5; // factor per key press
 
-/** Let what is done in `box` move `timeline`; `box` holds the tip (.tip) that says what is under the mouse. */
-export function listen(box, timeline) {
-  usePointers(box, timeline);
+/** Control `timeline` by events in `box`, which contains the tooltip (.tip) for the segment under the mouse. */
+export function addControls(box, timeline) {
+  addPointerControls(box, timeline);
   box.addEventListener("wheel", (event) => wheel(event, box, timeline), { passive: false });
   box.addEventListener("keydown", (event) => key(event, timeline));
 }
 
-function usePointers(box, timeline) {
+function addPointerControls(box, timeline) {
   const tip = box.querySelector(".tip");
   const pointers = new Map(); // id -> its latest event
   let moved = 0;
@@ -26,33 +26,33 @@ function usePointers(box, timeline) {
     if (!before) return hover(event, box, tip, timeline);
     if (pointers.size === 2) {
       const other = [...pointers.values()].find((p) => p.pointerId !== event.pointerId);
-      const apart = Math.max(20, Math.abs(event.clientX - other.clientX));
-      const factor = Math.abs(before.clientX - other.clientX) / apart;
-      const middle = place(box, { clientX: (event.clientX + other.clientX) / 2, clientY: 0 });
+      const distance = Math.max(20, Math.abs(event.clientX - other.clientX));
+      const factor = Math.abs(before.clientX - other.clientX) / distance;
+      const middle = position(box, { clientX: (event.clientX + other.clientX) / 2, clientY: 0 });
       timeline.zoom(Math.min(2, Math.max(0.5, factor)), timeline.timeAt(middle.x));
       moved = Infinity;
     } else {
       moved += Math.abs(event.clientX - before.clientX);
-      if (moved > STILL) {
+      if (moved > CLICK_TOLERANCE) {
         box.setPointerCapture(event.pointerId);
         timeline.scrollBy(before.clientX - event.clientX);
       }
     }
     pointers.set(event.pointerId, event);
   });
-  const lift = (event) => {
-    if (!pointers.delete(event.pointerId) || event.type !== "pointerup" || moved > STILL) return;
-    const { x, y } = place(box, event);
+  const release = (event) => {
+    if (!pointers.delete(event.pointerId) || event.type !== "pointerup" || moved > CLICK_TOLERANCE) return;
+    const { x, y } = position(box, event);
     const segment = timeline.segmentAt(x, y);
     timeline.select(segment?.id ?? null);
     if (segment) timeline.emit("choose", segment);
   };
-  for (const name of ["pointerup", "pointercancel"]) box.addEventListener(name, lift);
+  for (const name of ["pointerup", "pointercancel"]) box.addEventListener(name, release);
   box.addEventListener("pointerleave", () => (tip.hidden = true));
 }
 
 function hover(event, box, tip, timeline) {
-  const { x, y } = place(box, event);
+  const { x, y } = position(box, event);
   const segment = timeline.segmentAt(x, y);
   tip.hidden = !segment;
   box.style.cursor = segment ? "pointer" : "grab";
@@ -65,7 +65,7 @@ function hover(event, box, tip, timeline) {
 function wheel(event, box, timeline) {
   if (event.ctrlKey || event.metaKey) {
     event.preventDefault();
-    timeline.zoom(Math.exp(event.deltaY / 200), timeline.timeAt(place(box, event).x));
+    timeline.zoom(Math.exp(event.deltaY / 200), timeline.timeAt(position(box, event).x));
   } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
     event.preventDefault();
     timeline.scrollBy(event.deltaX || event.deltaY);
@@ -96,8 +96,8 @@ function key(event, timeline) {
   actions[event.key]();
 }
 
-/** Where an event is, in pixels from the left and the top of the box. */
-function place(box, { clientX, clientY }) {
+/** Position of an event in pixels from the left and the top of the box. */
+function position(box, { clientX, clientY }) {
   const { left, top } = box.getBoundingClientRect();
   return { x: clientX - left, y: clientY - top };
 }

@@ -1,16 +1,16 @@
-/** The picture of the timeline on a canvas: a lane for each speaker, a colour for each emotion, and a time axis. */
+/** Draws the timeline on a canvas: one row per speaker, one colour per emotion, and a time axis. */
 
 import { clock } from "./segments.js";
 
 const LANE = 46; // pixels
 const BAR = 30;
 const AXIS = 26;
-const THIN = 4; // width below which a segment has neither edge nor round corners
-const NARROW = 500; // width below which the speakers' names get less room
+const THIN = 4; // width in pixels below which a segment is drawn without edge and round corners
+const NARROW = 500; // width in pixels below which the column of speaker names is narrower
 const TICKS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]; // seconds
 
 export class Lanes {
-  /** `box` has the styles and holds the canvas; `palette` is that of palette.json. */
+  /** `box` has the styles and contains the canvas; `palette` is the content of palette.json. */
   constructor(box, palette) {
     this._box = box;
     this._canvas = box.querySelector("canvas");
@@ -23,12 +23,12 @@ export class Lanes {
     return start + ((x - this._gutter) / this.width) * span;
   }
 
-  /** The number of the lane at `y` pixels from the top of the box. */
+  /** The index of the speaker's row at `y` pixels from the top of the box. */
   laneAt(y) {
     return Math.floor(y / LANE);
   }
 
-  /** Pixels over which time runs. */
+  /** Width of the time range in pixels. */
   get width() {
     return Math.max(1, this._box.clientWidth - this._gutter);
   }
@@ -38,8 +38,8 @@ export class Lanes {
   }
 
   /**
-   * Draw `view`: {segments, speakers, start, span, duration, live, played, selected}; times in seconds, `played`
-   * where playback is, or null, `selected` the id of the marked segment.
+   * Draw `view`: {segments, speakers, start, span, duration, live, played, selected}; times are in seconds, `played`
+   * is the playback position or null, `selected` the id of the selected segment.
    */
   paint(view) {
     const style = getComputedStyle(this._box);
@@ -50,7 +50,7 @@ export class Lanes {
     this._canvas.width = Math.round(this._box.clientWidth * scale);
     this._canvas.height = Math.round(height * scale);
     this._canvas.style.height = `${height}px`;
-    if (!view.duration) return; // the box says what to do
+    if (!view.duration) return; // the box shows instructions
     const c = this._canvas.getContext("2d");
     c.scale(scale, scale);
     c.font = `13px ${style.fontFamily}`;
@@ -64,8 +64,8 @@ export class Lanes {
     c.clip();
     this._paintAxis(c, view, x, lanes * LANE, colour);
     for (const segment of view.segments) {
-      const seen = segment.end >= view.start && segment.start <= view.start + view.span;
-      if (seen) this._paintSegment(c, view, segment, x, colour, scale);
+      const visible = segment.end >= view.start && segment.start <= view.start + view.span;
+      if (visible) this._paintSegment(c, view, segment, x, colour, scale);
     }
     if (view.live) paintMark(c, x(view.duration), lanes * LANE, colour("--soft"), 1);
     if (view.played !== null) paintMark(c, x(view.played), lanes * LANE, colour("--accent"), 2);
@@ -104,7 +104,7 @@ export class Lanes {
     const y = lane * LANE + (LANE - BAR) / 2;
     const { colour: fill, ink } = this._palette.emotions[segment.emotion] ?? this._palette.other;
     if (width < THIN && segment.final && segment.id !== view.selected) {
-      c.fillStyle = fill; // thousands of them are seen at once
+      c.fillStyle = fill; // fast, because thousands of them may be visible
       c.fillRect(left, y, width, BAR);
       return;
     }
@@ -130,7 +130,7 @@ export class Lanes {
       c.strokeStyle = colour("--accent");
       c.stroke();
     }
-    const word = Math.max(left, this._gutter) + 7; // it stays in sight while its segment scrolls out
+    const word = Math.max(left, this._gutter) + 7; // stays visible while its segment scrolls out
     const room = left + width - word - 5;
     if (segment.emotion && room > BAR / 2 && c.measureText(segment.emotion).width <= room) {
       c.fillStyle = segment.final ? ink : colour("--text");

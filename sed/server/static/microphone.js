@@ -1,28 +1,28 @@
-/** The microphone through an AudioWorklet: 16 kHz mono Int16Arrays of 100 ms. */
+/** Microphone input through an AudioWorklet: 16 kHz mono Int16Arrays of 100 ms. */
 
 const PROBLEMS = {
   NotAllowedError:
-    "The browser may not use the microphone. Allow it in the settings of this page (left of the address), " +
-    "then press Listen again.",
-  NotFoundError: "No microphone was found. Connect one, then press Listen again.",
+    "Access to the microphone was denied. Allow it in the settings of this page (left of the address), " +
+    "then press Record again.",
+  NotFoundError: "No microphone was found. Connect one, then press Record again.",
   NotReadableError: "The microphone cannot be opened; another program may be using it.",
 };
 
 export class Microphone {
   /**
-   * Ask for the microphone and start. `onFrame(Int16Array)` gets the sound, `onLost()` is called when the device
-   * goes away. Rejects with an Error whose message is meant for people.
+   * Request access to the microphone and start. `onFrame(Int16Array)` receives the audio, `onLost()` is called when
+   * the device disappears. Rejects with an Error whose message is meant for the user.
    */
   static async open({ onFrame, onLost }) {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error(
-        "Browsers give the microphone only to pages from this machine (http://localhost) or over https.",
+        "Browsers allow microphone access only to pages from this machine (http://localhost) or over https.",
       );
     }
     let media;
     try {
       media = await navigator.mediaDevices.getUserMedia({
-        // The emotion is in what these would take away.
+        // These filters would remove cues of emotion.
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
       });
     } catch (error) {
@@ -37,7 +37,7 @@ export class Microphone {
       await context.close();
       const reachable = await fetch("healthz").then(() => true, () => false);
       throw new Error(
-        reachable ? `The sound cannot be processed in this browser: ${error.message}` : "The server cannot be reached.",
+        reachable ? `The audio cannot be processed in this browser: ${error.message}` : "The server cannot be reached.",
       );
     }
     return new Microphone(media, context, onFrame, onLost);
@@ -54,7 +54,7 @@ export class Microphone {
     context.createMediaStreamSource(media).connect(this._node);
   }
 
-  /** Stop; resolves when the last frame was handed over and the device is free. */
+  /** Stop; resolves when the last frame was delivered and the device is released. */
   async close() {
     this._node.port.postMessage("stop");
     await Promise.race([this._done, new Promise((resolve) => setTimeout(resolve, 1000))]);

@@ -1,9 +1,9 @@
-/** The running moment: the likeliest emotion as a word, who speaks, and a bar for each emotion's probability. */
+/** The current moment: the most probable emotion, the active speakers, and a bar for each emotion's probability. */
 
 import { swatch } from "./table.js";
 
 export class Moment {
-  /** `list` gets the bars, `word` the likeliest emotion, `who` the speakers. */
+  /** `list` contains the bars, `word` the most probable emotion, `who` the speakers. */
   constructor(list, word, who, palette) {
     this._list = list;
     this._word = word;
@@ -12,7 +12,7 @@ export class Moment {
     this._bars = new Map();
   }
 
-  /** The emotions, in the order of the bars. */
+  /** Set the emotions, in the order of the bars. */
   setLabels(labels) {
     this._bars.clear();
     for (const label of labels) {
@@ -38,12 +38,12 @@ export class Moment {
     });
   }
 
-  /** Name those who speak; null: nobody listens. */
+  /** Show the active speakers; null: not recording. */
   setSpeakers(names) {
-    this._who.textContent = names === null ? "not listening" : names.join(" and ") || "nobody speaks";
+    this._who.textContent = names === null ? "not recording" : names.join(" and ") || "no speech";
   }
 
-  /** Show `probabilities` by label; null, or silence, shows nothing. */
+  /** Show `probabilities` by label, or nothing if they are null or the input is silent. */
   show(probabilities, audible) {
     let best = null;
     for (const [label, { fill, value }] of this._bars) {

@@ -1,50 +1,50 @@
-/** What the page says of itself: the state, the level, the work, problems, news, and the question for the secret. */
+/** The page's status: state, input level, progress, problems, screen reader announcements, and the token dialog. */
 
 import { describe } from "./segments.js";
 
-const WORDS = { connecting: "Connecting", live: "Listening", finishing: "Finishing", analysing: "Analysing" };
-const QUIETEST = -60; // decibels at the left end of the meter
-const NEWS = 2000; // milliseconds between two things that a screen reader is told
-const LATEST = 3; // segments that it is told at once
+const STATUS = { connecting: "Connecting", live: "Recording", finishing: "Finishing", analysing: "Analysing" };
+const MIN_LEVEL = -60; // decibels at the left end of the meter
+const ANNOUNCE_INTERVAL = 2000; // milliseconds between announcements of segments to screen readers
+const LATEST = 3; // maximum number of segments per announcement
 
 const $ = (id) => document.getElementById(id);
 
 export class Panel {
   constructor() {
-    this._unsaid = []; // final segments that a screen reader has not been told yet
-    setInterval(() => this._tell(), NEWS);
+    this._pending = []; // final segments that are not announced yet
+    setInterval(() => this._announcePending(), ANNOUNCE_INTERVAL);
   }
 
-  /** `state` as in `Session`; `some`: there are segments to be seen. */
-  setState(state, some) {
-    $("status").textContent = WORDS[state] ?? (some ? "Done" : "Ready");
+  /** `state` as in `Session`; `hasSegments`: whether segments are shown. */
+  setState(state, hasSegments) {
+    $("status").textContent = STATUS[state] ?? (hasSegments ? "Done" : "Ready");
     $("status").parentElement.dataset.state = state;
-    this.setBehind(0);
+    this.setDelay(0);
     const busy = state !== "idle";
-    $("listen").setAttribute("aria-pressed", String(busy));
-    $("listen-text").textContent = busy ? "Stop" : "Listen";
-    $("listen").disabled = state === "finishing";
+    $("record").setAttribute("aria-pressed", String(busy));
+    $("record-text").textContent = busy ? "Stop" : "Record";
+    $("record").disabled = state === "finishing";
     for (const id of ["open", "latency", "analyse", "play-live"]) $(id).disabled = busy;
-    $("empty").hidden = busy || some;
+    $("empty").hidden = busy || hasSegments;
   }
 
-  setBehind(seconds) {
-    $("behind").textContent = seconds ? ` · ${seconds.toFixed(0)} s behind` : "";
+  setDelay(seconds) {
+    $("delay").textContent = seconds ? ` · ${seconds.toFixed(0)} s delayed` : "";
   }
 
-  /** A sentence about what went wrong, or null. */
+  /** Show an error message, or hide it with null. */
   setProblem(text) {
     $("problem").textContent = text ?? "";
     $("problem").hidden = !text;
   }
 
   setLevel(decibels) {
-    const shown = Math.max(QUIETEST, Math.min(0, decibels));
-    $("level").firstElementChild.style.width = `${100 * (1 - shown / QUIETEST)}%`;
+    const shown = Math.max(MIN_LEVEL, Math.min(0, decibels));
+    $("level").firstElementChild.style.width = `${100 * (1 - shown / MIN_LEVEL)}%`;
     $("level").ariaValueNow = Math.round(shown);
   }
 
-  /** {text, share} of a long piece of work, `share` undefined while nobody knows; null: it is done. */
+  /** Show the progress {text, share} of a long task, with `share` undefined if unknown; null hides it. */
   setWork(work) {
     $("work").hidden = work === null;
     if (work === null) return;
@@ -53,22 +53,22 @@ export class Panel {
     else $("work-bar").value = work.share;
   }
 
-  /** Tell a screen reader at once. */
-  say(text) {
-    $("news").textContent = text;
+  /** Announce `text` to screen readers immediately. */
+  announceNow(text) {
+    $("announcement").textContent = text;
   }
 
-  /** Tell a screen reader of a final segment, soon. */
+  /** Announce a final segment to screen readers within `ANNOUNCE_INTERVAL`. */
   announce(segment) {
-    this._unsaid.push(segment);
+    this._pending.push(segment);
   }
 
-  /** Nothing of what was to be told matters any more. */
-  forget() {
-    this._unsaid.length = 0;
+  /** Discard pending announcements. */
+  clearAnnouncements() {
+    this._pending.length = 0;
   }
 
-  /** Ask for the server's secret, again if one was `refused`; resolves with it, or with undefined. */
+  /** Ask for the server's secret; `refused`: the last one was wrong. Resolves with the secret or undefined. */
   askToken(refused) {
     const dialog = $("secret");
     $("secret-wrong").hidden = !refused;
@@ -80,7 +80,7 @@ export class Panel {
     });
   }
 
-  _tell() {
-    if (this._unsaid.length) this.say(this._unsaid.splice(0).slice(-LATEST).map(describe).join(". "));
+  _announcePending() {
+    if (this._pending.length) this.announceNow(this._pending.splice(0).slice(-LATEST).map(describe).join(". "));
   }
 }

@@ -1,22 +1,22 @@
-/** The sound that the page keeps, to play it back: 16 kHz mono 16-bit, the last hour at most. */
+/** Audio stored in the page for playback: 16 kHz mono 16-bit, at most the last hour. */
 
 export const RATE = 16000;
-const MOST = 3600 * RATE; // samples: 115 MB
+const MAX_SAMPLES = 3600 * RATE; // 115 MB
 const CHUNK = 10 * RATE;
 
 export class Recording {
   constructor() {
     this._chunks = [];
-    this._dropped = 0; // samples at the start that are no longer kept
-    this.length = 0; // samples that have come
+    this._dropped = 0; // samples at the start that are no longer stored
+    this.length = 0; // samples received
   }
 
-  /** Seconds that have come. */
+  /** Seconds received. */
   get duration() {
     return this.length / RATE;
   }
 
-  /** Seconds at the start that are no longer kept. */
+  /** Seconds at the start that are no longer stored. */
   get from() {
     return this._dropped / RATE;
   }
@@ -30,14 +30,14 @@ export class Recording {
       this._chunks.at(-1).set(part, used);
       this.length += part.length;
       done += part.length;
-      if (this.length - this._dropped > MOST) {
+      if (this.length - this._dropped > MAX_SAMPLES) {
         this._chunks.shift();
         this._dropped += CHUNK;
       }
     }
   }
 
-  /** What is kept between two times in seconds, as an Int16Array. */
+  /** The stored audio between two times in seconds, as an Int16Array. */
   slice(start, end) {
     const first = Math.max(this._dropped, Math.round(start * RATE));
     const last = Math.min(this.length, Math.round(end * RATE));
@@ -52,7 +52,7 @@ export class Recording {
     return out;
   }
 
-  /** Everything that is kept, as a WAV file. */
+  /** All stored audio, as a WAV file. */
   toWav() {
     const samples = this.slice(0, this.duration);
     const head = new DataView(new ArrayBuffer(44));
@@ -73,7 +73,7 @@ export class Recording {
   }
 }
 
-/** The sound of a file, decoded by the browser: mono Int16Array at 16 kHz. Rejects where it cannot. */
+/** Decode a file with the browser: mono Int16Array at 16 kHz. Rejects if the browser cannot decode it. */
 export async function decodeFile(file) {
   const context = new OfflineAudioContext(1, 1, RATE);
   const audio = await context.decodeAudioData(await file.arrayBuffer());
@@ -87,14 +87,14 @@ export async function decodeFile(file) {
   return mono;
 }
 
-/** Plays stretches of a recording, one at a time. */
+/** Plays parts of a recording, one at a time. */
 export class Player {
-  /** `onTime(seconds or null)` is called as it plays, and with null at the end. */
+  /** `onTime(seconds)` is called during playback, and `onTime(null)` at its end. */
   constructor(onTime) {
     this._onTime = onTime;
   }
 
-  /** Play `recording` from `start` to `end` (seconds); returns whether that sound is there. */
+  /** Play `recording` from `start` to `end` (seconds); returns whether that audio is stored. */
   play(recording, start, end) {
     this.stop();
     const samples = recording.slice(start, end);
@@ -107,12 +107,12 @@ export class Player {
     source.buffer = buffer;
     source.connect(this._context.destination);
     source.onended = () => this._source === source && this.stop();
-    const begun = this._context.currentTime;
+    const started = this._context.currentTime;
     source.start();
     this._source = source;
     const tick = () => {
       if (this._source !== source) return;
-      this._onTime(Math.min(end, start + this._context.currentTime - begun));
+      this._onTime(Math.min(end, start + this._context.currentTime - started));
       requestAnimationFrame(tick);
     };
     tick();

@@ -1,23 +1,23 @@
 /**
- * Resampling in blocks: Float32Array at one rate in, Float32Array at another out, by a windowed sinc.
+ * Block-wise resampling with a windowed sinc: Float32Array at one rate in, Float32Array at another rate out.
  *
- * Output n stands for the input's time n * from / to exactly, however the input is cut into blocks, so nothing
- * drifts. The Kaiser window keeps what would fold back some 80 dB down; of the lower Nyquist frequency, 87 %
- * pass unchanged, and from 97 % on nothing does.
+ * Output n is exactly at the input's time n * from / to, for any block sizes, so there is no drift. The Kaiser window
+ * attenuates aliasing by about 80 dB; the passband ends at 87 % of the lower Nyquist frequency, and the stopband
+ * starts at 97 %.
  */
 
 const ZEROS = 48; // zero crossings of the sinc on each side
 const BETA = 8; // of the Kaiser window
-const CUT = 0.92;
+const CUTOFF = 0.92; // as a fraction of the lower Nyquist frequency
 
 export class Resampler {
   constructor(from, to) {
     const divisor = gcd(from, to);
-    this._step = from / divisor; // the input advances _step / _phases samples an output
+    this._step = from / divisor; // the input advances _step / _phases samples per output
     this._phases = to / divisor;
-    this._cutoff = CUT * Math.min(1, to / from);
+    this._cutoff = CUTOFF * Math.min(1, to / from);
     this._half = Math.ceil(ZEROS / this._cutoff);
-    this._filters = new Map(); // phase -> taps, made when first needed
+    this._filters = new Map(); // phase -> taps, computed on first use
     this._input = new Float32Array(this._half); // zeros before the first sample
     this._position = this._half; // the input sample, in _input, at or before the next output
     this._phase = 0;
@@ -26,13 +26,13 @@ export class Resampler {
     this._ratio = to / from;
   }
 
-  /** The next block; returns as many output samples as it completes. */
+  /** Process the next block; returns the output samples that it completes. */
   process(block) {
     this._taken += block.length;
     return this._run(block);
   }
 
-  /** The rest, after the last block; all outputs together are round(inputs * to / from). */
+  /** The remaining outputs after the last block; in total there are round(inputs * to / from) outputs. */
   flush() {
     const due = Math.round(this._taken * this._ratio) - this._made;
     const rest = this._run(new Float32Array(2 * this._half + this._step));
@@ -61,7 +61,7 @@ export class Resampler {
     return Float32Array.from(output);
   }
 
-  /** Taps for an output that lies phase / _phases samples after its input sample. */
+  /** Filter taps for an output at phase / _phases samples after its input sample. */
   _taps(phase) {
     let taps = this._filters.get(phase);
     if (!taps) {
@@ -72,7 +72,7 @@ export class Resampler {
         taps[tap] = sinc(distance * this._cutoff) * kaiser(distance / this._half);
         sum += taps[tap];
       }
-      for (let tap = 0; tap < taps.length; tap++) taps[tap] /= sum; // no ripple at 0 Hz from phase to phase
+      for (let tap = 0; tap < taps.length; tap++) taps[tap] /= sum; // equal gain at 0 Hz for all phases
       this._filters.set(phase, taps);
     }
     return taps;
@@ -101,7 +101,7 @@ function bessel(x) {
   return sum;
 }
 
-/** Float samples of full scale 1 as 16-bit ones, clipped. */
+/** Convert float samples of full scale 1 to 16-bit, with clipping. */
 export function toInt16(samples) {
   return Int16Array.from(samples, (x) => Math.max(-32768, Math.min(32767, Math.round(x * 32768))));
 }

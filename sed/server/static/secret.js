@@ -1,11 +1,11 @@
 /**
- * The server's secret in this tab. A link may bring it as `#token=...`; from there it moves into the tab's session
- * storage, so that it stands neither in the address bar nor in a bookmark, a picture of the screen or a shared link.
+ * The server's secret in this tab. A link may contain it as `#token=...`; it is moved to the tab's session storage, so
+ * that it does not appear in the address bar, bookmarks, screenshots or shared links.
  */
 
 const KEY = "sed-token";
 
-/** The secret, from the address (where it is removed) or from earlier in this tab; undefined if there is none. */
+/** The secret from the address (from which it is removed) or from session storage; undefined if there is none. */
 export function takeSecret() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const token = fragment.get("token");
@@ -13,17 +13,17 @@ export function takeSecret() {
   fragment.delete("token");
   const rest = String(fragment);
   history.replaceState(history.state, "", location.pathname + location.search + (rest && `#${rest}`));
-  keepSecret(token);
+  storeSecret(token);
   return token || undefined;
 }
 
-/** Keep the secret for as long as the tab is open. */
-export function keepSecret(token) {
+/** Store the secret for as long as the tab is open. */
+export function storeSecret(token) {
   try {
     if (token) sessionStorage.setItem(KEY, token);
     else sessionStorage.removeItem(KEY);
   } catch {
-    // Storage is blocked in this browser: the page asks again after it is loaded again.
+    // Storage is blocked in this browser: the page asks again after a reload.
   }
 }
 

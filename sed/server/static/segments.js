@@ -1,6 +1,6 @@
-/** The segments of one stream or file, kept up to date from events, and what can be exported of them. */
+/** The segments of one stream or file, updated by events, and their export. */
 
-const MOMENT = 0.6; // seconds; news come every half second, so a segment that ends before is over
+const ACTIVE_SECONDS = 0.6; // events arrive every 0.5 s, so a segment that ended earlier is not active any more
 
 export class Segments {
   constructor() {
@@ -8,7 +8,7 @@ export class Segments {
     this.labels = [];
   }
 
-  /** Take an event of type "segment". */
+  /** Apply an event of type "segment". */
   apply({ id, final, segment }) {
     if (segment) this._byId.set(id, { id, final, ...segment });
     else this._byId.delete(id);
@@ -18,7 +18,7 @@ export class Segments {
     return this._byId.get(id);
   }
 
-  /** All, ordered by start, end, speaker, emotion as in Python. */
+  /** All segments, sorted by start, end, speaker and emotion as in Python. */
   all() {
     const key = (s) => `${s.speaker ?? ""}\n${s.emotion ?? ""}`;
     return [...this._byId.values()].sort(
@@ -30,18 +30,18 @@ export class Segments {
     return this.all().filter((segment) => segment.final);
   }
 
-  /** Speakers in the order of their names. */
+  /** Speakers sorted by name. */
   speakers() {
     return [...new Set([...this._byId.values()].map((s) => s.speaker ?? "?"))].sort();
   }
 
-  /** Those who speak at `time` (seconds), the present moment of a stream. */
+  /** The active speakers at `time` (seconds), the current time of a stream. */
   speaking(time) {
-    const now = [...this._byId.values()].filter((s) => s.end > time - MOMENT);
+    const now = [...this._byId.values()].filter((s) => s.end > time - ACTIVE_SECONDS);
     return [...new Set(now.map((s) => s.speaker ?? "?"))].sort();
   }
 
-  /** sed's JSON, which `sed.read` reads. */
+  /** The JSON format of sed, readable by `sed.read`. */
   toJson(uri, duration) {
     const segments = this.finals().map(({ id, final, ...segment }) => segment);
     const head = { format: "sed", version: 1, uri, duration, labels: this.labels, frame_rate: 50 };
@@ -53,9 +53,9 @@ export class Segments {
     const line = ({ start, end, speaker, emotion, confidence }) => {
       const [first, last] = [Math.round(start * 1000), Math.round(end * 1000)];
       const times = `${(first / 1000).toFixed(3)} ${((last - first) / 1000).toFixed(3)}`;
-      const sure = confidence?.toFixed(2) ?? "<NA>";
+      const confidenceText = confidence?.toFixed(2) ?? "<NA>";
       return last > first
-        ? `SPEAKER ${uri} 1 ${times} ${emotion ?? "<NA>"} <NA> ${speaker ?? "<NA>"} ${sure} <NA>\n`
+        ? `SPEAKER ${uri} 1 ${times} ${emotion ?? "<NA>"} <NA> ${speaker ?? "<NA>"} ${confidenceText} <NA>\n`
         : "";
     };
     return this.finals().map(line).join("");
@@ -70,7 +70,7 @@ export function clock(seconds, digits = 0) {
   return whole < 60 ? `${whole}:${rest}` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}:${rest}`;
 }
 
-/** Offer `content` as a file to save. */
+/** Download `content` as a file. */
 export function save(content, name, type) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
@@ -78,9 +78,10 @@ export function save(content, name, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** A segment in words. */
+/** A text description of a segment. */
 export function describe({ start, end, speaker, emotion, confidence, final }) {
-  const sure = confidence === undefined ? "" : `, ${Math.round(confidence * 100)} %`;
+  const confidenceText = confidence === undefined ? "" : `, ${Math.round(confidence * 100)} %`;
   const state = final ? "" : ", may still change";
-  return `${speaker ?? "someone"}, ${emotion ?? "unknown"}${sure}, ${clock(start, 1)} to ${clock(end, 1)}${state}`;
+  const label = `${speaker ?? "unknown speaker"}, ${emotion ?? "unknown"}${confidenceText}`;
+  return `${label}, ${clock(start, 1)} to ${clock(end, 1)}${state}`;
 }

@@ -1,34 +1,34 @@
-/** One recording at a time: the microphone or a file on its way to the server, and all that has come of it. */
+/** One recording at a time: sends the microphone or a file to the server, and keeps the results. */
 
 import { diarizeFile, SedError, SedStream } from "./client.js";
 import { Microphone } from "./microphone.js";
 import { decodeFile, RATE, Recording } from "./recording.js";
 import { clock, Segments } from "./segments.js";
 
-const TOO_FAR = 30; // seconds behind at which listening stops rather than fill the memory
-const PATIENCE = 100; // frames of 100 ms that are kept until the server is ready
-const LATE = 3; // seconds behind, beyond the latency, from which on the page says so
-const PIECE = 10 * RATE; // samples of a file that are kept at once, so that what was never sent is not kept
-const SILENCE = -55; // decibels under which there is no running moment
+const MAX_DELAY = 30; // seconds of unprocessed audio at which recording stops, to bound the memory
+const MAX_PENDING = 100; // frames of 100 ms that are buffered until the server is ready
+const SHOWN_DELAY = 3; // seconds of delay, beyond the latency, from which on it is shown
+const CHUNK = 10 * RATE; // samples of a file that are stored at once, so that audio that was not sent is not stored
+const SILENCE = -55; // decibels below which no probabilities are shown
 
 /**
  * `state` is idle, connecting, live, finishing or analysing. `segments`, `recording`, `uri`, `duration` (seconds
- * heard, or of the file) are those of the latest recording.
+ * processed, or of the file) are those of the latest recording.
  *
- * Emits CustomEvents, with as detail: `begin` (a new recording: everything before is gone), `state`, `change`
- * (something is new), `labels` (names), `final` (a segment that will not change), `moment` ({probabilities,
- * audible}), `level` (decibels), `behind` (seconds, or 0), `work` ({text, share} or null), `problem` (a sentence
- * or null), `analysed` (how many segments a whole file has), `token` (a secret that was entered).
+ * Emits CustomEvents with these details: `reset` (a new recording; earlier results are discarded), `state`, `change`
+ * (segments have changed), `labels` (names), `final` (a segment that will not change), `moment` ({probabilities,
+ * audible}), `level` (decibels), `delay` (seconds, or 0), `work` ({text, share} or null), `problem` (a sentence or
+ * null), `analysed` (number of segments of a whole file), `token` (a secret that was entered).
  */
 export class Session extends EventTarget {
-  /** `askToken(refused)` asks a person for the server's secret: resolves with it, or with undefined. */
+  /** `askToken(refused)` asks the user for the server's secret; it resolves with the secret or undefined. */
   constructor(askToken, token) {
     super();
     this._askToken = askToken;
     this._token = token;
-    this._run = 0; // number of the latest recording: what an earlier one still waits for is void
+    this._run = 0; // number of the latest recording; pending operations of earlier ones are ignored
     this.state = "idle";
-    this._forget("recording");
+    this._clear("recording");
   }
 
   /** Use another secret from now on. */
@@ -36,21 +36,21 @@ export class Session extends EventTarget {
     this._token = token;
   }
 
-  /** Listen to the microphone, until `stop`. */
-  async listen(latency) {
-    const run = this._begin(`live-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}`, "connecting");
+  /** Record from the microphone until `stop`. */
+  async start(latency) {
+    const run = this._reset(`live-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}`, "connecting");
     try {
-      const pending = []; // what is said while the server gets ready
+      const pending = []; // audio recorded before the server is ready
       const microphone = await Microphone.open({
         onFrame: (frame) => {
-          if (run !== this._run) return; // the last words of a microphone that nobody waits for
+          if (run !== this._run) return; // the last frames of an earlier recording
           if (this._stream) return this._sendFrame(frame);
           pending.push(frame);
-          if (pending.length > PATIENCE) pending.shift();
+          if (pending.length > MAX_PENDING) pending.shift();
         },
-        onLost: () => this.stop("The microphone went away. What was heard is kept."),
+        onLost: () => this.stop("The microphone was disconnected. The results so far are kept."),
       });
-      if (!this._awaited(run)) return void microphone.close(); // stopped meanwhile
+      if (!this._isConnecting(run)) return void microphone.close(); // stopped meanwhile
       this._microphone = microphone;
       if (!(await this._connect(run, latency))) return;
       pending.forEach((frame) => this._sendFrame(frame));
@@ -60,22 +60,22 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Send a file as if it were heard live, as fast as the server takes it. */
+  /** Send a file like live audio, as fast as the server accepts it. */
   async streamFile(file, latency) {
-    const run = this._begin(stem(file.name), "connecting");
+    const run = this._reset(stem(file.name), "connecting");
     try {
       const samples = await decodeFile(file).catch(() => {
         throw new Error("This browser cannot decode the file; analysing the whole file may still work.");
       });
-      if (!this._awaited(run) || !(await this._connect(run, latency))) return;
+      if (!this._isConnecting(run) || !(await this._connect(run, latency))) return;
       this._setState("live");
       this._whole = samples.length / RATE;
       this._emit("work", { text: "Sending the file…" });
-      const going = () => run === this._run && this.state === "live";
-      for (let first = 0; first < samples.length && going(); first += PIECE) {
-        const part = samples.subarray(first, first + PIECE);
+      const shouldContinue = () => run === this._run && this.state === "live";
+      for (let first = 0; first < samples.length && shouldContinue(); first += CHUNK) {
+        const part = samples.subarray(first, first + CHUNK);
         this.recording.push(part);
-        await this._stream.sendPaced(part, going);
+        await this._stream.sendPaced(part, shouldContinue);
       }
       if (run === this._run) await this.stop(null);
     } catch (error) {
@@ -83,9 +83,9 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Have a whole file analysed at once. */
+  /** Analyse a whole file. */
   async analyse(file) {
-    this._begin(stem(file.name), "analysing");
+    this._reset(stem(file.name), "analysing");
     this._emit("work", { text: "Sending the file…" });
     this._abort = new AbortController();
     const { signal } = this._abort;
@@ -103,14 +103,14 @@ export class Session extends EventTarget {
       this.duration = result.duration;
       const samples = await sound;
       if (samples) this.recording.push(samples);
-      this._finish(samples ? null : "This browser cannot decode the file, so its sound cannot be played here.");
+      this._finish(samples ? null : "This browser cannot decode the file, so its audio cannot be played here.");
       this._emit("analysed", result.segments.length);
     } catch (error) {
       this._finish(signal.aborted ? null : sentence(error.message));
     }
   }
 
-  /** End it; what the server still has to say is awaited. `problem` says why, if it is one. */
+  /** Stop, and wait for the remaining results of the server. `problem` is an error message or null. */
   async stop(problem) {
     if (this.state === "idle" || this.state === "finishing") return;
     if (this.state === "analysing") return this._abort.abort();
@@ -121,16 +121,16 @@ export class Session extends EventTarget {
     this._finish(problem);
   }
 
-  _begin(uri, state) {
+  _reset(uri, state) {
     this._run += 1;
-    this._forget(uri);
-    this._emit("begin");
+    this._clear(uri);
+    this._emit("reset");
     this._emit("problem", null);
     this._setState(state);
     return this._run;
   }
 
-  _forget(uri) {
+  _clear(uri) {
     this.segments = new Segments();
     this.recording = new Recording();
     this.uri = uri;
@@ -139,14 +139,14 @@ export class Session extends EventTarget {
     this._stream = this._microphone = this._abort = null;
   }
 
-  /** Whether the recording number `run` still waits for its microphone or its server. */
-  _awaited(run) {
+  /** Whether recording number `run` is the latest one and still connecting. */
+  _isConnecting(run) {
     return run === this._run && this.state === "connecting";
   }
 
   async _connect(run, latency) {
     const stream = await this._withToken((token) => SedStream.open({ sampleRate: RATE, latency, token }));
-    if (!this._awaited(run)) {
+    if (!this._isConnecting(run)) {
       stream.close(); // stopped meanwhile
       return false;
     }
@@ -167,14 +167,14 @@ export class Session extends EventTarget {
     this._emit("moment", { probabilities, audible: level > SILENCE });
     if (!this._microphone) this._emit("level", level);
     if (this._whole) {
-      this._emit("work", { text: `Heard ${clock(time)} of ${clock(this._whole)}`, share: time / this._whole });
+      this._emit("work", { text: `Processed ${clock(time)} of ${clock(this._whole)}`, share: time / this._whole });
     }
-    const behind = stream.behind - stream.latency;
-    this._emit("behind", this._microphone && behind > LATE ? behind : 0);
+    const delay = stream.unprocessed - stream.latency;
+    this._emit("delay", this._microphone && delay > SHOWN_DELAY ? delay : 0);
     this._emit("change");
   }
 
-  /** The server has ended it. */
+  /** Handle an error of the server. */
   _lost(problem) {
     if (this.state === "finishing") this._emit("problem", problem);
     else this.stop(problem);
@@ -186,12 +186,12 @@ export class Session extends EventTarget {
     let sum = 0;
     for (const sample of frame) sum += (sample / 32768) ** 2;
     this._emit("level", 10 * Math.log10(sum / frame.length + 1e-10));
-    if (this._stream.behind > TOO_FAR) {
-      this.stop("The server cannot keep up with this microphone, so listening has stopped.");
+    if (this._stream.unprocessed > MAX_DELAY) {
+      this.stop("The server cannot keep up with this microphone, so recording was stopped.");
     }
   }
 
-  /** Run `action(token)`; if the server wants its secret, ask for it and try again. */
+  /** Run `action(token)`; if the server requires its secret, ask for it and retry. */
   async _withToken(action) {
     for (;;) {
       try {
@@ -199,7 +199,7 @@ export class Session extends EventTarget {
       } catch (error) {
         if (error.code !== "unauthorized") throw error;
         const token = await this._askToken(this._token !== undefined);
-        if (token === undefined) throw new SedError(error.code, "This server works only with its secret.");
+        if (token === undefined) throw new SedError(error.code, "This server requires its secret.");
         this._token = token;
         this._emit("token", token);
       }
@@ -230,7 +230,7 @@ export class Session extends EventTarget {
   }
 }
 
-/** A sentence for a file that waits for `ahead` others. */
+/** A message for a file that waits for `ahead` others. */
 function waiting(ahead) {
   return ahead === 1 ? "Waiting in the queue: 1 file before yours" : `Waiting in the queue: ${ahead} files before yours`;
 }

@@ -1,8 +1,8 @@
-/** The list of segments as a table: one row each, with a button that plays it. */
+/** The list of segments as a table: one row per segment, with a button that plays it. */
 
 import { clock } from "./segments.js";
 
-const MOST = 500; // rows; a browser takes long to lay out the thousands of a day
+const MAX_ROWS = 500; // browsers are slow with the thousands of rows of a long recording
 
 export class Table {
   /** `rows` is the tbody; `onPlay(segment)` is called by a row's button. */
@@ -15,11 +15,11 @@ export class Table {
   }
 
   /**
-   * Show these segments (ordered), or a stretch of them: around the one that is selected, or the latest if they are
-   * followed, or the first. Rows that did not change stay untouched. Returns how many are shown.
+   * Show these segments (sorted), or at most `MAX_ROWS` of them: around the selected one, or the latest in follow
+   * mode, or the first. Unchanged rows are not updated. Returns the number of rows.
    */
   show(all, selected, follow) {
-    const segments = stretch(all, selected, follow);
+    const segments = visibleSegments(all, selected, follow);
     const atEnd = follow && this._box.scrollTop + this._box.clientHeight > this._box.scrollHeight - 40;
     const ids = new Set(segments.map((segment) => segment.id));
     for (const [id, { row }] of this._shown) {
@@ -31,7 +31,7 @@ export class Table {
     for (const segment of segments) {
       let entry = this._shown.get(segment.id);
       if (!entry) this._shown.set(segment.id, (entry = { row: this._makeRow(segment.id) }));
-      if (entry.segment !== segment) this._fill((entry.segment = segment), entry.row); // news come as new objects
+      if (entry.segment !== segment) this._fill((entry.segment = segment), entry.row); // an update is a new object
       const place = before ? before.nextSibling : this._rows.firstChild;
       if (place !== entry.row) this._rows.insertBefore(entry.row, place);
       entry.row.classList.toggle("selected", segment.id === selected);
@@ -43,7 +43,7 @@ export class Table {
     return segments.length;
   }
 
-  /** Scroll the list, not the page, until `row` is seen below the head. */
+  /** Scroll the list, not the page, until `row` is visible below the header. */
   _reveal(row) {
     const head = this._rows.parentElement.tHead.offsetHeight;
     const [top, bottom] = [row.offsetTop - head, row.offsetTop + row.offsetHeight - this._box.clientHeight];
@@ -60,28 +60,28 @@ export class Table {
   }
 
   _fill({ start, end, speaker, emotion, confidence, final }, row) {
-    const [play, time, who, what, sure] = row.cells;
-    const name = `${speaker ?? "someone"}, ${emotion ?? "unknown"}, at ${clock(start, 1)}`;
+    const [play, time, speakerCell, emotionCell, confidenceCell] = row.cells;
+    const name = `${speaker ?? "unknown speaker"}, ${emotion ?? "unknown"}, at ${clock(start, 1)}`;
     play.firstChild.setAttribute("aria-label", `Play ${name}`);
     time.textContent = `${clock(start, 1)} – ${clock(end, 1)}`;
-    who.textContent = speaker ?? "–";
-    what.replaceChildren(swatch(this._palette, emotion), emotion ?? "–");
-    sure.textContent = confidence === undefined ? "–" : Math.round(confidence * 100);
-    const percent = { className: "wide", textContent: " %" }; // on a phone the head of the column says it
-    if (confidence !== undefined) sure.append(Object.assign(document.createElement("span"), percent));
+    speakerCell.textContent = speaker ?? "–";
+    emotionCell.replaceChildren(swatch(this._palette, emotion), emotion ?? "–");
+    confidenceCell.textContent = confidence === undefined ? "–" : Math.round(confidence * 100);
+    const percent = { className: "wide", textContent: " %" }; // narrow screens show the unit in the column header
+    if (confidence !== undefined) confidenceCell.append(Object.assign(document.createElement("span"), percent));
     row.classList.toggle("provisional", !final);
     if (!final) {
       const note = Object.assign(document.createElement("span"), { className: "hidden", textContent: " (may change)" });
-      what.append(note);
+      emotionCell.append(note);
     }
   }
 }
 
-function stretch(segments, selected, follow) {
+function visibleSegments(segments, selected, follow) {
   const place = segments.findIndex((segment) => segment.id === selected);
-  const wanted = place >= 0 ? place - MOST / 2 : follow ? segments.length : 0;
-  const first = Math.max(0, Math.min(wanted, segments.length - MOST));
-  return segments.slice(first, first + MOST);
+  const wanted = place >= 0 ? place - MAX_ROWS / 2 : follow ? segments.length : 0;
+  const first = Math.max(0, Math.min(wanted, segments.length - MAX_ROWS));
+  return segments.slice(first, first + MAX_ROWS);
 }
 
 /** A small square in the emotion's colour. */

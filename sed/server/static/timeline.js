@@ -1,18 +1,18 @@
 /**
- * The timeline: which segments there are, which stretch of time is seen, and which segment is chosen.
+ * The timeline: its segments, the visible time range and the selected segment.
  *
- * Emits CustomEvents: `choose` (detail: the segment to be played, or null to stop), `select` (detail: the segment
- * or null) and `view` (detail: {start, span, duration, follow}, in seconds).
+ * Emits CustomEvents: `choose` (detail: the segment to play, or null to stop), `select` (detail: the segment or
+ * null) and `view` (detail: {start, span, duration, follow}, in seconds).
  */
 
-import { listen } from "./gestures.js";
+import { addControls } from "./gestures.js";
 import { Lanes } from "./lanes.js";
 
 const SPANS = [2, 3600 * 8]; // seconds, the closest and the widest view
-const NOW = 0.92; // where the present is while it is followed, as a share of the width
+const NOW = 0.92; // position of the current time in follow mode, as a fraction of the width
 
 export class Timeline extends EventTarget {
-  /** `box` holds the canvas and the tip; `palette` is that of palette.json. */
+  /** `box` contains the canvas and the tooltip; `palette` is the content of palette.json. */
   constructor(box, palette) {
     super();
     this._lanes = new Lanes(box, palette);
@@ -20,7 +20,7 @@ export class Timeline extends EventTarget {
     this.clear();
     new ResizeObserver(() => this.draw()).observe(box);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    listen(box, this);
+    addControls(box, this);
   }
 
   clear() {
@@ -35,7 +35,7 @@ export class Timeline extends EventTarget {
     this.draw();
   }
 
-  /** Show these segments (ordered) of a recording of `duration` seconds; `live`: more is to come. */
+  /** Show these segments (sorted) of a recording of `duration` seconds; `live`: it is still growing. */
   show(segments, speakers, { duration, live }) {
     this.segments = segments;
     Object.assign(this, { _speakers: speakers, _duration: duration, _live: live });
@@ -43,7 +43,7 @@ export class Timeline extends EventTarget {
     this.draw();
   }
 
-  /** Show where playback is (seconds), or null. */
+  /** The playback position in seconds, or null. */
   set played(time) {
     this._played = time;
     if (time !== null && (time < this._start || time > this._start + this._span)) this.scrollTo(time);
@@ -54,12 +54,12 @@ export class Timeline extends EventTarget {
     return this.segments.find((segment) => segment.id === this._selected) ?? null;
   }
 
-  /** The first segment that is seen. */
+  /** The first visible segment. */
   get first() {
     return this.segments.find((segment) => segment.end > this._start) ?? null;
   }
 
-  /** Mark a segment, and bring it into view. */
+  /** Select a segment, and scroll it into view. */
   select(id) {
     this._selected = id;
     const segment = this.selected;
@@ -70,7 +70,7 @@ export class Timeline extends EventTarget {
     this.emit("select", segment);
   }
 
-  /** Make the view longer by `factor` around the time `at`. */
+  /** Scale the visible time range by `factor` around the time `at`. */
   zoom(factor, at = this._start + this._span / 2) {
     const span = Math.min(SPANS[1], Math.max(SPANS[0], this._span * factor));
     const following = this.follow && this._live;
@@ -80,7 +80,7 @@ export class Timeline extends EventTarget {
     this.draw();
   }
 
-  /** Everything at once. */
+  /** Show the whole recording. */
   fit() {
     this._span = Math.min(SPANS[1], Math.max(SPANS[0], this._duration));
     this._start = 0;
@@ -93,7 +93,7 @@ export class Timeline extends EventTarget {
     this.draw();
   }
 
-  /** Scroll by so many pixels. */
+  /** Scroll by `pixels`. */
   scrollBy(pixels) {
     this.scrollTo(this._start + (pixels / this._lanes.width) * this._span);
   }
@@ -103,7 +103,7 @@ export class Timeline extends EventTarget {
     return this._lanes.timeAt(x, { start: this._start, span: this._span });
   }
 
-  /** The segment at a place of the box, in pixels; the later one where two meet. */
+  /** The segment at a position in the box, in pixels; the later one if two overlap. */
   segmentAt(x, y) {
     const [time, lane] = [this.timeAt(x), this._lanes.laneAt(y)];
     return this.segments.findLast(
@@ -112,9 +112,9 @@ export class Timeline extends EventTarget {
   }
 
   draw() {
-    if (this._asked) return;
-    this._asked = requestAnimationFrame(() => {
-      this._asked = 0;
+    if (this._frameRequest) return;
+    this._frameRequest = requestAnimationFrame(() => {
+      this._frameRequest = 0;
       const { segments, _speakers: speakers, _live: live, _played: played, _selected: selected } = this;
       const { _start: start, _span: span, _duration: duration, follow } = this;
       this._lanes.paint({ segments, speakers, start, span, duration, live, played, selected });

@@ -1,6 +1,6 @@
 /**
- * The microphone's audio thread: mixes to mono, resamples to 16 kHz, and posts Int16Arrays of 100 ms.
- * The message "stop" makes it post what is left, and then null.
+ * Audio thread of the microphone: mixes to mono, resamples to 16 kHz, and posts Int16Arrays of 100 ms.
+ * On the message "stop", it posts the remaining samples and then null.
  */
 
 import { Resampler, toInt16 } from "./resampler.js";

@@ -1,7 +1,7 @@
-"""Augmentation of training audio: mono float32 waves at 16 kHz in, as many samples out.
+"""Augmentation of training audio: mono float32 waves at 16 kHz in, waves of the same length out.
 
-Only `change_speed` changes the length. Every function takes a numpy Generator where it draws anything, and
-changes nothing in place. `Augmentation` holds how often each is applied.
+Only `change_speed` changes the length. Random functions take a numpy Generator; none modifies its input.
+`Augmentation` defines how often each is applied.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.grid import SAMPLE_RATE
-from sed.simulation.codecs import low_pass, through_codec
+from sed.simulation.codecs import apply_codec, low_pass
 from sed.training.recipe.ranges import check_numbers, check_ranges
 
 
 def _fft_size(samples: int) -> int:
-    """The next product of a power of two and at most 3: numpy's FFT is slow on large primes."""
+    """The next ``2**n`` or ``3 * 2**n``: numpy's FFT is slow on large prime factors."""
     size = 1 << max(samples - 1, 1).bit_length()
     return size * 3 // 4 if size * 3 // 4 >= samples else size
 
@@ -28,7 +28,7 @@ def _level(wave: np.ndarray) -> float:
 
 
 def change_speed(wave: np.ndarray, factor: float) -> np.ndarray:
-    """Play `factor` times as fast, which moves pitch and formants along: about another voice.
+    """Play `factor` times as fast, which also shifts pitch and formants and so resembles another speaker.
 
     >>> len(change_speed(np.zeros(16000, np.float32), 1.25))
     12800
@@ -46,7 +46,7 @@ def apply_gain(wave: np.ndarray, decibels: float) -> np.ndarray:
 
 
 def coloured_noise(rng: np.random.Generator, samples: int, slope: float = 0.0) -> np.ndarray:
-    """Noise of level 1 whose power falls by `slope` dB an octave: 0 is white, 3 pink, 6 brown."""
+    """Noise of level 1 whose power falls by `slope` dB per octave: 0 is white, 3 pink, 6 brown."""
     size = _fft_size(samples)
     spectrum = np.fft.rfft(rng.standard_normal(size).astype(np.float32))
     spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** (-slope / 20 / np.log10(2))
@@ -54,13 +54,13 @@ def coloured_noise(rng: np.random.Generator, samples: int, slope: float = 0.0) -
     return (noise / max(_level(noise), 1e-12)).astype(np.float32)
 
 
-def babble(rng: np.random.Generator, samples: int, voices: Sequence[np.ndarray]) -> np.ndarray:
-    """Noise of level 1 made of all `voices`, each repeated from a random point on, at like levels."""
+def babble(rng: np.random.Generator, samples: int, utterances: Sequence[np.ndarray]) -> np.ndarray:
+    """Noise of level 1 made of all `utterances`, each repeated from a random point on, at equal levels."""
     total = np.zeros(samples, np.float32)
-    for voice in voices:
-        if (level := _level(voice)) > 0:
-            start = int(rng.integers(len(voice)))
-            total += np.take(voice, np.arange(start, start + samples), mode="wrap") / np.float32(level)
+    for speech in utterances:
+        if (level := _level(speech)) > 0:
+            start = int(rng.integers(len(speech)))
+            total += np.take(speech, np.arange(start, start + samples), mode="wrap") / np.float32(level)
     return total / np.float32(max(_level(total), 1e-12))
 
 
@@ -76,8 +76,8 @@ def add_noise(wave: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 
 def equalise_bands(rng: np.random.Generator, wave: np.ndarray, tilt: float, spread: float) -> np.ndarray:
-    """Another microphone: a tilt of up to `tilt` dB an octave around 1 kHz, and gains of `spread` dB
-    deviation at eight points from 60 Hz to 8 kHz, joined smoothly."""
+    """Simulate another microphone: a tilt of up to `tilt` dB per octave around 1 kHz, and gains with a deviation of
+    `spread` dB at eight points from 60 Hz to 8 kHz, interpolated linearly over octaves."""
     size = _fft_size(len(wave))
     octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 30) / 1000)
     points = np.linspace(-4, 3, 8)
@@ -90,22 +90,22 @@ def equalise_bands(rng: np.random.Generator, wave: np.ndarray, tilt: float, spre
 
 
 def telephone(wave: np.ndarray, low: float = 300.0, high: float = 3400.0) -> np.ndarray:
-    """A telephone line: only `low` to `high` Hz pass, then 8 bit mu-law (ITU-T G.711's curve)."""
+    """Simulate a telephone line: band-pass from `low` to `high` Hz, then 8-bit mu-law (ITU-T G.711's curve)."""
     size = _fft_size(len(wave))
     frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
-    passed = 1 / (1 + (low / np.maximum(frequency, 1)) ** 8) / (1 + (frequency / high) ** 24)
-    narrow = np.fft.irfft(np.fft.rfft(wave, size) * passed, size)[: len(wave)]
+    response = 1 / (1 + (low / np.maximum(frequency, 1)) ** 8) / (1 + (frequency / high) ** 24)
+    narrow = np.fft.irfft(np.fft.rfft(wave, size) * response, size)[: len(wave)]
     peak = max(float(np.abs(narrow).max(initial=0)), 1e-9)
-    squeezed = np.sign(narrow) * np.log1p(255 * np.abs(narrow) / peak) / np.log(256)
-    stepped = np.round(squeezed * 127) / 127
-    return (np.sign(stepped) * np.expm1(np.abs(stepped) * np.log(256)) / 255 * peak).astype(np.float32)
+    compressed = np.sign(narrow) * np.log1p(255 * np.abs(narrow) / peak) / np.log(256)
+    quantised = np.round(compressed * 127) / 127
+    return (np.sign(quantised) * np.expm1(np.abs(quantised) * np.log(256)) / 255 * peak).astype(np.float32)
 
 
 def reverberate(
     rng: np.random.Generator, wave: np.ndarray, seconds: float, wet: float, lead: float = 0.0
 ) -> np.ndarray:
-    """A room whose echo falls by 60 dB in `seconds`: exponentially decaying noise, `wet` times the direct
-    sound's energy, starting `lead` seconds after it. The direct sound stays where it was."""
+    """Simulate a room with a reverberation time (60 dB) of `seconds`: exponentially decaying noise with `wet` times
+    the direct sound's energy, `lead` seconds after it. The direct sound is not delayed."""
     length = max(int(seconds * SAMPLE_RATE), 1)
     tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     tail *= np.sqrt(wet / np.sum(tail**2))
@@ -116,21 +116,21 @@ def reverberate(
 
 
 def clip_peaks(wave: np.ndarray, share: float) -> np.ndarray:
-    """Overdriven: the loudest `share` of the samples are cut to one level."""
+    """Simulate clipping: the loudest `share` of the samples is limited to one level."""
     limit = float(np.quantile(np.abs(wave), 1 - share)) if len(wave) else 0.0
     return np.clip(wave, -limit, limit).astype(np.float32) if limit > 0 else wave
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often each effect is applied (shares, 0 to 1), and in which ranges it is drawn."""
+    """How often each effect is applied (shares, 0 to 1), and the ranges of its parameters."""
 
     speed: float = 0.6
-    """Share of voices that are played faster or slower."""
+    """Share of speakers whose speech is played faster or slower."""
     speed_range: tuple[float, float] = (0.85, 1.15)
     reverberation: float = 0.25
     decay_range: tuple[float, float] = (0.15, 0.8)
-    """Seconds of decay by 60 dB."""
+    """Reverberation time (60 dB), seconds."""
     noise: float = 0.5
     snr_range: tuple[float, float] = (5.0, 35.0)
     """Signal-to-noise ratio, dB."""
@@ -140,16 +140,16 @@ class Augmentation:
     telephone: float = 0.12
     clipping: float = 0.08
     gain_range: tuple[float, float] = (-20.0, 6.0)
-    """dB, always drawn."""
+    """dB, always applied."""
     band_limit: float = 0.0
-    """Share that lost what is above a frequency of `band_range` (Hz)."""
+    """Share that is low-pass filtered at a frequency of `band_range` (Hz)."""
     band_range: Sequence[float] = (2500.0, 7000.0)
     codec: float = 0.0
-    """Share that went through one of `codecs` (`sed.simulation.codecs.CODECS`)."""
+    """Share that is coded with one of `codecs` (`sed.simulation.codecs.CODECS`)."""
     codecs: Sequence[str] = ("opus", "vorbis", "mp3", "gsm", "adpcm", "mulaw")
 
     def __post_init__(self) -> None:
-        """Raise `OptionError` on what is no share or range."""
+        """Raise `OptionError` on invalid shares and ranges."""
         shares = (
             "speed",
             "reverberation",
@@ -170,23 +170,25 @@ class Augmentation:
             raise OptionError("codecs: found none, expected some for a share `codec` above 0")
 
     def draw_speed(self, rng: np.random.Generator) -> float:
-        """A factor for `change_speed`; 1 for the share of voices that stay as they are."""
+        """A factor for `change_speed`; 1 for speech that is not changed."""
         return float(rng.uniform(*self.speed_range)) if rng.random() < self.speed else 1.0
 
     def __call__(
-        self, rng: np.random.Generator, wave: np.ndarray, voices: Sequence[np.ndarray] = ()
+        self, rng: np.random.Generator, wave: np.ndarray, babble_speech: Sequence[np.ndarray] = ()
     ) -> np.ndarray:
-        """`wave` after the drawn effects, in the order of a real recording: room, noise, microphone, line.
+        """Apply random effects to `wave`, in the order of a real recording: room, noise, microphone, line.
 
-        `voices` make the babble noise; without them that noise is left out. Speed is not among them, since it
-        moves references: see `draw_speed`.
+        Babble noise is made of `babble_speech`, and not used without it. Speed is changed elsewhere (`draw_speed`),
+        since it moves the reference times.
         """
         if rng.random() < self.reverberation:
             wet = 10 ** rng.uniform(-1.5, 0.3)
             wave = reverberate(rng, wave, rng.uniform(*self.decay_range), wet, rng.uniform(0.002, 0.02))
         if rng.random() < self.noise:
-            if len(voices) and rng.random() < 0.35:
-                wave = add_noise(wave, babble(rng, len(wave), voices), rng.uniform(*self.snr_range) + 3)
+            if len(babble_speech) and rng.random() < 0.35:
+                wave = add_noise(
+                    wave, babble(rng, len(wave), babble_speech), rng.uniform(*self.snr_range) + 3
+                )
             else:
                 noise = coloured_noise(rng, len(wave), rng.uniform(0, 6))
                 wave = add_noise(wave, noise, rng.uniform(*self.snr_range))
@@ -196,11 +198,11 @@ class Augmentation:
             wave = clip_peaks(wave, rng.uniform(0.001, 0.05))
         if rng.random() < self.telephone:
             wave = telephone(wave, rng.uniform(150, 350), rng.uniform(3000, 3800))
-        # Nothing is drawn where they are off: runs from before these existed stay what they were.
+        # No random numbers are drawn while these are disabled, which keeps older runs reproducible.
         if self.band_limit and rng.random() < self.band_limit:
             low, high = self.band_range
             wave = low_pass(wave, rng.uniform(low, high))
         if self.codec and rng.random() < self.codec:
             name = self.codecs[int(rng.integers(len(self.codecs)))]
-            wave = through_codec(wave, name, rng.random())
+            wave = apply_codec(wave, name, rng.random())
         return apply_gain(wave, rng.uniform(*self.gain_range))

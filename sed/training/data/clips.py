@@ -1,7 +1,7 @@
-"""Training clips: batch number in, waves and frame targets out, the same ones for the same seed.
+"""Training clips: batch number in, waves and frame targets out, reproducible by the seed.
 
-Every batch is a pure function of the seed and its number, so a resumed run sees what an uninterrupted one
-would have seen, and several processes share the numbers out among themselves.
+Every batch is a pure function of the seed and its number, so a resumed run uses the same batches as an uninterrupted
+one, and the numbers can be divided among several processes.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ class ClipOptions:
     """How clips are drawn. Times in seconds."""
 
     length: Sequence[float] = (2.0, 5.5)
-    """Of a clip; drawn once a batch, so nothing is padded to the longest."""
+    """Range of clip lengths; drawn once per batch, so that nothing is padded."""
     batch_seconds: float = 36.0
-    """Audio in a batch, rounded to whole clips."""
+    """Amount of audio per batch, rounded to whole clips."""
     pattern_share: float = 0.45
-    """Clips in one of the paper's four patterns; the others join utterances of any speakers and emotions, as
-    a window of a conversation does."""
+    """Share of clips with one of the paper's four transition patterns; the others concatenate utterances of any
+    speakers and emotions, as in a window of a conversation."""
     same_speaker: float = 0.3
-    """Of the other clips: share in which one person speaks all of them."""
+    """Of the other clips: share with a single speaker."""
     corpus_power: float = 0.25
-    """Corpora are drawn by this power of their length: 0 is evenly, 1 as they come."""
+    """Corpora are drawn in proportion to this power of their duration: 0 is uniform, 1 proportional."""
     auxiliary_weight: float = 0.3
-    """How often an emotion beyond the tagger's own labels is drawn, relative to one of those."""
+    """How often an emotion outside the main labels is drawn, relative to one of them."""
     neutral_weight: float = 1.0
-    """How often neutral is drawn, relative to an emotion; in patterns it is then all there is."""
+    """How often neutral is drawn, relative to an emotion; a pattern then consists of neutral only."""
     gap: tuple[float, float] = (0.0, 0.5)
     """Silence between utterances; frames in it have no target."""
     edge: float = 0.4
-    """Silence that may precede and follow."""
+    """Largest silence before and after the speech."""
     level_spread: float = 3.0
-    """Deviation of the level of each utterance, dB."""
+    """Standard deviation of the level of utterances, dB."""
     batch_clips: int = 0
-    """Clips in a batch; 0: as many as `batch_seconds` holds."""
+    """Clips per batch; 0: determined by `batch_seconds`."""
     whole: bool = False
-    """Clips keep their own length, up to the longest of `length`; shorter ones of a batch are padded, and
-    padding has no target. Needs `batch_clips`."""
+    """Whether clips keep their own length, up to the maximum of `length`; shorter clips of a batch are padded, and
+    padding has no target. Requires `batch_clips`."""
 
     def __post_init__(self) -> None:
-        """Raise `OptionError` on what is no length, share or weight."""
+        """Raise `OptionError` on invalid lengths, shares and weights."""
         check_ranges(self, ["length"], samples_to_seconds(HOP))
         check_ranges(self, ["gap"], 0)
         check_numbers(self, ["pattern_share", "same_speaker"], 0, 1)
@@ -71,9 +71,9 @@ class ClipOptions:
 class Batch:
     """`waves` ``(B, T)`` float32; `targets` ``(B, ceil(T / 320))`` int64, -1 where there is no target.
 
-    `clean` are the waves before augmentation, sample for sample; `events` say for each clip what was spoken
-    where, with the number of the utterance in the sampler's speech; `lengths` are the samples of each clip
-    before padding, None where nothing is padded.
+    `clean` are the waves before augmentation, time-aligned with `waves`; `events` lists for each clip the emotions with
+    start and end in samples, and as `source` the index of the utterance in the sampler's speech; `lengths` are the
+    samples of each clip before padding, None if nothing is padded.
     """
 
     waves: np.ndarray
@@ -86,9 +86,9 @@ class Batch:
 class ClipSampler:
     """Draws balanced batches from loaded speech (`sed.corpora.audio.load_speech`).
 
-    Corpora are drawn by a power of their length, emotions evenly within a corpus (those not in
-    `main_labels` by `ClipOptions.auxiliary_weight`), then speakers evenly, then utterances. `labels` gives
-    the order of the targets. Raises `OptionError` where no utterance has any of `labels`.
+    Corpora are drawn by a power of their duration, emotions uniformly within a corpus (those not in
+    `main_labels` by `ClipOptions.auxiliary_weight`), then speakers and utterances uniformly. `labels` defines
+    the order of the targets. Raises `OptionError` if no utterance has any of `labels`.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class ClipSampler:
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
         if self.options.whole and not self.options.batch_clips:
-            raise OptionError("clips of their whole length: expected batch_clips to say how many a batch has")
+            raise OptionError("clips.whole: found batch_clips 0, expected the number of clips per batch")
         self.speech = speech
-        # Numbers of utterances by corpus, emotion, speaker.
+        # Indices of utterances by corpus, emotion, speaker.
         self.tree: dict[str, dict[str, dict[str, list[int]]]] = {}
         lengths: dict[str, int] = {}
         for number, (utterance, samples) in enumerate(speech):
@@ -133,7 +133,7 @@ class ClipSampler:
         return self.collate([self.clip(rng, samples) for _ in range(count)])
 
     def collate(self, clips: Sequence[Clip], padded: bool = False) -> Batch:
-        """`clips` as one batch, the shorter ones with silence behind; only with `padded` it tells `lengths`."""
+        """`clips` as one batch, padded with zeros at the end; `lengths` is set only with `padded`."""
         longest = max(len(wave) for wave, _, _ in clips)
         waves, clean = np.zeros((2, len(clips), longest), np.float32)
         targets = np.full((len(clips), frame_count(longest)), -1, np.int64)
@@ -144,7 +144,7 @@ class ClipSampler:
         return Batch(waves, targets, clean, [events for _, _, events in clips], lengths)
 
     def clip(self, rng: np.random.Generator, samples: int) -> Clip:
-        """One augmented clip of `samples` samples (with `whole` its own length, up to that many)."""
+        """One augmented clip of `samples` samples (with `whole` of its own length, at most `samples`)."""
         corpus, emotion, speaker = self._draw(rng)
         if rng.random() < self.options.pattern_share and speaker in self.tree[corpus].get(NEUTRAL, {}):
             clean, events = self._pattern(rng, corpus, emotion, speaker)
@@ -152,8 +152,8 @@ class ClipSampler:
             clean, events = self._mixture(rng, corpus, emotion, speaker, samples)
         if not self.options.whole or len(clean) > samples:
             clean, events = self._crop(rng, clean, events, samples)
-        voices = [self.speech[self._utterance(rng, *self._draw(rng))][1] for _ in range(3)]
-        return self.augmentation(rng, clean, [to_float(voice) for voice in voices]), clean, events
+        babble = [self.speech[self._utterance(rng, *self._draw(rng))][1] for _ in range(3)]
+        return self.augmentation(rng, clean, [to_float(speech) for speech in babble]), clean, events
 
     def _draw(self, rng: np.random.Generator) -> tuple[str, str, str]:
         corpus = list(self.tree)[rng.choice(len(self.tree), p=self._shares)]
@@ -165,7 +165,7 @@ class ClipSampler:
                 for e in emotions
             ]
         )
-        if not weights.any():  # a corpus with nothing but neutral speech
+        if not weights.any():  # a corpus with neutral speech only
             weights[:] = 1.0
         emotion = emotions[rng.choice(len(emotions), p=weights / weights.sum())]
         speakers = list(self.tree[corpus][emotion])
@@ -175,7 +175,7 @@ class ClipSampler:
         candidates = self.tree[corpus][emotion][speaker]
         return candidates[rng.integers(len(candidates))]
 
-    def _voice(self, rng: np.random.Generator, number: int, speed: float) -> np.ndarray:
+    def _varied(self, rng: np.random.Generator, number: int, speed: float) -> np.ndarray:
         level = 10 ** (rng.normal(0, self.options.level_spread) / 20)
         return change_speed(to_float(self.speech[number][1]), speed) * np.float32(level)
 
@@ -187,7 +187,7 @@ class ClipSampler:
         for label in (NEUTRAL, emotion):
             pool = self.tree[corpus][label][speaker]
             numbers.append([pool[chosen] for chosen in rng.permutation(len(pool))[:2]])
-            pools.append([self._voice(rng, number, speed) for number in numbers[-1]])
+            pools.append([self._varied(rng, number, speed) for number in numbers[-1]])
         name = "emotion" if emotion == NEUTRAL else None
         sources = (numbers[0], numbers[1])
         return transition_pattern(rng, pools[0], pools[1], emotion, name, self.options.gap, sources=sources)
@@ -195,18 +195,18 @@ class ClipSampler:
     def _mixture(
         self, rng: np.random.Generator, corpus: str, emotion: str, speaker: str, samples: int
     ) -> tuple[np.ndarray, list[Event]]:
-        alone = rng.random() < self.options.same_speaker
+        one_speaker = rng.random() < self.options.same_speaker
         speed = self.augmentation.draw_speed(rng)
         waves: list[np.ndarray] = []
         labels: list[str] = []
         numbers: list[int] = []
         while sum(len(wave) for wave in waves) < 1.5 * samples:
             numbers.append(self._utterance(rng, corpus, emotion, speaker))
-            waves.append(self._voice(rng, numbers[-1], speed))
+            waves.append(self._varied(rng, numbers[-1], speed))
             labels.append(emotion)
-            if alone:
-                known = [e for e in self.tree[corpus] if speaker in self.tree[corpus][e]]
-                emotion = known[rng.integers(len(known))]
+            if one_speaker:
+                available = [e for e in self.tree[corpus] if speaker in self.tree[corpus][e]]
+                emotion = available[rng.integers(len(available))]
             else:
                 corpus, emotion, speaker = self._draw(rng)
                 speed = self.augmentation.draw_speed(rng)
@@ -216,7 +216,7 @@ class ClipSampler:
     def _crop(
         self, rng: np.random.Generator, wave: np.ndarray, events: list[Event], samples: int
     ) -> tuple[np.ndarray, list[Event]]:
-        """A stretch of `samples` samples from a random point on, silence where it passes the ends."""
+        """An excerpt of `samples` samples at a random position, with silence beyond the ends of `wave`."""
         edge = seconds_to_samples(self.options.edge)
         low, high = -int(rng.integers(edge + 1)), len(wave) - samples + int(rng.integers(edge + 1))
         start = int(rng.integers(min(low, high), max(low, high) + 1))
@@ -230,27 +230,31 @@ class ClipSampler:
 def pattern_clips(
     speech: Speech, labels: Sequence[str], clips: int, seed: int
 ) -> list[tuple[np.ndarray, list[Event]]]:
-    """A fixed set of clips in the paper's four patterns for evaluation, without augmentation or gaps.
+    """A fixed set of evaluation clips with the paper's four patterns, without augmentation or gaps.
 
-    The patterns, the emotions of `labels` and the speakers who have them take turns, so each gets its share.
-    Raises `OptionError` where clips are wanted and no speaker has both neutral and an emotion of `labels`.
+    Patterns, emotions of `labels` and speakers are used in rotation, so that all are equally frequent. Raises
+    `OptionError` if `clips` is above 0 and no speaker has both neutral and an emotion of `labels`.
     """
     if not clips:
         return []
     rng = np.random.default_rng(seed)
-    voices: dict[str, dict[str, list[np.ndarray]]] = {}
+    by_speaker: dict[str, dict[str, list[np.ndarray]]] = {}
     for utterance, samples in speech:
         if utterance.emotion in labels:
-            voices.setdefault(utterance.speaker, {}).setdefault(utterance.emotion, []).append(
+            by_speaker.setdefault(utterance.speaker, {}).setdefault(utterance.emotion, []).append(
                 to_float(samples)
             )
     pairs = [
-        (s, e) for s in voices if NEUTRAL in voices[s] for e in labels if e != NEUTRAL and e in voices[s]
+        (speaker, emotion)
+        for speaker, emotions in by_speaker.items()
+        if NEUTRAL in emotions
+        for emotion in labels
+        if emotion != NEUTRAL and emotion in emotions
     ]
     if not pairs:
-        where = ", ".join(sorted({f"{utterance.corpus} ({utterance.split})" for utterance, _ in speech}))
+        sets = ", ".join(sorted({f"{utterance.corpus} ({utterance.split})" for utterance, _ in speech}))
         raise OptionError(
-            f"found no speaker of {where or 'an empty set'} with both {NEUTRAL} and one of"
+            f"found no speaker of {sets or 'an empty set'} with both {NEUTRAL} and one of"
             f" {', '.join(label for label in labels if label != NEUTRAL)}, expected one for the transition patterns"
         )
     patterns = ("neutral-emotion", "emotion-neutral", "neutral-emotion-neutral", "emotion")
@@ -258,6 +262,8 @@ def pattern_clips(
     while len(order) < clips:
         order += [pairs[number] for number in rng.permutation(len(pairs))]
     return [
-        transition_pattern(rng, voices[speaker][NEUTRAL], voices[speaker][emotion], emotion, patterns[n % 4])
+        transition_pattern(
+            rng, by_speaker[speaker][NEUTRAL], by_speaker[speaker][emotion], emotion, patterns[n % 4]
+        )
         for n, (speaker, emotion) in enumerate(order[:clips])
     ]

@@ -1,8 +1,8 @@
-"""What turns a tagger's logits into posteriors that can be believed: one temperature, and an offset for each label.
+"""Calibration of a tagger's posteriors: one temperature, and an offset for each label.
 
-In: a tagger and speech of speakers that it was not trained on. Out: a `Calibration`. Each emotion of each corpus
-counts the same, whatever there is of it: so a label that the tagger falls back to on unheard voices (neutral, most
-of all) is taken back.
+In: a tagger and speech of speakers that it was not trained on. Out: a `Calibration`. Each emotion of each corpus has
+the same weight, whatever its amount of speech; this corrects the bias towards a label (usually neutral) on unseen
+speakers.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
 
     from sed.training.data.clips import Speech
 
-PULL = 0.2  # of the offsets towards 0, on their mean square: what some speakers need is not what others do
+OFFSET_PENALTY = 0.2  # weight of the offsets' mean square: the best offsets differ between speakers
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Posteriors are the softmax of ``logits / temperature + offsets``; no offsets: all 0."""
+    """Posteriors are the softmax of ``logits / temperature + offsets``; empty offsets are all 0."""
 
     temperature: float = 1.0
     offsets: tuple[float, ...] = ()
 
 
-def calibration_of(path: Path, labels: Sequence[str]) -> Calibration:
-    """That of an exported tagger. Raises `ModelError` where the file is none, or one of other labels than `labels`."""
+def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:
+    """The calibration of an exported tagger. Raises `ModelError` if the file is not a tagger with these `labels`."""
     tagger = OnnxTagger(path)
     if list(tagger.labels) != list(labels):
         raise ModelError(f"{path}: found labels {' '.join(tagger.labels)}, expected {' '.join(labels)}")
-    return calibration_in(tagger.card)
+    return calibration_from_card(tagger.card)
 
 
-def calibration_in(card: Mapping[str, Any]) -> Calibration:
-    """What an exported tagger's card says of its calibration."""
+def calibration_from_card(card: Mapping[str, Any]) -> Calibration:
+    """The calibration in an exported tagger's card."""
     return Calibration(float(card.get("temperature", 1.0)), tuple(map(float, card.get("offsets", ()))))
 
 
 def utterance_logits(model: Any, wave: np.ndarray) -> Tensor:
-    """``(F, labels)`` of a torch tagger for a ``(T,)`` wave, which it hears in pieces where it is too long for it."""
+    """Logits ``(F, labels)`` of a torch tagger for a ``(T,)`` wave, which is split into chunks of `max_samples`."""
     import torch
 
     device = next((parameter.device for parameter in model.parameters()), None)
-    pieces = torch.from_numpy(wave)[None].to(device).split(model.max_samples or max(len(wave), 1), 1)
-    return torch.cat([model(piece)[0] for piece in pieces])
+    chunks = torch.from_numpy(wave)[None].to(device).split(model.max_samples or max(len(wave), 1), 1)
+    return torch.cat([model(chunk)[0] for chunk in chunks])
 
 
 def calibrated(
     model: Any, labels: Sequence[str], calibration: Calibration
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A torch tagger as a function from a ``(T,)`` wave to calibrated posteriors ``(F, labels)`` of `labels` alone."""
+    """A torch tagger as a function from a ``(T,)`` wave to calibrated posteriors ``(F, labels)`` over `labels` only."""
     import torch
 
     columns = [model.labels.index(label) for label in labels]
@@ -74,10 +74,12 @@ def calibrated(
     return posteriors
 
 
-def fit_calibration(model: Any, speech: Speech, labels: Sequence[str], pull: float = PULL) -> Calibration:
-    """The calibration at which the frame posteriors of `speech` fit best: `fit_logits` of what `model` says.
+def fit_calibration(
+    model: Any, speech: Speech, labels: Sequence[str], penalty: float = OFFSET_PENALTY
+) -> Calibration:
+    """The calibration that fits the frame posteriors of `speech` best: `fit_logits` on the logits of `model`.
 
-    Raises `FormatError` where there is no utterance of any of `labels`.
+    Raises `FormatError` if there is no utterance of any of `labels`.
     """
     import torch
 
@@ -85,7 +87,7 @@ def fit_calibration(model: Any, speech: Speech, labels: Sequence[str], pull: flo
     kept = [item for item in speech if item[0].emotion in labels]
     if not kept:
         raise FormatError(
-            f"no utterance to calibrate on: expected some of {', '.join(labels)} that can be heard"
+            f"no utterance to calibrate on: expected some of {', '.join(labels)} that are not silent"
         )
     with torch.inference_mode():
         logits = [
@@ -93,17 +95,17 @@ def fit_calibration(model: Any, speech: Speech, labels: Sequence[str], pull: flo
             for _, samples in kept
         ]
     truth = [list(labels).index(utterance.emotion) for utterance, _ in kept]
-    return fit_logits(logits, truth, [utterance.corpus for utterance, _ in kept], pull)
+    return fit_logits(logits, truth, [utterance.corpus for utterance, _ in kept], penalty)
 
 
 def fit_logits(
-    logits: Sequence[Tensor], truth: Sequence[int], corpora: Sequence[str], pull: float = PULL
+    logits: Sequence[Tensor], truth: Sequence[int], corpora: Sequence[str], penalty: float = OFFSET_PENALTY
 ) -> Calibration:
-    """The calibration of lowest negative log-likelihood for utterances ``(F, labels)``, of which each is of one label
-    (`truth`, its number) and one corpus; `pull` keeps offsets near 0.
+    """The calibration of lowest negative log-likelihood for the logits ``(F, labels)`` of utterances, each with one
+    label (`truth`, its index) and one corpus; `penalty` keeps the offsets near 0.
 
-    Temperature after Guo et al. (2017); it stays within 0.25 and 4. Frames of an utterance share its weight, the
-    utterances of one label in one corpus that of their group, and all groups weigh the same.
+    Temperature scaling as in Guo et al. (2017), within 0.25 and 4. All groups (one label in one corpus) have the same
+    weight, divided equally among their utterances, and within an utterance among its frames.
     """
     import torch
 
@@ -120,7 +122,7 @@ def fit_logits(
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         posteriors = torch.log_softmax(scores / scale.exp() + offsets, 1)
-        value = -(weight * posteriors.gather(1, target[:, None])[:, 0]).sum() + pull * (offsets**2).mean()
+        value = -(weight * posteriors.gather(1, target[:, None])[:, 0]).sum() + penalty * (offsets**2).mean()
         value.backward()
         return value
 

@@ -1,7 +1,7 @@
-"""From a trained tagger to one ONNX file: posteriors of the labels in use, calibrated, with a card inside.
+"""Export of a trained tagger to one ONNX file: calibrated posteriors of the main labels, with a card inside.
 
-Comes in: a tagger of any kind in `sed.networks.store.KINDS`. Goes out: an ONNX file for
-`sed.emotion.onnx.OnnxTagger`, in fp32, or with int8 weights in the matrix products (most of the file).
+In: a tagger of any kind in `sed.networks.store.KINDS`. Out: an ONNX file for `sed.emotion.onnx.OnnxTagger`, in fp32,
+or with int8 weights in the matrix products (most of the file).
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
 from sed.networks.base import FrameTagger
-from sed.training.export.calibration import Calibration, calibration_in
+from sed.training.export.calibration import Calibration, calibration_from_card
 from sed.training.export.quantise import quantise
 
 OPSET = 20  # the first with Gelu as one operator
-WINDOW = 5 * FRAME_RATE * HOP  # samples, where the card names none
-TOLERANCE = 1e-3  # of a float32 posterior; beyond it the graph does something else (seen: 2e-6 at most)
-_MOST_BYTES = 2**31 - 2**20  # what protobuf takes, less room for the graph
+WINDOW = 5 * FRAME_RATE * HOP  # samples, default of the card
+TOLERANCE = 1e-3  # of a float32 posterior; larger differences mean a wrong graph (observed: 2e-6 at most)
+_MAX_BYTES = 2**31 - 2**20  # protobuf's limit, less room for the graph
 
 
 class PosteriorTagger(nn.Module):
-    """A copy of `model` with only `labels` competing, and its logits calibrated: waves to posteriors."""
+    """A copy of `model` with calibrated posteriors over `labels` only: waves to posteriors."""
 
     def __init__(
         self, model: FrameTagger, labels: Sequence[str], calibration: Calibration | None = None
@@ -47,11 +47,11 @@ class PosteriorTagger(nn.Module):
         self.model = copy.deepcopy(model).eval()
         self.model.prepare_for_inference()
         rows = [model.labels.index(label) for label in labels]
-        learnt = self.model.classifier
-        classifier = nn.Linear(learnt.in_features, len(labels))
+        trained = self.model.classifier
+        classifier = nn.Linear(trained.in_features, len(labels))
         with torch.no_grad():
-            classifier.weight.copy_(learnt.weight[rows] / calibration.temperature)
-            classifier.bias.copy_(learnt.bias[rows] / calibration.temperature)
+            classifier.weight.copy_(trained.weight[rows] / calibration.temperature)
+            classifier.bias.copy_(trained.bias[rows] / calibration.temperature)
             if calibration.offsets:
                 classifier.bias.add_(torch.tensor(calibration.offsets))
         self.model.classifier = classifier
@@ -68,15 +68,15 @@ def export_onnx(
     card: Mapping[str, Any] | None = None,
     calibration: Calibration | None = None,
     int8: bool = False,
-    pieces: Sequence[np.ndarray] = (),
+    clips: Sequence[np.ndarray] = (),
 ) -> OnnxTagger:
-    """Write `model` as ONNX to `path`, whole or not at all, and open it.
+    """Write `model` as ONNX to `path`, atomically, and open it.
 
-    `labels` compete, in that order; `card` adds to the card inside the file (name, licence, window in
-    samples, ...). With `int8` the weights of the matrix products have 8 bits, and, where `pieces` of audio ``(T,)``
-    show how large values are, those of convolutions
-    over bands and frames, and a `CompactTagger`'s over frames. Raises `ModelError` where the model cannot be written
-    as one ONNX file that takes audio of any length and says the same.
+    The posteriors are over `labels`, in that order; `card` adds to the card inside the file (name, licence, window in
+    samples, ...). With `int8` the weights of the matrix products have 8 bits; with `clips` of audio ``(T,)`` to
+    calibrate the value ranges, so do the convolutions over bands and frames, and in a `CompactTagger` those over
+    frames. Raises `ModelError` if the model cannot be written as one ONNX file that accepts audio of any length and
+    gives the same posteriors.
     """
     path, max_samples = Path(path), model.max_samples
     full = {
@@ -94,7 +94,7 @@ def export_onnx(
         )
     original = PosteriorTagger(model, labels, calibration).eval()
     program = _convert(original)
-    with _beside(path) as folder:
+    with _staging_folder(path) as folder:
         part = folder / "model.onnx"
         program.save(str(part), external_data=False)
         del program
@@ -102,15 +102,15 @@ def export_onnx(
         _compare(original, OnnxTagger(part), max_samples)
         if int8:
             source, part = part, part.with_name("int8.onnx")
-            quantise(source, part, pieces, model.int8_convolutions)
+            quantise(source, part, clips, model.int8_convolutions)
             write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A new folder beside `path` for what is not ready yet; `ModelError` where nothing can be written there."""
+def _staging_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` for unfinished files; `ModelError` if nothing can be written there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
@@ -120,21 +120,21 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _convert(model: PosteriorTagger) -> Any:
-    """The model as torch's exporter writes it, for any batch and length; `ModelError` where it cannot."""
-    import onnxscript  # noqa: F401  # the exporter would miss it later, and in its own words
+    """The model as an ONNX program for any batch size and length; `ModelError` if torch cannot export it."""
+    import onnxscript  # noqa: F401  # fail early: the exporter would raise an unclear error
 
     size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    if size > _MOST_BYTES:
+    if size > _MAX_BYTES:
         raise ModelError(
-            f"found {size / 1e9:.1f} GB of weights, expected at most {_MOST_BYTES / 1e9:.1f}: one ONNX file"
-            " holds no more"
+            f"found {size / 1e9:.1f} GB of weights, expected at most {_MAX_BYTES / 1e9:.1f}, the limit of one"
+            " ONNX file"
         )
-    # Nothing special about these lengths: the exporter may not fix what an example happens to be.
+    # Arbitrary lengths: the exporter must not specialise the graph to the example's shape.
     example = torch.zeros(2, 7 * HOP + 17)
     try:
         with _quiet(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            # The fused attention lays out its result in memory in another way than what the exporter puts in
-            # its place, and views of it are then refused.
+            # The result of fused attention has another memory layout than the exporter's replacement, and views
+            # of it would fail.
             program: Any = torch.onnx.export(
                 model,
                 (example,),
@@ -158,7 +158,7 @@ def _convert(model: PosteriorTagger) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says about itself: torchvision that is not there, its own old calls."""
+    """Suppress the exporter's messages about missing torchvision and its own deprecated calls."""
     log = logging.getLogger("torch.onnx._internal.exporter")
     before = log.level
     with warnings.catch_warnings():
@@ -171,7 +171,7 @@ def _quiet() -> Iterator[None]:
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
-    """Put `card` into the ONNX file at `path`, in the place of the one it has."""
+    """Write `card` into the ONNX file at `path`, replacing its present one."""
     import onnx
 
     graph = onnx.load(path)
@@ -182,10 +182,10 @@ def write_card(path: Path, card: Mapping[str, Any]) -> None:
 
 
 def _compare(original: PosteriorTagger, tagger: OnnxTagger, max_samples: int | None) -> None:
-    """`ModelError` where the file says something else than the model, on noise of some lengths."""
+    """`ModelError` if the posteriors of the file differ from the model's, on noise of several lengths."""
     try:
         difference = _difference(original, tagger, trial_waves(max_samples))
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise ModelError(f"the exported graph does not run: {error}") from error
     if not difference <= TOLERANCE:
         raise ModelError(
@@ -195,7 +195,7 @@ def _compare(original: PosteriorTagger, tagger: OnnxTagger, max_samples: int | N
 
 
 def trial_waves(max_samples: int | None) -> list[np.ndarray]:
-    """Noise ``(T,)`` of several lengths up to `max_samples` samples, from a seed."""
+    """Noise ``(T,)`` of several lengths up to `max_samples` samples, from a fixed seed."""
     rng = np.random.default_rng(0)
     return [
         rng.standard_normal(min(samples, max_samples or samples)).astype(np.float32) * 0.1
@@ -204,20 +204,20 @@ def trial_waves(max_samples: int | None) -> list[np.ndarray]:
 
 
 def largest_difference(model: Any, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
-    """Largest difference of a posterior between the exported file and `model`, over `waves` ``(T,)``."""
-    original = PosteriorTagger(model, tagger.labels, calibration_in(tagger.card)).eval()
+    """Largest absolute difference of posteriors between the exported file and `model`, over `waves` ``(T,)``."""
+    original = PosteriorTagger(model, tagger.labels, calibration_from_card(tagger.card)).eval()
     return _difference(original, tagger, waves)
 
 
 def _difference(original: PosteriorTagger, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
-    found = [0.0]
+    differences = [0.0]
     for wave in waves:
         with torch.inference_mode():
             expected = original(torch.from_numpy(wave)[None]).numpy()
-        found.append(float(np.abs(expected - tagger.posteriors(wave[None])).max()))
-    return float(np.max(found))  # nan where one is, which Python's own max may pass over
+        differences.append(float(np.abs(expected - tagger.posteriors(wave[None])).max()))
+    return float(np.max(differences))  # NaN if any is, which Python's own max may skip
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,1 +1,1 @@
-"""What a tagger learns: losses and the named objectives of a recipe."""
+"""Loss functions and the named training objectives of a recipe."""

@@ -1,7 +1,7 @@
-"""A head that tries to tell the speakers apart, and a tagger that learns to leave it nothing to go by.
+"""Speaker-adversarial training: a head classifies the speakers, and the tagger removes what it relies on.
 
-Gradient reversal (Ganin et al. 2016): the head minimises its error, the features are moved to maximise it.
-The reversal grows with training, so that the head first learns what a speaker sounds like.
+Gradient reversal (Ganin et al. 2016): the head minimises its loss, the features are changed to maximise it. The
+reversal grows during training, so that the head first learns to recognise speakers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from sed.training.objectives.losses import reverse_gradient
 
 
 class SpeakerAdversary(Objective):
-    """Cross-entropy of the speaker of each utterance heard, from the mean of its reversed features.
+    """Cross-entropy of the speaker of each utterance, from the mean of its reversed features.
 
-    The head learns at `weight` times its loss, the tagger at ``weight * strength(progress)``, reversed. That
-    only hides speakers while the head keeps up: features must learn more slowly than it (encoder_rate well
-    below head_rate), or they fool the head without becoming like each other.
-    `growth` says how fast the reversal sets in, `most` what it reaches, `width` how wide the head is.
+    The head's gradient is scaled by `weight`, the tagger's by ``-weight * strength(progress)``. This removes
+    speaker information only while the head keeps up: the encoder must learn more slowly than the head (encoder_rate
+    well below head_rate), or its features fool the head without becoming similar across speakers.
+
+    growth: how fast the reversal sets in.
+    most: its final factor.
+    width: hidden units of the head.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class SpeakerAdversary(Objective):
         self.most, self.growth, self.width = most, growth, width
 
     def strength(self, progress: float) -> float:
-        """Factor of the reversed gradient at `progress` (0 to 1) of the run.
+        """Factor of the reversed gradient at `progress` (0 to 1) through the run.
 
         >>> [round(SpeakerAdversary(0.1).strength(p), 2) for p in (0.0, 0.1, 0.5, 1.0)]
         [0.0, 0.46, 0.99, 1.0]
@@ -42,7 +45,7 @@ class SpeakerAdversary(Objective):
         return self.most * (2 / (1 + math.exp(-self.growth * progress)) - 1)
 
     def build(self, tagger: Any, speech: Speech) -> None:
-        """A head with a row for each speaker."""
+        """Make the head, with one output per speaker."""
         names = {name: number for number, name in enumerate(sorted({u.speaker for u, _ in speech}))}
         self.speakers = [names[utterance.speaker] for utterance, _ in speech]
         self.head = nn.Sequential(

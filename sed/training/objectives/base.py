@@ -1,8 +1,8 @@
-"""What a tagger may learn beside the frame labels: named objectives from the YAML in, one loss out.
+"""Training objectives in addition to the frame labels: named objectives of a recipe in, one loss out.
 
-An `Objective` sees the tagger's features (what goes into its last layer), its logits, and the batch with its
-events, whose `source` numbers the utterances that the objective saw in `build`. It may have layers of its own;
-they are trained, saved in checkpoints and averaged along with the tagger's, but are no part of the tagger.
+An `Objective` receives the tagger's features (the input of its last layer), its logits, and the batch with its
+events, whose `source` is an index into the utterances passed to `build`. It may have its own layers; they are
+trained, saved in checkpoints and averaged with the tagger's, but are not part of the tagger.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sed.training.objectives.losses import soft_cross_entropy
 
 
 class Objective(nn.Module):
-    """One further loss, `weight` times. 0 leaves it out altogether."""
+    """An additional loss with a `weight`; 0 disables it."""
 
     def __init__(self, weight: float = 0.0) -> None:
         super().__init__()
@@ -30,25 +30,25 @@ class Objective(nn.Module):
             raise OptionError(f"{type(self).__name__} with weight {weight}: expected 0 or more")
         self.weight = weight
         self.max_samples: int | None = None
-        """The longest clip that it can judge, samples, once built; None where there is no bound."""
+        """The longest clip that it accepts, in samples, once built; None if unlimited."""
 
     def build(self, tagger: Any, speech: Speech) -> None:
-        """Make what depends on the data: called once, before training, with the training speech."""
+        """Set up everything that depends on data; called once, before training, with the training speech."""
 
     def replaces(self, batch: Batch) -> np.ndarray | None:
-        """Which frames' hard labels this objective takes the place of, ``(B, F)`` bool; None is none."""
+        """The frames whose hard labels this objective replaces, ``(B, F)`` bool; None if there are none."""
         return None
 
     def save(self, folder: Path) -> None:
-        """Write what is of use after training to the tagger's folder."""
+        """Write parts that are useful after training to the tagger's folder."""
 
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
-        """The loss. `features` is ``(B, F, width)``, `progress` goes from 0 to 1 through the run."""
+        """The loss. `features` is ``(B, F, width)``; `progress` increases from 0 to 1 during the run."""
         raise NotImplementedError
 
 
 class Objectives(nn.Module):
-    """All objectives of a run whose weight is not 0; adds their losses up."""
+    """All objectives of a run with a weight above 0; sums their losses."""
 
     def __init__(self, named: Mapping[str, Objective] | None) -> None:
         super().__init__()
@@ -67,16 +67,16 @@ class Objectives(nn.Module):
 
     @property
     def max_samples(self) -> int | None:
-        """The longest clip that all of them can judge, samples; None where there is no bound."""
+        """The longest clip that all of them accept, in samples; None if unlimited."""
         return min((o.max_samples for o in self._each() if o.max_samples), default=None)
 
     def save(self, folder: Path) -> None:
-        """Have each of them write what is of use after training."""
+        """Save each of them."""
         for objective in self._each():
             objective.save(folder)
 
     def hard_targets(self, batch: Batch) -> np.ndarray:
-        """The batch's targets without those that an objective replaces."""
+        """The batch's targets, -1 where an objective replaces them."""
         targets = batch.targets
         for objective in self._each():
             if (replaced := objective.replaces(batch)) is not None:
@@ -85,8 +85,8 @@ class Objectives(nn.Module):
 
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
         """The weighted sum of the losses."""
-        # Every parameter takes part in every batch, or processes that train together would wait for gradients
-        # that a batch without, say, rated speech never gives.
+        # Every parameter must get a gradient in every batch, even in one without, say, rated speech; otherwise
+        # distributed training would wait for it.
         total = sum((p.sum() * 0 for p in self.parameters() if p.requires_grad), logits.sum() * 0)
         for objective in self._each():
             total = total + objective.weight * objective(features, logits, batch, progress)
@@ -94,7 +94,7 @@ class Objectives(nn.Module):
 
 
 class FeatureTap:
-    """Remembers what last went into `tagger.classifier`: the features that objectives share with the labels."""
+    """Captures the latest input of `tagger.classifier`: the features that the objectives use."""
 
     def __init__(self, tagger: Any) -> None:
         self.features: Tensor | None = None
@@ -104,14 +104,14 @@ class FeatureTap:
         self.features = inputs[0]
 
     def take(self) -> Tensor:
-        """The features ``(B, F, width)`` of the last forward pass, once."""
+        """Return the features ``(B, F, width)`` of the last forward pass and release them."""
         features, self.features = self.features, None
         assert features is not None
         return features
 
 
 def event_frames(batch: Batch) -> Iterator[tuple[int, int, int, int]]:
-    """``(row, first frame, end frame, source)`` of each event that holds the centre of a frame, in order.
+    """``(row, first frame, end frame, source)`` of each event that covers the centre of a frame, in order.
 
     >>> from sed.simulation.patterns import Event
     >>> batch = Batch(np.zeros((1, 3200)), np.zeros((1, 10), int), None, [[Event(-320, 640, "sad", 7)]])
@@ -121,37 +121,36 @@ def event_frames(batch: Batch) -> Iterator[tuple[int, int, int, int]]:
     frames = batch.targets.shape[1]
     for row, events in enumerate(batch.events):
         for event in events:
-            first, end = ((place + HOP // 2 - 1) // HOP for place in (event.start, event.end))
+            first, end = ((sample + HOP // 2 - 1) // HOP for sample in (event.start, event.end))
             if (first := max(first, 0)) < (end := min(end, frames)):
                 yield row, first, end, event.source
 
 
 def frame_values(batch: Batch, values: np.ndarray) -> np.ndarray:
-    """Spread `values` ``(utterances, K)`` over the frames where each utterance is heard: ``(B, F, K)`` float32,
-    NaN elsewhere."""
-    out = np.full((*batch.targets.shape, values.shape[1]), np.nan, np.float32)
+    """Spread `values` ``(utterances, K)`` over the frames of each utterance: ``(B, F, K)`` float32, NaN elsewhere."""
+    spread = np.full((*batch.targets.shape, values.shape[1]), np.nan, np.float32)
     for row, first, end, source in event_frames(batch):
-        out[row, first:end] = values[source] if source >= 0 else np.nan
-    return out
+        spread[row, first:end] = values[source] if source >= 0 else np.nan
+    return spread
 
 
-def event_means(features: Tensor, batch: Batch, shortest: int = 10) -> tuple[Tensor, list[int]]:
-    """Mean features of each event of at least `shortest` frames ``(events, width)``, and their sources."""
-    found = [(r, a, b, s) for r, a, b, s in event_frames(batch) if s >= 0 and b - a >= shortest]
+def event_means(features: Tensor, batch: Batch, min_frames: int = 10) -> tuple[Tensor, list[int]]:
+    """Mean features of each event of at least `min_frames` frames ``(events, width)``, and their sources."""
+    found = [(r, a, b, s) for r, a, b, s in event_frames(batch) if s >= 0 and b - a >= min_frames]
     means = [features[row, first:end].mean(0) for row, first, end, _ in found]
     stacked = torch.stack(means) if means else features.new_zeros(0, features.shape[2])
     return stacked, [source for *_, source in found]
 
 
 class SoftLabels(Objective):
-    """Where several raters voted (column ``votes`` of the manifest), their shares are the target, not the
-    majority: an utterance that half of them call sad teaches that it is hard to tell.
+    """Cross-entropy against the distribution of the raters' votes (column ``votes`` of the manifest) instead of the
+    majority label, so that ambiguous utterances get ambiguous targets.
 
-    Votes for emotions that the tagger does not learn are left out; the rest is scaled to 1.
+    Votes for emotions outside the tagger's labels are ignored; the others are normalised to sum to 1.
     """
 
     def build(self, tagger: Any, speech: Speech) -> None:
-        """Note the shares of all utterances."""
+        """Compute the vote distributions of all utterances."""
         self.shares = np.full((len(speech), len(tagger.labels)), np.nan, np.float32)
         for number, (utterance, _) in enumerate(speech):
             votes = utterance.ratings.votes if utterance.ratings else {}

@@ -1,6 +1,6 @@
-"""Arousal, valence and dominance beside the emotions: a linear head on the same features, loss 1 - CCC.
+"""Regression of arousal, valence and dominance: a linear head on the tagger's features, loss 1 - CCC.
 
-After training the head lies beside the tagger; `load_dimensions` opens both.
+After training the head is stored in the tagger's folder; `load_dimensions` opens both.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ HEAD = "dimensions.safetensors"
 
 
 class Dimensions(Objective):
-    """Learns the columns arousal, valence and dominance of the manifest.
+    """Predicts the columns arousal, valence and dominance of the manifest.
 
-    An utterance's value is compared with the mean over its frames, by the concordance correlation coefficient
-    over the utterances of a batch; a batch with fewer than two rated ones teaches nothing.
+    The prediction for an utterance is the mean over its frames. The loss is 1 minus the concordance correlation
+    coefficient over the utterances of a batch; 0 for a batch with fewer than two rated utterances.
     """
 
     def build(self, tagger: Any, speech: Speech) -> None:
-        """The head, whose bias starts at the mean of each dimension."""
+        """Make the head, with a bias initialised to the mean of each dimension."""
         self.values = np.array(
             [u.ratings.dimensions if u.ratings else (np.nan,) * 3 for u, _ in speech], np.float32
         )
@@ -47,7 +47,7 @@ class Dimensions(Objective):
                 self.head.bias[column] = float(rated.mean()) if len(rated) else 0.0
 
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
-        """1 - CCC, mean over the dimensions that the batch has ratings of."""
+        """1 - CCC, averaged over the dimensions with ratings in the batch."""
         means, sources = event_means(features, batch)
         predicted = self.head(means)
         true = torch.from_numpy(self.values[sources]).to(predicted)
@@ -59,7 +59,7 @@ class Dimensions(Objective):
         return torch.stack(losses).mean() if losses else predicted.sum() * 0
 
     def save(self, folder: Path) -> None:
-        """Write the head to `folder`, whole or not at all."""
+        """Write the head to `folder`, atomically."""
         from safetensors.torch import save_file
 
         weights = {name: value.detach().cpu().contiguous() for name, value in self.head.state_dict().items()}
@@ -68,8 +68,8 @@ class Dimensions(Objective):
 
 
 def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The dimensions of a trained folder: a function from a ``(T,)`` wave at 16 kHz to ``(frames, 3)`` float32,
-    arousal, valence and dominance of each 20 ms. Raises `ModelError` where the folder has no such head."""
+    """The dimensional predictor of a trained folder: a function from a ``(T,)`` wave at 16 kHz to ``(frames, 3)``
+    float32, arousal, valence and dominance every 20 ms. Raises `ModelError` if the folder has no such head."""
     from safetensors.torch import load_file
 
     from sed.networks.store import load_tagger
@@ -78,7 +78,7 @@ def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:
     head = nn.Linear(tagger.classifier.in_features, len(DIMENSIONS))
     try:
         head.load_state_dict(load_file(Path(folder) / HEAD))
-    except Exception as error:  # safetensors has an exception of its own for damaged files
+    except Exception as error:  # safetensors raises its own exception for damaged files
         raise ModelError(f"no head for arousal, valence, dominance in {folder}: {error}") from error
     tap = FeatureTap(tagger)
 

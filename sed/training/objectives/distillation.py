@@ -1,6 +1,6 @@
-"""Teachers: trained taggers whose posteriors a smaller one learns to give (knowledge distillation).
+"""Knowledge distillation: a smaller tagger is trained on the posteriors of teachers, which are trained taggers.
 
-Comes in: names of taggers (ONNX files, folders, whatever ``--tagger`` takes). Goes out: an `Objective`.
+In: names of taggers (ONNX files, folders, anything that ``--tagger`` accepts). Out: an `Objective`.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from sed.training.objectives.base import Objective
 from sed.training.objectives.losses import distillation_loss
 from sed.training.recipe.ranges import is_number
 
-HEARS = ("clean", "same")
+TEACHER_INPUTS = ("clean", "same")
 
 
 def open_teacher(name: str | Path) -> Tagger:
-    """The tagger called `name`: whatever ``sed-run --tagger`` takes, or ``bundled``."""
+    """The tagger `name`: anything that ``sed-run --tagger`` accepts, or ``bundled``."""
     return load_tagger(None if name == "bundled" else name)
 
 
 class Ensemble:
-    """Several taggers as one: their mean posteriors, of the labels that all of them have.
+    """Several taggers as one: the weighted mean of their posteriors, over the labels that all of them have.
 
-    `weights` tells how much each counts (none: alike). Raises `OptionError` where there is no tagger, the
-    weights are not one for each, or fewer than two labels are common.
+    `weights` has one number per tagger (empty: equal weights). Raises `OptionError` if there is no tagger, the
+    number of weights differs, or fewer than two labels are common.
     """
 
     def __init__(self, taggers: Sequence[Tagger], weights: Sequence[float] = ()) -> None:
         if not taggers:
             raise OptionError("distillation: found no teachers, expected at least one tagger")
-        fit = len(weights) == len(taggers) and all(is_number(w) and 0 <= w < np.inf for w in weights)
-        if len(weights) and not (fit and sum(weights) > 0):
+        is_valid = len(weights) == len(taggers) and all(is_number(w) and 0 <= w < np.inf for w in weights)
+        if len(weights) and not (is_valid and sum(weights) > 0):
             raise OptionError(
                 f"teachers: found weights {list(weights)}, expected {len(taggers)} numbers, none below 0"
             )
@@ -66,18 +66,18 @@ class Ensemble:
         total: np.ndarray | float = 0.0
         for tagger, share in zip(self.taggers, self._shares, strict=True):
             columns = [tagger.labels.index(label) for label in self.labels]
-            own = tagger.posteriors(waves)[:, :, columns].astype(np.float64)
-            total = total + share * own / np.maximum(own.sum(axis=2, keepdims=True), 1e-12)
+            common = tagger.posteriors(waves)[:, :, columns].astype(np.float64)
+            total = total + share * common / np.maximum(common.sum(axis=2, keepdims=True), 1e-12)
         return np.asarray(total, np.float32)
 
 
 class Distillation(Objective):
-    """The student's posteriors shall be the teachers', on labelled and unlabelled audio alike.
+    """Trains the student to match the teachers' posteriors, on labelled and on unlabelled audio.
 
-    `teachers` are names or paths as ``sed-run --tagger`` takes them (``bundled``: the package's own), and their
-    mean posteriors are taught, softened by `temperature` (Hinton et al. 2015). They hear the clip without
-    augmentation (``clean``), so that the student learns to hear through noise what they hear without, or the
-    ``same`` clip. Only the labels that teachers and student share are compared.
+    `teachers` are names or paths as for ``sed-run --tagger`` (``bundled``: the package's own). The target is their
+    mean posterior, softened by `temperature` (Hinton et al. 2015). With `hears` ``clean`` the teachers receive the
+    clip without augmentation, so that the student learns robustness to noise; with ``same`` they receive the
+    student's input. Only the labels that teachers and student share are compared.
     """
 
     def __init__(
@@ -89,21 +89,21 @@ class Distillation(Objective):
         hears: str = "clean",
     ) -> None:
         super().__init__(weight)
-        if hears not in HEARS or not (is_number(temperature) and 0 < temperature < np.inf):
+        if hears not in TEACHER_INPUTS or not (is_number(temperature) and 0 < temperature < np.inf):
             raise OptionError(
                 f"distillation: found hears {hears!r} and temperature {temperature}, expected one of"
-                f" {', '.join(HEARS)} and a temperature above 0"
+                f" {', '.join(TEACHER_INPUTS)} and a temperature above 0"
             )
         self.temperature, self.hears = temperature, hears
         self._names = [teachers] if isinstance(teachers, str) else list(teachers)
         self._weights = list(teacher_weights)
 
     def build(self, tagger: Any, speech: Speech) -> None:
-        """Open the teachers and find the labels in common with `tagger`."""
+        """Open the teachers and determine the labels in common with `tagger`."""
         opened = [open_teacher(name) if isinstance(name, (str, Path)) else name for name in self._names]
         self.ensemble = Ensemble(opened, self._weights)
-        bounds = [getattr(tagger, "max_samples", None) for tagger in opened]
-        self.max_samples = min((bound for bound in bounds if bound), default=None)
+        limits = [getattr(tagger, "max_samples", None) for tagger in opened]
+        self.max_samples = min((limit for limit in limits if limit), default=None)
         self._common = [label for label in self.ensemble.labels if label in tagger.labels]
         if len(self._common) < 2:
             raise OptionError(
@@ -112,8 +112,8 @@ class Distillation(Objective):
             )
         self._columns = [list(tagger.labels).index(label) for label in self._common]
 
-    def taught(self, batch: Batch) -> np.ndarray:
-        """What the teachers say to a batch: ``(B, F, labels in common)``, NaN in padding."""
+    def teacher_posteriors(self, batch: Batch) -> np.ndarray:
+        """The teachers' posteriors for a batch: ``(B, F, labels in common)``, NaN in padding."""
         waves = batch.waves if self.hears == "same" or batch.clean is None else batch.clean
         columns = [self.ensemble.labels.index(label) for label in self._common]
         posteriors = self.ensemble.posteriors(waves)[:, :, columns]
@@ -126,5 +126,5 @@ class Distillation(Objective):
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
         """`distillation_loss` over all frames."""
         with torch.no_grad():
-            taught = torch.from_numpy(self.taught(batch)).to(logits)
-        return distillation_loss(logits[:, :, self._columns], taught, self.temperature)
+            teacher = torch.from_numpy(self.teacher_posteriors(batch)).to(logits)
+        return distillation_loss(logits[:, :, self._columns], teacher, self.temperature)

@@ -1,7 +1,6 @@
-"""Loss functions of the frame taggers: logits, features and targets in, one number each out.
+"""Loss functions of the frame taggers: logits, features and targets in, a scalar out.
 
-Shapes: ``B`` clips, ``F`` frames, ``C`` labels. A target of -1 (or NaN, where targets are real numbers) is
-none; such frames do not count.
+Shapes: ``B`` clips, ``F`` frames, ``C`` labels. Frames with target -1 (NaN for real-valued targets) are ignored.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def run_means(logits: Tensor, targets: Tensor, shortest: int = 10) -> tuple[Tensor, Tensor]:
-    """Mean logits and target of every run of at least `shortest` frames with one target (-1 is none).
+def run_means(logits: Tensor, targets: Tensor, min_frames: int = 10) -> tuple[Tensor, Tensor]:
+    """Mean logits and target of every run of at least `min_frames` frames with the same target, except -1.
 
     `logits` is ``(B, F, C)``, `targets` ``(B, F)``; returns ``(runs, C)`` and ``(runs,)``.
     """
@@ -24,14 +23,14 @@ def run_means(logits: Tensor, targets: Tensor, shortest: int = 10) -> tuple[Tens
     count = torch.bincount(run)
     label = targets.flatten()[change.flatten()]
     means = logits.new_zeros(len(count), logits.shape[2]).index_add(0, run, logits.flatten(0, 1))
-    kept = (label >= 0) & (count >= shortest)
+    kept = (label >= 0) & (count >= min_frames)
     return means[kept] / count[kept, None], label[kept]
 
 
 def tagger_loss(logits: Tensor, targets: Tensor, smoothing: float, run_weight: float) -> Tensor:
-    """Cross-entropy of the frames that have a target, and, by `run_weight`, of the mean logits of each run.
+    """Cross-entropy of the frames with a target plus `run_weight` times that of the mean logits of each run.
 
-    Silence and padding have target -1 and do not count.
+    Silence and padding have target -1 and are ignored.
     """
     loss = functional.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="sum"
@@ -44,7 +43,7 @@ def tagger_loss(logits: Tensor, targets: Tensor, smoothing: float, run_weight: f
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """Mean cross-entropy against `shares` ``(..., C)``, each row a distribution; rows with NaN do not count.
+    """Mean cross-entropy against `shares` ``(..., C)``, each row a distribution; rows with NaN are ignored.
 
     >>> logits = torch.zeros(1, 2, 2)
     >>> shares = torch.tensor([[[0.3, 0.7], [float("nan"), 0.0]]])
@@ -59,7 +58,7 @@ def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Kullback-Leibler divergence of the student's posteriors from the teacher's, both softened by
-    `temperature`, times its square so that gradients keep their size (Hinton et al. 2015).
+    `temperature`, times its square so that gradients keep their scale (Hinton et al. 2015).
 
     `logits` ``(..., C)`` are the student's, `teacher` ``(..., C)`` posteriors that sum to 1; the mean is over
     all rows without NaN. A posterior's logits are its logarithms up to a constant, which softmax ignores.
@@ -71,14 +70,16 @@ def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Te
     known = ~torch.isnan(teacher).any(dim=-1)
     if not known.any():
         return logits.sum() * 0
-    goal = torch.log_softmax(teacher[known].clamp(min=1e-8).log() / temperature, -1)
-    own = torch.log_softmax(logits[known] / temperature, -1)
-    return functional.kl_div(own, goal, log_target=True, reduction="none").sum(-1).mean() * temperature**2
+    target = torch.log_softmax(teacher[known].clamp(min=1e-8).log() / temperature, -1)
+    student = torch.log_softmax(logits[known] / temperature, -1)
+    return (
+        functional.kl_div(student, target, log_target=True, reduction="none").sum(-1).mean() * temperature**2
+    )
 
 
 def concordance(predicted: Tensor, true: Tensor) -> Tensor:
-    """Lin's concordance correlation coefficient of each column of ``(n, D)`` values, ``(D,)``: 1 is equality,
-    and unlike correlation it falls with a wrong mean or spread.
+    """Lin's concordance correlation coefficient of each column of ``(n, D)`` values, ``(D,)``: 1 means equality,
+    and unlike correlation it decreases with a wrong mean or spread.
 
     >>> x = torch.tensor([[0.0], [1.0], [2.0]])
     >>> float(concordance(x, x)), round(float(concordance(x + 1, x)), 3)
@@ -102,24 +103,24 @@ class _Reversed(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, strength: float) -> Tensor:
-    """`x` as it is; on the way back its gradient is multiplied by ``-strength`` (Ganin et al. 2016)."""
+    """The identity, whose gradient is multiplied by ``-strength`` in the backward pass (Ganin et al. 2016)."""
     return _Reversed.apply(x, strength)
 
 
 def pooled_logits(logits: Tensor, attention: Tensor | None = None) -> Tensor:
-    """One row of logits ``(C,)`` for a stretch of frame logits ``(F, C)`` whose label is known, but not where it
-    holds: their mean, or their mean by softmax weights of `attention` ``(F,)``."""
+    """Pool frame logits ``(F, C)`` to ``(C,)``, for utterances with a label but no boundaries: their mean, or the
+    weighted mean with softmax weights of `attention` ``(F,)``."""
     if attention is None:
         return logits.mean(0)
     return (torch.softmax(attention, 0)[:, None] * logits).sum(0)
 
 
 def instance_loss(logits: Tensor, label: int, background: int | None) -> Tensor:
-    """Multiple-instance loss of a stretch of frame logits ``(F, C)`` in which `label` occurs, and no other label
-    but perhaps `background`.
+    """Multiple-instance loss of frame logits ``(F, C)`` in which `label` occurs, and no other label except possibly
+    `background`.
 
-    Whether a label occurs is judged by the frames that show it: its mean posterior, weighted by itself (linear
-    softmax pooling, Wang et al. 2019).
+    The probability that a label occurs is its mean posterior weighted by itself (linear softmax pooling, Wang et al.
+    2019), so that frames with the label dominate.
     """
     posteriors = torch.softmax(logits, -1)
     occurs = (posteriors**2).sum(0) / posteriors.sum(0).clamp(min=1e-8)

@@ -1,7 +1,7 @@
-"""Corpora without boundaries: an utterance has a label, but who knows where in it the emotion is.
+"""Weak labels: corpora whose utterances have a label, but no boundaries of the emotion within them.
 
-The frames of such utterances lose their hard labels; in their place one label is asked of each utterance as a
-whole, or of a clip the sequence of its labels (CTC).
+The frames of such utterances lose their hard labels; instead the loss is on the label of each utterance as a whole,
+or on the sequence of labels of a clip (CTC).
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from sed.simulation.patterns import NEUTRAL
 from sed.training.data.clips import Batch, Speech
 from sed.training.objectives.base import Objective, event_frames
 from sed.training.objectives.losses import instance_loss, pooled_logits
-from sed.training.recipe.checks import names
+from sed.training.recipe.checks import as_list
 
 KINDS = ("mean", "attention", "instances", "ctc")
 
 
 class WeakLabels(Objective):
-    """Utterance-level labels for `corpora` (``all``: every one).
+    """Utterance-level labels for `corpora` (``all``: every corpus).
 
-    `kind` is one of these. ``mean``: the mean logits of an utterance give its label. ``attention``: so does
-    their mean by learned weights. ``instances``: some frames show the label, none another but neutral
-    (multiple-instance learning, `losses.instance_loss`). ``ctc`` (Graves et al. 2006): the labels
-    of the weak utterances that follow each other in a clip come in that order, at any time and with anything
-    between; a blank, which only exists in training, fills the rest. Raises `OptionError` on another kind, and
-    where there is none of the corpora.
+    `kind` is one of:
+
+    - ``mean``: cross-entropy of the mean logits of an utterance.
+    - ``attention``: of their weighted mean, with learned weights.
+    - ``instances``: some frames have the label, none has another except neutral (multiple-instance learning,
+      `losses.instance_loss`).
+    - ``ctc`` (Graves et al. 2006): the labels of consecutive weak utterances in a clip occur in this order, at any
+      time; a blank, which exists only in training, fills the rest.
+
+    Raises `OptionError` on another kind, and if a corpus does not occur in the data.
     """
 
     def __init__(
@@ -42,10 +46,10 @@ class WeakLabels(Objective):
         super().__init__(weight)
         if kind not in KINDS:
             raise OptionError(f"weak labels of kind {kind!r}: expected one of {', '.join(KINDS)}")
-        self.kind, self.corpora = kind, set(names(corpora))
+        self.kind, self.corpora = kind, set(as_list(corpora))
 
     def build(self, tagger: Any, speech: Speech) -> None:
-        """Note which utterances are weak, and make the head for the attention or the blank."""
+        """Determine the weakly labelled utterances, and make the head for the attention or the blank."""
         known = {utterance.corpus for utterance, _ in speech}
         if missing := self.corpora - known - {"all"}:
             raise OptionError(f"weak labels for {sorted(missing)}: found the corpora {sorted(known)}")
@@ -59,7 +63,7 @@ class WeakLabels(Objective):
             self.extra = nn.Linear(tagger.classifier.in_features, 1)
 
     def _weak(self, batch: Batch) -> list[tuple[int, int, int, int]]:
-        """Row, first frame, end frame and label of the weak utterances in the batch; label -1 for the others."""
+        """Row, first frame, end frame and label of each utterance in the batch; label -1 if it is not weak."""
         return [(r, a, b, self.label[s] if s >= 0 else -1) for r, a, b, s in event_frames(batch)]
 
     def replaces(self, batch: Batch) -> np.ndarray:
@@ -70,36 +74,36 @@ class WeakLabels(Objective):
         return replaced
 
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
-        """The loss of this kind, mean over utterances, or for CTC over stretches of them."""
+        """The loss of this kind, averaged over utterances, or for CTC over runs of consecutive utterances."""
         extra = self.extra(features) if self.kind in ("attention", "ctc") else None
         if self.kind == "ctc":
             assert extra is not None
             return self._ctc(torch.log_softmax(torch.cat([extra, logits], -1), -1), batch)
-        found = []
+        losses = []
         for row, first, end, label in self._weak(batch):
             if label < 0:
                 continue
             frames = logits[row, first:end]
             if self.kind == "instances":
-                found.append(instance_loss(frames, label, self.background))
+                losses.append(instance_loss(frames, label, self.background))
             else:
                 pooled = pooled_logits(frames, None if extra is None else extra[row, first:end, 0])
-                found.append(-torch.log_softmax(pooled, 0)[label])
-        return torch.stack(found).mean() if found else logits.sum() * 0
+                losses.append(-torch.log_softmax(pooled, 0)[label])
+        return torch.stack(losses).mean() if losses else logits.sum() * 0
 
     def _ctc(self, scores: Tensor, batch: Batch) -> Tensor:
-        """CTC of each stretch of weak utterances in a row; the blank is column 0 of `scores`."""
+        """CTC of each run of consecutive weak utterances; the blank is column 0 of `scores`."""
         losses = []
         for (row, weak), group in groupby(self._weak(batch), lambda event: (event[0], event[3] >= 0)):
             if not weak:
                 continue
             events = list(group)
             first, end = events[0][1], events[-1][2]
-            wanted = torch.tensor([[label + 1 for *_, label in events]], device=scores.device)
+            targets = torch.tensor([[label + 1 for *_, label in events]], device=scores.device)
             losses.append(
                 functional.ctc_loss(
                     scores[row, first:end, None],
-                    wanted,
+                    targets,
                     torch.tensor([end - first]),
                     torch.tensor([len(events)]),
                     reduction="sum",

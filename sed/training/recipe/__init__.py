@@ -1,1 +1,1 @@
-"""Recipes: YAML and command line in, checked hyperparameters and a run out."""
+"""Recipes: YAML and command line in, checked hyperparameters and a training run out."""

@@ -1,7 +1,7 @@
-"""Recipes: a YAML file of `hparams/` and changes to it in, the trained tagger's folder out.
+"""Running recipes: a YAML file of `hparams/` and changes to it in, the trained tagger's folder out.
 
-A recipe is HyperPyYAML with an entry ``recipe``, the function that trains, called with the hyperparameters and
-SpeechBrain's run options. The hyperparameters used are written beside the results.
+A recipe is HyperPyYAML with an entry ``recipe``, the training function, called with the hyperparameters and
+SpeechBrain's run options. The hyperparameters used are written to the output folder.
 """
 
 from __future__ import annotations
@@ -19,22 +19,27 @@ from sed.training.recipe.command_line import (
     one_line,
     split_arguments,
 )
-from sed.training.recipe.run_options import check_run_options, elsewhere, is_trial, parse_run_options
+from sed.training.recipe.run_options import (
+    check_run_options,
+    is_debug_run,
+    parse_run_options,
+    with_temporary_folder,
+)
 from sed.training.recipe.stored_run import check_stored_run, plain_values
 
 
 def run_command(arguments: Sequence[str]) -> Path:
-    """Run what the command line says: a recipe, then ``--key value`` changes and SpeechBrain's own options.
+    """Run a command line: a recipe, then ``--key value`` changes and SpeechBrain's own options.
 
-    Raises `OptionError` where the recipe is missing or has no entry point, and on options that it does not follow.
+    Raises `OptionError` if the recipe is missing or has no entry point, and on options that recipes do not support.
     """
     import speechbrain as sb
     import torch
 
     import sed.networks  # noqa: F401  (torchaudio imports after this)
 
-    _check(arguments[0])
-    # SpeechBrain would cut values at `=`, and take what it does not understand as part of the value before.
+    _check_exists(arguments[0])
+    # SpeechBrain's own parser would cut values at `=` and append unknown arguments to the preceding value.
     overrides, passed = split_arguments(arguments[1:], set(sb.utils.run_opts.RunOptions().as_dict()))
     run_options = parse_run_options(arguments[0], passed)
     check_device(run_options["device"])
@@ -42,11 +47,11 @@ def run_command(arguments: Sequence[str]) -> Path:
     try:
         sb.utils.distributed.ddp_init_group(run_options)
     except (ValueError, RuntimeError) as error:
-        # Too few GPUs, a port that is taken, a process that never comes.
+        # Too few GPUs, a port in use, a process that does not start.
         raise OptionError(f"cannot train in several processes: {one_line(error)}") from error
     folder = run_recipe(arguments[0], overrides, run_options)
     if torch.distributed.is_initialized():
-        # All leave together, or the last may be told that the others have died.
+        # Exit together; otherwise the last process may see the others as failed.
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     return folder
@@ -57,30 +62,30 @@ def run_recipe(
     overrides: str | Mapping[str, Any] | None = None,
     run_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Run `recipe` with `overrides` (a mapping, or YAML text) and SpeechBrain's `run_options`; returns what its
-    function returns.
+    """Run `recipe` with `overrides` (a mapping, or YAML text) and SpeechBrain's `run_options`; returns the result of
+    its training function.
 
-    In SpeechBrain's debug mode all is written to a temporary folder, unless it is to persist.
+    In SpeechBrain's debug mode everything is written to a temporary folder, except with ``debug_persistently``.
 
-    Raises `OptionError` where the output folder holds a run with other hyperparameters (`check_stored_run`), and on
-    run options that a recipe does not follow (`check_run_options`).
+    Raises `OptionError` if the output folder holds a run with other hyperparameters (`check_stored_run`), and on
+    run options that recipes do not support (`check_run_options`).
     """
     import speechbrain as sb
     import yaml
 
     import sed.networks  # noqa: F401  (torchaudio imports after this)
 
-    _check(recipe)
+    _check_exists(recipe)
     check_run_options(run_options or {})
     changes = overrides if isinstance(overrides, str) else yaml.safe_dump(dict(overrides or {}))
-    if is_trial(run_options or {}):
-        changes = elsewhere(changes)
+    if is_debug_run(run_options or {}):
+        changes = with_temporary_folder(changes)
     hparams = _load(recipe, changes)
     if not callable(hparams.get("recipe")) or not isinstance(hparams.get("output_folder"), str):
         raise OptionError(
-            f"{recipe}: found no entry `recipe` or `output_folder`, expected the function that trains and a folder"
+            f"{recipe}: found no entry `recipe` or `output_folder`, expected the training function and a folder"
         )
-    sb.utils.distributed.ddp_barrier()  # every process has looked at what is there before one writes
+    sb.utils.distributed.ddp_barrier()  # every process checks the folder before one writes
     try:
         sb.create_experiment_directory(
             experiment_directory=hparams["output_folder"], hyperparams_to_save=str(recipe), overrides=changes
@@ -92,7 +97,7 @@ def run_recipe(
 
 
 def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
-    """The hyperparameters, once the changes make sense and fit a run that the output folder may hold."""
+    """The hyperparameters, after checking the changes, also against a run already in the output folder."""
     import ruamel.yaml
     import yaml
     from hyperpyyaml import load_hyperpyyaml, resolve_references
@@ -121,6 +126,6 @@ def _load(recipe: str | Path, changes: str) -> dict[str, Any]:
     return hparams
 
 
-def _check(recipe: str | Path) -> None:
+def _check_exists(recipe: str | Path) -> None:
     if not Path(recipe).is_file():
         raise OptionError(f"no recipe {recipe}: expected a YAML file such as hparams/compact.yaml")

@@ -1,7 +1,7 @@
-"""SpeechBrain's own options on the command line of a recipe: words in, its run options out.
+"""SpeechBrain's own options on the command line of a recipe: arguments in, its run options out.
 
-What a recipe has a key of its own for, or cannot do, is refused: SpeechBrain would take the word and do nothing, or
-something else.
+Options that recipes replace by a key, or do not support, are rejected: SpeechBrain would accept and ignore them, or
+interpret them differently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from sed.errors import OptionError
 
-_INSTEAD = {
+_REPLACEMENTS = {
     "test_only": "sed-run --tagger FOLDER: recipes only train",
     "max_grad_norm": "the recipe's key clip_norm",
     "optimizer_step_limit": "the recipe's key steps",
@@ -28,29 +28,29 @@ _INSTEAD = {
 }
 
 
-def parse_run_options(recipe: str, words: Sequence[str]) -> dict[str, Any]:
-    """SpeechBrain's run options for `recipe` as `words` say; processes that learn on processors talk through gloo.
-    Raises `OptionError` on what they cannot be."""
+def parse_run_options(recipe: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """SpeechBrain's run options for `recipe` from `arguments`; on CPUs the distributed backend defaults to gloo.
+    Raises `OptionError` on invalid values."""
     import speechbrain as sb
     import torch
 
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):  # argparse would print its usage, three dozen options long
-            _, options, stray = sb.parse_arguments([recipe, *words])
+        with contextlib.redirect_stderr(messages):  # suppress argparse's usage message of about 36 options
+            _, options, stray = sb.parse_arguments([recipe, *arguments])
     except SystemExit:
-        raise OptionError(said.getvalue().strip().rpartition("error: argument ")[2]) from None
+        raise OptionError(messages.getvalue().strip().rpartition("error: argument ")[2]) from None
     if stray:
-        raise OptionError(f"found the words {' '.join(stray.split())}, expected --key value")
+        raise OptionError(f"found the arguments {' '.join(stray.split())}, expected --key value")
     found = dict(options)
-    on_processors = not torch.cuda.is_available() or str(found["device"]).startswith("cpu")
-    if "distributed_backend" not in found["overridden_args"] and on_processors:
+    on_cpu = not torch.cuda.is_available() or str(found["device"]).startswith("cpu")
+    if "distributed_backend" not in found["overridden_args"] and on_cpu:
         found["distributed_backend"] = "gloo"
     return found
 
 
 def check_run_options(options: Mapping[str, Any]) -> None:
-    """Raise `OptionError` where `options` have one that a recipe does not follow.
+    """Raise `OptionError` if `options` contain one that recipes do not support.
 
     >>> check_run_options({"debug": True, "max_grad_norm": 5.0})
     >>> check_run_options({"max_grad_norm": 1.0})
@@ -60,21 +60,21 @@ def check_run_options(options: Mapping[str, Any]) -> None:
     """
     import speechbrain as sb
 
-    usual = sb.utils.run_opts.RunOptions().as_dict()
+    defaults = sb.utils.run_opts.RunOptions().as_dict()
     given = options.get("overridden_args") or ()
-    for key, instead in _INSTEAD.items():
-        if key in given or options.get(key, usual[key]) != usual[key]:
-            raise OptionError(f"{key}: not an option of sed's recipes, expected {instead}")
+    for key, replacement in _REPLACEMENTS.items():
+        if key in given or options.get(key, defaults[key]) != defaults[key]:
+            raise OptionError(f"{key}: not an option of sed's recipes, expected {replacement}")
 
 
-def is_trial(options: Mapping[str, Any]) -> bool:
-    """Whether nothing of a run is to stay: SpeechBrain's debug mode, a few batches of a few epochs."""
+def is_debug_run(options: Mapping[str, Any]) -> bool:
+    """Whether a run's results are discarded: SpeechBrain's debug mode, a few batches of a few epochs."""
     return bool(options.get("debug")) and not options.get("debug_persistently")
 
 
-def elsewhere(changes: str) -> str:
-    """`changes` to a recipe, YAML, with a temporary folder for what it writes: a trial in the folder of a trained
-    tagger must not put four steps in the place of thousands."""
+def with_temporary_folder(changes: str) -> str:
+    """`changes` to a recipe (YAML) with a temporary output folder, so that a debug run of a few steps does not
+    overwrite a trained tagger."""
     from ruamel.yaml import YAML
 
     yaml = YAML()

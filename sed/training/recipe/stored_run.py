@@ -1,7 +1,7 @@
-"""May a run go on in a folder? The text of its hyperparameters in; nothing out, or an error.
+"""Whether a run may resume in a folder: the text of its hyperparameters in, nothing out, or an `OptionError`.
 
-SpeechBrain goes on from whatever checkpoint a folder holds. Hyperparameters other than those that it was trained with
-would give weights that mean something else: with the labels in another order, happy becomes angry.
+SpeechBrain resumes from any checkpoint in a folder. With hyperparameters other than those that it was trained with, the
+weights would have another meaning: with the labels in another order, happy becomes angry.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import yaml
 
 from sed.errors import OptionError
 
-FREE = {"epochs", "steps", "workers", "output_folder", "log_file", "checkpointer", "epoch_counter"}
-"""May differ: how long a run is, where its results go, and how it is made."""
+MAY_DIFFER = {"epochs", "steps", "workers", "output_folder", "log_file", "checkpointer", "epoch_counter"}
+"""Keys that may change between parts of a run: its length, its output paths, and the number of workers."""
 
-_NOTHING = "nothing"
+_MISSING = "nothing"
 
 
 class _Plain(yaml.SafeLoader):
-    """Reads HyperPyYAML without making any object of it."""
+    """Reads HyperPyYAML without creating any objects."""
 
 
 def _tagged(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> list[Any]:
@@ -36,7 +36,7 @@ _Plain.add_multi_constructor(None, _tagged)  # type: ignore[arg-type, no-untyped
 
 
 def plain_values(text: str) -> Any:
-    """HyperPyYAML whose references are resolved as plain values; an object is a list of its tag and arguments.
+    """HyperPyYAML with resolved references as plain values; an object is a list of its tag and arguments.
 
     >>> plain_values("tagger: !new:kind.Tagger {layers: 2}")
     {'tagger': ['!new:kind.Tagger', {'layers': 2}]}
@@ -45,10 +45,10 @@ def plain_values(text: str) -> Any:
 
 
 def check_stored_run(text: str) -> None:
-    """Raise `OptionError` where the output folder of the hyperparameters `text` (references resolved) holds a
-    checkpoint of a run with others, those in `FREE` aside.
+    """Raise `OptionError` if the output folder of the hyperparameters `text` (references resolved) holds a
+    checkpoint of a run with different ones, except for `MAY_DIFFER`.
 
-    A folder without a checkpoint, or whose ``hyperparams.yaml`` is gone or unreadable, is taken as it is.
+    A folder without a checkpoint, or whose ``hyperparams.yaml`` is missing or unreadable, is accepted.
     """
     new = plain_values(text)
     folder = Path(str(new.get("output_folder", "")))
@@ -60,7 +60,7 @@ def check_stored_run(text: str) -> None:
         return
     if not isinstance(old, dict):
         return
-    old, new = ({k: v for k, v in values.items() if k not in FREE} for values in (old, new))
+    old, new = ({k: v for k, v in values.items() if k not in MAY_DIFFER} for values in (old, new))
     for key, stored, found in differences(old, new):
         raise OptionError(
             f"{folder} holds a run with {key} {_short(stored)}, found {_short(found)}: expected the same or another"
@@ -69,15 +69,15 @@ def check_stored_run(text: str) -> None:
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two plain values differ: the key, through dots, and what each has there.
+    """Differences of two plain values: the dotted key and both values.
 
     >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}))
     [('a.c', 2, 'nothing')]
     """
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(n for n in new if n not in old)]:
-            place = f"{key}.{name}" if key else str(name)
-            yield from differences(old.get(name, _NOTHING), new.get(name, _NOTHING), place)
+            path = f"{key}.{name}" if key else str(name)
+            yield from differences(old.get(name, _MISSING), new.get(name, _MISSING), path)
     elif is_object(old) and is_object(new) and old[0] == new[0]:
         yield from differences(old[1], new[1], key)
     elif old != new:
@@ -85,7 +85,7 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, A
 
 
 def is_object(value: Any) -> bool:
-    """Whether a value of `plain_values` stands for an object: its tag and its arguments."""
+    """Whether a value of `plain_values` represents an object: its tag and its arguments."""
     return isinstance(value, list) and len(value) == 2 and str(value[0]).startswith("!")
 
 

@@ -35,7 +35,7 @@ def strongest(wave):
 
 
 @pytest.mark.parametrize("factor", [0.85, 1.15])
-def test_speed_moves_length_and_pitch_together(factor):
+def test_speed_changes_length_and_pitch_together(factor):
     fast = change_speed(tone(400), factor)
     assert len(fast) == pytest.approx(RATE / factor, abs=2)
     assert strongest(fast) == pytest.approx(400 * factor, abs=2)
@@ -65,18 +65,18 @@ def test_noise_on_silence_is_silence(rng):
     assert not add_noise(np.zeros(RATE, np.float32), coloured_noise(rng, RATE), 5).any()
 
 
-def test_babble_holds_all_voices_at_like_levels(rng):
+def test_babble_contains_all_utterances_at_equal_levels(rng):
     mixed = babble(rng, RATE, [tone(300, 5000), 0.01 * tone(1000, 7000), np.zeros(10, np.float32)])
     power = np.abs(np.fft.rfft(mixed)) ** 2
     assert level(mixed) == pytest.approx(0, abs=0.01)
     assert power[200:400].sum() == pytest.approx(power[900:1100].sum(), rel=0.1)
 
 
-def test_telephone_takes_away_what_a_line_does():
+def test_telephone_band_and_quantisation():
     for hertz, kept in ((100, False), (1000, True), (2500, True), (6000, False)):
         loss = level(tone(hertz)) - level(telephone(tone(hertz)))
         assert (loss < 1) if kept else (loss > 25), hertz
-    assert 20 < level(tone(1000)) - level(telephone(tone(1000)) - tone(1000)) < 60, "8 bits are heard"
+    assert 20 < level(tone(1000)) - level(telephone(tone(1000)) - tone(1000)) < 60, "8-bit quantisation noise"
 
 
 def test_reverberation_keeps_the_onset_and_decays(rng):
@@ -91,14 +91,14 @@ def test_reverberation_keeps_the_onset_and_decays(rng):
     assert level(early) - level(late) == pytest.approx(30, abs=2)
 
 
-def test_equaliser_changes_colour_not_time(rng):
+def test_equaliser_changes_the_spectrum_not_the_length(rng):
     wave = rng.standard_normal(RATE).astype(np.float32)
     changed = equalise_bands(rng, wave, tilt=4, spread=4)
     assert changed.shape == wave.shape and not np.allclose(changed, wave, atol=0.05)
     assert equalise_bands(rng, wave, tilt=0, spread=0) == pytest.approx(wave, abs=1e-5)
 
 
-def test_clipping_cuts_the_share_it_says(rng):
+def test_clipping_limits_the_given_share(rng):
     wave = rng.standard_normal(RATE).astype(np.float32)
     cut = clip_peaks(wave, 0.05)
     assert np.mean(np.abs(cut) == np.abs(cut).max()) == pytest.approx(0.05, abs=0.005)
@@ -111,11 +111,11 @@ NONE = Augmentation(
 )
 
 
-def test_without_shares_nothing_happens(rng):
+def test_shares_of_0_change_nothing(rng):
     assert np.array_equal(NONE(rng, tone(300)), tone(300)) and NONE.draw_speed(rng) == 1
 
 
-def test_everything_at_once_keeps_length_and_is_set_by_the_seed():
+def test_all_effects_together_keep_the_length_and_depend_on_the_seed():
     every = Augmentation(speed=1, reverberation=1, noise=1, equaliser=1, telephone=1, clipping=1)
 
     def draw(seed):
@@ -126,12 +126,12 @@ def test_everything_at_once_keeps_length_and_is_set_by_the_seed():
     assert np.isfinite(every(np.random.default_rng(0), np.zeros(999, np.float32))).all()
 
 
-def test_input_is_left_alone(rng):
+def test_input_is_not_modified(rng):
     wave = tone(300)
     Augmentation(reverberation=1, noise=1, equaliser=1, telephone=1, clipping=1)(rng, wave)
     assert np.array_equal(wave, tone(300))
 
 
-def test_speeds_stay_in_range_and_some_voices_stay(rng):
+def test_speeds_are_in_range_and_some_are_1(rng):
     speeds = [Augmentation(speed=0.5).draw_speed(rng) for _ in range(200)]
     assert 60 < speeds.count(1.0) < 140 and min(speeds) >= 0.85 and max(speeds) <= 1.15

@@ -22,7 +22,7 @@ def utterance(corpus, speaker, emotion):
 
 
 def speech(corpora=("a", "b"), count=3):
-    """Each emotion is a constant of its own, so a sample tells which emotion it is of."""
+    """Each emotion is a distinct constant, so that every sample identifies its emotion."""
     return [
         (utterance(corpus, speaker, emotion), np.full(RATE + 100 * take, 1000 * (n + 1), np.int16))
         for corpus in corpora
@@ -33,7 +33,7 @@ def speech(corpora=("a", "b"), count=3):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_targets_say_what_is_heard(share):
+def test_targets_match_the_audio(share):
     options = ClipOptions(pattern_share=share, level_spread=0, length=(2, 4), batch_seconds=30)
     sampler = ClipSampler(speech(), LABELS, MAIN, options, PLAIN)
     seen = Counter()
@@ -41,10 +41,10 @@ def test_targets_say_what_is_heard(share):
         batch = sampler.batch(number)
         assert batch.targets.shape[1] * 320 == batch.waves.shape[1]
         centres = batch.waves[:, 160::320]
-        told = np.where(batch.targets >= 0, 1000 * (batch.targets + 1) / 32768, 0)
+        expected = np.where(batch.targets >= 0, 1000 * (batch.targets + 1) / 32768, 0)
         near_joint = np.abs(np.diff(centres, axis=1, prepend=centres[:, :1])) > 0
         near_joint[:, :-1] |= near_joint[:, 1:]  # fades of 5 ms may reach a frame's centre
-        assert centres[~near_joint] == pytest.approx(told[~near_joint], abs=1e-6)
+        assert centres[~near_joint] == pytest.approx(expected[~near_joint], abs=1e-6)
         seen.update(batch.targets.ravel().tolist())
     assert set(seen) == {-1, 0, 1, 2, 3}
 
@@ -78,7 +78,7 @@ def test_balance_of_corpora_and_emotions():
     assert emotions["fearful"] / emotions["happy"] == pytest.approx(0.5, rel=0.15)
 
 
-def test_speed_moves_references_along():
+def test_speed_moves_the_references_too():
     options = ClipOptions(pattern_share=0, level_spread=0, gap=(0.0, 0.0), length=(6, 6), edge=0)
     fast = Augmentation(**{**PLAIN.__dict__, "speed": 1.0, "speed_range": (2.0, 2.0)})
     runs = []
@@ -97,7 +97,7 @@ def test_no_speech_is_an_error():
         pattern_clips([(utterance("a", "s", "sad"), np.ones(9, np.int16))], ["neutral", "sad"], 4, 0)
 
 
-def test_evaluation_clips_share_out_patterns_and_emotions():
+def test_evaluation_clips_balance_patterns_and_emotions():
     clips = pattern_clips(speech(), MAIN, 80, seed=3)
     names = Counter("-".join(e.label for e in events) for _, events in clips)
     kinds = Counter(len(events) if events[0].label == "neutral" else -len(events) for _, events in clips)
@@ -124,10 +124,10 @@ def test_manifest_is_filtered_in_order(tmp_path):
         read_manifest(path, ["test"])
 
 
-def test_manifest_errors_say_where(tmp_path):
+def test_manifest_errors_give_the_location(tmp_path):
     with pytest.raises(FormatError, match=r"none\.csv: cannot be read \(No such file"):
         read_manifest(tmp_path / "none.csv")
-    with pytest.raises(FormatError, match="line 2: no speaker"):
+    with pytest.raises(FormatError, match="line 2: found no speaker"):
         read_manifest(write_manifest(tmp_path, ["a,1.flac,,happy,train"]))
     with pytest.raises(FormatError, match="speaker a/s1 is in splits train and valid"):
         read_manifest(write_manifest(tmp_path, ["a,1.flac,s1,happy,train", "a,2.flac,s1,sad,valid"]))

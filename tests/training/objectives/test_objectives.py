@@ -1,4 +1,4 @@
-"""Each objective does what it says: shown on constructed features, and by training on tones."""
+"""The objectives, on constructed features and in training on tones."""
 
 import math
 from pathlib import Path
@@ -24,7 +24,7 @@ WIDTH = 6
 
 
 class Tagger(nn.Module):
-    """What objectives need to know of a tagger."""
+    """The parts of a tagger that objectives use."""
 
     labels = ("neutral", "happy", "angry", "sad")
 
@@ -48,32 +48,32 @@ def batch(events, frames=40):
     return Batch(np.zeros((len(events), frames * 320), np.float32), targets, None, events)
 
 
-def test_events_hold_frames_by_their_centres():
+def test_events_cover_frames_by_their_centres():
     found = list(event_frames(batch([[Event(-9000, 480, "x", 3), Event(480, 999_999, "x", 4)]], 5)))
     assert found == [(0, 0, 1, 3), (0, 1, 5, 4)]
-    assert list(event_frames(batch([[Event(100, 150, "x", 0)]]))) == [], "no centre of a frame"
+    assert list(event_frames(batch([[Event(100, 150, "x", 0)]]))) == [], "covers no frame centre"
     values = frame_values(batch([[Event(0, 640, "x", 1)]], 4), np.array([[7.0], [8.0]]))
     assert values[0, :2, 0].tolist() == [8, 8] and np.isnan(values[0, 2:]).all()
 
 
-def test_events_say_which_frames_a_sampler_gave_targets():
+def test_events_match_the_targets_of_a_sampler():
     from sed.training.data.clips import ClipSampler
 
     rows = [(Utterance("c", Path(), "s", e, "train"), np.full(9000, 99, np.int16)) for e in LABELS]
-    given = ClipSampler(rows, LABELS, LABELS).batch(3)
-    again = np.full(given.targets.shape, -1)
-    for row, first, end, source in event_frames(given):
+    sampled = ClipSampler(rows, LABELS, LABELS).batch(3)
+    again = np.full(sampled.targets.shape, -1)
+    for row, first, end, source in event_frames(sampled):
         again[row, first:end] = LABELS.index(rows[source][0].emotion)
-    assert np.array_equal(again, given.targets)
+    assert np.array_equal(again, sampled.targets)
 
 
-def test_weight_0_leaves_an_objective_out_and_below_is_refused():
+def test_weight_0_disables_an_objective_and_negative_weights_are_refused():
     assert len(Objectives({"soft": SoftLabels(0.0)})) == 0 and len(Objectives(None)) == 0
     with pytest.raises(OptionError, match="SoftLabels with weight -1"):
         SoftLabels(-1)
 
 
-def test_votes_are_the_targets_where_there_are_any():
+def test_votes_replace_the_hard_labels():
     rows = speech(["happy", "sad"], ratings=[Ratings({"happy": 3, "neutral": 1, "bored": 9}), None])
     objectives = Objectives({"soft": SoftLabels(1.0)})
     objectives.build(Tagger(), rows)
@@ -87,13 +87,13 @@ def test_votes_are_the_targets_where_there_are_any():
         Objectives({"soft": SoftLabels(1.0)}).build(Tagger(), speech(["sad"]))
 
 
-def test_reversal_grows_with_the_run():
+def test_reversal_grows_during_the_run():
     strengths = [SpeakerAdversary(1.0, most=0.5).strength(p) for p in np.linspace(0, 1, 11)]
     assert strengths[0] == 0 and np.all(np.diff(strengths) > 0)
     assert strengths[-1] == pytest.approx(0.5 * (2 / (1 + math.exp(-10)) - 1))
 
 
-def test_the_adversary_learns_speakers_and_the_features_forget_them():
+def test_the_adversary_learns_speakers_and_the_features_lose_them():
     torch.manual_seed(0)
     rows = speech(["sad", "sad"], speakers=["a", "b"])
     adversary = SpeakerAdversary(1.0, width=8)
@@ -107,15 +107,15 @@ def test_the_adversary_learns_speakers_and_the_features_forget_them():
         grads.append((features.grad.clone(), [p.grad.clone() for p in adversary.parameters()]))
     assert not grads[0][0].any(), "nothing is reversed at first"
     for early, late in zip(grads[0][1], grads[1][1], strict=True):
-        assert torch.equal(early, late), "the head learns all the same"
+        assert torch.equal(early, late), "the head learns regardless"
     features = torch.randn(2, 40, WIDTH, generator=torch.Generator().manual_seed(1))
     loss = adversary(features, torch.zeros(2, 40, 4), given, 0.5)
     worse = adversary(features - 10 * grads[1][0], torch.zeros(2, 40, 4), given, 0.5)
-    assert worse > loss, "a step down the gradient takes speaker information away"
+    assert worse > loss, "a step along the reversed gradient removes speaker information"
 
 
 def speaker_gap(adversary_weight):
-    """How far apart a linear encoder, trained to tell two emotions apart, leaves two speakers."""
+    """Norms of a linear encoder's weights for emotion and speaker, after training on two emotions of two speakers."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(2)
     tagger, encoder = Tagger(), nn.Linear(8, WIDTH)
@@ -144,10 +144,10 @@ def speaker_gap(adversary_weight):
         loss.backward()
         optimiser.step()
         gaps.append(encoder.weight.detach()[:, :2].norm(dim=0))
-    return torch.stack(gaps[-100:]).mean(0).tolist()  # the two players circle around their balance
+    return torch.stack(gaps[-100:]).mean(0).tolist()  # adversarial training oscillates around its equilibrium
 
 
-def test_adversarial_training_hides_the_speaker_and_keeps_the_emotion():
+def test_adversarial_training_removes_the_speaker_and_keeps_the_emotion():
     (emotion_without, speaker_without), (emotion_with, speaker_with) = speaker_gap(0.0), speaker_gap(1.0)
     assert speaker_with < 0.6 * speaker_without
     assert emotion_with > 0.7 * emotion_without
@@ -161,9 +161,9 @@ def weak_setup(kind, emotions, **options):
 
 
 @pytest.mark.parametrize("kind", ["mean", "attention", "instances", "ctc"])
-def test_labels_without_boundaries_teach_where_the_emotion_is(kind):
-    """Every clip is half neutral noise and half its own tone; only the clip's label is told. What shares the two
-    apart is that noise is in all clips, and in those called neutral there is nothing else."""
+def test_weak_labels_locate_the_emotion(kind):
+    """Every clip is half neutral noise and half a tone of its emotion, and only the clip's label is given. The two can
+    be distinguished because noise is in all clips, and neutral clips contain nothing else."""
     torch.manual_seed(0)
     emotions = ["neutral", "happy", "angry", "sad"]
     tagger, objectives = weak_setup(kind, emotions)
@@ -179,31 +179,31 @@ def test_labels_without_boundaries_teach_where_the_emotion_is(kind):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    decided = tagger(features).argmax(-1)
+    predicted = tagger(features).argmax(-1)
     assert loss < (1.0 if kind == "mean" else 0.3)
-    assert decided[0].eq(0).all()
+    assert predicted[0].eq(0).all()
     for row in (1, 2, 3):
-        assert decided[row, 20:].eq(row).all(), "the tone is found"
+        assert predicted[row, 20:].eq(row).all(), "the tone is found"
         if kind == "instances":
-            assert decided[row, :20].eq(0).all(), "and the noise beside it stays neutral"
+            assert predicted[row, :20].eq(0).all(), "and the noise before it stays neutral"
 
 
-def test_ctc_asks_for_the_order_and_for_nothing_else():
+def test_ctc_depends_only_on_the_order():
     _, objectives = weak_setup("ctc", ["happy", "sad"])
     with torch.no_grad():
         for parameter in objectives.parameters():
             parameter.zero_()
     right = batch([[Event(0, 6400, "happy", 0), Event(6400, 12_800, "sad", 1)]])
     wrong = batch([[Event(0, 6400, "sad", 1), Event(6400, 12_800, "happy", 0)]])
-    moved = batch([[Event(0, 3200, "happy", 0), Event(3200, 12_800, "sad", 1)]])
+    shifted = batch([[Event(0, 3200, "happy", 0), Event(3200, 12_800, "sad", 1)]])
     logits = torch.full((1, 40, 4), -9.0)
     logits[0, :20, 1] = logits[0, 20:, 3] = 9.0
     features = torch.zeros(1, 40, WIDTH)
     loss = {
         name: float(objectives(features, logits, b, 0))
-        for name, b in (("r", right), ("w", wrong), ("m", moved))
+        for name, b in (("r", right), ("w", wrong), ("s", shifted))
     }
-    assert loss["r"] == pytest.approx(loss["m"]), "where the boundary is does not matter"
+    assert loss["r"] == pytest.approx(loss["s"]), "the position of the boundary does not matter"
     assert loss["r"] < 0.05 and loss["w"] > 0.5
 
 
@@ -219,8 +219,8 @@ def test_only_the_weak_corpora_are_weak():
         WeakLabels(1.0, "sum")
 
 
-def test_a_batch_without_its_labels_still_moves_every_parameter_alike():
-    """Processes that train together must all give every gradient."""
+def test_every_parameter_gets_a_gradient_from_a_batch_without_labels():
+    """Distributed training requires a gradient for every parameter in every process."""
     rows = speech(["happy", "sad"], ratings=[Ratings(dimensions=(0.1, 0.2, 0.3)), None])
     objectives = Objectives(
         {"d": Dimensions(1.0), "a": SpeakerAdversary(1.0), "w": WeakLabels(1.0, "attention")}
@@ -230,7 +230,7 @@ def test_a_batch_without_its_labels_still_moves_every_parameter_alike():
     assert all(p.grad is not None and not p.grad.any() for p in objectives.parameters())
 
 
-def test_the_tap_gives_what_the_last_layer_saw_once():
+def test_the_tap_returns_the_input_of_the_last_layer_once():
     tagger = Tagger()
     tap = FeatureTap(tagger)
     x = torch.randn(2, 3, WIDTH)
@@ -253,8 +253,8 @@ def rated(tmp_path_factory):
 
 
 def tiny(rated, output, **options):
-    given = {"corpora": rated, "encoder_weights": "", "trained_labels": "[neutral, happy, angry, sad]"}
-    return run("compact", output, **given, tagger=TINY_COMPACT, **{**SHORT, **options})
+    defaults = {"corpora": rated, "encoder_weights": "", "trained_labels": "[neutral, happy, angry, sad]"}
+    return run("compact", output, **defaults, tagger=TINY_COMPACT, **{**SHORT, **options})
 
 
 def test_manifest_gives_ratings(rated, tmp_path):
@@ -276,7 +276,7 @@ def test_joint_training_predicts_dimensions_and_soft_labels_soften(rated, tmp_pa
     longer = {"steps": 120, "epochs": 2, "epoch_steps": 60, "augmentation": QUIET, "label_smoothing": 0.0}
     folder = tiny(rated, tmp_path, dimensions=1.0, soft_labels=1.0, **longer)
     dimensions, (model, _) = load_dimensions(folder), load_tagger(folder)
-    arousal, doubt = {}, {}
+    arousal, neutral = {}, {}
     for emotion in LABELS:
         wave = read_wave(rated / f"one-valid-{emotion}.wav")
         values = dimensions(wave)
@@ -284,15 +284,15 @@ def test_joint_training_predicts_dimensions_and_soft_labels_soften(rated, tmp_pa
         arousal[emotion] = values[:, 0].mean()
         with torch.no_grad():
             posteriors = torch.softmax(model(torch.from_numpy(wave)[None])[0], -1).mean(0)
-        doubt[emotion] = float(posteriors[0])
+        neutral[emotion] = float(posteriors[0])
         assert posteriors.argmax() == LABELS.index(emotion)
     assert sorted(LABELS, key=arousal.get) == sorted(LABELS, key=AROUSAL.get)
     assert np.corrcoef([arousal[e] for e in LABELS], [AROUSAL[e] for e in LABELS])[0, 1] > 0.9
     for emotion in LABELS[1:]:
-        assert 0.12 < doubt[emotion] < 0.4, "one rater of four heard neutral"
+        assert 0.12 < neutral[emotion] < 0.4, "one vote of four is neutral"
 
 
-def test_every_objective_at_once_resumes_to_the_bit(rated, tmp_path):
+def test_all_objectives_together_resume_bit_identically(rated, tmp_path):
     options = {"dimensions": 0.5, "soft_labels": 0.5, "speaker_adversary": 0.1}
     options |= {"weak_labels": 0.3, "weak_kind": "attention", "weak_corpora": "[two]"}
     whole = tiny(rated, tmp_path / "whole", **options)
@@ -306,5 +306,5 @@ def test_every_objective_at_once_resumes_to_the_bit(rated, tmp_path):
     assert not (plain / "dimensions.safetensors").exists()
 
 
-def test_the_tone_helper_is_what_it_says():
+def test_the_tone_helper():
     assert abs(np.fft.rfft(tone(900))).argmax() == 900

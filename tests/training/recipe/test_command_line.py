@@ -1,4 +1,4 @@
-"""Mistyped command lines end in one sentence, exit status 1, and nothing written."""
+"""Invalid command lines give a one-line error and exit status 1, and write nothing."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from sed.training.recipe.command_line import split_arguments
 RECIPE = str(ROOT / "hparams" / "logmel.yaml")
 
 
-def said(arguments, capsys):
+def error_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         train_command.main(arguments)
     error = capsys.readouterr().err.strip().splitlines()[-1]
@@ -27,13 +27,13 @@ def said(arguments, capsys):
     [
         (["--ecoder_rate", "0.1"], "no key ecoder_rate in"),
         (["--ecoder_rate", "0.1"], "did you mean encoder_rate?"),
-        (["--steps", "abc"], "steps: found 'abc', expected a whole number, as 1800 in"),
-        (["--seed", "2.5"], "seed: found 2.5, expected a whole number"),
+        (["--steps", "abc"], "steps: found 'abc', expected an integer, as 1800 in"),
+        (["--seed", "2.5"], "seed: found 2.5, expected an integer"),
         (["--head_rate", "fast"], "head_rate: found 'fast', expected a number"),
         (["--labels", "[neutral"], "--labels: found [neutral, expected YAML: "),
-        (["--seed", "3", "stray"], "--seed: found the words 3 stray, expected one value"),
-        (["--seed=3", "stray"], "--seed: found the words 3 stray, expected one value"),
-        (["--debug", "stray"], "found the words stray, expected --key value"),
+        (["--seed", "3", "stray"], "--seed: found the values 3 stray, expected one value"),
+        (["--seed=3", "stray"], "--seed: found the values 3 stray, expected one value"),
+        (["--debug", "stray"], "found the arguments stray, expected --key value"),
         (["--seed"], "--seed: found no value"),
         (["--clips", "{lenght: [1,2]}"], "lenght"),
         (["--clips", "3"], "clips: found 3, expected options such as '{name: value}'"),
@@ -65,7 +65,7 @@ def said(arguments, capsys):
         (["--card", "{window: null}"], "card.window: found None, expected"),
         (
             ["--precision", "fp16", "--device", "cpu"],
-            "precision: found fp16, expected bf16 or fp32 on a proc",
+            "precision: found fp16, expected bf16 or fp32 on a CPU",
         ),
         (
             ["--clips", "{length: [1.0]}"],
@@ -92,33 +92,33 @@ def said(arguments, capsys):
         (["--device", f"cuda:{torch.cuda.device_count()}"], "CUDA devices here, or cpu"),
     ],
 )
-def test_what_is_mistyped_is_said_in_one_line(arguments, message, tmp_path, capsys):
-    assert message in said([RECIPE, "--output_folder", str(tmp_path / "out"), *arguments], capsys)
+def test_invalid_arguments_are_reported_in_one_line(arguments, message, tmp_path, capsys):
+    assert message in error_line([RECIPE, "--output_folder", str(tmp_path / "out"), *arguments], capsys)
     assert not list(tmp_path.rglob("hyperparams.yaml"))
 
 
-def test_layers_below_none(tmp_path, capsys):
+def test_a_negative_number_of_layers(tmp_path, capsys):
     recipe = str(ROOT / "hparams" / "probe.yaml")
-    assert "-1 layers: expected 0 or more" in said(
+    assert "-1 layers: expected 0 or more" in error_line(
         [recipe, "--output_folder", str(tmp_path), "--layers", "-1"], capsys
     )
 
 
-def test_what_is_no_recipe(tmp_path, capsys):
-    assert "README.md: " in said([str(ROOT / "README.md")], capsys)
+def test_files_that_are_not_recipes(tmp_path, capsys):
+    assert "README.md: " in error_line([str(ROOT / "README.md")], capsys)
     for name, content in (("words.yaml", b"words"), ("bytes.yaml", b"\xff\xfe\x00"), ("empty.yaml", b"")):
         (tmp_path / name).write_bytes(content)
-        assert f"{name}: " in said([str(tmp_path / name)], capsys)
+        assert f"{name}: " in error_line([str(tmp_path / name)], capsys)
 
 
-def test_an_output_folder_that_cannot_be_one(tmp_path, capsys):
+def test_an_unusable_output_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("here")
-    for place in (tmp_path / "file", tmp_path / "file" / "below", "/proc/nothing"):
-        assert str(place) in said([RECIPE, "--output_folder", str(place)], capsys)
+    for path in (tmp_path / "file", tmp_path / "file" / "below", "/proc/nothing"):
+        assert str(path) in error_line([RECIPE, "--output_folder", str(path)], capsys)
     assert (tmp_path / "file").read_text() == "here"
 
 
-def test_a_folder_may_have_an_equals_sign(tmp_path):
+def test_a_folder_name_may_contain_an_equals_sign(tmp_path):
     corpora = make_corpora(tmp_path / "corpora")
     options = {**SHORT, "steps": 1, "epoch_steps": 1, "epochs": 1, "valid_clips": 2}
     options |= {"tagger": "{head_width: 8, dilations: [1]}", "corpora": corpora}
@@ -126,18 +126,18 @@ def test_a_folder_may_have_an_equals_sign(tmp_path):
     assert (tmp_path / "lr=0.1" / "hyperparams.yaml").is_file()
 
 
-def test_values_behind_a_blank_or_an_equals_sign():
-    words = ["--a=1", "--b", "-2", "--c", "[x,", "y]", "--weights", "", "--device", "cpu", "--debug"]
-    assert split_arguments(words, {"device", "debug"}) == (
+def test_values_after_a_blank_or_an_equals_sign():
+    arguments = ["--a=1", "--b", "-2", "--c", "[x,", "y]", "--weights", "", "--device", "cpu", "--debug"]
+    assert split_arguments(arguments, {"device", "debug"}) == (
         "a: 1\nb: -2\nc: [x, y]\nweights: \n",
         ["--device", "cpu", "--debug"],
     )
-    for word in ("--", "stray"):
-        with pytest.raises(OptionError, match=f"found the word '{word}', expected --key value"):
-            split_arguments([word], set())
+    for argument in ("--", "stray"):
+        with pytest.raises(OptionError, match=f"found the argument '{argument}', expected --key value"):
+            split_arguments([argument], set())
 
 
-def test_a_trial_leaves_a_trained_folder_alone(tmp_path, capsys):
+def test_a_debug_run_does_not_change_a_trained_folder(tmp_path, capsys):
     corpora = make_corpora(tmp_path / "corpora")
     tiny = {**SHORT, "corpora": corpora, "valid_clips": 2, "steps": 6, "epoch_steps": 3, "epochs": 2}
     tiny |= {
@@ -146,15 +146,15 @@ def test_a_trial_leaves_a_trained_folder_alone(tmp_path, capsys):
     }
     folder = run("logmel", tmp_path / "out", **tiny)
 
-    def kept():  # but for the log, which SpeechBrain goes on writing as long as this process lives
+    def contents():  # without the log, to which SpeechBrain writes until this process ends
         files = (path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "log.txt")
         return {path: path.read_bytes() for path in files}
 
-    before = kept()
-    words = [word for key, value in tiny.items() for word in (f"--{key}", str(value))]
-    arguments = [RECIPE, "--output_folder", str(tmp_path / "out"), *words, "--debug"]
+    before = contents()
+    changes = [part for key, value in tiny.items() for part in (f"--{key}", str(value))]
+    arguments = [RECIPE, "--output_folder", str(tmp_path / "out"), *changes, "--debug"]
     train_command.main(arguments, standalone_mode=False)
-    trial = Path(capsys.readouterr().out.strip().splitlines()[-1])
-    assert (trial / "tagger.safetensors").is_file() and trial != folder
-    assert before == kept()
-    shutil.rmtree(trial.parent)
+    debug_folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert (debug_folder / "tagger.safetensors").is_file() and debug_folder != folder
+    assert before == contents()
+    shutil.rmtree(debug_folder.parent)

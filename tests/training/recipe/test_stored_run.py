@@ -1,4 +1,4 @@
-"""A folder with a run in it takes no other run: an error names what differs, and nothing is written."""
+"""A folder with a run accepts no other run: an error names the difference, and nothing is written."""
 
 import pytest
 from tones import SHORT, make_corpora, run
@@ -58,14 +58,14 @@ def test_another_kind_of_tagger_is_refused(corpora, stored):
         run("compact", stored, corpora=corpora, **compact)
 
 
-def test_the_same_and_a_longer_run_go_on(corpora, stored):
+def test_the_same_and_a_longer_run_resume(corpora, stored):
     run("logmel", stored, corpora=corpora, **TINY)
     run("logmel", stored, corpora=corpora, **{**TINY, "epochs": 2, "workers": 1})
     run("logmel", stored, corpora=corpora, **{**TINY, "epochs": 3, "steps": 6})
     assert [line.split()[1] for line in (stored / "valid.log").read_text().splitlines()] == ["2", "4", "6"]
 
 
-def test_a_folder_without_a_checkpoint_or_its_hyperparameters_is_taken(tmp_path):
+def test_a_folder_without_a_checkpoint_or_its_hyperparameters_is_accepted(tmp_path):
     text = f"output_folder: {tmp_path}\nseed: 1\ntagger: !new:x.Y {{layers: 2}}\n"
     other = text.replace("seed: 1", "seed: 2")
     (tmp_path / "hyperparams.yaml").write_text(text)

@@ -1,6 +1,6 @@
-"""Every frame is speech: for scores beside systems that label all the time, silence included, as ZED's do.
+"""`EveryFrame`: labels every frame as speech, for comparison with systems that also label silence, as ZED's do.
 
-In: 16 kHz float32 blocks of any size. Out: a bool for every 20 ms frame, True throughout.
+In: 16 kHz float32 blocks of any size. Out: one bool per 20 ms frame, always True.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sed.grid import frame_count
 
 
 class EveryFrame:
-    """A detector that never finds silence.
+    """A speech detector that treats every frame as speech.
 
     >>> session = EveryFrame().begin()
     >>> session.push(np.zeros(330, np.float32)).tolist(), len(session.push(np.zeros(640, np.float32)))
@@ -19,21 +19,21 @@ class EveryFrame:
     """
 
     def begin(self) -> EveryFrameSession:
-        """Start on a new recording."""
+        """Start a new recording."""
         return EveryFrameSession()
 
 
 class EveryFrameSession:
-    """One recording of which all is speech; the last frame counts from its first sample on."""
+    """State of one recording; a frame is returned as soon as its first sample has been received."""
 
     def __init__(self) -> None:
-        self._samples = self._given = 0
+        self._samples = self._returned = 0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples; returns the frames that have begun."""
+        """Process the next ``(n,)`` samples; returns the new frames."""
         self._samples += len(samples)
-        begun = frame_count(self._samples)
-        new, self._given = begun - self._given, begun
+        frames = frame_count(self._samples)
+        new, self._returned = frames - self._returned, frames
         return np.ones(new, bool)
 
     def close(self) -> np.ndarray:

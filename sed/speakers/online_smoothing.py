@@ -1,7 +1,7 @@
-"""`SteadyTurns`: a live stream's turns without shards: short pauses bridged, short turns absorbed or dropped.
+"""`OnlineSmoother`: turns of a live stream with short pauses bridged and short turns absorbed or dropped.
 
-In: at each step how active every speaker is in the frames that are not final, on the 20 ms grid. Out: who speaks in
-them, tidied up. What is final stays, so a turn of which a part is final lasts its minimum, whatever a later window
+In: at each step the activity of every speaker in the frames that are not final, on the 20 ms grid. Out: who speaks in
+them. What is final stays, so a turn of which a part is final lasts its minimum, whatever a later window
 reports; and where a turn would become final with less than that, it has to be clear enough to be believed.
 """
 
@@ -11,33 +11,33 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sed.speakers.smoothing import united
+from sed.speakers.smoothing import merge_spans
+from sed.speakers.tracks import ACTIVE_THRESHOLD
 from sed.speakers.turns import runs
 
-SHORTEST = 0.2  # seconds; a shorter turn tells neither who speaks nor what is felt
-PRESENT = 0.5  # activity above this is speech
+MIN_DURATION_ON = 0.2  # seconds; a shorter turn identifies neither speaker nor emotion
 CLEAR = 0.65  # mean activity of a turn whose first frames become final before its minimum is reached
 
 
-class SteadyTurns:
-    """Tidies up the activity of the speakers of a live stream; lengths in frames.
+class OnlineSmoother:
+    """Smooths the activity of the speakers of a live stream; durations in frames.
 
-    Pauses of at most `fill` frames within a speaker's turn are bridged. A turn of less than `shortest` frames goes to
-    the speaker whose turn it touches (with such a pause at most; to the longer one of two), or is dropped where there
-    is none. A turn that reaches the latest frame may still grow and stays. All this is decided by what is visible, so
-    at least `shortest` frames should follow those that become final.
+    Pauses of at most `min_duration_off` frames within a speaker's turn are bridged. A turn of less than
+    `min_duration_on` frames goes to the speaker whose turn it touches (with such a pause at most; to the longer one of
+    two), or is dropped where there is none. A turn that reaches the latest frame may still grow and stays. All this is
+    decided by what is visible, so at least `min_duration_on` frames should follow those that become final.
 
-    >>> steady = SteadyTurns(fill=2, shortest=4)
+    >>> smoother = OnlineSmoother(min_duration_off=2, min_duration_on=4)
     >>> ann = np.array([1, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 0])
-    >>> {key: one.astype(int).tolist() for key, one in steady.step({1: ann}, 12, 6).items()}
+    >>> {key: one.astype(int).tolist() for key, one in smoother.step({1: ann}, 12, 6).items()}
     {1: [0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0]}
     >>> bob = np.array([0, 0, 0, 1, 1, 0, 0, 0])  # just after Ann, of whose turn two frames were final
-    >>> {key: one.astype(int).tolist() for key, one in steady.step({2: bob}, 8, 8, ends=True).items()}
+    >>> {key: one.astype(int).tolist() for key, one in smoother.step({2: bob}, 8, 8, ends=True).items()}
     {1: [1, 1, 1, 1, 1, 0, 0, 0]}
     """
 
-    def __init__(self, fill: int, shortest: int) -> None:
-        self._fill, self._shortest = fill, shortest
+    def __init__(self, min_duration_off: int, min_duration_on: int) -> None:
+        self._min_duration_off, self._min_duration_on = min_duration_off, min_duration_on
         self._open: dict[int, int] = {}  # final frames of the turns that reach the last final frame
 
     def step(
@@ -54,12 +54,12 @@ class SteadyTurns:
         for key in sorted({*self._open, *activity}):
             scores = activity.get(key, np.zeros(frames))
             out[key] = np.zeros(frames, bool)
-            for start, end in self._spans(key, scores > PRESENT):
+            for start, end in self._spans(key, scores > ACTIVE_THRESHOLD):
                 growing = end == frames and not ends
-                if start >= 0 and end - start < self._shortest and not growing:
+                if start >= 0 and end - start < self._min_duration_on and not growing:
                     short.append((key, start, end))
                     continue
-                unsure = 0 < final - start < self._shortest and start >= 0 and not ends
+                unsure = 0 < final - start < self._min_duration_on and start >= 0 and not ends
                 if unsure and scores[start:end].mean() < CLEAR:
                     start = final
                 out[key][max(start, 0) : end] = True
@@ -73,8 +73,8 @@ class SteadyTurns:
         length = self._open.get(key, 0)
         known = np.concatenate([np.ones(length, bool), active])
         if length:
-            known[: self._shortest] = True
-        spans: list[list[int]] = (united(runs(known), self._fill) - length).tolist()
+            known[: self._min_duration_on] = True
+        spans: list[list[int]] = (merge_spans(runs(known), self._min_duration_off) - length).tolist()
         return spans
 
     def _absorb(self, out: dict[int, np.ndarray], key: int, start: int, end: int) -> None:
@@ -84,14 +84,14 @@ class SteadyTurns:
             for other, active in out.items()
             if other != key
             for low, high in self._spans(other, active)
-            if low <= end + self._fill and start <= high + self._fill
+            if low <= end + self._min_duration_off and start <= high + self._min_duration_off
         ]
         if touching:
             _, other, low, high = max(touching)
             out[other][max(0, min(start, high)) : max(end, low)] = True
 
     def _reach(self, key: int, decided: np.ndarray) -> int:
-        """Frames of the turn that reaches the last of those that are final now; `shortest` if there are more."""
+        """Frames of the turn that reaches the last of those that are final now; `min_duration_on` if there are more."""
         decided = np.concatenate([np.ones(self._open.get(key, 0), bool), decided])
         silent = np.flatnonzero(~decided)
-        return min(len(decided) - (int(silent[-1]) + 1 if len(silent) else 0), self._shortest)
+        return min(len(decided) - (int(silent[-1]) + 1 if len(silent) else 0), self._min_duration_on)

@@ -1,8 +1,8 @@
-"""Emotions as corpora name them -> the whole English words of this project; case and blanks don't count."""
+"""Emotion and gender labels: the spellings of published corpora in, the labels of this project out."""
 
 from __future__ import annotations
 
-_WORDS = {
+_SPELLINGS = {
     "neutral": "neutral neu neutrality normal",
     "calm": "calm calmness",
     "happy": "happy hap happiness joy joyful freude",
@@ -25,22 +25,24 @@ _WORDS = {
     "other": "other oth",
     "undecided": "undecided xxx",
 }
-_KNOWN = {form: word for word, forms in _WORDS.items() for form in forms.split()}
+_EMOTIONS = {spelling: label for label, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 
 
-def emotion_word(label: str) -> str | None:
-    """The word for `label`; None where it is not known.
+def normalise_emotion(label: str) -> str | None:
+    """The label of this project for `label`, None if it is unknown. Case is ignored, blanks equal underscores.
 
-    >>> emotion_word("Anger"), emotion_word(" HAPPINESS"), emotion_word("exc"), emotion_word("hungry")
-    ('angry', 'happy', 'excited', None)
+    >>> normalise_emotion("Anger"), normalise_emotion(" HAPPINESS")
+    ('angry', 'happy')
+    >>> normalise_emotion("exc"), normalise_emotion("hungry")
+    ('excited', None)
     """
-    return _KNOWN.get(label.strip().casefold().replace(" ", "_"))
+    return _EMOTIONS.get(label.strip().casefold().replace(" ", "_"))
 
 
-def gender_letter(text: str | None) -> str | None:
-    """``F`` or ``M`` for what a corpus writes; None where it says neither.
+def normalise_gender(text: str | None) -> str | None:
+    """``F`` or ``M`` for the gender in `text`, None for anything else.
 
-    >>> gender_letter("Female"), gender_letter("m"), gender_letter("?")
+    >>> normalise_gender("Female"), normalise_gender("m"), normalise_gender("?")
     ('F', 'M', None)
     """
     return {"f": "F", "w": "F", "m": "M"}.get((text or "").strip().casefold()[:1])

@@ -1,0 +1,25 @@
+"""`Event` as a JSON message, the same for the server's protocol (``sed/server/PROTOCOL.md``) and ``sed-live``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sed.streaming.events import Event
+
+
+def event_message(event: Event) -> dict[str, Any]:
+    """`event` as a message of type ``segment``.
+
+    >>> from sed.result import Segment
+    >>> message = event_message(Event(3, Segment(0.5, 1.0, "spk00", "sad"), True, 1.5, 1.0))
+    >>> {key: message[key] for key in ("type", "id", "final", "time", "settled")}
+    {'type': 'segment', 'id': 3, 'final': True, 'time': 1.5, 'settled': 1.0}
+    """
+    return {
+        "type": "segment",
+        "id": event.id,
+        "final": event.final,
+        "time": event.time,
+        "settled": event.settled,
+        "segment": None if event.segment is None else event.segment.to_dict(),
+    }
