@@ -26,19 +26,19 @@ def tuning_set(shared: Path) -> list[Recording]:
 
 def tune(shared: Path, _: Path | None) -> None:
     """Print the DER of our clustering parameters on the tuning set."""
-    recordings, heard = tuning_set(shared), []
+    recordings, outputs = tuning_set(shared), []
     diarizer = SegmentationDiarizer()
     for recording in recordings:
         session = diarizer.begin()
         session.push(recording.samples)
-        heard.append((session.close(), session.speech_runs))
+        outputs.append((session.close(), session.speech_runs))
     plain = DiarizationOptions()
     for threshold in (0.35, 0.38, 0.41, 0.44):
         for penalty in (0.0, 0.2, 0.4):
             for share in (0.02, 0.04, 0.06):
                 options = ClusteringOptions(threshold, penalty, min_speaker_share=share)
                 found = []
-                for turns, speech_runs in heard:
+                for turns, speech_runs in outputs:
                     speakers = cluster_speech_runs(speech_runs, options)
                     seconds = plain.min_duration_off, plain.min_duration_on
                     durations = (round(s * FRAME_RATE) for s in seconds)
