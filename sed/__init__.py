@@ -1,4 +1,4 @@
-"""Speech emotion diarization: who felt what, and when.
+"""Speech emotion diarization: who speaks when, and with which emotion.
 
 >>> from sed import EmotionDiarizer
 >>> result = EmotionDiarizer(speakers=3)("demo/conversation.flac")
@@ -7,7 +7,7 @@
 >>> result.labels
 ('neutral', 'happy', 'angry', 'sad')
 
-The names below are loaded when they are first used, so that ``import sed`` is cheap.
+Public names are imported on first use, so that ``import sed`` is fast.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sed.result import Diarization, Segment
     from sed.streaming import Event, StreamingDiarizer
 
-_HOME = {
+_MODULE_OF = {
     "DecoderOptions": "sed.emotion.decoding",
     "Diarization": "sed.result",
     "EmotionDiarizer": "sed.pipeline",
@@ -53,9 +53,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'sed' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

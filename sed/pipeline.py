@@ -1,8 +1,8 @@
-"""The offline path, top to bottom: audio -> speech and speakers, emotion -> decoding -> `Diarization`.
+"""The offline pipeline: audio -> speech and speakers, emotion -> decoding -> `Diarization`.
 
-One pass over the audio in blocks. What is kept are the posteriors (16 bytes a frame, on disk where nobody wants them
-back) and about a kilobyte for each stretch of speech, not the audio. Speech and emotion are independent of each other,
-so with two threads or more they run side by side, each at its own pace (`sed.stage_pool`); the result is the same.
+The audio is read once, in blocks, and not kept. Kept are the posteriors (16 bytes per frame, on disk if the result
+does not include them) and about a kilobyte per speech segment. The speaker and emotion stages are independent, so
+with two or more threads they run concurrently (`sed.stage_pool`); the result is the same.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from sed.streaming import StreamingDiarizer
 
 
 class EmotionDiarizer:
-    """Finds who felt what, and when. Holds the models; one object serves any number of recordings, and of threads at
-    once. It cannot be pickled: every process makes its own.
+    """Detects who speaks when, and with which emotion. One object holds the models and can process any number of
+    recordings, also from several threads at once. It cannot be pickled; create one per process.
 
     tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
-    diarizer: ``segmentation`` (default), ``pyannote``, ``none`` (one speaker), each with a model behind a colon if
-        wanted (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
-    vad: ``segmentation``, ``webrtc`` or ``silero``; ``none``: every frame is speech; None takes what suits the
+    diarizer: ``segmentation`` (default), ``pyannote`` or ``none`` (one speaker), optionally followed by a colon and a
+        model (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
+    vad: ``segmentation``, ``webrtc`` or ``silero``; ``none``: every frame is speech; None: the default of the
         diarizer.
-    decoder: a method of `sed.emotion.decoding` by name, or `DecoderOptions`.
-    speakers, min_speakers, max_speakers: how many people speak, exactly or within bounds; None: found out. Exactly as
-        far as there are so many turns; a live stream, or a latency, keeps to the most only.
-    channels: ``mix``, the number of a channel from 1 on, or ``split``: each channel is one speaker
+    decoder: the name of a method of `sed.emotion.decoding`, or `DecoderOptions`.
+    speakers, min_speakers, max_speakers: the exact number of speakers, or bounds on it; None: estimated. The exact
+        count is best effort; live streams and `latency` only enforce the maximum.
+    channels: ``mix``, the number of a channel starting at 1, or ``split``: each channel is one speaker
         (``channel1``, ``channel2``, ...), as in call-centre recordings.
-    latency: None to use the whole recording, or seconds: the result then equals that of `stream`.
-    threads: processor threads.
+    latency: None to use the whole recording; in seconds: the result equals that of `stream`.
+    threads: number of processor threads.
 
-    Raises `OptionError` on values that make no sense, `ModelError` on unusable models and
-    `MissingDependencyError` where an extra is not installed.
+    Raises `OptionError` on invalid values, `ModelError` on unusable models and `MissingDependencyError` if an extra is
+    not installed.
 
     >>> diarizer = EmotionDiarizer()
     >>> for segment in diarizer("tests/data/emodb_16_sad_1.flac"):
@@ -75,35 +75,35 @@ class EmotionDiarizer:
         if threads < 1:
             raise OptionError(f"{threads} threads: expected 1 or more")
         if latency is not None and channels == "split":
-            raise OptionError("a latency with channels='split': expected one of the two")
+            raise OptionError("latency cannot be combined with channels='split'")
         if latency is not None and min_speakers is not None:
             raise OptionError(
-                "a latency with min_speakers: expected max_speakers, which a live stream can keep"
+                "latency cannot be combined with min_speakers: expected max_speakers, which live streams enforce"
             )
         check_channels(channels)
         self.threads = threads
         self.channels = channels
         self.latency = latency
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
-        each = max(1, threads // 2)
+        threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
-            # The bundled tagger costs as much as speech and speakers; others cost more, and want every thread.
-            tagger = load_tagger(tagger, each if tagger is None else threads)
+            # The bundled tagger costs as much as the speaker stage; others cost more and get all threads.
+            tagger = load_tagger(tagger, threads_per_stage if tagger is None else threads)
         self.tagger: Tagger = tagger
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
-                f"vad={vad!r} with a diarizer object, which detects speech itself: expected its name"
+                f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"
             )
         if isinstance(diarizer, str):
             if channels == "split" and vad == "none":
                 raise OptionError(
-                    "channels='split' with vad='none': expected one of the two, every channel would speak all the time"
+                    "channels='split' cannot be combined with vad='none': all channels would be speech throughout"
                 )
             if channels == "split":
                 if diarizer not in ("segmentation", "none"):
-                    raise OptionError(f"channels='split' with diarizer {diarizer!r}: expected one of the two")
+                    raise OptionError(f"channels='split' cannot be combined with diarizer {diarizer!r}")
                 if any(count is not None for count in (speakers, min_speakers, max_speakers)):
-                    raise OptionError("channels='split' with a number of speakers: expected one of the two")
+                    raise OptionError("channels='split' cannot be combined with a number of speakers")
                 diarizer = "none"
             diarizer = make_diarizer(
                 diarizer,
@@ -111,15 +111,15 @@ class EmotionDiarizer:
                 speakers=speakers,
                 min_speakers=min_speakers,
                 max_speakers=max_speakers,
-                threads=each,
+                threads=threads_per_stage,
             )
         self.diarizer: SpeakerDiarizer = diarizer
         if latency is not None:
-            self.stream(latency)  # refuses now what it would refuse later
+            self.stream(latency)  # raises an error now rather than at the first recording
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions that the tagger tells apart, in order."""
+        """The emotion labels of the tagger, in order."""
         return self.tagger.labels
 
     def __call__(
@@ -133,39 +133,39 @@ class EmotionDiarizer:
     ) -> Diarization:
         """Diarize one recording.
 
-        `source` is a path, a binary file object, ``"-"`` (standard input) or ``(array, sample_rate)``, as
-        `sed.audio.open_audio` takes it. `uri` names the result (default: the file's stem). `turns` replaces
-        the diarizer for this recording (`sed.speakers.ReferenceTurns`). `progress` is called after each
-        block with the seconds done and the recording's duration (None where unknown), and at least every half second
-        while ffmpeg is waited for, with the same values again; what it raises ends the work. Without `posteriors` those
-        of the result are None; of a long recording they then wait in a temporary file, and not in memory.
+        `source` is a path, a binary file object, ``"-"`` (standard input) or ``(array, sample_rate)``, see
+        `sed.audio.open_audio`. `uri` is the name of the result (default: the file's stem). `turns` replaces the
+        diarizer for this recording (`sed.speakers.ReferenceTurns`). `progress` is called after each block with the
+        seconds processed and the duration of the recording (None if unknown), and at least every half second with the
+        same values while waiting for ffmpeg; an exception that it raises cancels the call. If `posteriors` is false,
+        those of the result are None, and those of a long recording are kept in a temporary file instead of in memory.
 
-        Raises `AudioError` where the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
+        Raises `AudioError` if the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
         """
         from sed.audio import open_audio
 
         if turns is not None and self.channels == "split":
-            raise OptionError("given turns with channels='split': expected one of the two")
+            raise OptionError("turns cannot be combined with channels='split'")
         report = _Progress(progress)
         with open_audio(source, channels=self.channels, on_wait=report.repeat) as audio:
             name = uri or audio.uri
             if self.latency is not None:
                 return self.stream(self.latency, turns).follow(audio, name, report, posteriors)
-            several = self.channels == "split"
-            columns = audio.channels if several else 1
+            split = self.channels == "split"
+            columns = audio.channels if split else 1
             stages = [_Stages(self.tagger, turns or self.diarizer, posteriors) for _ in range(columns)]
             samples, reported = 0, 0
-            ends: list[int] = []  # of the blocks
-            with StagePool(self.threads) as lanes:
+            ends: list[int] = []  # sample number at the end of each block
+            with StagePool(self.threads) as pool:
                 for block in audio:
-                    parts = block.T if several else block[None]
+                    parts = block.T if split else block[None]
                     jobs = [stage.push(part) for stage, part in zip(stages, parts, strict=True)]
-                    lanes.run([job for pair in jobs for job in pair])
+                    pool.run([job for pair in jobs for job in pair])
                     samples += len(block)
                     ends.append(samples)
-                    reported = _report(report, ends, reported, lanes.finished, audio.duration)
-                lanes.finish()
-                _report(report, ends, reported, lanes.finished, audio.duration)
+                    reported = _report(report, ends, reported, pool.finished, audio.duration)
+                pool.finish()
+                _report(report, ends, reported, pool.finished, audio.duration)
         return self._finish(stages, name, samples, posteriors)
 
     def _finish(self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool) -> Diarization:
@@ -179,28 +179,30 @@ class EmotionDiarizer:
             merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
         )
         names = tuple(f"channel{n + 1}" for n in range(len(found)))
-        several = Turns(spans, names, found[0][0].frames)
-        segments = join(several, [rows for _, rows in found], self.labels, duration, self.decoder)
+        all_turns = Turns(spans, names, found[0][0].frames)
+        segments = join(all_turns, [rows for _, rows in found], self.labels, duration, self.decoder)
         mean = (
-            _mean_over_speakers([rows.take_all() for _, rows in found], several.active)
+            _mean_over_speakers([rows.take_all() for _, rows in found], all_turns.active)
             if posteriors
             else None
         )
         return Diarization(uri, duration, segments, self.labels, mean)
 
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
-        """A live stream with the same models; `latency` (0.5 to 5 s) bounds the wait for a final label.
+        """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
-        `turns` replaces the diarizer, as in a call. Raises `OptionError` on another latency, and where the
-        diarizer cannot work live.
+        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range or the
+        diarizer does not support live streams.
         """
         if self.channels == "split":
-            raise OptionError("a live stream with channels='split': expected one channel or their mix")
+            raise OptionError(
+                "a live stream cannot be combined with channels='split': expected one channel or the mix"
+            )
         return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency)
 
 
 class _Stages:
-    """Speakers and emotion of one channel."""
+    """The speaker and emotion stages of one channel."""
 
     def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
         self._emotion = PosteriorStream(tagger)
@@ -208,22 +210,22 @@ class _Stages:
         self._posteriors = SpooledArray(len(tagger.labels), on_disk=not in_memory)
 
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
-        """The two jobs to do for a block; they may run side by side."""
+        """The jobs of the two stages for a block; they may run concurrently."""
         return [
             lambda: self._speakers.push(samples),
             lambda: self._posteriors.append(self._emotion.push(samples)),
         ]
 
     def close(self) -> tuple[Turns, SpooledArray]:
-        """What was found; nothing can be pushed any more."""
+        """End the channel and return its turns and posteriors."""
         self._posteriors.append(self._emotion.close())
         turns = self._speakers.close()
-        del self._emotion, self._speakers  # voices, audio: not needed while emotions are decoded
+        del self._emotion, self._speakers  # frees embeddings and audio before decoding
         return turns, self._posteriors
 
 
 class _Progress:
-    """Calls `progress`, if there is one, and can repeat the last call: whoever cancels does it from there."""
+    """Calls `progress`, if given, and can repeat the last call, so that the caller can cancel while waiting."""
 
     def __init__(self, progress: Callable[[float, float | None], None] | None) -> None:
         self._progress = progress
@@ -234,7 +236,7 @@ class _Progress:
         self.repeat()
 
     def repeat(self) -> None:
-        """Report once more what was reported last."""
+        """Report the last values again."""
         if self._progress:
             self._progress(*self._last)
 
@@ -246,14 +248,14 @@ def _report(
     finished: int,
     duration: float | None,
 ) -> int:
-    """Tell of the blocks that have been finished since the last time; returns how many have been told of."""
+    """Report the blocks that have been finished since the last call; returns how many have been reported in total."""
     for end in ends[reported:finished]:
         progress(samples_to_seconds(end), duration)
     return finished
 
 
 def _mean_over_speakers(posteriors: Sequence[np.ndarray], active: np.ndarray) -> np.ndarray:
-    """One posterior a frame from several channels: the mean of those that speak, or of all in silence."""
+    """One posterior per frame from several channels: the mean over the active ones, or over all in silence."""
     weights = np.where(active.any(1, keepdims=True), active, 1).astype(np.float32)
     weights /= weights.sum(1, keepdims=True)
     return sum(w[:, None] * p for w, p in zip(weights.T, posteriors, strict=True))  # type: ignore[return-value]

@@ -1,9 +1,9 @@
-"""Joins who speaks with what is felt: turns and posteriors in, segments out.
+"""Combines speaker turns and emotion posteriors: turns and posteriors in, segments out.
 
-Each speaker's frames are strung together in time, decoded as one stretch (broken where he is silent for
-long), and cut into segments wherever he pauses or his emotion changes. So emotions persist over a speaker's
-pauses, changes prefer the start of a turn, and people who speak at once keep emotions of their own.
-`segment_of` is the one place where a segment is made, offline and live.
+Each speaker's turns are concatenated into runs, which end at a long silence, and each run is decoded as a whole. The
+result is split into segments at pauses and at changes of emotion. So emotions persist over a speaker's pauses, changes
+are more likely at the start of a turn, and overlapping speakers have separate emotions. `segment_of` creates all
+segments, offline and live.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def join(
     """Segments of every speaker, in order.
 
     `posteriors` is ``(frames, labels)`` on the grid of `turns`, an array or `sed.spooling.SpooledArray`, or a list with
-    one per speaker (channels that were recorded separately). No segment ends after `duration` seconds.
+    one per speaker (separately recorded channels). No segment ends after `duration` seconds.
 
     >>> turns = Turns.from_active(np.ones((100, 1), bool), ("spk00",))
     >>> p = np.full((100, 2), [0.9, 0.1], np.float32); p[50:] = [0.2, 0.8]
@@ -40,22 +40,22 @@ def join(
     """
     options = options or DecoderOptions()
     segments: list[Segment] = []
-    apart = isinstance(posteriors, list | tuple)
-    overlapped = None if apart else turns.overlapped
+    separate = isinstance(posteriors, list | tuple)
+    overlapped = None if separate else turns.overlapped
     for number, (name, spans) in enumerate(zip(turns.names, turns.spans, strict=True)):
-        own: Sliced = posteriors[number] if apart else posteriors  # type: ignore[index, assignment]
-        for stretch in _stretches(spans, options.memory):
-            segments += _decode_stretch(stretch, own, overlapped, name, labels, duration, options)
+        own: Sliced = posteriors[number] if separate else posteriors  # type: ignore[index, assignment]
+        for run in _runs(spans, options.memory):
+            segments += _decode_run(run, own, overlapped, name, labels, duration, options)
     return sorted(segments)
 
 
-class _Strung:
-    """The rows that lie in `spans` ``(n, 2)``, strung together, read piece by piece."""
+class _Concatenated:
+    """The rows within `spans` ``(n, 2)``, concatenated, but read only when sliced."""
 
     def __init__(self, rows: Sliced, spans: np.ndarray) -> None:
         self._rows = rows
         self._spans = spans
-        self._ends = np.cumsum(spans[:, 1] - spans[:, 0])  # of each span, in what is strung together
+        self._ends = np.cumsum(spans[:, 1] - spans[:, 0])  # of each span, in the concatenation
         self.shape = (int(self._ends[-1]), *rows.shape[1:])
 
     def __len__(self) -> int:
@@ -65,16 +65,14 @@ class _Strung:
         start, stop, _ = rows.indices(len(self))
         first, last = np.searchsorted(self._ends, [start, stop - 1], "right").tolist()
         parts = []
-        for (begin, end), until in zip(
-            self._spans[first : last + 1], self._ends[first : last + 1], strict=True
-        ):
-            shift = int(end - until)  # from here to there
-            parts.append(self._rows[max(int(begin), start + shift) : min(int(end), stop + shift)])
+        for (low, high), end in zip(self._spans[first : last + 1], self._ends[first : last + 1], strict=True):
+            shift = int(high - end)  # from concatenated to original rows
+            parts.append(self._rows[max(int(low), start + shift) : min(int(high), stop + shift)])
         return np.concatenate(parts)
 
 
-class _Weights(_Strung):
-    """The weight of each frame in `spans`: 1, or `weight` where several people speak."""
+class _Weights(_Concatenated):
+    """The weight of each frame in `spans`: 1, or `weight` where speakers overlap."""
 
     def __init__(self, overlapped: np.ndarray, spans: np.ndarray, weight: float) -> None:
         super().__init__(overlapped, spans)
@@ -84,15 +82,15 @@ class _Weights(_Strung):
         return np.where(super().__getitem__(rows), self._weight, 1.0)
 
 
-def _stretches(turns: np.ndarray, memory: float) -> list[np.ndarray]:
-    """Groups of turns ``(n, 2)`` with no silence over `memory` seconds inside."""
+def _runs(turns: np.ndarray, memory: float) -> list[np.ndarray]:
+    """Groups of `turns` ``(n, 2)`` without a silence of more than `memory` seconds between them."""
     if not len(turns):
         return []
     silences = turns[1:, 0] - turns[:-1, 1]
     return np.split(turns, np.flatnonzero(silences > seconds_to_frames(memory)) + 1)
 
 
-def _decode_stretch(
+def _decode_run(
     turns: np.ndarray,
     posteriors: Sliced,
     overlapped: np.ndarray | None,
@@ -106,41 +104,45 @@ def _decode_stretch(
     if overlapped is not None:
         alone = not all(overlapped[start:end].all() for start, end in turns.tolist())
         weights = _Weights(overlapped, turns, options.weight_in_overlap(alone))
-    emotions = decode(_Strung(posteriors, turns), options, starts[1:-1], weights)
+    emotions = decode(_Concatenated(posteriors, turns), options, starts[1:-1], weights)
     parts = []
     for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):
         own = emotions[at : at + end - start]
         edges = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), end - start]
         for first, last in itertools.pairwise(edges):
-            count = None if weights is None else weights[at + first : at + last]
-            mean = mean_posterior(posteriors[start + first : start + last], count)
-            counts = count is None or bool(count.any())
-            parts.append(_Part(start + first, start + last, int(own[first]), mean, counts))
+            own_weights = None if weights is None else weights[at + first : at + last]
+            mean = mean_posterior(posteriors[start + first : start + last], own_weights)
+            weighted = own_weights is None or bool(own_weights.any())
+            parts.append(_Part(start + first, start + last, int(own[first]), mean, weighted))
     return [
-        segment_of(_stand_in(parts, n), part.start, part.end, speaker, labels, part.emotion, duration)
+        segment_of(_mean_of(parts, n), part.start, part.end, speaker, labels, part.emotion, duration)
         for n, part in enumerate(parts)
     ]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Frames `start` to `end` of a speaker with one emotion; `mean` of those that count, or of all if none `counts`."""
+    """Frames `start` to `end` of a speaker with one emotion.
+
+    `mean` is that of the frames with a weight above 0 or, if none is `weighted`, of all frames.
+    """
 
     start: int
     end: int
     emotion: int
     mean: np.ndarray
-    counts: bool
+    weighted: bool
 
 
-def _stand_in(parts: Sequence[_Part], number: int) -> np.ndarray:
-    """The mean of part `number`, or where no frame of it counts, that of the part from which its emotion comes: the
-    one before with frames that count, or else after.
+def _mean_of(parts: Sequence[_Part], number: int) -> np.ndarray:
+    """The mean of part `number` or, if none of its frames is weighted, that of the part that decided its emotion.
+
+    That is the nearest previous part with the same emotion and weighted frames, or else the next one.
     """
     part = parts[number]
-    if not part.counts:
+    if not part.weighted:
         for other in itertools.chain(reversed(parts[:number]), parts[number + 1 :]):
-            if other.counts and other.emotion == part.emotion:
+            if other.weighted and other.emotion == part.emotion:
                 return other.mean
     return part.mean
 
@@ -148,7 +150,7 @@ def _stand_in(parts: Sequence[_Part], number: int) -> np.ndarray:
 def mean_posterior(posteriors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Mean ``(labels,)`` float64 of `posteriors` ``(frames, labels)``, by `weights` ``(frames,)``.
 
-    Without weights, or where all are alike (none at all, for instance), every frame counts the same.
+    Without weights, or if all weights are equal (all 0, for instance), this is the plain mean.
     """
     if weights is None or (weights == weights[0]).all():
         return posteriors.mean(0, dtype=np.float64)
@@ -165,9 +167,9 @@ def segment_of(
     emotion: int,
     duration: float,
 ) -> Segment:
-    """The segment of `speaker` from frame number `start` to `end` with the mean posteriors `mean` ``(labels,)``.
+    """The segment of `speaker` from frame number `start` to `end`, with the mean posteriors `mean` ``(labels,)``.
 
-    The mean is float64 and rounded to 4 decimals, so that equal frames give equal numbers. No segment ends after
+    The mean is float64 and is rounded to 4 decimals, so that results are reproducible. No segment ends after
     `duration` seconds.
     """
     mean = np.round(mean, 4)

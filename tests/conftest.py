@@ -1,8 +1,8 @@
-"""Fixtures for all tests: where the data is, and what may be skipped.
+"""Fixtures for all tests: paths of the data, and conditions for skipping.
 
-`tests/data` travels with the repository, so the suite runs anywhere. The larger checks need the shared data
-(`SED_SHARED`, default ``../shared``) or programs (ffmpeg, Chromium, PortAudio): without them they skip with
-the reason. Under CI (variable ``CI``) a missing part is a failure, so nothing is skipped unseen.
+`tests/data` is part of the repository, so the suite runs anywhere. Larger tests need the shared data (`SED_SHARED`,
+default ``../shared``) or programs (ffmpeg, Chromium, PortAudio); without them they are skipped with the reason. Under
+CI (environment variable ``CI``) they fail instead, so that no test is skipped unnoticed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from hypothesis.internal.conjecture import providers
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
-# Where pytest was started in the background SIGINT is ignored, and programs under test would inherit that.
+# If pytest was started in the background, SIGINT is ignored, and programs under test would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _tolerant_getattr(owner: object, name: str, default: object = None) -> object:
-    """getattr for Hypothesis, which asks every loaded module where it is: SpeechBrain's lazy modules answer by
-    importing what is not installed (k2, flair, ...), and fail with an ImportError that getattr lets through."""
+    """getattr for Hypothesis, which reads attributes of every loaded module: SpeechBrain's lazy modules then import
+    packages that are not installed (k2, flair, ...) and raise an ImportError, which getattr does not catch."""
     try:
         return getattr(owner, name, default)
     except ImportError:
@@ -45,7 +45,7 @@ def missing(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The small recordings and references that travel with the repository."""
+    """The small recordings and references in the repository."""
     return ROOT / "tests" / "data"
 
 
@@ -60,7 +60,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def need_program():
-    """A function that skips the test where a program is not on the PATH, and returns its path."""
+    """A function that returns the path of a program, or skips the test if it is not on the PATH."""
 
     def find(name: str) -> str:
         path = shutil.which(name)
@@ -73,5 +73,5 @@ def need_program():
 
 @pytest.fixture
 def not_here():
-    """`missing`, for tests that find out for themselves what this machine lacks."""
+    """`missing`, for tests that check the requirements themselves."""
     return missing

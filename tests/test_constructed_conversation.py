@@ -1,4 +1,4 @@
-"""The whole path on conversations whose audio tells the truth: every person's every emotion is a tone."""
+"""The whole pipeline on conversations of known content: each emotion of each speaker is a tone."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ LABELS = ("neutral", "happy", "angry", "sad")
 DRY = ConversationOptions(duration=60, room=0, noise=None, lines={"wide": 1})
 
 
-def frequency(person, emotion):
+def frequency(speaker, emotion):
     """A multiple of 50 Hz: a whole number of periods in a frame, so that tones do not mix."""
-    return 1000 * (person + 1) + 200 * LABELS.index(emotion)
+    return 1000 * (speaker + 1) + 200 * LABELS.index(emotion)
 
 
 def tone(hertz, seconds):
@@ -23,7 +23,7 @@ def tone(hertz, seconds):
 
 
 class ToneTagger:
-    """Hears which emotion's tones are the loudest in each frame."""
+    """Gives the emotion whose tones are loudest in each frame."""
 
     labels = LABELS
     frame_rate = 50
@@ -34,39 +34,39 @@ class ToneTagger:
         padded = np.zeros((len(waves), frames * HOP), np.float32)
         padded[:, : waves.shape[1]] = waves
         power = np.abs(np.fft.rfft(padded.reshape(len(waves), frames, HOP), axis=-1)) ** 2
-        bins = [[frequency(person, emotion) // 50 for person in range(4)] for emotion in LABELS]
-        heard = np.stack([power[..., own].sum(-1) for own in bins], -1) + 1e-3
-        return (heard / heard.sum(-1, keepdims=True)).astype(np.float32)
+        bins = [[frequency(speaker, emotion) // 50 for speaker in range(4)] for emotion in LABELS]
+        power_of_label = np.stack([power[..., own].sum(-1) for own in bins], -1) + 1e-3
+        return (power_of_label / power_of_label.sum(-1, keepdims=True)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def conversation():
-    people = {
-        f"person{n}": [Utterance(e, tone(frequency(n, e), s)) for e in LABELS for s in (1.0, 2.0, 3.0, 5.0)]
+    speakers = {
+        f"speaker{n}": [Utterance(e, tone(frequency(n, e), s)) for e in LABELS for s in (1.0, 2.0, 3.0, 5.0)]
         for n in range(3)
     }
-    return simulate_conversation(people, 4, DRY)
+    return simulate_conversation(speakers, 4, DRY)
 
 
 def rates(reference, result):
     return {name: s.errors / s.total for name, s in accuracy.measure(reference, result).items()}
 
 
-def test_given_the_turns_the_emotions_come_out_right(conversation):
+def test_emotions_with_reference_turns(conversation):
     from sed import EmotionDiarizer
     from sed.speakers import ReferenceTurns
 
     samples, reference = conversation
     diarizer = EmotionDiarizer(tagger=ToneTagger())
     found = rates(reference, diarizer((samples, RATE), turns=ReferenceTurns(reference)))
-    assert found["der"] < 0.01, "turns were given: only rounding to frames may be wrong"
-    assert found["joint"] < 0.06 and found["eder"] < 0.06, "what is left is overlap and changes within words"
+    assert found["der"] < 0.01, "the turns are the reference: only rounding to frames is left"
+    assert found["joint"] < 0.06 and found["eder"] < 0.06, "overlap and changes within words are left"
 
 
-def test_perfect_and_floor_get_what_they_deserve(conversation):
+def test_error_rates_of_the_reference_and_of_the_baseline(conversation):
     _, reference = conversation
     assert set(rates(reference, reference).values()) == {0.0}
-    found = rates(reference, accuracy.floor(reference))
+    found = rates(reference, accuracy.baseline(reference))
     length = {label: sum(s.duration for s in reference if s.emotion == label) for label in LABELS}
     emotional = 1 - length["neutral"] / sum(length.values())
     assert found["eder_speech"] == pytest.approx(emotional, abs=0.04)
@@ -75,7 +75,7 @@ def test_perfect_and_floor_get_what_they_deserve(conversation):
     assert found["joint"] > found["der"]
 
 
-def test_a_shift_is_punished_by_its_length(conversation):
+def test_error_of_a_shift_is_its_length(conversation):
     _, reference = conversation
     shifted = replace(
         reference,
@@ -87,6 +87,6 @@ def test_a_shift_is_punished_by_its_length(conversation):
     assert found["der_collar"].errors == pytest.approx(0, abs=1e-9)
 
 
-def test_interval_surrounds_the_pooled_rate():
+def test_interval_contains_the_pooled_rate():
     rate, (low, high) = accuracy.pooled([accuracy.Score(1, 10), accuracy.Score(3, 10), accuracy.Score(2, 20)])
     assert rate == pytest.approx(0.15) and low < rate < high

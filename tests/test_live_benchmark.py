@@ -1,4 +1,4 @@
-"""The live benchmark itself, in small: it measures what it says, and its verdicts can go both ways."""
+"""The live benchmark on little data: its figures are consistent, and its verdicts can be positive and negative."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ CLIENTS = {
 }  # fmt: skip
 
 
-def test_a_few_seconds_of_a_stream_are_measured_and_reported(data):
+def test_measure_and_report_a_few_seconds(data):
     clip = data / "ami_dev00.flac"
     blocks = list(live.stream_cost.halves([clip], 1.0))
     assert len(blocks) == 120 and {len(block) for block in blocks} == {8000}
-    np.testing.assert_array_equal(blocks[0], blocks[len(blocks) // 2])  # a clip of 30 s begins again
+    np.testing.assert_array_equal(blocks[0], blocks[len(blocks) // 2])  # a clip of 30 s starts again
 
     row = live.stream_cost.measure([clip], 1.0, 0.1)
     assert 0 < row["mean"] <= row["p99"] <= row["worst"] and row["wall_worst"] >= row["wall_p99"] > 0

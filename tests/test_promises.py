@@ -1,4 +1,4 @@
-"""What the package promises as a whole: no network, no torch, quick to start, bounded memory, the same bytes."""
+"""Properties of the whole package: no network access, no torch, fast start, bounded memory, reproducible results."""
 
 import hashlib
 import os
@@ -21,9 +21,9 @@ from sed.speakers import ReferenceTurns
 from sed.speakers.turns import Turns
 
 ROOT = Path(__file__).resolve().parents[1]
-DEAF = """
+NO_NETWORK = """
 import socket, sys
-def refuse(*_, **__): raise AssertionError("something asked for the network")
+def refuse(*_, **__): raise AssertionError("network access")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
 """
 
@@ -34,22 +34,22 @@ def python(code, *arguments):
     )
 
 
-def test_the_main_job_needs_neither_network_nor_torch(data):
+def test_diarization_needs_neither_network_nor_torch(data):
     heavy = "torch transformers speechbrain pyannote.audio scipy matplotlib"
-    told = python(
-        DEAF
+    child = python(
+        NO_NETWORK
         + "from sed import EmotionDiarizer\n"
         + "print(len(EmotionDiarizer()(sys.argv[1])))\n"
         + f"print([name for name in '{heavy}'.split() if name in sys.modules])",
         data / "emodb_15_angry_1.flac",
     )
-    assert told.returncode == 0, told.stderr
-    segments, loaded = told.stdout.splitlines()
+    assert child.returncode == 0, child.stderr
+    segments, loaded = child.stdout.splitlines()
     assert int(segments) > 0 and loaded == "[]"
 
 
 def cpu_seconds(*command):
-    """Processor time of a child, the least of five: what the machine does meanwhile counts little."""
+    """Processor time of a child process; the minimum of five runs, as other processes disturb."""
     times = []
     for _ in range(5):
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -60,7 +60,7 @@ def cpu_seconds(*command):
     return min(times)
 
 
-def test_import_and_help_are_quick():
+def test_import_and_help_are_fast():
     bare = cpu_seconds(sys.executable, "-c", "")
     assert cpu_seconds(sys.executable, "-c", "import sed") - bare < 0.2
     for command in ("run", "score", "live", "serve", "train", "export"):
@@ -70,8 +70,8 @@ def test_import_and_help_are_quick():
         assert cpu_seconds(sys.executable, "-c", code) < 0.3, command
 
 
-class Nobody:
-    """A tagger and a diarizer that cost nothing, so that the memory is the pipeline's own."""
+class NoSpeech:
+    """A tagger and a diarizer that need no memory, so that the test measures the pipeline's."""
 
     labels, frame_rate, window = ("neutral", "sad"), 50, 80_000
 
@@ -95,7 +95,7 @@ def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, minutes, posteriors):
     with soundfile.SoundFile(path, "w", 8000, 1, subtype="PCM_U8") as file:
         for _ in range(minutes):
             file.write(np.zeros(480_000, np.int16))
-    diarizer = EmotionDiarizer(tagger=Nobody(), diarizer=Nobody())
+    diarizer = EmotionDiarizer(tagger=NoSpeech(), diarizer=NoSpeech())
     tracemalloc.start()
     result = diarizer(path, posteriors=posteriors)
     peak = tracemalloc.get_traced_memory()[1]
@@ -114,7 +114,7 @@ def test_segments_are_the_same_without_posteriors(data, options):
     assert [s.probabilities for s in bare] == [s.probabilities for s in found]
 
 
-def test_one_object_serves_many_recordings_and_says_the_same(data):
+def test_one_object_processes_many_recordings_with_equal_results(data):
     diarizer, again = EmotionDiarizer(), EmotionDiarizer(threads=2)
     first = diarizer(data / "ami_trn00.flac")
     diarizer(data / "emodb_15_sad_1.flac")
@@ -134,7 +134,7 @@ def test_result_is_complete(data):
 
 
 def assert_probabilities_are_mean_posteriors(result):
-    """Of the frames in which the segment's speaker speaks alone; without any, another segment stands in."""
+    """Over the frames without overlap; a segment without any uses those of another one."""
     assert len(result)
     for s in result:
         frames = own_frames(result, s)
@@ -144,7 +144,7 @@ def assert_probabilities_are_mean_posteriors(result):
         assert s.confidence == s.probabilities[s.emotion]
 
 
-class Drifting(Nobody):
+class Drifting(NoSpeech):
     """A tagger whose posteriors differ from frame to frame; one speaker throughout."""
 
     def posteriors(self, waves):
@@ -157,35 +157,35 @@ class Drifting(Nobody):
 
 
 @pytest.mark.parametrize("samples", [16_000, 16_001, 16_319, 31_999, 100])
-def test_the_last_frame_counts_however_little_of_it_there_is(samples):
+def test_an_incomplete_last_frame_counts(samples):
     result = EmotionDiarizer(tagger=Drifting(), diarizer=Drifting())((np.zeros(samples, np.float32), 16000))
     assert result.segments[-1].end == result.duration == samples / 16000
     assert len(result.posteriors) == -(-samples // 320)
     assert_probabilities_are_mean_posteriors(result)
 
 
-def test_progress_is_told(data):
-    told = []
-    EmotionDiarizer(diarizer="none")(data / "ami_trn00.flac", progress=lambda *row: told.append(row))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1][0] == pytest.approx(30.0, abs=0.1) and told[-1][1] == pytest.approx(30.0, abs=0.1)
+def test_progress(data):
+    rows = []
+    EmotionDiarizer(diarizer="none")(data / "ami_trn00.flac", progress=lambda *row: rows.append(row))
+    assert [done for done, _ in rows] == sorted(done for done, _ in rows)
+    assert rows[-1][0] == pytest.approx(30.0, abs=0.1) and rows[-1][1] == pytest.approx(30.0, abs=0.1)
 
 
-def test_nonsense_is_refused():
+def test_invalid_options():
     with pytest.raises(OptionError, match="0 threads: expected 1 or more"):
         EmotionDiarizer(threads=0)
-    with pytest.raises(OptionError, match="a latency with channels='split'"):
+    with pytest.raises(OptionError, match="latency cannot be combined with channels='split'"):
         EmotionDiarizer(latency=1.0, channels="split")
-    with pytest.raises(OptionError, match="a latency with min_speakers: expected max_speakers"):
+    with pytest.raises(OptionError, match="latency cannot be combined with min_speakers"):
         EmotionDiarizer(latency=1.0, min_speakers=2)
     with pytest.raises(OptionError, match="channels 'left': expected mix, split"):
         EmotionDiarizer(channels="left")
     for counts in ({"speakers": 2}, {"min_speakers": 1}, {"max_speakers": 3}):
-        with pytest.raises(OptionError, match="channels='split' with a number of speakers"):
+        with pytest.raises(OptionError, match="cannot be combined with a number of speakers"):
             EmotionDiarizer(channels="split", **counts)
-    with pytest.raises(OptionError, match="channels='split' with diarizer 'pyannote'"):
+    with pytest.raises(OptionError, match="channels='split' cannot be combined with diarizer 'pyannote'"):
         EmotionDiarizer(channels="split", diarizer="pyannote")
-    with pytest.raises(OptionError, match="given turns with channels='split': expected one of the two"):
+    with pytest.raises(OptionError, match="turns cannot be combined with channels='split'"):
         EmotionDiarizer(channels="split", diarizer="none")(
             "no.wav", turns=ReferenceTurns(Diarization("no", 1.0, []))
         )
@@ -194,15 +194,15 @@ def test_nonsense_is_refused():
 @pytest.mark.parametrize(
     "model", sorted((ROOT / "sed" / "models").glob("*.onnx")), ids=lambda path: path.stem
 )
-def test_every_bundled_model_has_a_card_of_itself(model):
+def test_every_bundled_model_has_a_card(model):
     card = model.with_suffix(".md").read_text(encoding="utf-8")
     assert hashlib.sha256(model.read_bytes()).hexdigest() in card
     assert f"{model.stat().st_size / 1e6:.1f} MB" in card
     assert "licence" in card and "made by" in card
 
 
-def test_onnxruntime_leaves_no_number_of_this_machine_behind(tmp_path):
-    keep = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")  # not CI, which would switch it off as well
+def test_onnxruntime_writes_no_device_id(tmp_path):
+    keep = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")  # not CI, which would disable it as well
     env = {name: os.environ[name] for name in keep if name in os.environ}
     env |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     code = "from sed import EmotionDiarizer; EmotionDiarizer()"

@@ -1,4 +1,4 @@
-"""Turns and posteriors of known content give exactly the expected segments."""
+"""`join` gives exactly the expected segments for known turns and posteriors."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -30,60 +30,60 @@ def turns(**spans):
     return Turns.from_active(active, tuple(spans))
 
 
-def told(segments):
+def rows(segments):
     return [(s.start, s.end, s.speaker, s.emotion) for s in segments]
 
 
-def test_two_people_at_once_and_silence():
+def test_overlap_and_silence():
     who = turns(a=(200, [(0, 100)]), b=(200, [(80, 150)]))
     what = posteriors((80, 0.1), (70, 0.9), (50, 0.1))
     found = join(
         who, what, LABELS, 4.0, DecoderOptions(switch_cost=2, overlap_weight=1.0, minimum_duration=0.2)
     )
-    assert told(found) == [
+    assert rows(found) == [
         (0.0, 1.6, "a", "neutral"),
         (1.6, 2.0, "a", "angry"),
         (1.6, 3.0, "b", "angry"),
     ]
 
 
-def test_overlapped_frames_weigh_less():
+def test_overlap_weight():
     who = turns(a=(200, [(0, 110)]), b=(200, [(60, 200)]))
     what = posteriors((60, 0.1), (140, 0.9))
-    heard = join(who, what, LABELS, 4.0, DecoderOptions(overlap_weight=1.0))
-    deaf = join(who, what, LABELS, 4.0, DecoderOptions(overlap_weight=0.0))
-    assert ("a", "angry") in {(s.speaker, s.emotion) for s in heard}
-    assert {s.emotion for s in deaf if s.speaker == "a"} == {"neutral"}
+    weighted = join(who, what, LABELS, 4.0, DecoderOptions(overlap_weight=1.0))
+    ignored = join(who, what, LABELS, 4.0, DecoderOptions(overlap_weight=0.0))
+    assert ("a", "angry") in {(s.speaker, s.emotion) for s in weighted}
+    assert {s.emotion for s in ignored if s.speaker == "a"} == {"neutral"}
 
 
-def test_probabilities_are_of_the_frames_in_which_the_speaker_speaks_alone():
+def test_probabilities_are_the_mean_over_frames_without_overlap():
     who = turns(a=(400, [(0, 100), (200, 220)]), b=(400, [(60, 110), (150, 230)]))
     what = posteriors((60, 0.2), (50, 0.9), (40, 0.5), (50, 0.7), (20, 0.99), (180, 0.6))
     found = {(s.start, s.speaker): s for s in join(who, what, LABELS, 8.0)}
     own, other = found[0.0, "a"], found[4.0, "a"]
     assert (own.emotion, own.confidence) == ("neutral", 0.8)
-    # Never alone in its second turn: the emotion is that of the first, and so are the probabilities.
+    # The second turn is overlapped throughout: it takes the emotion and the probabilities of the first.
     assert (other.emotion, other.probabilities) == ("neutral", own.probabilities)
-    assert found[1.2, "b"].confidence == 0.9  # alone from 100 to 110
-    plain = join(who, what, LABELS, 8.0, ARGMAX)  # weighs nothing
-    assert next(s for s in plain if (s.start, s.speaker) == (4.0, "a")).confidence == 0.99
+    assert found[1.2, "b"].confidence == 0.9  # without overlap from 100 to 110
+    unweighted = join(who, what, LABELS, 8.0, ARGMAX)
+    assert next(s for s in unweighted if (s.start, s.speaker) == (4.0, "a")).confidence == 0.99
 
 
-def test_where_all_is_overlapped_the_mixture_decides():
+def test_fully_overlapped_speech_is_decoded_from_the_mixture():
     who = turns(a=(500, [(0, 150)]), b=(500, [(50, 100), (300, 350)]), c=(500, [(310, 340), (400, 500)]))
     what = posteriors((50, 0.1), (50, 0.9), (200, 0.1), (10, 0.1), (30, 0.9), (160, 0.2))
     found = join(who, what, LABELS, 10.0, DecoderOptions(memory=2.0))
-    assert told(found) == [
+    assert rows(found) == [
         (0.0, 3.0, "a", "neutral"),
-        (1.0, 2.0, "b", "angry"),  # never heard alone
-        (6.0, 7.0, "b", "neutral"),  # heard alone at its edges
-        (6.2, 6.8, "c", "neutral"),  # alone later
+        (1.0, 2.0, "b", "angry"),  # overlapped throughout
+        (6.0, 7.0, "b", "neutral"),  # without overlap at its edges
+        (6.2, 6.8, "c", "neutral"),  # without overlap later
         (8.0, 10.0, "c", "neutral"),
     ]
     assert found[1].confidence == 0.9
 
 
-def test_emotion_persists_over_a_pause_but_not_over_a_long_silence():
+def test_emotion_persists_over_a_pause_but_not_a_long_silence():
     what = posteriors((100, 0.95), (400, 0.5), (20, 0.45))
     near = turns(a=(520, [(0, 100), (480, 500), (500, 520)]))
     kept = join(near, what, LABELS, 10.4, DecoderOptions(memory=8.0))
@@ -92,7 +92,7 @@ def test_emotion_persists_over_a_pause_but_not_over_a_long_silence():
     assert [s.emotion for s in fresh] == ["angry", "neutral"]
 
 
-def test_the_end_is_cut_to_the_recording_and_means_are_of_the_segment():
+def test_segments_end_with_the_recording():
     (segment,) = join(
         turns(a=(50, [(40, 50)])), posteriors((45, 0.2), (5, 0.6)), LABELS, 0.99, DecoderOptions()
     )
@@ -101,13 +101,13 @@ def test_the_end_is_cut_to_the_recording_and_means_are_of_the_segment():
     assert segment.confidence == 0.6
 
 
-def test_channels_have_posteriors_of_their_own():
+def test_separate_posteriors_per_channel():
     who = turns(a=(100, [(0, 100)]), b=(100, [(0, 100)]))
     found = join(who, [posteriors((100, 0.9)), posteriors((100, 0.1))], LABELS, 2.0, ARGMAX)
-    assert told(found) == [(0.0, 2.0, "a", "angry"), (0.0, 2.0, "b", "neutral")]
+    assert rows(found) == [(0.0, 2.0, "a", "angry"), (0.0, 2.0, "b", "neutral")]
 
 
-def test_nobody_speaks():
+def test_no_speech():
     assert join(Turns.from_active(np.zeros((10, 0), bool), ()), posteriors((10, 0.5)), LABELS, 0.2) == []
     assert join(turns(a=(10, [])), posteriors((10, 0.5)), LABELS, 0.2) == []
 
@@ -119,7 +119,7 @@ def test_nobody_speaks():
     st.integers(0, 2**32 - 1),
     st.sampled_from(["viterbi", "argmax", "tv"]),
 )
-def test_segments_tile_exactly_the_speech_of_each_speaker(frames, speakers, seed, method):
+def test_segments_cover_exactly_the_speech_of_each_speaker(frames, speakers, seed, method):
     rng = np.random.default_rng(seed)
     active = np.repeat(rng.random((frames // 9 + 1, speakers)) < 0.5, 9, 0)[:frames]
     names = tuple(f"spk{n:02d}" for n in range(speakers))
@@ -134,25 +134,25 @@ def test_segments_tile_exactly_the_speech_of_each_speaker(frames, speakers, seed
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(METHODS), st.integers(1, 200))
-def test_rows_on_disk_give_the_segments_of_an_array(seed, method, block):
+def test_posteriors_on_disk_give_the_same_segments(seed, method, block):
     rng = np.random.default_rng(seed)
     active = np.repeat(rng.random((40, 2)) < 0.5, 9, 0)
     p = rng.dirichlet(np.ones(2), 360).astype(np.float32)
-    rows = SpooledArray(2, on_disk=True, block=8 * block)
-    rows.append(p)
+    spooled = SpooledArray(2, on_disk=True, block=8 * block)
+    spooled.append(p)
     who, options = (
         Turns.from_active(active, ("a", "b")),
         DecoderOptions(method, memory=0.5, overlap_weight=0.3),
     )
     expected = join(who, p, LABELS, 7.2, options)
-    assert join(who, rows, LABELS, 7.2, options) == expected
-    assert join(who, [rows, rows], LABELS, 7.2, options) == join(who, [p, p], LABELS, 7.2, options)
-    found = join(who, rows, LABELS, 7.2, options)
+    assert join(who, spooled, LABELS, 7.2, options) == expected
+    assert join(who, [spooled, spooled], LABELS, 7.2, options) == join(who, [p, p], LABELS, 7.2, options)
+    found = join(who, spooled, LABELS, 7.2, options)
     assert [s.probabilities for s in found] == [s.probabilities for s in expected]
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_runs_are_the_runs(flags):
+def test_runs_cover_exactly_the_true_flags(flags):
     flags = np.array(flags, bool)
     again = np.zeros(len(flags), bool)
     for start, end in runs(flags):

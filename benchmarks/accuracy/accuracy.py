@@ -1,4 +1,4 @@
-"""How right `sed` is: speakers in meetings, emotions of unseen speakers, both in simulated conversations.
+"""Accuracy of `sed`: speakers in meetings, emotions of unseen speakers, both in simulated conversations.
 
     python -m benchmarks.accuracy.accuracy --shared ../shared
 
@@ -34,11 +34,11 @@ from sed.speakers import ReferenceTurns
 PARTS = ("train", "development", "test")
 COLLARS = (0.0, 0.25)
 MEASURES = ("der", "der_collar", "eder", "eder_speech", "joint")
-SYSTEMS = ("sed", "sed, told who speaks when", "floor: one neutral speaker, told when")
+SYSTEMS = ("sed", "sed, reference turns", "baseline: one neutral speaker, reference speech")
 
 
 class Score(NamedTuple):
-    """Seconds of error and of what there was to get right, in one recording."""
+    """Seconds of error and of scored time in one recording."""
 
     errors: float
     total: float
@@ -51,7 +51,7 @@ def pooled(scores: Sequence[Score]) -> tuple[float, tuple[float, float]]:
 
 
 def meetings(diarizer: EmotionDiarizer, folder: Path) -> dict[str, dict[str, Any]]:
-    """DER on each part of the AMI clips at each collar, overlap scored; and how many speakers it found."""
+    """DER on each part of the AMI clips at each collar, overlap scored, and the number of speakers found."""
     found: dict[str, dict[str, Any]] = {}
     for part in PARTS:
         references = {d.uri: d for d in read_all(folder / f"debug.{part}.rttm")}
@@ -72,9 +72,9 @@ def meetings(diarizer: EmotionDiarizer, folder: Path) -> dict[str, dict[str, Any
 def utterances(diarizer: EmotionDiarizer, corpora: Path, split: str) -> dict[str, dict[str, Any]]:
     """Recall over utterances and frame accuracy of each corpus, on the speakers of `split`.
 
-    The verdict on an utterance is the label with the largest mean posterior over its speech. Frames are those
-    inside the utterance's speech (by energy): as the tagger has them, and as the segments have them, where
-    a frame without a segment is wrong.
+    The prediction for an utterance is the label with the largest mean posterior over its speech. Frame accuracy is over
+    the frames of the utterance's speech (by energy), of the tagger and of the segments; a frame without a segment is
+    wrong.
     """
     outcomes: dict[str, list[tuple[str, str, float, float, float]]] = defaultdict(list)
     for row in read_manifest(corpora / "manifest.csv", splits=[split], emotions=diarizer.labels):
@@ -91,32 +91,32 @@ def utterances(diarizer: EmotionDiarizer, corpora: Path, split: str) -> dict[str
             first, last = round(segment.start * FRAME_RATE), round(segment.end * FRAME_RATE)
             decoded[first:last] = diarizer.labels.index(str(segment.emotion))
         posteriors = result.posteriors[speech]  # type: ignore[index]
-        verdict = diarizer.labels[int(posteriors.mean(0).argmax())]
+        predicted = diarizer.labels[int(posteriors.mean(0).argmax())]
         right = float((posteriors.argmax(1) == truth).sum())
         kept = float((decoded[speech] == truth).sum())
-        outcomes[row.corpus].append((row.emotion, verdict, right, kept, float(speech.sum())))
+        outcomes[row.corpus].append((row.emotion, predicted, right, kept, float(speech.sum())))
     return {corpus: _utterance_figures(rows) for corpus, rows in sorted(outcomes.items())}
 
 
 def _utterance_figures(rows: list[tuple[str, str, float, float, float]]) -> dict[str, Any]:
-    truth, verdict = [row[0] for row in rows], [row[1] for row in rows]
+    truth, predicted = [row[0] for row in rows], [row[1] for row in rows]
     rng = np.random.default_rng(0)
     resampled = []
-    for _ in range(1000):  # labels keep their numbers, so that no sample lacks one
+    for _ in range(1000):  # stratified by label, so that no sample lacks one
         drawn = np.concatenate(
             [rng.choice(own, len(own)) for own in (np.flatnonzero(np.array(truth) == e) for e in set(truth))]
         )
-        resampled.append(unweighted_average_recall([truth[i] for i in drawn], [verdict[i] for i in drawn]))
+        resampled.append(unweighted_average_recall([truth[i] for i in drawn], [predicted[i] for i in drawn]))
     low, high = np.quantile(resampled, [0.025, 0.975])
-    if high - low < SPREAD:  # all are right: resampling says nothing of the next one
-        low, high = exact_recall_interval(truth, verdict)
+    if high - low < SPREAD:  # all are right: resampling gives no interval
+        low, high = exact_recall_interval(truth, predicted)
     recalls = {
-        emotion: float(np.mean([v == emotion for t, v in zip(truth, verdict, strict=True) if t == emotion]))
+        emotion: float(np.mean([v == emotion for t, v in zip(truth, predicted, strict=True) if t == emotion]))
         for emotion in sorted(set(truth))
     }
     return {
         "utterances": len(rows),
-        "uar": (unweighted_average_recall(truth, verdict), (float(low), float(high))),
+        "uar": (unweighted_average_recall(truth, predicted), (float(low), float(high))),
         "recall": recalls,
         "frames_argmax": pooled([Score(row[2], row[4]) for row in rows]),
         "frames_segments": pooled([Score(row[3], row[4]) for row in rows]),
@@ -133,7 +133,7 @@ def conversations(
         results = dict(
             zip(
                 SYSTEMS,
-                (diarizer(audio), diarizer(audio, turns=ReferenceTurns(reference)), floor(reference)),
+                (diarizer(audio), diarizer(audio, turns=ReferenceTurns(reference)), baseline(reference)),
                 strict=True,
             )
         )
@@ -152,17 +152,17 @@ def conversations(
 
 
 def describe(reference: Diarization) -> dict[str, float]:
-    """Seconds of speech by everybody, of speech that is not neutral, and of instants with several voices."""
+    """Seconds of speech of all speakers, of speech that is not neutral, and of overlap."""
     spoken = reference.speakers.get_timeline()
     seconds = [(s.duration, s.duration * (s.emotion != "neutral")) for s in reference]
     speech, emotional = (sum(column) for column in zip(*seconds, strict=True))
     return {"speech": speech, "emotional": emotional, "overlap": spoken.get_overlap().duration()}
 
 
-def floor(reference: Diarization) -> Diarization:
-    """One person who is always neutral, and who speaks whenever anybody does (told by the reference)."""
+def baseline(reference: Diarization) -> Diarization:
+    """One speaker, always neutral, who is active whenever any speaker of the reference is."""
     spoken = reference.speakers.get_timeline().support()
-    segments = [Segment(part.start, part.end, "somebody", "neutral") for part in spoken]
+    segments = [Segment(part.start, part.end, "speaker", "neutral") for part in spoken]
     return Diarization(reference.uri, reference.duration, segments, reference.labels)
 
 
@@ -205,7 +205,7 @@ def _meetings_section(parts: dict[str, dict[str, Any]]) -> str:
     ]
     header = ["part", "clips", "DER, no collar", "DER, collar 0.25 s", "speakers: found/present"]
     return (
-        "## Real meetings: who speaks when\n\n"
+        "## Real meetings: speakers\n\n"
         "AMI clips of 30 s, overlap scored. `train` was tuned on; the others were not.\n\n"
         + table(header, rows)
     )
@@ -219,10 +219,9 @@ def _utterances_section(corpora: dict[str, dict[str, Any]], labels: Sequence[str
         for corpus, figures in corpora.items()
     ]
     return (
-        f"## Acted utterances of {split} speakers: what they feel\n\n"
+        f"## Acted utterances of {split} speakers: emotions\n\n"
         "UAR: unweighted average recall over utterances, four labels, by mean posterior over the speech. Frame "
-        "accuracy: of 20 ms frames of speech, as the tagger has them and as the segments of `sed-run` have "
-        "them.\n\n"
+        "accuracy: over 20 ms frames of speech, of the tagger and of the segments of `sed-run`.\n\n"
         + table(["corpus", "utterances", "UAR", *labels, "frames, tagger", "frames, segments"], rows)
     )
 
@@ -231,14 +230,14 @@ def _conversations_section(rows: list[dict[str, Any]], split: str) -> str:
     sums = {k: sum(row[k] for row in rows) for k in ("duration", "speech", "emotional", "overlap")}
     groups = [[name, len(part), _counted(part), *_row(part, SYSTEMS[0])] for name, part in _groups(rows)]
     return (
-        f"## Simulated conversations of {split} speakers: who felt what, and when\n\n"
+        f"## Simulated conversations of {split} speakers: speakers and emotions\n\n"
         f"{len(rows)} conversations of 2 to 4 speakers, {sums['duration'] / 60:.0f} min, "
         f"{percent(sums['emotional'] / sums['speech'])} % of the speech emotional, "
         f"{percent(sums['overlap'] / sums['speech'])} % in overlap: rooms, noise, telephone and codec, "
         "turn-taking, overlap, ZED's event statistics (`sed.simulation.conversation`, defaults). EDER counts "
         "silence as neutral; EDER in speech leaves it out. The joint error has (speaker, emotion) as its label.\n\n"
         + table(["", *HEADER], [[name, *_row(rows, name)] for name in SYSTEMS])
-        + "\n\n`sed` by number of speakers, and by whether they come from one corpus or from several:\n\n"
+        + "\n\n`sed` by number of speakers, and by whether the speakers are from one corpus or from several:\n\n"
         + table(["", "conversations", "count right", *HEADER], groups)
     )
 
@@ -273,9 +272,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tagger", help="an ONNX file (default: the bundled model)")
     parser.add_argument(
-        "--only", choices=("meetings", "utterances", "conversations"), help="one part, unsaved"
+        "--only", choices=("meetings", "utterances", "conversations"), help="run one part and save nothing"
     )
-    parser.add_argument("--name", help="of the result files (default: accuracy, or accuracy-valid)")
+    parser.add_argument("--name", help="name of the result files (default: accuracy, or accuracy-valid)")
     arguments = parser.parse_args()
     started = time.perf_counter()
     options = {"tagger": arguments.tagger, "threads": arguments.threads}
@@ -284,8 +283,10 @@ def main() -> None:
     found: dict[str, Any] = {"labels": diarizer.labels, "machine": machine(), "commit": commit()}
     wanted = [arguments.only] if arguments.only else ["meetings", "utterances", "conversations"]
     found["meetings"] = meetings(diarizer, arguments.shared / "conversations") if "meetings" in wanted else {}
-    alone = EmotionDiarizer(**options, diarizer="none")
-    found["utterances"] = utterances(alone, corpora, arguments.split) if "utterances" in wanted else {}
+    single_speaker = EmotionDiarizer(**options, diarizer="none")
+    found["utterances"] = (
+        utterances(single_speaker, corpora, arguments.split) if "utterances" in wanted else {}
+    )
     count = arguments.conversations if "conversations" in wanted else 0
     found["conversations"] = conversations(diarizer, corpora, arguments.split, count, arguments.seed)
     found["seconds"] = time.perf_counter() - started

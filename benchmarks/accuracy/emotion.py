@@ -1,10 +1,10 @@
-"""The bundled emotion tagger alone: recall by corpus, frames, and EDER on the paper's transition patterns.
+"""The bundled emotion tagger without diarization: recall by corpus, frames, and EDER on transition patterns.
 
     python -m benchmarks.accuracy.emotion --shared ../shared [--model FILE.onnx] [--split valid]
 
-Comes in: an ONNX tagger and the corpora's split (`test` speakers are for final figures only). Goes out:
-benchmarks/results/emotion.md and .json. Speech is trimmed of silence and equalised, as in the paper; the
-tagger hears it as in use, in its windows. Everything is drawn from a fixed seed.
+In: an ONNX tagger and a split of the corpora (`test` speakers are for final figures only). Out:
+benchmarks/results/emotion.md and .json. Speech is trimmed of silence and equalised, as in the paper, and processed in
+the windows of the tagger. All random numbers have a fixed seed.
 """
 
 from __future__ import annotations
@@ -38,24 +38,26 @@ CLIPS = 200
 RESAMPLES = 1000
 
 
-def recall_interval(true: np.ndarray, told: np.ndarray, labels: int) -> tuple[float, tuple[float, float]]:
+def recall_interval(
+    true: np.ndarray, predicted: np.ndarray, labels: int
+) -> tuple[float, tuple[float, float]]:
     """Unweighted average recall and its 95 % interval: bootstrap over utterances, exact where all samples agree."""
 
     def recall(rows: np.ndarray | slice) -> float:
         confusion = np.zeros((labels, labels))
-        np.add.at(confusion, (true[rows], told[rows]), 1)
+        np.add.at(confusion, (true[rows], predicted[rows]), 1)
         return unweighted_recall(confusion)
 
     rng = np.random.default_rng(SEED)
     drawn = [recall(rng.integers(len(true), size=len(true))) for _ in range(RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     if high - low < SPREAD:
-        low, high = exact_recall_interval(true.tolist(), told.tolist())
+        low, high = exact_recall_interval(true.tolist(), predicted.tolist())
     return recall(slice(None)), (float(low), float(high))
 
 
 def utterances(tagger: OnnxTagger, speech: Speech) -> dict[str, dict[str, Any]]:
-    """By corpus: UAR of the mean posterior, recall of each label, share of right frames, calibration."""
+    """By corpus: UAR of the mean posterior, recall of each label, share of correct frames, calibration."""
     rows = defaultdict(list)
     for utterance, samples in speech:
         posteriors = posteriors_of(tagger, to_float(samples))
@@ -65,10 +67,12 @@ def utterances(tagger: OnnxTagger, speech: Speech) -> dict[str, dict[str, Any]]:
         rows[utterance.corpus].append((true, int(mean.argmax()), right, len(posteriors), float(mean.max())))
     found = {}
     for corpus, values in rows.items():
-        true, told, right, frames, confidence = (np.array(column) for column in zip(*values, strict=True))
-        uar, interval = recall_interval(true, told, len(tagger.labels))
+        true, predicted, right, frames, confidence = (
+            np.array(column) for column in zip(*values, strict=True)
+        )
+        uar, interval = recall_interval(true, predicted, len(tagger.labels))
         recalls = {
-            label: float(np.mean(told[true == number] == number))
+            label: float(np.mean(predicted[true == number] == number))
             for number, label in enumerate(tagger.labels)
             if np.any(true == number)
         }
@@ -78,7 +82,7 @@ def utterances(tagger: OnnxTagger, speech: Speech) -> dict[str, dict[str, Any]]:
             "interval": interval,
             "recall": recalls,
             "frames": float(right.sum() / frames.sum()),
-            "accuracy": float(np.mean(true == told)),
+            "accuracy": float(np.mean(true == predicted)),
             "confidence": float(confidence.mean()),
         }
     return found
@@ -107,7 +111,7 @@ def clip_errors(
 
 
 def patterns(tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]]) -> dict[str, Any]:
-    """EDER with the argmax, with the shipped decoder, and of calling everything neutral."""
+    """EDER of the argmax, of the default decoder, and of labelling everything neutral."""
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     frames = []
     for wave, events in clips:
@@ -136,7 +140,7 @@ def patterns(tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]]
 
 
 def real_time_factor(tagger: OnnxTagger) -> float:
-    """CPU seconds for each second of audio, one thread, windows of the tagger's length; the best of 20."""
+    """CPU seconds per second of audio, one thread, windows of the tagger's length; the best of 20."""
     wave = np.random.default_rng(0).standard_normal((1, tagger.window)).astype(np.float32) * 0.05
     best = float("inf")
     for _ in range(20):
@@ -163,17 +167,17 @@ def report(found: dict[str, Any]) -> str:
     head = ["corpus", "utterances", "UAR", *labels, "frames", "accuracy", "mean confidence"]
     return "\n\n".join(
         [
-            "# The emotion tagger alone",
+            "# The emotion tagger without diarization",
             f"`{found['model']}`, SHA-256 {found['sha256']}, {found['size'] / 1e6:.1f} MB; split"
             f" `{found['split']}`: speakers it was not trained on. Percent, with 95 % bootstrap intervals over"
             " utterances and clips. By `benchmarks/accuracy/emotion.py`.",
             "By corpus: unweighted average recall of the utterances' mean posteriors, recall of each emotion,"
-            " right frames.",
+            " correct frames.",
             table(head, rows),
             f"EDER on {clips['clips']} clips of the paper's four patterns (pooled with its interval; mean over"
-            " clips). `decoder` is the shipped one.",
+            " clips). `decoder` is the default one.",
             table(["decision", "EDER", "macro"], eders),
-            f"Right frames of the clips: {percent(clips['frames'])} %. Real-time factor on one thread:"
+            f"Correct frames of the clips: {percent(clips['frames'])} %. Real-time factor on one thread:"
             f" {found['rtf']:.4f}.",
             f"Commit {found['commit']}. {found['machine']}.",
         ]
@@ -186,7 +190,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--model", type=Path, default=BUNDLED)
     parser.add_argument("--split", default="test", choices=["test", "valid"])
-    parser.add_argument("--name", help="of the result files; default emotion, or emotion-SPLIT")
+    parser.add_argument("--name", help="name of the result files; default emotion, or emotion-SPLIT")
     arguments = parser.parse_args()
     tagger = OnnxTagger(arguments.model)
     manifest = arguments.shared / "corpora" / "manifest.csv"

@@ -1,7 +1,7 @@
-"""Who is treated how: recall, EDER and DER of groups of speakers, by corpus, language and gender.
+"""Fairness: recall, EDER and DER of groups of speakers, by corpus, language and gender.
 
-In: clean utterances and conversations of `test` speakers with what `sed` found in them. Out: for each group its
-figures, as `benchmarks/accuracy/robustness.py` reports them.
+In: clean utterances and conversations of `test` speakers, and the results of `sed` on them. Out: the figures of each
+group, as `benchmarks/accuracy/robustness.py` reports them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from sed.training.data.clips import Speech, pattern_clips
 
 UNKNOWN = "gender not given"
 GROUP_CLIPS = 25  # clips of each corpus and gender
-Pairs = list[tuple[float, float]]  # seconds of error, and of what there was to get right, one a recording
+Pairs = list[tuple[float, float]]  # seconds of error and of scored time, one pair per recording
 
 
-def people(manifest: Path) -> dict[str, tuple[str, str, str]]:
+def speaker_groups(manifest: Path) -> dict[str, tuple[str, str, str]]:
     """Corpus, language and gender of each speaker."""
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -56,12 +56,12 @@ def fairness(
     found: Sequence[Diarization],
     score_clips: Callable[..., Pairs],
 ) -> dict[str, dict[str, Any]]:
-    """For each group of speakers: recall over utterances, EDER of clips, and what is missed of them or confused.
+    """For each group of speakers: recall over utterances, EDER of clips, and missed or confused speech.
 
-    `score_clips` takes a diarizer, clips and a damage, and gives their (errors, totals).
+    `score_clips` takes a diarizer, clips and a damage, and returns pairs (errors, total).
     """
     labels = diarizer.labels
-    told = np.array([posteriors_of(diarizer.tagger, to_float(s)).mean(0).argmax() for _, s in speech])
+    predicted = np.array([posteriors_of(diarizer.tagger, to_float(s)).mean(0).argmax() for _, s in speech])
     true = np.array([labels.index(u.emotion) for u, _ in speech])
     speaker = np.array([u.speaker for u, _ in speech])
     corpora = np.array([u.corpus for u, _ in speech])
@@ -70,7 +70,7 @@ def fairness(
     for name, members in every.items():
         if "," in name and not name.startswith(
             "all"
-        ):  # a corpus and a gender: its clips count for all it is in
+        ):  # corpus and gender: its clips count for every group that contains it
             own = [item for item in speech if item[0].speaker in members]
             clips = score_clips(diarizer, pattern_clips(own, labels, GROUP_CLIPS, SEED), DAMAGES[0])
             for larger, others in every.items():
@@ -82,7 +82,7 @@ def fairness(
         rows[name] = {
             "speakers": len(members),
             "utterances": int(mine.sum()),
-            "uar": _recall(true[mine], told[mine], corpora[mine], len(labels)),
+            "uar": _recall(true[mine], predicted[mine], corpora[mine], len(labels)),
             "eder": eders[name],
             "der": [
                 pair
@@ -93,22 +93,22 @@ def fairness(
     return rows
 
 
-def _recall(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> Any:
-    """UAR, the mean of its corpora, and its interval."""
+def _recall(true: np.ndarray, predicted: np.ndarray, corpora: np.ndarray, labels: int) -> Any:
+    """UAR, averaged over corpora, and its interval."""
     names = np.unique(corpora)
     if len(names) == 1:
-        return recall_interval(true, told, labels)
+        return recall_interval(true, predicted, labels)
     rng = np.random.default_rng(SEED)
     parts = [np.flatnonzero(corpora == name) for name in names]
     drawn = []
     for _ in range(RESAMPLES):
         rows = np.concatenate([rng.choice(part, len(part)) for part in parts])
-        drawn.append(mean_recall(true[rows], told[rows], corpora[rows], labels))
-    return mean_recall(true, told, corpora, labels), tuple(np.percentile(drawn, [2.5, 97.5]).tolist())
+        drawn.append(mean_recall(true[rows], predicted[rows], corpora[rows], labels))
+    return mean_recall(true, predicted, corpora, labels), tuple(np.percentile(drawn, [2.5, 97.5]).tolist())
 
 
 def der_while(reference: Diarization, found: Diarization, members: set[str]) -> tuple[float, float]:
-    """Seconds of the speech of `members` that is missed or goes to another name, and seconds of it in all.
+    """Seconds of the speech of `members` that is missed or confused, and total seconds of it.
 
     Names are mapped once, for the whole recording.
     """

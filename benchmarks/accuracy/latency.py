@@ -1,10 +1,10 @@
-"""What a shorter latency costs: error rates at 0.5, 1, 2 and 5 s, with offline as the last point.
+"""Cost of a shorter latency: error rates at 0.5, 1, 2 and 5 s and offline.
 
     python -m benchmarks.accuracy.latency --shared ../shared
 
-Seeded. Simulated conversations of `test` speakers (who felt what) and AMI clips of parts development and test
-(who speaks). Writes results/latency.md, .json and .png and prints the tables. Networks remember what they
-answered to a window of audio, since latencies share windows. What a step costs in time: `benchmarks/cost/live.py`.
+Seeded. Simulated conversations of `test` speakers (emotions) and AMI clips of parts development and test (speakers).
+Writes results/latency.md, .json and .png and prints the tables. Network outputs are cached by window of audio, as
+latencies share windows. Processing time of a step: `benchmarks/cost/live.py`.
 """
 
 from __future__ import annotations
@@ -33,49 +33,49 @@ LATENCIES = (0.5, 1.0, 2.0, 5.0, None)
 MEASURES = ("der_meetings", "der", "eder", "joint")
 TITLES = ("DER, AMI", "DER, simulated", "EDER, simulated", "joint error, simulated")
 PARTS = ("development", "test")
-STATED = 1.0  # seconds: the latency whose cost is stated
+REPORTED = 1.0  # seconds: the latency whose cost is reported
 
 
-class Remembering:
-    """A function of an array that is computed once for each content."""
+class Cached:
+    """A function of an array that is computed once per content."""
 
     def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        self._function, self._memory = function, {}
+        self._function, self._results = function, {}
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
-        """What the function says."""
+        """The output of the function, from the cache if possible."""
         array = np.ascontiguousarray(array)
         key = hashlib.blake2b(array.tobytes() + str(array.shape).encode(), digest_size=16).digest()
-        if key not in self._memory:
-            self._memory[key] = self._function(array)
-        return self._memory[key].copy()
+        if key not in self._results:
+            self._results[key] = self._function(array)
+        return self._results[key].copy()
 
-    def forget(self) -> None:
-        """Start afresh."""
-        self._memory.clear()
+    def clear(self) -> None:
+        """Empty the cache."""
+        self._results.clear()
 
 
 class Models:
-    """The bundled networks, of which any number of diarizers can be made."""
+    """The bundled networks, shared by all diarizers."""
 
     def __init__(self, tagger: str | None) -> None:
         self.tagger = load_tagger(tagger)
         self.speakers = SegmentationDiarizer()
 
-    def remember(self) -> list[Remembering]:
-        """Let every network remember; returns the memories."""
-        self.tagger.posteriors = Remembering(self.tagger.posteriors)  # type: ignore[method-assign]
+    def enable_caches(self) -> list[Cached]:
+        """Cache the outputs of every network; returns the caches."""
+        self.tagger.posteriors = Cached(self.tagger.posteriors)  # type: ignore[method-assign]
         network = self.speakers.segmentation
-        network.activities = Remembering(network.activities)  # type: ignore[method-assign]
-        self.speakers.embedding = Remembering(self.speakers.embedding)  # type: ignore[assignment]
+        network.activities = Cached(network.activities)  # type: ignore[method-assign]
+        self.speakers.embedding = Cached(self.speakers.embedding)  # type: ignore[assignment]
         return [self.tagger.posteriors, network.activities, self.speakers.embedding]  # type: ignore[list-item]
 
     def at(self, latency: float | None) -> EmotionDiarizer:
-        """A diarizer at that latency."""
+        """A diarizer with that latency."""
         return EmotionDiarizer(tagger=self.tagger, diarizer=self.speakers, latency=latency)
 
 
-def meetings(models: Models, folder: Path, memories: list[Remembering]) -> dict[str, Any]:
+def meetings(models: Models, folder: Path, caches: list[Cached]) -> dict[str, Any]:
     """DER of each AMI clip at each latency."""
     rows: dict[str, Any] = {}
     for part in PARTS:
@@ -84,13 +84,13 @@ def meetings(models: Models, folder: Path, memories: list[Remembering]) -> dict[
             for latency in LATENCIES:
                 rate = der(references[uri], models.at(latency)(folder / f"{uri}.wav"), uem=region)
                 rows.setdefault(str(latency), []).append({"der_meetings": Score(rate.errors, rate.total)})
-            for memory in memories:
-                memory.forget()
+            for cache in caches:
+                cache.clear()
     return rows
 
 
 def conversations(
-    models: Models, corpora: Path, split: str, count: int, memories: list[Remembering]
+    models: Models, corpora: Path, split: str, count: int, caches: list[Cached]
 ) -> dict[str, Any]:
     """Every measure of each simulated conversation at each latency."""
     rows: dict[str, Any] = {}
@@ -105,13 +105,13 @@ def conversations(
             row = {name: Score(rate.errors, rate.total) for name, rate in rates.items()}
             row |= {"uri": casting.uri, "extra": len(result.speaker_names) - len(casting.speakers)}
             rows.setdefault(str(latency), []).append(row)
-        for memory in memories:
-            memory.forget()
+        for cache in caches:
+            cache.clear()
     return rows
 
 
 def cost_of(latency: float, rows: dict[str, list[Any]], measure: str) -> dict[str, float]:
-    """What `latency` costs against offline in the pooled rate, with its interval over the same recordings."""
+    """Difference of the pooled rate at `latency` to offline, with its interval over the same recordings."""
     live, offline = (np.array([row[measure] for row in rows[str(x)]]).T for x in (latency, None))
     found = paired_test((offline[0], offline[1]), (live[0], live[1]))
     return {"points": found.difference, "low": found.interval.low, "high": found.interval.high}
@@ -125,20 +125,20 @@ def report(found: dict[str, Any], arguments: argparse.Namespace, name: str) -> s
         place = "offline" if latency is None else f"{latency:g} s"
         rows.append([place, *(percent(*own[measure]) for measure in MEASURES), f"{own['extra']:+.1f}"])
     cost = found["cost"]
-    said = "; ".join(
+    costs = "; ".join(
         f"{title} {100 * cost[m]['points']:+.1f} ({100 * cost[m]['low']:+.1f} to {100 * cost[m]['high']:+.1f})"
         for title, m in zip(TITLES, MEASURES, strict=True)
     )
     return (
         f"# Latency\n\n`python -m benchmarks.accuracy.latency --split {arguments.split} --conversations "
         f"{arguments.conversations}` in {found['seconds']:.0f} s, commit {found['commit']}. {found['machine']}."
-        f"\n\n{arguments.conversations} simulated conversations of {arguments.split} speakers (2 to 4 people), "
+        f"\n\n{arguments.conversations} simulated conversations of {arguments.split} speakers (2 to 4 speakers each), "
         "AMI clips of parts development and test, no collar, overlap scored. Percent, with the 95 % interval "
-        "by bootstrap over recordings; the last column is how many speakers too many are found on average "
+        "by bootstrap over recordings; the last column is the mean number of excess speakers "
         "(simulated).\n\n"
         + table(["latency", *TITLES, "speakers"], rows)
-        + f"\n\nWhat {STATED:g} s costs against offline, in points with the 95 % interval over the same "
-        f"recordings: {said}.\n\n![Error against latency]({name}.png)"
+        + f"\n\nDifference at {REPORTED:g} s to offline, in points with the 95 % interval over the same "
+        f"recordings: {costs}.\n\n![Error against latency]({name}.png)"
     )
 
 
@@ -177,31 +177,33 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
     parser.add_argument("--conversations", type=int, default=24)
-    parser.add_argument("--name", help="of the result files (default: latency)")
+    parser.add_argument("--name", help="name of the result files (default: latency)")
     parser.add_argument("--tagger", help="an ONNX file (default: the bundled model)")
     arguments = parser.parse_args()
     started = time.perf_counter()
     clips = arguments.shared / "conversations"
     found: dict[str, Any] = {"machine": machine(), "commit": commit()}
     models = Models(arguments.tagger)
-    memories = models.remember()
-    heard = meetings(models, clips, memories)
-    talked = conversations(
-        models, arguments.shared / "corpora", arguments.split, arguments.conversations, memories
+    caches = models.enable_caches()
+    meeting_rows = meetings(models, clips, caches)
+    conversation_rows = conversations(
+        models, arguments.shared / "corpora", arguments.split, arguments.conversations, caches
     )
     found["rates"] = {
         name: {
-            "der_meetings": pooled([row["der_meetings"] for row in heard[name]]),
-            **{measure: pooled([row[measure] for row in talked[name]]) for measure in MEASURES[1:]},
-            "extra": float(np.mean([row["extra"] for row in talked[name]])),
+            "der_meetings": pooled([row["der_meetings"] for row in meeting_rows[name]]),
+            **{
+                measure: pooled([row[measure] for row in conversation_rows[name]]) for measure in MEASURES[1:]
+            },
+            "extra": float(np.mean([row["extra"] for row in conversation_rows[name]])),
         }
-        for name in talked
+        for name in conversation_rows
     }
     found["cost"] = {
-        measure: cost_of(STATED, heard if measure == "der_meetings" else talked, measure)
+        measure: cost_of(REPORTED, meeting_rows if measure == "der_meetings" else conversation_rows, measure)
         for measure in MEASURES
     }
-    found["meetings"], found["conversations"] = heard, talked
+    found["meetings"], found["conversations"] = meeting_rows, conversation_rows
     found["seconds"] = time.perf_counter() - started
     name = arguments.name or ("latency" if arguments.split == "test" else f"latency-{arguments.split}")
     text = report(found, arguments, name)

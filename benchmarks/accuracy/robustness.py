@@ -1,10 +1,10 @@
-"""What damage to the sound, and who is speaking, do to the errors: the same test material under every condition.
+"""Robustness to damaged audio and fairness between groups of speakers, on the same test material.
 
     python -m benchmarks.accuracy.robustness --shared ../shared
     python -m benchmarks.accuracy.robustness --shared ../shared --conversations 2 --clips 12 --trial  # unsaved
 
-In: clean conversations simulated from `test` speakers, and clips of theirs in the paper's patterns; both again under
-each damage of `effects.py`. Everything runs through the public `EmotionDiarizer` and the bundled tagger with their
+In: clean conversations simulated from `test` speakers, and clips of them in the paper's patterns; both also under each
+damage of `effects.py`. Everything runs through the public `EmotionDiarizer` and the bundled tagger with their
 defaults. Out: results/robustness.{md,json,png}: DER, EDER and joint error for each damage with the change against
 clean; and a fairness table: recall, EDER and DER by corpus, language and gender. 95 % intervals are by bootstrap over
 recordings, clips or utterances.
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.emotion import SEED, clip_errors
-from benchmarks.accuracy.fairness import GROUP_CLIPS, Pairs, fairness, people
+from benchmarks.accuracy.fairness import GROUP_CLIPS, Pairs, fairness, speaker_groups
 from benchmarks.lib import plots
 from benchmarks.lib.effects import DAMAGES, Damage
 from benchmarks.lib.report import commit, machine, percent, save, table
@@ -48,7 +48,7 @@ Clips = Sequence[tuple[np.ndarray, list[Event]]]
 
 
 def faster(reference: Diarization, speed: float) -> Diarization:
-    """`reference` of a recording that is played `speed` times as fast."""
+    """`reference` for a recording that is played `speed` times as fast."""
     segments = [replace(s, start=s.start / speed, end=s.end / speed) for s in reference]
     return Diarization(reference.uri, reference.duration / speed, segments, reference.labels)
 
@@ -56,7 +56,7 @@ def faster(reference: Diarization, speed: float) -> Diarization:
 def score_conversation(
     diarizer: EmotionDiarizer, wave: np.ndarray, reference: Diarization
 ) -> tuple[Any, Any]:
-    """What was found, and (errors, total) of DER, EDER and the joint error."""
+    """The result, and (errors, total) of DER, EDER and the joint error."""
     found = diarizer((wave, SAMPLE_RATE))
     rates = {
         "der": der(reference, found),
@@ -80,7 +80,7 @@ def score_clips(diarizer: EmotionDiarizer, clips: Clips, damage: Damage) -> Pair
 def damages(
     diarizer: EmotionDiarizer, conversations: Sequence[tuple[np.ndarray, Diarization]], clips: Clips
 ) -> tuple[dict[str, dict[str, Pairs]], list[Diarization]]:
-    """For each damage the pairs of every measure; and what was found in the clean conversations."""
+    """For each damage the pairs of every measure; and the results on the clean conversations."""
     found: dict[str, dict[str, Pairs]] = {}
     clean = []
     for damage in DAMAGES:
@@ -104,20 +104,21 @@ def rate(pairs: Pairs) -> tuple[float, tuple[float, float]]:
 
 
 def change(pairs: Pairs, clean: Pairs) -> str:
-    """Points against clean, with the interval of the paired difference."""
+    """Difference to clean in points, with the interval of the paired difference."""
     test = paired_test(tuple(np.array(clean).T), tuple(np.array(pairs).T), samples=2000)
     low, high = (100 * value for value in test.interval)
     return f"{100 * test.difference:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-NOTE = """The same {conversations} conversations ({minutes:.0f} min, 2 to 4 `test` speakers, without room, noise or
-line of their own) and {clips} clips in the paper's patterns under every damage. Percent; in brackets 95 % by bootstrap
-over recordings. Clips have one speaker who always speaks, so their EDER is the tagger's and the decoder's alone."""
+NOTE = """The same {conversations} conversations ({minutes:.0f} min, 2 to 4 `test` speakers, without room acoustics,
+noise or line) and {clips} clips in the paper's patterns under every damage. Percent; in brackets the 95 % interval by
+bootstrap over recordings. Clips have one speaker, always active, so their EDER depends only on the tagger and the
+decoder."""
 FAIR_NOTE = """Clean material of `test` speakers. Recall (UAR) is over utterances, for several corpora the mean of
-theirs; EDER over {clips} clips of each corpus and gender; the last column is the share of these people's own speech in
-the conversations above that was missed or given to somebody else. Each corpus has one language, so the two cannot be
-told apart here. A row rests on few speakers: its intervals tell how much the figure depends on which recordings were
-drawn, not on which people."""
+theirs; EDER over {clips} clips of each corpus and gender; the last column is the share of these speakers' speech in
+the conversations above that was missed or assigned to another speaker. Each corpus has one language, so the effects of
+the two cannot be separated. A row has few speakers: its intervals reflect the choice of recordings, not the
+choice of speakers."""
 
 
 def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
@@ -142,12 +143,12 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
             f"{found['seconds']:.0f} s of processor time.",
             "![Errors under each damage, and by group](robustness.png)",
             NOTE.format(minutes=found["minutes"], **vars(arguments)),
-            table(["damage", "what it is", *HEADS], rows),
-            "Change against clean, in points, with the interval of the paired difference:",
+            table(["damage", "description", *HEADS], rows),
+            "Difference to clean, in points, with the interval of the paired difference:",
             table(["damage", *HEADS], moved),
-            "## Who speaks",
+            "## Groups of speakers",
             FAIR_NOTE.format(clips=GROUP_CLIPS),
-            table(["who", "speakers", "utterances", "UAR", "EDER, clips", "missed or confused"], fair),
+            table(["group", "speakers", "utterances", "UAR", "EDER, clips", "missed or confused"], fair),
         ]
     )
 
@@ -184,7 +185,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=9)
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--trial", action="store_true", help="every third utterance; nothing is saved")
+    parser.add_argument("--trial", action="store_true", help="use every third utterance and save nothing")
     arguments = parser.parse_args()
     diarizer = EmotionDiarizer()
     corpora = arguments.shared / "corpora"
@@ -201,7 +202,7 @@ def main() -> None:
     found: dict[str, Any] = {"machine": machine(), "commit": commit()}
     found["minutes"] = sum(reference.duration for _, reference in conversations) / 60
     found["damages"], clean = damages(diarizer, conversations, clips)
-    who = people(corpora / "manifest.csv")
+    who = speaker_groups(corpora / "manifest.csv")
     found["fairness"] = fairness(diarizer, speech, who, conversations, clean, score_clips)
     found["seconds"] = time.process_time() - started
     picture(found, arguments.trial)

@@ -1,11 +1,11 @@
-"""What scoring shows of itself: agreement with others' code, and speed.
+"""Scoring: agreement with other implementations, and speed.
 
     python -m benchmarks.accuracy.scoring --shared ../shared
 
 Writes results/scoring.md and .json. Random cases are seeded. Agreement: EDER with pyannote.metrics' identification
 error rate, its compatible form with SpeechBrain's function, DER with pyannote.metrics and, where installed, with
 NIST's md-eval (Debian: sctk). Speed: the 180 utterances of ZED in this process, and 1,000 hours of RTTM
-through `sed-score` in a process of its own, in wall and processor time with its peak memory.
+through `sed-score` in a separate process, with wall and processor time and peak memory.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def zed_seconds(shared: Path) -> tuple[int, float, float]:
 
 
 def write_hours(folder: Path, hours: int, turns: int) -> list[str]:
-    """References and hypotheses of `hours` conversations of an hour, about `turns` segments each; their paths."""
+    """Write references and hypotheses of `hours` one-hour conversations of about `turns` segments; returns paths."""
     rng = np.random.default_rng(4)
     paths = [folder / "ref.rttm", folder / "hyp.rttm"]
     with paths[0].open("w") as reference, paths[1].open("w") as hypothesis:
@@ -83,7 +83,7 @@ def write_hours(folder: Path, hours: int, turns: int) -> list[str]:
 
 
 def thousand_hours(hours: int, turns: int) -> dict[str, dict[str, float]]:
-    """Wall seconds, processor seconds and peak memory (MB) of `sed-score` on so many hours."""
+    """Wall seconds, processor seconds and peak memory (MB) of `sed-score` on `hours` hours."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = write_hours(Path(folder), hours, turns)
@@ -110,7 +110,9 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--hours", type=int, default=1000)
-    parser.add_argument("--turns", type=int, default=1000, help="segments an hour, on each side")
+    parser.add_argument(
+        "--turns", type=int, default=1000, help="segments per hour, in reference and hypothesis each"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
 
@@ -134,7 +136,7 @@ def main() -> None:
             "## Agreement",
             "",
             table(
-                ["compared with", "cases", "found"],
+                ["compared with", "cases", "result"],
                 [
                     [
                         "EDER: IdentificationErrorRate of pyannote.metrics, neutral filled in",
@@ -162,7 +164,7 @@ def main() -> None:
             "## Speed",
             "",
             table(
-                ["what", "wall", "processor", "peak memory"],
+                ["task", "wall", "processor", "peak memory"],
                 [
                     [
                         f"{count} utterances of ZED, all metrics that apply, intervals",
@@ -172,7 +174,7 @@ def main() -> None:
                     ],
                     *(
                         [
-                            f"`sed-score`, {options.hours} h of RTTM, {options.turns} segments an hour a side: {name}",
+                            f"`sed-score`, {options.hours} h of RTTM, 2 x {options.turns} segments per hour: {name}",
                             f"{row['wall']:.0f} s",
                             f"{row['processor']:.0f} s",
                             f"{row['megabytes']:.0f} MB",

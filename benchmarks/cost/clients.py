@@ -1,8 +1,8 @@
 """Clients of a real `sed-serve` in real time: their delay at the socket, its processor time and memory.
 
-A server with the bundled models in a process of its own, held to `cores` processors; the clients are
-`sed.server.client.stream` in this process, each with the demo conversation from another place on, 100 ms a block by the
-clock, begun at random times. `benchmarks/cost/live.py` runs it and reports.
+The server runs the bundled models in a separate process, restricted to `cores` processors. The clients are
+`sed.server.client.stream` in this process; each sends the demo conversation from a different position, in blocks of
+100 ms in real time, and starts at a random time. `benchmarks/cost/live.py` runs it and reports.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ BLOCK = SAMPLE_RATE // 10  # samples
 
 
 class Client:
-    """One stream in real time: when each block was sent, when each final event came."""
+    """One stream in real time: times of sent blocks and of final events."""
 
     def __init__(self, url: str, samples: np.ndarray, latency: float) -> None:
         self.url, self.samples, self.latency = url, samples, latency
-        self.sent: list[float] = []  # the time at which each block had been said
+        self.sent: list[float] = []  # the time at which each block was due
         self.delays: list[float] = []  # seconds from a segment's end to its final event
         self.lag = 0.0  # seconds from the end of the audio to the last event
-        self.late = 0.0  # seconds by which this client itself was late at worst
-        self.waiting = 0.0  # seconds of audio that waited in the server at most
+        self.late = 0.0  # maximum seconds by which this client was late
+        self.waiting = 0.0  # maximum seconds of audio in the queue of the server
 
     async def _blocks(self) -> AsyncIterator[np.ndarray]:
-        begun = time.monotonic()
+        started = time.monotonic()
         for number, first in enumerate(range(0, len(self.samples), BLOCK), 1):
-            due = begun + number * BLOCK / SAMPLE_RATE
+            due = started + number * BLOCK / SAMPLE_RATE
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self.late = max(self.late, time.monotonic() - due)
             self.sent.append(due)
             yield self.samples[first : first + BLOCK]
 
     async def run(self, wait: float) -> None:
-        """Begin after `wait` seconds, and follow the stream to its end."""
+        """Start after `wait` seconds and receive all events."""
         await asyncio.sleep(wait)
         events = stream(self.url, self._blocks(), latency=self.latency, on_progress=self._note)
         async for event in events:
             if event.final and event.segment is not None:
                 block = min(len(self.sent), max(1, round(event.segment.end * SAMPLE_RATE / BLOCK))) - 1
-                said = self.sent[block] - (block + 1) * BLOCK / SAMPLE_RATE + event.segment.end
-                self.delays.append(time.monotonic() - said)
+                ended = self.sent[block] - (block + 1) * BLOCK / SAMPLE_RATE + event.segment.end
+                self.delays.append(time.monotonic() - ended)
         self.lag = time.monotonic() - self.sent[-1]
 
     def _note(self, progress: dict[str, Any]) -> None:
@@ -64,13 +64,13 @@ class Client:
 
 
 def processor_seconds(pid: int) -> float:
-    """What the process has used so far, user and system."""
+    """User and system time of the process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def starved_seconds(pid: int) -> float:
-    """For how long its threads were ready to run and had no processor (Linux's schedstat)."""
+    """Time for which its threads were runnable but had no processor (Linux's schedstat)."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
@@ -81,12 +81,13 @@ def resident(pid: int) -> float:
 
 
 def measure(count: int, seconds: float, latency: float, cores: int) -> dict[str, Any]:
-    """Run `count` clients for `seconds` against a fresh server on that many cores.
+    """Run `count` clients for `seconds` against a new server on `cores` cores.
 
-    Delays are seconds from the end of a final segment's sound to its event at the socket: `median`, `p95` and
-    `most` of all clients. `lag` is the time from the last sample to the last event, of the worst client;
-    `waiting` the audio that waited in the server at most; `cores` what the server used; `starved` how many of
-    its threads were ready and found no free core, on average; `late` by how much the clients were late.
+    Delays are seconds from the end of a final segment to its event at the socket: `median`, `p95` and `most` (the
+    maximum) over all clients. `lag` is the time from the last sample to the last event, of the worst client;
+    `waiting` the maximum of audio in the queue of the server; `cores` the cores that the server used; `starved` the
+    mean number of its threads that were runnable without a free core; `late` the maximum delay of the clients
+    themselves.
     """
     command = [
         sys.executable,
@@ -116,17 +117,17 @@ def _measure(pid: int, url: str, count: int, seconds: float, latency: float) -> 
     shifts = random.Random(1)
     clients = []
     for _ in range(count):
-        turned = np.roll(conversation, -shifts.randrange(len(conversation)))
-        samples = np.tile(turned, -(-needed // len(turned)))[:needed]
+        rotated = np.roll(conversation, -shifts.randrange(len(conversation)))
+        samples = np.tile(rotated, -(-needed // len(rotated)))[:needed]
         clients.append(Client(url.replace("http", "ws") + "stream", samples, latency))
 
-    async def everyone() -> None:
+    async def run_all() -> None:
         await asyncio.gather(*(client.run(shifts.random() * 2) for client in clients))
 
     empty, used, starved = resident(pid), processor_seconds(pid), starved_seconds(pid)
-    begun = time.monotonic()
-    asyncio.run(everyone())
-    wall = time.monotonic() - begun
+    started = time.monotonic()
+    asyncio.run(run_all())
+    wall = time.monotonic() - started
     used, starved = processor_seconds(pid) - used, starved_seconds(pid) - starved
     with urllib.request.urlopen(url + "metrics") as answer:
         lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")

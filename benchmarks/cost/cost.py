@@ -1,13 +1,13 @@
-"""What `sed-run` costs: time and memory of the whole command by length, threads and files, and where the time goes.
+"""Cost of `sed-run`: time and memory of the whole command by length, threads and files, and time by stage.
 
     python -m benchmarks.cost.cost --shared ../shared                  1 min to 10 h, 1 and 2 threads
     python -m benchmarks.cost.cost --shared ../shared --quick          to 1 h
-    python -m benchmarks.cost.cost --shared ../shared --minutes 10     that length only
+    python -m benchmarks.cost.cost --shared ../shared --minutes 10     only this length
 
-The conversations are simulated (four speakers, rooms, noise), repeated where a recording is longer than they are, and
-written as 16 kHz WAV to a temporary folder, from which `sed-run` reads them block by block. Each run is a process of
-its own: real-time factor is its wall time over the recording's duration, memory the peak resident set that the kernel
-reports for it. Writes results/cost.{md,json,png}.
+The conversations are simulated (four speakers, rooms, noise), repeated if a recording is longer, and written as 16
+kHz WAV to a temporary folder, from which `sed-run` reads them in blocks. Each run is a separate process: real-time
+factor is its wall time over the recording's duration, memory the peak resident set that the kernel reports for it.
+Writes results/cost.{md,json,png}.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ SPEAKERS = (
     "kaist/kaist_neo",
     "nemo/nemo_WR0",
     "ravdess/ravdess_22",
-)  # nothing is learnt or chosen here
+)  # nothing is trained or tuned here
 LENGTHS, QUICK = (1, 10, 60, 600), (1, 10, 60)
 PROFILED = 10  # minutes of the recording whose stages are timed
 FILES = (1, 4, 16)
-CHUNK, CHUNKS = 300.0, 4  # seconds of one conversation, and how many different ones there are
+CHUNK, CHUNKS = 300.0, 4  # seconds of one conversation, and number of different ones
 BIN = Path(sys.executable).parent
 GOAL = "One hour of conversation in under 90 s with two threads, peak under 700 MB."
 
 
 def conversations(corpora: Path) -> list[np.ndarray]:
-    """`CHUNKS` conversations of the same four people, ``(n,)`` float32."""
-    people = load_speakers(corpora, SPEAKERS)
+    """`CHUNKS` conversations of the same four speakers, ``(n,)`` float32."""
+    speakers = load_speakers(corpora, SPEAKERS)
     options = ConversationOptions(duration=CHUNK)
-    return [simulate_conversation(people, seed, options)[0] for seed in range(CHUNKS)]
+    return [simulate_conversation(speakers, seed, options)[0] for seed in range(CHUNKS)]
 
 
 def make_recording(path: Path, minutes: float, material: list[np.ndarray]) -> float:
-    """Write `minutes` of `material`, over and over, to `path`, 16-bit WAV; returns its exact duration in seconds."""
+    """Write `minutes` of `material`, repeated as needed, to `path`, 16-bit WAV; returns its duration in seconds."""
     left = round(minutes * 60 * SAMPLE_RATE)
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
         while left > 0:
@@ -81,7 +81,7 @@ def start_up(times: int = 5) -> dict[str, tuple[float, float]]:
 
 
 def lengths(folder: Path, material: list[np.ndarray], arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each length and number of threads."""
+    """One row per length and number of threads."""
     rows = []
     path = folder / "conversation.wav"
     for minutes in arguments.minutes:
@@ -95,7 +95,7 @@ def lengths(folder: Path, material: list[np.ndarray], arguments: argparse.Namesp
 
 
 def files(folder: Path, material: list[np.ndarray]) -> list[dict[str, Any]]:
-    """A row for each number of files of one minute that one command takes, on one thread."""
+    """One row per number of files of one minute in one command, on one thread."""
     rows = []
     paths = [folder / f"call{number:02d}.wav" for number in range(max(FILES))]
     for number, path in enumerate(paths):
@@ -130,16 +130,16 @@ def report(found: dict[str, Any]) -> str:
     sections = [
         "# Cost",
         f"`python -m benchmarks.cost.cost`, commit {found['commit']}. {found['machine']}. Load average at the start "
-        f"{found['load'][0]:.1f}, at the end {found['load'][1]:.1f}: wall times are those of a machine with that much "
-        "else to do.",
+        f"{found['load'][0]:.1f}, at the end {found['load'][1]:.1f}: wall times include the effect of this "
+        "load.",
         f"![Time and memory by length, and stages](cost.png)\n\nGoal: {GOAL}",
-        "The whole command, `sed-run conversation.wav -o rttm --threads N`, as a process of its own:",
+        "The whole command, `sed-run conversation.wav -o rttm --threads N`, in a separate process:",
         table(["recording", "threads", "wall s", "of real time", "processor of real time", "peak MB"], rows),
     ]
     if many:
         sections += [
             "One command for several files of one minute each, one thread (the models are loaded once):",
-            table(["files", "wall s", "wall s a file", "processor s a file", "peak MB"], many),
+            table(["files", "wall s", "wall s per file", "processor s per file", "peak MB"], many),
         ]
     sections += [
         f"Start-up, median of five (`import sed` alone: {found['import']:.3f} s of processor time):",
@@ -147,7 +147,7 @@ def report(found: dict[str, Any]) -> str:
             ["command", "wall s", "processor s"],
             [[name, *(f"{value:.3f}" for value in values)] for name, values in found["start_up"].items()],
         ),
-        f"Where the time goes, {found['profiled'] / 60:.0f} min on one thread, in processor seconds:",
+        f"Time by stage, {found['profiled'] / 60:.0f} min on one thread, in processor seconds:",
         stage_table(found["stages"], found["profiled"]),
     ]
     return "\n\n".join(sections)
@@ -162,7 +162,7 @@ def picture(found: dict[str, Any], trial: bool = False) -> None:
         name = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
         time.setdefault(name, []).append((row["duration"] / 60, 3600 * row["wall"] / row["duration"]))
         memory.setdefault(name, []).append((row["duration"] / 60, row["peak_mb"]))
-    plots.lines(left, time, "length of the recording (min)", "wall s for an hour of audio", "Time")
+    plots.lines(left, time, "length of the recording (min)", "wall s per hour of audio", "Time")
     plots.lines(middle, memory, "length of the recording (min)", "peak resident memory (MB)", "Memory")
     shares = {name: value for name, value in found["stages"].items() if value > 0}
     places = range(len(shares))
@@ -174,8 +174,8 @@ def picture(found: dict[str, Any], trial: bool = False) -> None:
     for place, value in zip(places, values, strict=True):
         right.annotate(f" {value:.1f}", (value, place), va="center", fontsize=8)
     right.set_xlim(0, 1.12 * max(values))
-    right.set_xlabel("processor s for an hour of audio")
-    right.set_title("Where the time goes, one thread", fontsize=10, loc="left")
+    right.set_xlabel("processor s per hour of audio")
+    right.set_title("Time by stage, one thread", fontsize=10, loc="left")
     plots.store(figure, "cost", trial)
 
 

@@ -1,9 +1,9 @@
-"""What a stranger's file can do: memory, recordings of others that get opened, hyperparameters that explode.
+"""Effects of malicious files: memory, foreign recordings that get opened, hyperparameters that expand exponentially.
 
     python -m benchmarks.cost.file_attacks [--before FOLDER] [--every N]
 
-`--before` takes an earlier checkout of sed for comparison; every N-th of 2,696 attacks with playlists and references
-is tried. Each file is read in a process of its own, for at most `PATIENCE` seconds. Writes results/file_attacks.md
+`--before` is an earlier checkout of sed for comparison; every N-th of 2,696 attacks with playlists and references is
+run. Each file is read in a separate process, for at most `TIMEOUT` seconds. Writes results/file_attacks.md
 and .json.
 """
 
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from foreign_files import OpenedFiles, write_attacks, write_secrets
 
 SPEECH = ROOT / "tests" / "data" / "emodb_16_sad_1.flac"
-PATIENCE = 60.0  # seconds
+TIMEOUT = 60.0  # seconds
 MEASURE = """
 import logging, sys, time
 from sed.audio import open_audio
@@ -44,8 +44,8 @@ def read(path):
         return str(error).removeprefix(path + ": ")
 
 read(sys.argv[1])
-before, begun = peak(), time.monotonic()
-print(peak() - before, round(time.monotonic() - begun, 1), read(sys.argv[2]), peak() - before, sep="|")
+before, started = peak(), time.monotonic()
+print(peak() - before, round(time.monotonic() - started, 1), read(sys.argv[2]), peak() - before, sep="|")
 """
 READ = """
 import logging, sys
@@ -70,15 +70,15 @@ except SedError as error:
 """
 
 
-def run(code: str, checkout: Path, *arguments: Path, patience: float = PATIENCE) -> str | None:
-    """The output of a program with the sed of `checkout`; None where it does not end."""
+def run(code: str, checkout: Path, *arguments: Path, timeout: float = TIMEOUT) -> str | None:
+    """The output of a program with the sed of `checkout`; None if it does not end in time."""
     environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     process = subprocess.Popen(
         command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        return process.communicate(timeout=patience)[0]
+        return process.communicate(timeout=timeout)[0]
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         process.communicate()
@@ -120,14 +120,14 @@ def claims(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def opened(checkout: Path, folder: Path, every: int) -> tuple[int, int, int]:
-    """How many attacks there are, how many open another recording, and how many do not end within 5 s."""
+    """Number of attacks, of those that open another recording, and of those that do not end within 5 s."""
     (folder / "secrets").mkdir(exist_ok=True)
     secrets = write_secrets(folder / "secrets", SPEECH)
     attacks = write_attacks(folder, secrets, thorough=True)[::every]
     found = hung = 0
     with OpenedFiles(folder / "secrets") as names:
         for path in attacks:
-            hung += run(READ, checkout, path, patience=5.0) is None
+            hung += run(READ, checkout, path, timeout=5.0) is None
             found += bool(names.names())
     return len(attacks), found, hung
 
@@ -147,7 +147,7 @@ def main() -> None:
             row = [text]
             for checkout in sides.values():
                 answer = (run(MEASURE, checkout, SPEECH, path) or "|||").strip().split("|")
-                row.append(f"{answer[3]} MB: {answer[2]}" if answer[3] else f"not within {PATIENCE:.0f} s")
+                row.append(f"{answer[3]} MB: {answer[2]}" if answer[3] else f"not within {TIMEOUT:.0f} s")
             rows.append(row)
             print(*row, sep=" | ", flush=True)
         (folder / "foreign").mkdir()
@@ -158,7 +158,7 @@ def main() -> None:
         rows.append(row)
         row = ["hyperparams.yaml of 467 bytes with nested aliases"]
         for checkout in sides.values():
-            answer = run(YAML, checkout, patience=20.0)
+            answer = run(YAML, checkout, timeout=20.0)
             row.append("not within 20 s" if answer is None else answer.strip())
         rows.append(row)
     lines = [
@@ -167,7 +167,7 @@ def main() -> None:
         f"`python -m benchmarks.cost.file_attacks`, commit {commit()}, {machine()}.",
         "",
     ]
-    lines += ["Memory is what a process that has read another file takes in addition at its peak.", ""]
+    lines += ["Memory is the additional peak of a process that has read another file before.", ""]
     lines += [table(["file", *sides], rows)]
     print("\n".join(lines))
     save("file_attacks", "\n".join(lines) + "\n", {"columns": list(sides), "rows": rows})

@@ -1,9 +1,9 @@
-"""What live costs: a step, an hour, and eight clients at once, with the delay at the socket.
+"""Cost of live processing: a step, an hour, and eight concurrent clients, with the delay at the socket.
 
     python -m benchmarks.cost.live --shared ../shared
 
-Writes results/live.md and .json, and prints the tables. One stream on one thread, in a process of its own, over
-AMI clips; then a real `sed-serve` held to two cores with clients in real time. Close everything else before.
+Writes results/live.md and .json, and prints the tables. One stream on one thread, in a separate process, over
+AMI clips; then a real `sed-serve` restricted to two cores, with clients in real time. Close other programs first.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SHARE = 0.2  # of one core that a step may use on average
 CORES = 2
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `function` in a fresh process, so that memory and caches are its own."""
+def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `function` in a new process, so that memory and caches are not shared."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
 
@@ -41,7 +41,7 @@ def clips(folder: Path) -> list[Path]:
 
 
 def verdict(holds: bool) -> str:
-    """Whether something that was wanted is so."""
+    """Whether a goal is met, in words."""
     return "holds" if holds else "DOES NOT HOLD"
 
 
@@ -51,8 +51,8 @@ def report(found: dict[str, Any]) -> str:
         [
             "# Live",
             f"`python -m benchmarks.cost.live` in {found['took']:.0f} s, commit {found['commit']}. {found['machine']}. "
-            f"Load average at the start {found['load']:.1f}; where it is well above 0, other programs were busy, "
-            "and whatever is measured by the clock is too long.",
+            f"Load average at the start {found['load']:.1f}; if it is well above 0, other programs were busy "
+            "and wall times are too long.",
             _steps(found),
             _hour(found["hour"]),
             _clients(found["clients"]),
@@ -68,30 +68,30 @@ def _steps(found: dict[str, Any]) -> str:
         + [f"{1000 * row[name]:.0f}" for name in ("p99", "wall_p99", "wall_worst")]
         for row in [*found["steps"], found["hour"]]
     ]
-    head = ["latency", "min", *STAGES, "rest", "all", "of one core", "99 %", "99 % clock", "worst clock"]
+    head = ["latency", "min", *STAGES, "rest", "all", "of one core", "99 %", "99 % wall", "worst wall"]
     every = [*found["steps"], found["hour"]]
     share, slowest = max(row["mean"] / STEP for row in every), max(row["p99"] for row in every)
     clock = max(row["wall_p99"] for row in every)
     return (
         "## A step\n\nTime for half a second of audio, one stream on one thread, in ms: mean processor time of "
-        "each stage and of all, its share of one core, its 99th percentile, then that of the clock and the worst. "
-        "AMI meetings, where people speak nearly all the time.\n\n"
+        "each stage and of all, its share of one core, its 99th percentile, then the 99th percentile and maximum of "
+        "wall time. AMI meetings, with speech nearly all the time.\n\n"
         + table(head, rows)
-        + f"\n\nWanted: under {100 * SHARE:g} % of one core on average: {100 * share:.1f} % at most, "
+        + f"\n\nGoal: under {100 * SHARE:g} % of one core on average; maximum {100 * share:.1f} %, "
         f"{verdict(share < SHARE)}. The 99th percentile under the step: {1000 * slowest:.0f} of {1000 * STEP:.0f} "
-        f"ms of processor time, {verdict(slowest < STEP)}; {1000 * clock:.0f} ms by the clock."
+        f"ms of processor time, {verdict(slowest < STEP)}; {1000 * clock:.0f} ms of wall time."
     )
 
 
 def _hour(row: dict[str, Any]) -> str:
     first, last = row["memory"][0][1], row["memory"][-1][1]
     return (
-        f"## {row['minutes']:g} minutes of one stream\n\nResident memory of the process after so many minutes, at "
-        f"{row['latency']:g} s; {row['people']} speakers were found on the way.\n\n"
+        f"## {row['minutes']:g} minutes of one stream\n\nResident memory of the process over time, at "
+        f"{row['latency']:g} s; {row['people']} speakers were found.\n\n"
         + table(
             ["minute", "MB"], [[f"{minute:g}", f"{megabytes:.1f}"] for minute, megabytes in row["memory"]]
         )
-        + f"\n\nWanted: it holds its memory: {last - first:+.1f} MB since the first minute, "
+        + f"\n\nGoal: constant memory: {last - first:+.1f} MB since the first minute, "
         f"{verdict(last - first < 5)} (within 5 MB)."
     )
 
@@ -103,20 +103,20 @@ def _clients(runs: list[dict[str, Any]]) -> str:
         + [f"{100 * row['a_client']:.1f} %", f"{row['mb']:.0f}"]
         for row in runs
     ]
-    head = ["clients", "latency s", "finals", "median s", "95 % s", "most s", "lag s", "waiting s", "cores"]
-    head += ["starved", "a client", "MB"]
+    head = ["clients", "latency s", "finals", "median s", "95 % s", "maximum s", "lag s", "waiting s"]
+    head += ["cores", "starved", "per client", "MB"]
     busiest = max(runs, key=lambda row: row["clients"])
     late = 1000 * max(row["late"] for row in runs)
     return (
-        f"## Clients of one server on {CORES} cores\n\n`sed-serve`, every client sends {runs[0]['seconds']:g} s in "
-        "real time. Median, 95 % and most: from the end of a segment's sound to its final event at the socket, the "
-        "latency included. Lag: from the last sample to the last event, of the worst client. Waiting: audio in the "
-        "server's queue at most. Cores: what the server used; starved: threads that were ready and found no free "
-        "core, on average. A client: of one core. MB: of the server, at the end.\n\n"
+        f"## Clients of one server on {CORES} cores\n\n`sed-serve`, each client sends {runs[0]['seconds']:g} s in "
+        "real time. Median, 95 % and maximum: from the end of a segment to its final event at the socket, latency "
+        "included. Lag: from the last sample to the last event, of the worst client. Waiting: maximum of audio in "
+        "the queue of the server. Cores: used by the server; starved: mean number of threads that were runnable "
+        "without a free core. Per client: share of one core. MB: of the server, at the end.\n\n"
         + table(head, rows)
-        + f"\n\nWanted: {busiest['clients']} clients keep up: never more than {busiest['waiting']:.2f} s of audio "
+        + f"\n\nGoal: {busiest['clients']} clients keep up: at most {busiest['waiting']:.2f} s of audio "
         f"waited, {verdict(busiest['waiting'] < 2 and busiest['lag'] < 2)} (under 2 s, and the end within 2 s). "
-        f"The clients themselves were late by {late:.0f} ms at worst."
+        f"The clients themselves were at most {late:.0f} ms late."
     )
 
 
@@ -143,10 +143,10 @@ def main() -> None:
         noted(clients.measure(count, arguments.seconds, 1.0, CORES)) for count in arguments.clients
     ]
     found["steps"] = [
-        noted(apart(stream_cost.measure, sound, latency, arguments.minutes, arguments.tagger))
+        noted(in_new_process(stream_cost.measure, sound, latency, arguments.minutes, arguments.tagger))
         for latency in (0.5, 1.0, 5.0)
     ]
-    found["hour"] = noted(apart(stream_cost.measure, sound, 1.0, arguments.hour, arguments.tagger))
+    found["hour"] = noted(in_new_process(stream_cost.measure, sound, 1.0, arguments.hour, arguments.tagger))
     found["took"] = time.perf_counter() - began
     text = report(found)
     print(text)

@@ -1,23 +1,23 @@
-"""Makes the bundled speech and speaker models from the published ones, smaller, faster and no worse.
+"""Makes the bundled speech and speaker models from the published ones: smaller, faster and equally accurate.
 
     python -m benchmarks.cost.quantise_models ../shared
 
 In: ``models/segmentation-3.0.onnx`` and ``models/campplus-zh-en.onnx`` of the shared data, and audio of `train`
-speakers and of part train to calibrate on. Out: two files in ``sed/models``. What is done, and why:
+speakers and of part train to calibrate on. Out: two files in ``sed/models``. Steps and reasons:
 
-segmentation: the LSTM weights become int8 (dynamic quantisation, one scale a channel). The rest is unchanged.
+segmentation: the LSTM weights become int8 (dynamic quantisation, one scale per channel). The rest is unchanged.
 
 CAM++ (three steps):
 1. The published export ends in a ReLU that the network was not trained with (its last layer is a plain batch
-   normalisation). It zeroes half of each embedding; without it speakers are told apart better.
+   normalisation). It zeroes half of each embedding; without it speakers are separated better.
 2. The context mask of each of its 52 layers is the same for all frames of a 100-frame segment, but was computed
-   for each frame. Now it is computed once a segment and spread over the frames by a matrix product: the same
-   numbers in less time, and two hundred shape operations less.
-3. The convolutions become int8 (static quantisation, one scale a channel), but for the context masks, the first
-   and the last one, where it would save nothing.
+   for each frame. Now it is computed once per segment and expanded to frames by a matrix product: the same numbers
+   in less time, and two hundred shape operations fewer.
+3. The convolutions become int8 (static quantisation, one scale per channel), except for the context masks, the
+   first and the last one, where it would save nothing.
 
-Of the eight bits of a weight seven are used: products of full bytes overflow 16 bits on processors without VNNI,
-which then hear other speakers than those with it.
+Weights use seven of their eight bits: products of full bytes overflow 16 bits on processors without VNNI, whose
+results would differ from those with it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def make_embedding(source: Path, target: Path, clips: list[np.ndarray]) -> None:
 
 
 def folded(source: Path, folder: Path) -> Any:
-    """The model with its constants folded, without anything that only suits this machine."""
+    """The model with its constants folded, without optimisations specific to this machine."""
     import onnx
     import onnxruntime
 
@@ -96,10 +96,10 @@ def remove_last_relu(model: Any) -> None:
 
 
 def share_context_masks(model: Any) -> None:
-    """Compute each layer's context mask once a segment of 100 frames instead of once a frame.
+    """Compute each layer's context mask once per segment of 100 frames instead of once per frame.
 
     A layer's context is the mean over its segment plus the mean over all frames: one product with ``pool``
-    (frames, segments). The mask goes back to the frames by a product with ``spread`` (segments, frames).
+    (frames, segments). The mask is expanded to frames by a product with ``spread`` (segments, frames).
     """
     from onnx import helper
 
@@ -162,7 +162,7 @@ def segment_matrices(hidden: str, graph: Any) -> list[Any]:
 
 
 def remove_unused(model: Any) -> None:
-    """Drop nodes and weights that nothing uses any more."""
+    """Remove nodes and weights that are no longer used."""
     graph = model.graph
     while True:
         used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=MODELS)
     parser.add_argument("--clips", type=int, default=60, help="calibration clips of 3 s")
     arguments = parser.parse_args()
-    logging.getLogger().setLevel(logging.ERROR)  # onnxruntime's advice to pre-process, which this does itself
+    logging.getLogger().setLevel(logging.ERROR)  # hides the advice to pre-process, which is done here
     models = arguments.shared / "models"
     make_segmentation(models / "segmentation-3.0.onnx", arguments.output / "segmentation-3.0-int8.onnx")
     clips = calibration_clips(arguments.shared, arguments.clips)

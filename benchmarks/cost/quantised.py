@@ -1,10 +1,10 @@
-"""What quantisation costs the bundled speech and speaker models, against the files that they were made from.
+"""Cost of quantisation: the bundled speech and speaker models compared with the files that they were made from.
 
     python -m benchmarks.cost.quantised ../shared
 
 In: the shared models and the `train` speakers of the corpora, AMI part train, and conversations simulated from
-`train` speakers. Out: `benchmarks/results/quantised.md`: equal error rate of voices, changed segmentation frames,
-DER of the whole diarizer and time on one thread, published float32 files beside the bundled int8 ones.
+`train` speakers. Out: `benchmarks/results/quantised.md`: equal error rate of speaker embeddings, changed segmentation
+frames, DER of the whole diarizer and time on one thread, published float32 files beside the bundled int8 ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CLIPS = 8  # of each speaker
 SEED = 1
 
 
-def voices(shared: Path) -> tuple[list[np.ndarray], list[str]]:
+def speaker_clips(shared: Path) -> tuple[list[np.ndarray], list[str]]:
     """Clips of exactly 3 s with all emotions mixed, and their speakers."""
     rng = np.random.default_rng(SEED)
     speech = load_speech(read_manifest(shared / "corpora" / "manifest.csv", ["train"]))
@@ -54,14 +54,14 @@ def voices(shared: Path) -> tuple[list[np.ndarray], list[str]]:
 
 
 def equal_error_rate(vectors: np.ndarray, speakers: list[str]) -> float:
-    """Where false acceptance equals false rejection, of all pairs within one corpus, percent."""
+    """Equal error rate over all pairs within one corpus, in percent."""
     names = np.array(speakers)
     corpora = np.array([name.split("/")[0] for name in speakers])
     upper = np.triu_indices(len(names), 1)
-    alike = (vectors @ vectors.T)[upper]
+    similarity = (vectors @ vectors.T)[upper]
     one = (corpora[:, None] == corpora[None])[upper]
     same = (names[:, None] == names[None])[upper]
-    targets, others = np.sort(alike[one & same]), np.sort(alike[one & ~same])
+    targets, others = np.sort(similarity[one & same]), np.sort(similarity[one & ~same])
     at = np.concatenate([targets, others])
     rejected = np.searchsorted(targets, at) / len(targets)
     accepted = 1 - np.searchsorted(others, at) / len(others)
@@ -103,9 +103,9 @@ def main() -> None:
         "published": Segmentation(shared / "models" / "segmentation-3.0.onnx"),
         "bundled": Segmentation(MODELS / "segmentation-3.0-int8.onnx"),
     }
-    clips, speakers = voices(shared)
+    clips, speakers = speaker_clips(shared)
     lines = [
-        "# What quantisation costs the bundled models",
+        "# Cost of quantisation of the bundled models",
         "",
         f"`python -m benchmarks.cost.quantised ../shared`; {machine()}.",
         "",
@@ -137,10 +137,10 @@ def main() -> None:
     spent = [milliseconds(lambda s=s: s.powerset(wave)) for s in segmentations.values()]  # type: ignore[misc]
     lines += [
         "",
-        f"segmentation-3.0: the likeliest class changes in {share:.2f} % of the frames; a window of 10 s takes"
+        f"segmentation-3.0: the most probable class changes in {share:.2f} % of the frames; a window of 10 s takes"
         f" {spent[1]:.0f} ms against {spent[0]:.0f} ms published.",
         "",
-        "DER of the whole diarizer, percent, no collar, on what it was tuned on:",
+        "DER of the whole diarizer, percent, no collar, on its tuning data:",
         "",
         "| segmentation | CAM++ | " + " | ".join(dict.fromkeys(r.part for r in recordings)) + " |",
         "|---|---|" + "---:|" * len({r.part for r in recordings}),

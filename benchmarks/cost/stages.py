@@ -1,9 +1,9 @@
-"""Where the time of `sed-run` goes: processor seconds of each stage over one recording, on one thread.
+"""Time of `sed-run` by stage: processor seconds of each stage on one recording, on one thread.
 
     python -m benchmarks.cost.stages call.wav
 
-The stages are those of `EmotionDiarizer`, fed from the file block by block as there, with a clock around each; the
-networks inside the speakers' stage have clocks of their own, which are taken off it.
+The stages are those of `EmotionDiarizer`, fed from the file in blocks, each with a clock; the networks inside the
+speaker stage have separate clocks, whose time is subtracted from the stage.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ORDER = (
 
 
 class Clock:
-    """Processor seconds by name; what an inner clock takes is taken off the one around it."""
+    """Processor seconds by name; the time of an inner clock is subtracted from that of the outer one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -103,7 +103,9 @@ def stages(path: Path) -> tuple[dict[str, float], float]:
     with clock(ORDER[9]):
         segments = join(turns, frames, tagger.labels, duration)
     with clock(ORDER[10]):
-        found = Diarization("recording", duration, segments, tagger.labels)  # sed-run leaves posteriors out
+        found = Diarization(
+            "recording", duration, segments, tagger.labels
+        )  # sed-run does not keep posteriors
         for form in ("rttm", "json"):
             write(found, io.StringIO(), form)
     return {name: clock.seconds[name] for name in ORDER}, duration

@@ -1,7 +1,7 @@
-"""What one live stream costs: processor time and wall time of each step of half a second, and memory over time.
+"""Cost of one live stream: processor and wall time of each step of half a second, and memory over time.
 
-In: AMI clips, one after the other, over and over (people speak nearly all the time, and many people come). Out:
-a dictionary of figures in seconds and MB. Meant to run in a process of its own: `benchmarks/cost/live.py` does.
+In: AMI clips, concatenated and repeated (speech nearly all the time, many speakers). Out: a dictionary of figures in
+seconds and MB. Run in a separate process by `benchmarks/cost/live.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sed.grid import SAMPLE_RATE
 from sed.speakers import SegmentationDiarizer
 
 STEP = 0.5  # seconds
-STAGES = ("segmentation", "voices", "tagger")
+STAGES = ("segmentation", "embedding", "tagger")
 
 
 class Stopwatch:
@@ -31,7 +31,7 @@ class Stopwatch:
         self._function, self.seconds = function, 0.0
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call it."""
+        """Call the function."""
         started = time.thread_time()
         result = self._function(*arguments)
         self.seconds += time.thread_time() - started
@@ -39,7 +39,7 @@ class Stopwatch:
 
 
 def halves(clips: list[Path], minutes: float) -> Iterator[np.ndarray]:
-    """Blocks of half a second of `clips`, for so many minutes."""
+    """Blocks of half a second of `clips`, `minutes` in total."""
     size = round(STEP * SAMPLE_RATE)
     left = round(minutes * 60 / STEP)
     while left:
@@ -56,28 +56,28 @@ def halves(clips: list[Path], minutes: float) -> Iterator[np.ndarray]:
 def measure(clips: list[Path], latency: float, minutes: float, tagger: str | None = None) -> dict[str, Any]:
     """Stream `minutes` of `clips` at `latency` on one thread.
 
-    `mean`, `p99`, `worst` are processor time of a step, `wall_p99` and `wall_worst` that of the clock; the
-    stages are means of processor time. `memory` is (minute, resident MB), ten times on the way, `peak` MB.
+    `mean`, `p99`, `worst` are processor time of a step, `wall_p99` and `wall_worst` wall time; the stages are means
+    of processor time. `memory` has (minute, resident MB) at ten times, `peak` is in MB.
     """
     speakers, model = SegmentationDiarizer(), load_tagger(tagger)
     watches = {
         "segmentation": Stopwatch(speakers.segmentation.activities),
-        "voices": Stopwatch(speakers.embedding),
+        "embedding": Stopwatch(speakers.embedding),
         "tagger": Stopwatch(model.posteriors),
     }
     speakers.segmentation.activities = watches["segmentation"]  # type: ignore[method-assign]
-    speakers.embedding = watches["voices"]  # type: ignore[assignment]
+    speakers.embedding = watches["embedding"]  # type: ignore[assignment]
     model.posteriors = watches["tagger"]  # type: ignore[method-assign]
     stream = EmotionDiarizer(tagger=model, diarizer=speakers).stream(latency)
     used, taken, memory = [], [], []
     every = max(1, round(minutes * 60 / STEP / 10))
-    people: set[str | None] = set()
+    found: set[str | None] = set()
     for number, block in enumerate(halves(clips, minutes), 1):
-        started, began = time.thread_time(), time.perf_counter()
+        cpu_start, wall_start = time.thread_time(), time.perf_counter()
         events = stream.push(block)
-        used.append(time.thread_time() - started)
-        taken.append(time.perf_counter() - began)
-        people |= {event.segment.speaker for event in events if event.final and event.segment}
+        used.append(time.thread_time() - cpu_start)
+        taken.append(time.perf_counter() - wall_start)
+        found |= {event.segment.speaker for event in events if event.final and event.segment}
         if number % every == 0 or number == round(60 / STEP):
             memory.append((number * STEP / 60, _resident()))
     stages = {name: watch.seconds / len(used) for name, watch in watches.items()}
@@ -91,7 +91,7 @@ def measure(clips: list[Path], latency: float, minutes: float, tagger: str | Non
         "wall_worst": max(taken),
         **stages,
         "rest": float(np.mean(used)) - sum(stages.values()),
-        "people": len(people),
+        "people": len(found),
         "memory": memory,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

@@ -1,10 +1,10 @@
-"""What strangers can do with uploads to sed-serve, and how long a bystander waits for a small file meanwhile.
+"""Attacks with uploads to sed-serve, and how long another client waits for a small file meanwhile.
 
     python -m benchmarks.cost.upload_attacks [--before FOLDER]
 
 The server is a separate process with a stand-in for the diarizer, so that only its queue and limits are measured;
-`--before` takes an earlier checkout of sed for comparison. All traffic is on this machine: the attacker is
-127.0.0.2, the bystander 127.0.0.1. Writes results/upload_attacks.md and .json.
+`--before` is an earlier checkout of sed for comparison. All traffic is local: the attacker is 127.0.0.2, the other
+client (the bystander) 127.0.0.1. Writes results/upload_attacks.md and .json.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from benchmarks.lib.report import ROOT, commit, machine, save, table
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 from upload_connection import Connection
 
-PATIENCE = 60.0  # seconds for which the bystander tries
-STRANGER = "127.0.0.2"
+TIMEOUT = 60.0  # seconds for which the bystander retries
+ATTACKER = "127.0.0.2"
 SMALL = b"RIFF" + bytes(400)
 SERVER = """
 import asyncio, signal, sys, time
@@ -101,26 +101,26 @@ def attack(base: str, stop: threading.Event, source: str, reads: bool, **how: ob
 
 def bystander(base: str) -> float | None:
     """Seconds until a small file is served, or None."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < PATIENCE:
-        with contextlib.suppress(OSError), Connection(base, timeout=PATIENCE) as connection:
+    started = time.monotonic()
+    while time.monotonic() - started < TIMEOUT:
+        with contextlib.suppress(OSError), Connection(base, timeout=TIMEOUT) as connection:
             connection.post(body=SMALL)
             if connection.answer()[0] == 200:
-                return time.monotonic() - begun
+                return time.monotonic() - started
         time.sleep(0.2)
     return None
 
 
-def under(code: Path, number: int, source: str, reads: bool = True, **how: object) -> str:
-    """The bystander's longest wait of three while `number` strangers attack."""
+def wait_under_attack(code: Path, number: int, source: str, reads: bool = True, **how: object) -> str:
+    """The bystander's longest wait of three while `number` attackers are active."""
     with serving(code) as (_, base):
         stop = threading.Event()
-        crowd = [
+        attackers = [
             threading.Thread(target=attack, args=(base, stop, source, reads), kwargs=how, daemon=True)
             for _ in range(number)
         ]
-        for stranger in crowd:
-            stranger.start()
+        for attacker in attackers:
+            attacker.start()
         time.sleep(1.0)
         waits: list[float] = []
         for _ in range(3):
@@ -129,13 +129,13 @@ def under(code: Path, number: int, source: str, reads: bool = True, **how: objec
                 break
             waits.append(wait)
         stop.set()
-        for stranger in crowd:
-            stranger.join(3)
-    return f"{max(waits):.1f} s" if waits else f"not within {PATIENCE:.0f} s"
+        for attacker in attackers:
+            attacker.join(3)
+    return f"{max(waits):.1f} s" if waits else f"not within {TIMEOUT:.0f} s"
 
 
 def refusals(code: Path) -> str:
-    """How many refused clients that read only after they have sent get the response."""
+    """How many rejected clients that read only after sending get the response."""
     answered = total = 0
     for size, how, token in REFUSALS.values():
         for close in ((), ("Connection: close",)):
@@ -149,33 +149,35 @@ def refusals(code: Path) -> str:
 
 
 def end(code: Path, body: bytes) -> str:
-    """Seconds from SIGTERM to the end of the process with a file in work."""
+    """Seconds from SIGTERM to the end of the process while it processes a file."""
     with serving(code) as (process, base), Connection(base) as connection:
         connection.post(body=body)
         time.sleep(1.0)
-        begun = time.monotonic()
+        started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             return "not within 20 s"
-        return f"{time.monotonic() - begun:.1f} s"
+        return f"{time.monotonic() - started:.1f} s"
 
 
 def measure(code: Path) -> dict[str, str]:
     """The outcome of every attack by its name."""
     silent = {"length": 900}
     cases: dict[str, Callable[[], str]] = {
-        "4 silent uploads, renewed: a small file of another address": lambda: under(
-            code, 4, STRANGER, **silent
+        "4 silent uploads, renewed: a small file of another address": lambda: wait_under_attack(
+            code, 4, ATTACKER, **silent
         ),
-        "40 silent uploads, renewed: the same": lambda: under(code, 40, STRANGER, **silent),
-        "4 silent uploads, renewed: of the same address": lambda: under(code, 4, "127.0.0.1", **silent),
-        "4 results of 5 MB that are never read, renewed": lambda: under(
-            code, 4, STRANGER, False, path="/diarize?progress=1", body=b"talk"
+        "40 silent uploads, renewed: the same": lambda: wait_under_attack(code, 40, ATTACKER, **silent),
+        "4 silent uploads, renewed: of the same address": lambda: wait_under_attack(
+            code, 4, "127.0.0.1", **silent
         ),
-        "8 files of 5 s of work, renewed": lambda: under(code, 8, STRANGER, body=b"work"),
-        "refusals that reach a client that sends before it reads": lambda: refusals(code),
+        "4 results of 5 MB that are never read, renewed": lambda: wait_under_attack(
+            code, 4, ATTACKER, False, path="/diarize?progress=1", body=b"talk"
+        ),
+        "8 files of 5 s of work, renewed": lambda: wait_under_attack(code, 8, ATTACKER, body=b"work"),
+        "rejections that reach a client that sends before it reads": lambda: refusals(code),
         "SIGTERM with a file in work: end of the process": lambda: end(code, b"work"),
         "SIGTERM with a decoder that hangs: end of the process": lambda: end(code, b"hang"),
     }
@@ -187,7 +189,7 @@ def measure(code: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Attack, and tabulate."""
+    """Run all attacks and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", type=Path, help="an earlier checkout of sed to compare with")
     before = parser.parse_args().before
@@ -197,7 +199,7 @@ def main() -> None:
     text = (
         f"# Attacks with uploads\n\n`python -m benchmarks.cost.upload_attacks`, commit {commit()}, {machine()}.\n\n"
         "Seconds until a bystander's small file is served (the longest of three in a row, retried every 0.2 s), or as "
-        "the row says.\nEach attacker repeats as soon as the server answers or hangs up.\n\n"
+        "stated in the row.\nEach attacker repeats as soon as the server responds or closes the connection.\n\n"
     )
     save("upload_attacks", text + table(["attack", *columns], rows), columns)
 

@@ -1,14 +1,14 @@
-"""What a WavLM tagger costs: SpeechBrain's own interface, one pass, against ours, windows; same weights, same run.
+"""Cost of a WavLM tagger: SpeechBrain's interface (one pass) and ours (windows), with the same weights.
 
     python -m benchmarks.cost.wavlm                          10 s, 60 s, 2 and 10 minutes, two threads
     python -m benchmarks.cost.wavlm --seconds 10 60 --rounds 5
 
-Random weights of WavLM-base size in the layout of speechbrain/emotion-diarization-wavlm-large, made here: cost
-does not depend on what they are. The audio is demo/conversation.flac over and over. Each measurement is a
-process of its own that loads the model, then diarizes a file; the two take turns. Times are those of the file
-(reading included, loading not), memory is the peak resident set that the kernel reports for the process. Every
-process may take so much address space and no more, so that a pass which needs more than the machine has fails
-instead of taking the machine down. Writes results/wavlm.md and .json.
+Random weights of WavLM-base size in the layout of speechbrain/emotion-diarization-wavlm-large, created here: the
+cost does not depend on their values. The audio is demo/conversation.flac, repeated. Each measurement is a separate
+process that loads the model, then diarizes a file; the two alternate. Times are those of the file
+(reading included, loading not), memory is the peak resident set that the kernel reports for the process. The address
+space of every process is limited, so that a pass which needs more memory than the machine has fails without disturbing
+the machine. Writes results/wavlm.md and .json.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KINDS = ("speechbrain", "sed")
 
 
 def write_audio(path: Path, seconds: float) -> None:
-    """The example conversation over and over, `seconds` long, 16-bit WAV."""
+    """The demo conversation, repeated to `seconds`, 16-bit WAV."""
     samples, rate = soundfile.read(ROOT / "demo" / "conversation.flac", dtype="int16")
     if rate != RATE or samples.ndim != 1:
         raise SystemExit(f"found {rate} Hz in {samples.ndim} dimensions, expected {RATE} Hz, one channel")
@@ -47,7 +47,7 @@ def write_audio(path: Path, seconds: float) -> None:
 def child(
     kind: str, folder: Path, audio: Path, threads: int, limit: int, passes: int, out: Path | None
 ) -> None:
-    """One measurement, in this process; prints JSON. With `out` the posteriors are kept there."""
+    """One measurement, in this process; prints JSON. With `out` the posteriors are written there."""
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     import torch
 
@@ -90,7 +90,9 @@ def child(
         found["failed"] = " ".join(str(error).split())
     unit = 1 if sys.platform == "darwin" else 1024
     found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    if out is not None and kind == "speechbrain":  # after measuring: the interface itself keeps no scores
+    if (
+        out is not None and kind == "speechbrain"
+    ):  # after measuring, as the interface itself returns no scores
         with torch.no_grad():
             samples = theirs.load_audio(str(audio))[None]
             states = theirs.hparams.avg_pool(theirs.encode_batch(samples, torch.tensor([1.0])))
@@ -105,14 +107,14 @@ def child(
 def measure(
     kind: str, folder: Path, audio: Path, arguments: argparse.Namespace, out: Path | None
 ) -> dict[str, Any]:
-    """One measurement in a process of its own, started from a small one: a child's peak begins at its parent's."""
+    """One measurement in a separate process, started by a small one, as a child's peak starts at its parent's."""
     command = [sys.executable, "-m", "benchmarks.cost.wavlm", "--child", kind, str(folder), str(audio)]
     command += ["--threads", str(arguments.threads), "--limit", str(arguments.limit)]
     command += ["--passes", str(arguments.passes if out is not None else 1)] + (
         ["--out", str(out)] if out else []
     )
     small = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
-    # Threads that wait for each other sleep: on a machine with other jobs they would spin for long.
+    # Waiting threads sleep instead of spinning, as other jobs may use the machine.
     environment = {
         **os.environ,
         "HF_HUB_OFFLINE": "1",
@@ -132,7 +134,7 @@ def measure(
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians over all passes of all processes; what failed stays failed."""
+    """Medians over all passes of all processes; failures are kept."""
     failed = [run["failed"] for run in runs if "failed" in run]
     wall = [value for run in runs for value in run["wall"]]
     cpu = [value for run in runs for value in run["cpu"]]
@@ -183,9 +185,9 @@ def report(found: dict[str, Any]) -> str:
         "are worth less than their ratios and processor times.",
         "",
         f"The same random weights of WavLM-base size for both, {found['threads']} threads (OMP_WAIT_POLICY=passive: "
-        "they sleep while they wait for each other), fp32. Theirs: "
+        "waiting threads sleep), fp32. Theirs: "
         "`Speech_Emotion_Diarization.diarize_file`, the whole file in one pass. Ours: windows of "
-        f"{found['window']:.0f} s that share a fifth. Each measurement is a process of its own, the two take turns; "
+        f"{found['window']:.0f} s that overlap by a fifth. Each measurement is a separate process, the two alternate; "
         "medians. Ratio: theirs / ours, so above 1 is in our favour.",
         "",
         table(
@@ -208,7 +210,7 @@ def report(found: dict[str, Any]) -> str:
         limit = found["limit"] / 1e9
         lines += [
             "",
-            f"Every process may have {limit:.0f} GB of address space. What failed, and with which words:",
+            f"Every process may have {limit:.0f} GB of address space. Failures and their messages:",
             "",
             *failures,
         ]
@@ -278,7 +280,7 @@ def main() -> None:
                     "same": float((both.argmax(1) == theirs.argmax(1)).mean()),
                 }
             found["load"] = [load, os.getloadavg()[0]]
-            save(arguments.name, report(found), found)  # what is measured is kept, even if the rest is not
+            save(arguments.name, report(found), found)  # keeps the measurements so far
     print(report(found))
 
 

@@ -1,4 +1,4 @@
-"""How far scoring agrees with others' code: pyannote.metrics, SpeechBrain's EDER, and NIST's md-eval where it is there.
+"""Agreement of scoring with pyannote.metrics, SpeechBrain's EDER and, if installed, NIST's md-eval.
 
 In: numbers of seeded random cases, and the AMI clips of the shared corpora. Out: differences, counts and rates, for
 `scoring.py`.
@@ -58,7 +58,7 @@ def largest_difference_to_pyannote(cases: int) -> float:
 
 
 def disagreements_with_speechbrain(cases: int) -> int:
-    """How often the compatible EDER is another float than SpeechBrain's function returns."""
+    """How often the compatible EDER differs from the float that SpeechBrain's function returns."""
     package = importlib.util.find_spec("speechbrain")
     assert package is not None and package.submodule_search_locations is not None
     path = Path(package.submodule_search_locations[0]) / "utils" / "EDER.py"
@@ -83,7 +83,7 @@ def disagreements_with_speechbrain(cases: int) -> int:
 
 
 def damaged(reference: Diarization, rng: np.random.Generator) -> list[Segment]:
-    """The turns of `reference`, moved, dropped and given to others."""
+    """The turns of `reference`, moved, dropped and assigned to other speakers."""
     names = [s.speaker for s in reference]
     moved = [
         Segment(

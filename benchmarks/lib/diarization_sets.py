@@ -1,7 +1,7 @@
-"""Recordings with known speakers, and what a diarization gets wrong in them, by pyannote.metrics.
+"""Recordings with known speakers, and the errors of a diarization on them, by pyannote.metrics.
 
-In: the shared folder; (start, end, name) in seconds. Out: `Recording`s; seconds of each kind of error, over all of a
-recording or in the time of each emotion.
+In: the shared folder; (start, end, name) in seconds. Out: `Recording`s; seconds of each kind of error, over a whole
+recording or over the time of each emotion.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ EMOTIONS = ("neutral", "happy", "angry", "sad")
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Audio ``(n,)`` at 16 kHz with its reference and scored region (pyannote.core), and what set it is of.
+    """Audio ``(n,)`` at 16 kHz with its reference, scored region (pyannote.core) and set.
 
-    `emotions` tells when each emotion sounds, where that is known.
+    `emotions` is the time of each emotion, if known.
     """
 
     part: str
@@ -90,7 +90,7 @@ def annotation_of(turns: Sequence[Turn], uri: str) -> Any:
 
 
 def errors(recording: Recording, turns: Sequence[Turn], collar: float = 0.0) -> np.ndarray:
-    """Seconds of missed speech, false alarm, confusion, and of speech in all."""
+    """Seconds of missed speech, false alarm, confusion, and total speech."""
     from pyannote.metrics.diarization import DiarizationErrorRate
 
     found = DiarizationErrorRate(collar=2 * collar, skip_overlap=False)(
@@ -100,9 +100,9 @@ def errors(recording: Recording, turns: Sequence[Turn], collar: float = 0.0) -> 
 
 
 def errors_by_emotion(recording: Recording, turns: Sequence[Turn]) -> dict[str, tuple[float, float]]:
-    """Seconds of any error and of speech while each emotion sounds, under the names that suit the whole recording.
+    """Seconds of error and of speech in the time of each emotion, with the mapping of speakers of the whole recording.
 
-    Where people overlap with different emotions, the time counts for both.
+    Overlap of different emotions counts for both.
     """
     from pyannote.metrics.diarization import DiarizationErrorRate
     from pyannote.metrics.identification import IdentificationErrorRate
@@ -110,7 +110,7 @@ def errors_by_emotion(recording: Recording, turns: Sequence[Turn]) -> dict[str, 
     hypothesis = annotation_of(turns, recording.uri)
     mapping = DiarizationErrorRate().optimal_mapping(recording.reference, hypothesis, uem=recording.region)
     named = hypothesis.rename_labels(
-        {label: mapping.get(label, f"nobody {label}") for label in hypothesis.labels()}
+        {label: mapping.get(label, f"unmatched {label}") for label in hypothesis.labels()}
     )
     found = {}
     for emotion, region in recording.emotions.items():

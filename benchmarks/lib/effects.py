@@ -1,8 +1,8 @@
-"""What happens to recordings in the world, one damage at a time: clean audio in, damaged audio out.
+"""Typical damage to recordings, one kind at a time: clean audio in, damaged audio out.
 
-In and out: ``(n,)`` float32 at 16 kHz, full scale 1, as many samples unless `Damage.speed` says otherwise; what comes
-out is what a 16-bit file would hold. Every effect is seeded by the recording's number, so the same call gives the same
-audio. Most are `sed.training.data.augment`'s, here at fixed strengths.
+In and out: ``(n,)`` float32 at 16 kHz, full scale 1, of equal length unless `Damage.speed` is not 1; the output is
+rounded to 16 bit. Every effect is seeded by the number of the recording, so results are reproducible. Most effects are
+from `sed.training.data.augment`, here at fixed strengths.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sed.grid import HOP, SAMPLE_RATE
 from sed.training.data import augment
 
 MP3_LEVEL = 0.95  # libsndfile's compression level that gives 16 kbit/s at 16 kHz
-MP3_DELAY = 1105  # samples by which LAME and its decoder move the sound; a test of the effect below checks it
+MP3_DELAY = 1105  # samples of delay of LAME and its decoder; a test of the effect below checks it
 
 Effect = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 class Damage(NamedTuple):
-    """An effect with its name, what it is in words, and how many times as fast the sound then goes."""
+    """An effect with its name, description and playback speed."""
 
     name: str
     words: str
@@ -53,7 +53,7 @@ def distance(rng: np.random.Generator, wave: np.ndarray) -> np.ndarray:
 
 
 def mp3(_: np.random.Generator, wave: np.ndarray) -> np.ndarray:
-    """There and back through MP3 at 16 kbit/s (LAME, constant rate), its delay taken off.
+    """Encoding and decoding with MP3 at 16 kbit/s (LAME, constant rate), with the delay removed.
 
     >>> wave = np.sin(np.arange(32_000) ** 1.3 / 300).astype(np.float32) / 4
     >>> back = mp3(np.random.default_rng(0), wave)

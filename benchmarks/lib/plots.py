@@ -1,6 +1,6 @@
-"""The benchmarks' pictures, in one manner: bars with intervals, points with names, lines; into results/NAME.png.
+"""Figures of the benchmarks: bars with intervals, named points, lines; written to results/NAME.png.
 
-Values come in as fractions and are drawn in percent. One colour a system, the same in every panel of a figure.
+Values are fractions and drawn in percent. Each system has the same colour in every panel of a figure.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 
 from benchmarks.lib.report import RESULTS
 
-# Okabe and Ito's colours: they stay apart for every kind of colour vision.
+# Okabe and Ito's colours: distinguishable with every kind of colour vision.
 COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#999999", "#f0e442")
 
 Rate = tuple[float, tuple[float, float]]
 
 
 def panels(count: int, size: tuple[float, float], widths: Sequence[float] | None = None) -> tuple[Any, Any]:
-    """A figure of `size` inches with `count` panels side by side, of relative `widths`."""
+    """A figure of `size` inches with `count` panels in a row, of relative `widths`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -52,8 +52,8 @@ def bars(
 def scatter(
     axis: Any, points: Mapping[str, tuple[float, float]], x_unit: str, y_unit: str, title: str
 ) -> None:
-    """One named point a system; x is logarithmic, down and to the left is better. A name goes above its point, or
-    below where another, higher one at its side has that place."""
+    """One named point per system; x is logarithmic, down and to the left is better. A name is above its point, or
+    below it if a higher neighbour needs that space."""
     height = float(np.ptp([y for _, y in points.values()])) or 1.0
     for number, (name, (x, y)) in enumerate(points.items()):
         beside = [
@@ -77,7 +77,7 @@ def lines(
     title: str,
     log: bool = True,
 ) -> None:
-    """One line with marks a series of (x, y); with `log`, x is logarithmic."""
+    """One line with markers per series of (x, y); with `log`, x is logarithmic."""
     for number, (name, points) in enumerate(series.items()):
         x, y = zip(*points, strict=True)
         axis.plot(x, y, "o-", color=COLOURS[2 * number % len(COLOURS)], label=name, markersize=5)
@@ -103,7 +103,7 @@ def legend(figure: Any, names: Sequence[str]) -> None:
 
 
 def store(figure: Any, name: str, trial: bool = False) -> None:
-    """Write the figure to results/NAME.png; of a trial to the folder for temporary files."""
+    """Write the figure to results/NAME.png, or that of a trial to the folder for temporary files."""
     folder = Path(tempfile.gettempdir()) if trial else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=110)
@@ -112,7 +112,7 @@ def store(figure: Any, name: str, trial: bool = False) -> None:
 def rows(
     axis: Any, names: Sequence[str], series: Mapping[str, Sequence[Rate | None]], unit: str, title: str
 ) -> None:
-    """One row a name, a point with its interval for each of `series`; None leaves a place empty."""
+    """One row per name, with a point and its interval for each of `series`; None leaves a gap."""
     for number, (label, rates) in enumerate(series.items()):
         known = [(place, rate) for place, rate in enumerate(rates) if rate is not None]
         height = np.array([place for place, _ in known]) + (number - (len(series) - 1) / 2) * 0.2

@@ -1,7 +1,7 @@
-"""A command as a process of its own: wall and processor seconds and peak memory out.
+"""Runs a command in a separate process and measures wall and processor seconds and peak memory.
 
-Linux keeps the peak of a process across exec, so a child begins at that of whoever started it: a small process of
-its own starts and measures the command, not the benchmark with its models and arrays.
+Linux keeps the peak of a process across exec, so the peak of a child starts at that of its parent. Therefore a small
+intermediate process starts and measures the command, not the benchmark with its models and arrays.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 
 
 def one_thread(threads: int = 1) -> dict[str, str]:
-    """The environment of this process, with every numeric library told how many `threads` to use."""
+    """The environment of this process, with `threads` set for every numeric library."""
     return {**os.environ, **dict.fromkeys(THREADS, str(threads)), "HF_HUB_OFFLINE": "1"}
 
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> dict[str, float]:
     """Wall and processor seconds (`wall`, `cpu`) and peak resident MB (`peak_mb`) of one process.
 
-    Its standard output is thrown away. Raises `SystemExit` where it fails.
+    Its standard output is discarded. Raises `SystemExit` if it fails.
     """
     words = [str(part) for part in command]
     measured = subprocess.run(

@@ -1,4 +1,4 @@
-"""What benchmarks share: the machine in words, percent with intervals, Markdown tables, result files."""
+"""Shared by all benchmarks: description of the machine, percent with intervals, Markdown tables, result files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "pyannote.core")
 
 
 def machine(further: Sequence[str] = ()) -> str:
-    """Processor, cores, memory, system, Python and versions of what does the work, and of `further` packages."""
+    """Processor, cores, memory, system, Python, and versions of the main dependencies and of `further` packages."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -47,7 +47,7 @@ def percent(value: float, interval: Sequence[float] | None = None) -> str:
 
     >>> percent(0.1234, (0.1, 0.15))
     '12.3 (10.0-15.0)'
-    >>> percent(0.1234, (float("nan"), float("nan")))  # of one recording: it has no interval
+    >>> percent(0.1234, (float("nan"), float("nan")))  # one recording: no interval
     '12.3'
     """
     text = f"{100 * value:.1f}"

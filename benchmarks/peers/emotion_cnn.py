@@ -1,8 +1,8 @@
-"""A small convolutional network on log-mel pictures, trained from nothing: the peer that owns no pretrained weights.
+"""A small convolutional network on log-mel spectrograms, trained from scratch: the peer without pretrained weights.
 
-In: pictures ``(frames, 40)`` with labels. Out: a network from ``(batch, frames, 40)`` to logits ``(batch, labels)``,
-for any number of frames from 16 on. Four blocks of 3 x 3 convolution, batch norm, ReLU and pooling; mean and maximum
-over what is left; one linear layer.
+In: spectrograms ``(frames, 40)`` with labels. Out: a network from ``(batch, frames, 40)`` to logits ``(batch,
+labels)``, for 16 or more frames. Four blocks of 3 x 3 convolution, batch norm, ReLU and pooling; mean and maximum
+over the remaining frames; one linear layer.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 CHANNELS = (16, 32, 48, 64)
-CROP = 200  # picture frames in a training crop: 2 s
+CROP = 200  # spectrogram frames in a training crop: 2 s
 BATCH = 32
 RATE = 2e-3
-SHORTEST = 16  # picture frames: four poolings leave one
+MIN_FRAMES = 16  # spectrogram frames: four poolings leave one
 
 
 class LogMelCnn(nn.Module):
@@ -36,41 +36,43 @@ class LogMelCnn(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.classify = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * CHANNELS[-1], labels))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Logits of ``(batch, frames, 40)`` pictures; each picture's mean is taken off: loudness tells nothing."""
-        x = self.blocks((pictures - pictures.mean((1, 2), keepdim=True))[:, None])
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        """Logits of ``(batch, frames, 40)`` spectrograms; subtracts each one's mean, so loudness has no effect."""
+        x = self.blocks((spectrograms - spectrograms.mean((1, 2), keepdim=True))[:, None])
         return self.classify(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1))
 
 
-def logits(model: LogMelCnn, pictures: np.ndarray) -> np.ndarray:
-    """``(batch, labels)`` for pictures of one length."""
-    if pictures.shape[1] < SHORTEST:
-        pictures = np.pad(pictures, ((0, 0), (0, SHORTEST - pictures.shape[1]), (0, 0)), mode="edge")
+def logits(model: LogMelCnn, spectrograms: np.ndarray) -> np.ndarray:
+    """``(batch, labels)`` for spectrograms of one length."""
+    if spectrograms.shape[1] < MIN_FRAMES:
+        spectrograms = np.pad(
+            spectrograms, ((0, 0), (0, MIN_FRAMES - spectrograms.shape[1]), (0, 0)), mode="edge"
+        )
     with torch.inference_mode():
-        return model(torch.from_numpy(np.ascontiguousarray(pictures, np.float32))).numpy()
+        return model(torch.from_numpy(np.ascontiguousarray(spectrograms, np.float32))).numpy()
 
 
 def train(
-    pictures: Sequence[np.ndarray],
+    spectrograms: Sequence[np.ndarray],
     labels: np.ndarray,
     weights: np.ndarray,
-    judge: Callable[[LogMelCnn], float],
+    validate: Callable[[LogMelCnn], float],
     epochs: int,
     seed: int,
 ) -> LogMelCnn:
-    """Train on crops drawn by `weights`; the epoch that `judge` (higher is better) likes best is kept."""
+    """Train on crops drawn by `weights`; the epoch with the highest `validate` score is kept."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = LogMelCnn(int(labels.max()) + 1)
-    steps = -(-len(pictures) // BATCH)
+    steps = -(-len(spectrograms) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, epochs * steps)
-    best, least = {name: value.clone() for name, value in model.state_dict().items()}, -np.inf
+    best, best_score = {name: value.clone() for name, value in model.state_dict().items()}, -np.inf
     for _ in range(epochs):
         model.train()
         for _ in range(steps):
-            chosen = rng.choice(len(pictures), BATCH, p=weights / weights.sum())
-            batch = np.stack([_crop(rng, pictures[number]) for number in chosen])
+            chosen = rng.choice(len(spectrograms), BATCH, p=weights / weights.sum())
+            batch = np.stack([_crop(rng, spectrograms[number]) for number in chosen])
             loss = nn.functional.cross_entropy(
                 model(torch.from_numpy(batch)), torch.from_numpy(labels[chosen]), label_smoothing=0.05
             )
@@ -79,16 +81,16 @@ def train(
             optimiser.step()
             schedule.step()
         model.eval()
-        if (score := judge(model)) > least:
-            least, best = score, {name: value.clone() for name, value in model.state_dict().items()}
+        if (score := validate(model)) > best_score:
+            best_score, best = score, {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(best)
     return model.eval()
 
 
-def _crop(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """A random crop (a shorter picture goes round) with a stretch of time and of bands hidden."""
-    start = int(rng.integers(max(1, len(picture) - CROP + 1)))
-    crop = np.take(picture, np.arange(start, start + CROP), axis=0, mode="wrap").astype(np.float32)
+def _crop(rng: np.random.Generator, spectrogram: np.ndarray) -> np.ndarray:
+    """A random crop (a shorter spectrogram is repeated) with a range of frames and of bands masked."""
+    start = int(rng.integers(max(1, len(spectrogram) - CROP + 1)))
+    crop = np.take(spectrogram, np.arange(start, start + CROP), axis=0, mode="wrap").astype(np.float32)
     mean = crop.mean()
     for axis, widest in ((0, 30), (1, 6)):
         width = int(rng.integers(widest + 1))

@@ -1,9 +1,9 @@
-"""What utterance-level emotion classifiers look at: frozen features of spans of audio, kept on disk.
+"""Inputs of utterance-level emotion classifiers: frozen features of spans of audio, cached on disk.
 
-In: ``(n,)`` float32 at 16 kHz and spans of samples. Out: ``(spans, layers, dimensions)`` float32, one vector a span
-and layer. The three of them: openSMILE's eGeMAPS functionals (F. Eyben et al., *The Geneva Minimalistic Acoustic
-Parameter Set*, 2016), and mean and deviation over time of the layers of Whisper's base encoder and of CAM++, both as
-they were published. Nothing is imported before the one that needs it is made.
+In: ``(n,)`` float32 at 16 kHz and spans of samples. Out: ``(spans, layers, dimensions)`` float32, one vector per span
+and layer. There are three kinds: openSMILE's eGeMAPS functionals (F. Eyben et al., *The Geneva Minimalistic Acoustic
+Parameter Set*, 2016), and mean and standard deviation over time of the layers of Whisper's base encoder and of CAM++,
+both as published. Packages are imported only for the features that need them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE
 
-WINDOW = 3 * SAMPLE_RATE // 2  # what an utterance-level system hears at once where it labels frames: 1.5 s
+WINDOW = 3 * SAMPLE_RATE // 2  # window of an utterance-level system that labels frames: 1.5 s
 CLIP_STEP = SAMPLE_RATE // 2  # from one such window to the next in a clip
-CHUNK = 200  # recordings in one file of the cache: what a killed run loses at most
+CHUNK = 200  # recordings in one file of the cache: an interrupted run loses at most this many
 
 Span = tuple[int, int]
 
@@ -36,7 +36,7 @@ class Features(Protocol):
 
 
 def windows(samples: int, step: int) -> list[Span]:
-    """Windows of 1.5 s over a recording, `step` samples apart, the last one ending with it; all of a shorter one.
+    """Windows of 1.5 s, `step` samples apart, the last one ending with the recording; one window if it is shorter.
 
     >>> windows(40_000, 8_000)
     [(0, 24000), (8000, 32000), (16000, 40000)]
@@ -48,7 +48,7 @@ def windows(samples: int, step: int) -> list[Span]:
 
 
 def middle(samples: int) -> Span:
-    """The window in the middle of a recording; all of a shorter one.
+    """The window in the middle of a recording, or all of it if it is shorter.
 
     >>> middle(40_000), middle(100)
     ((8000, 32000), (0, 100))
@@ -85,7 +85,7 @@ class EGemaps:
 
 
 def _pooled(layers: Sequence[np.ndarray], spans: Sequence[Span]) -> np.ndarray:
-    """Mean and deviation over time of each of `layers` ``(frames, width)`` in each span, 50 frames a second."""
+    """Mean and deviation over time of each of `layers` ``(frames, width)`` in each span, 50 frames per second."""
     rows = []
     for start, end in spans:
         part = slice(start // HOP, max(start // HOP + 1, -(-end // HOP)))
@@ -94,7 +94,7 @@ def _pooled(layers: Sequence[np.ndarray], spans: Sequence[Span]) -> np.ndarray:
 
 
 class Whisper:
-    """Whisper base: what comes out of its stem and of each of its six layers, 512 wide."""
+    """Whisper base: outputs of its stem and of each of its six layers, 512 wide."""
 
     name = "whisper-base"
 
@@ -124,7 +124,7 @@ class Whisper:
 
 
 class Campplus:
-    """CAM++: what comes out of its three transitions, 50 frames a second; 256 or 512 wide, filled up to 512."""
+    """CAM++: outputs of its three transitions, 50 frames per second; 256 or 512 wide, padded to 512."""
 
     name = "campplus"
     _LAYERS = tuple(f"/xvector/transit{n}/linear/Conv_output_0" for n in (1, 2, 3))
@@ -154,9 +154,9 @@ class Campplus:
 
 
 class LogMel:
-    """Not a vector a span but the picture itself: 40 bands of log-mel, 100 a second, for a network to look at.
+    """Log-mel spectrograms, 40 bands and 100 frames per second, as input of a network instead of one vector per span.
 
-    `spans` must be one: all of the recording. ``(1, 2 * frames, 40)``.
+    `spans` must be one span, the whole recording. Shape ``(1, 2 * frames, 40)``.
     """
 
     name = "log-mel"
@@ -170,7 +170,7 @@ class LogMel:
         self._mel = Whispers(bands=40)
 
     def __call__(self, wave: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
-        """The picture of all of `wave`."""
+        """The spectrogram of `wave`."""
         import torch
 
         return self._mel(torch.from_numpy(wave)[None]).numpy().transpose(0, 2, 1)
@@ -179,9 +179,9 @@ class LogMel:
 def cached(
     features: Features, waves: Sequence[np.ndarray], spans: Sequence[Sequence[Span]], folder: Path | None
 ) -> list[np.ndarray]:
-    """What `features` gives for each of `waves` and its spans; from `folder` where it was computed before.
+    """The output of `features` for each of `waves` and its spans; read from `folder` if it was computed before.
 
-    A file holds the features of `CHUNK` recordings as float16 and is named by what they are and of which samples.
+    A file holds the features of `CHUNK` recordings as float16 and is named by a hash of their kind and of the samples.
     """
     found: list[np.ndarray] = []
     for start in range(0, len(waves), CHUNK):

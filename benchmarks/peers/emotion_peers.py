@@ -1,13 +1,13 @@
-"""Emotion: the bundled tagger beside classifiers trained on the same speakers, and beside published ones.
+"""Emotion: the bundled tagger compared with classifiers trained on the same speakers and with published ones.
 
     python -m benchmarks.peers.emotion_peers --shared ../shared --peers DIR --cache /tmp/features
-    python -m benchmarks.peers.emotion_peers ... --wavlm FOLDER --emotion2vec FOLDER      # where their weights are
+    python -m benchmarks.peers.emotion_peers ... --wavlm FOLDER --emotion2vec FOLDER    # if you have their weights
 
-DIR holds the packages of `benchmarks/peers.txt`. Frozen features are kept in the cache, so a killed run goes on and a
-second one is quick; nothing of the bundled tagger is kept. In: the corpora; what is trained sees `train` speakers, what
-is chosen `valid` ones, and every figure is of `test` speakers. Out: results/emotion_peers.{md,json,png}: unweighted
-average recall (UAR) of four emotions by corpus, EDER on 200 clips of the paper's patterns, processor time over audio
-time on one thread; 95 % intervals by bootstrap over utterances and clips.
+DIR holds the packages of `benchmarks/peers/requirements.txt`. Frozen features are cached, so that an interrupted run
+can resume and a second one is fast; nothing of the bundled tagger is cached. In: the corpora; systems are trained on
+`train` speakers, tuned on `valid` ones and evaluated on `test` ones. Out: results/emotion_peers.{md,json,png}:
+unweighted average recall (UAR) of four emotions by corpus, EDER on 200 clips of the paper's patterns, processor time
+over audio time on one thread; 95 % intervals by bootstrap over utterances and clips.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ SWITCH_COSTS = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 48.0)
 TIMED_UTTERANCES, TIMED_CLIPS = 24, 12
 OURS = "bundled tagger"
 TRAIN_NOTE = """The peers were trained on the same {train} utterances of the `train` speakers, at most {most} of each
-speaker and emotion (the bundled tagger draws its clips from all of them, balanced), and chosen on `valid`; all are
-reported on `test`: speakers that none has heard. Percent, 95 % by bootstrap."""
-CLIPS_NOTE = """Utterance-level systems hear windows of 1.5 s, two a second. The decoder is the same; its switch cost
-was chosen for each peer on `valid` clips and is as shipped for ours. "Ours less it": points, with the p value of a
-paired test. Time is processor time over audio time on one thread, features included: of whole utterances, and of
-clips."""
+speaker and emotion (the bundled tagger draws its clips from all of them, balanced), and tuned on `valid`; all are
+evaluated on `test`, speakers not used by any. Percent, with the 95 % interval by bootstrap."""
+CLIPS_NOTE = """Utterance-level systems process windows of 1.5 s, two per second. The decoder is the same; its switch
+cost was tuned for each peer on `valid` clips and is the default for ours. "Ours less it": difference in points, with
+the p value of a paired test. Time is processor time over audio time on one thread, features included: of whole
+utterances, and of clips."""
 
 
 def makers(
     arguments: argparse.Namespace, train: Speech, valid: Speech, labels: Sequence[str]
 ) -> dict[str, Callable[[], System]]:
-    """Each system by name, made and trained when its turn comes."""
+    """Functions that create and train each system, by name."""
     shared, cache = arguments.shared, arguments.cache
 
     def given(folder: Path | None, make: Callable[[Path, Sequence[str]], System]) -> System:
@@ -89,15 +89,15 @@ def makers(
     }
 
 
-def few_of_each(speech: Speech, most: int) -> Speech:
-    """At most `most` utterances of each speaker and emotion, evenly spaced."""
+def limit_utterances(speech: Speech, count: int) -> Speech:
+    """At most `count` utterances of each speaker and emotion, evenly spaced."""
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (utterance, _) in enumerate(speech):
         cells[utterance.speaker, utterance.emotion].append(number)
     chosen = [
         own[n]
         for own in cells.values()
-        for n in np.linspace(0, len(own) - 1, min(most, len(own))).astype(int)
+        for n in np.linspace(0, len(own) - 1, min(count, len(own))).astype(int)
     ]
     return [speech[number] for number in sorted(chosen)]
 
@@ -105,19 +105,19 @@ def few_of_each(speech: Speech, most: int) -> Speech:
 def recalls(posteriors: np.ndarray, speech: Speech, labels: Sequence[str]) -> dict[str, Any]:
     """UAR with its interval by corpus, and over the corpora's mean."""
     true, corpora, _ = truth_of(speech, labels)
-    told = posteriors.argmax(1)
+    predicted = posteriors.argmax(1)
     found: dict[str, Any] = {}
     for corpus in dict.fromkeys(corpora.tolist()):
         own = corpora == corpus
-        found[corpus] = recall_interval(true[own], told[own], len(labels))
+        found[corpus] = recall_interval(true[own], predicted[own], len(labels))
     rng = np.random.default_rng(SEED)
     groups = [np.flatnonzero(corpora == corpus) for corpus in found]
     drawn = []
     for _ in range(RESAMPLES):
         rows = np.concatenate([rng.choice(group, len(group)) for group in groups])
-        drawn.append(mean_recall(true[rows], told[rows], corpora[rows], len(labels)))
+        drawn.append(mean_recall(true[rows], predicted[rows], corpora[rows], len(labels)))
     low, high = np.percentile(drawn, [2.5, 97.5])
-    found["mean"] = mean_recall(true, told, corpora, len(labels)), (float(low), float(high))
+    found["mean"] = mean_recall(true, predicted, corpora, len(labels)), (float(low), float(high))
     return found
 
 
@@ -134,13 +134,13 @@ def errors(
 
 
 def best_switch_cost(frames: Sequence[np.ndarray], clips: Clips, labels: Sequence[str]) -> float:
-    """The decoder's price of a change at which EDER on `clips` is the least."""
+    """The switch cost of the decoder with the lowest EDER on `clips`."""
     sums = [errors(frames, clips, labels, DecoderOptions(switch_cost=c)).sum(0) for c in SWITCH_COSTS]
     return SWITCH_COSTS[int(np.argmin([wrong / total for wrong, total in sums]))]
 
 
 def time_factor(work: Callable[[], Any], waves: Sequence[np.ndarray]) -> float:
-    """Processor seconds of `work` for each second of `waves`, the better of two."""
+    """Processor seconds of `work` per second of `waves`, the minimum of two runs."""
     best = float("inf")
     for _ in range(2):
         started = time.process_time()
@@ -201,7 +201,7 @@ def report(found: dict[str, Any]) -> str:
     ]
     return "\n\n".join(
         [
-            "# Emotion, beside its peers",
+            "# Emotion compared with other systems",
             f"`python -m benchmarks.peers.emotion_peers --shared ../shared --peers DIR`, commit {found['commit']}. "
             f"{found['machine']}. One thread; {found['seconds']:.0f} s of processor time, features from the cache "
             "where it had them.",
@@ -252,7 +252,7 @@ def main() -> None:
     """Train, measure, save, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--peers", type=Path, help="folder with the packages of benchmarks/peers.txt")
+    parser.add_argument("--peers", type=Path, help="folder with the packages of requirements.txt")
     parser.add_argument("--cache", type=Path, help="folder for frozen features")
     parser.add_argument("--model", type=Path, help="another tagger instead of the bundled one")
     parser.add_argument(
@@ -262,14 +262,14 @@ def main() -> None:
     parser.add_argument(
         "--most", type=int, default=12, help="training utterances of each speaker and emotion for the peers"
     )
-    parser.add_argument("--limit", type=int, help="a trial on every so-manieth utterance; unsaved")
+    parser.add_argument("--limit", type=int, help="use every N-th utterance and save nothing")
     arguments = parser.parse_args()
     labels = OnnxTagger.bundled().labels
     manifest, step = arguments.shared / "corpora" / "manifest.csv", arguments.limit or 1
     train, valid, test = (
         load_speech(read_manifest(manifest, [split], labels)[::step]) for split in ("train", "valid", "test")
     )
-    train, valid = (few_of_each(speech, arguments.most) for speech in (train, valid))
+    train, valid = (limit_utterances(speech, arguments.most) for speech in (train, valid))
     clips = pattern_clips(test, labels, CLIPS // step, SEED)
     valid_clips = pattern_clips(valid, labels, VALID_CLIPS // step, SEED + 1)
     found: dict[str, Any] = {

@@ -1,9 +1,9 @@
-"""Emotion classifiers in one form, ours and peers: posteriors of utterances, and of the frames of clips.
+"""Emotion classifiers with one interface, ours and peers: posteriors of utterances and of the frames of clips.
 
 In: ``(n,)`` float32 waves at 16 kHz, trimmed and equalised. Out: ``(recordings, labels)`` and, for each clip,
-``(frames, labels)`` at 50 a second. Utterance-level systems hear a clip in windows of 1.5 s, two a second, with a
-second classifier that was trained on the middle window of each utterance. What is trained is trained on `train`
-speakers and chosen (layer, strength of regularisation, epoch, temperature) on `valid` ones.
+``(frames, labels)`` at 50 per second. Utterance-level systems process a clip in windows of 1.5 s, two per second,
+with a second classifier that was trained on the middle window of each utterance. Systems are trained on `train`
+speakers and tuned (layer, strength of regularisation, epoch, temperature) on `valid` ones.
 """
 
 from __future__ import annotations
@@ -33,21 +33,19 @@ from sed.grid import HOP
 from sed.training.data.clips import Speech
 from sed.training.evaluation import unweighted_recall
 
-PICTURE_HOP = HOP // 2  # samples from one column of a log-mel picture to the next
-CELL_POWER = (
-    0.75  # a corpus' emotion with n utterances weighs n ** 0.25 in all, as the bundled tagger's recipe has it
-)
+SPECTROGRAM_HOP = HOP // 2  # samples from one spectrogram frame to the next
+CELL_POWER = 0.75  # an emotion with n utterances in a corpus weighs n ** 0.25 in total, as in our recipe
 EPOCHS = 20
 STRENGTHS = {"svm": (0.3, 1.0, 3.0, 10.0), "linear": (1e-4, 1e-3, 1e-2, 1e-1)}
 TEMPERATURES = np.geomspace(0.05, 20, 60)
 
 
 class System(Protocol):
-    """A classifier that is ready to work."""
+    """A trained classifier."""
 
     name: str
     how: str
-    """What it is, in a line for the table's notes."""
+    """A description of one line for the notes of the table."""
 
     def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
         """``(recordings, labels)``."""
@@ -59,7 +57,7 @@ class System(Protocol):
 
 
 class FrameTagger:
-    """A `Tagger`: what it says of an utterance is the mean over its frames. `labels` picks and orders."""
+    """A `Tagger`; the posterior of an utterance is the mean over its frames. `labels` selects and orders."""
 
     def __init__(self, name: str, tagger: Tagger, labels: Sequence[str], how: str) -> None:
         self.name, self.how, self._tagger = name, how, tagger
@@ -76,10 +74,10 @@ class FrameTagger:
 
 
 class Emotion2vec:
-    """A fine-tuned emotion2vec (Ma et al. 2023) in a folder, through funasr; of its nine labels ours compete."""
+    """A fine-tuned emotion2vec (Ma et al. 2023) in a folder, through funasr; of its nine labels ours are used."""
 
     name = "emotion2vec"
-    how = "the folder's fine-tuned emotion2vec through funasr, as it comes"
+    how = "fine-tuned emotion2vec through funasr, unchanged"
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
         from funasr import AutoModel
@@ -119,7 +117,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def temperature_of(scores: np.ndarray, true: np.ndarray) -> float:
-    """The temperature at which ``softmax(scores / temperature)`` is the likeliest."""
+    """The temperature at which ``softmax(scores / temperature)`` has the highest likelihood."""
     losses = [-np.log(softmax(scores / t)[np.arange(len(true)), true] + 1e-12).mean() for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
 
@@ -132,25 +130,25 @@ def truth_of(speech: Speech, labels: Sequence[str]) -> tuple[np.ndarray, np.ndar
 
 
 def cell_weights(true: np.ndarray, corpora: np.ndarray, power: float) -> np.ndarray:
-    """Training weights, 1 in the mean: an utterance of a corpus' emotion that has n of them weighs ``n ** -power``."""
+    """Training weights, mean 1: an utterance of an emotion with n utterances in its corpus weighs ``n ** -power``."""
     cells = Counter(zip(corpora, true, strict=True))
     weights = np.array([cells[cell] ** -power for cell in zip(corpora, true, strict=True)])
     return weights / weights.mean()
 
 
-def recalls(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> dict[str, float]:
+def recalls(true: np.ndarray, predicted: np.ndarray, corpora: np.ndarray, labels: int) -> dict[str, float]:
     """Unweighted average recall of each corpus."""
     found = {}
     for corpus in np.unique(corpora):
         confusion = np.zeros((labels, labels))
-        np.add.at(confusion, (true[corpora == corpus], told[corpora == corpus]), 1)
+        np.add.at(confusion, (true[corpora == corpus], predicted[corpora == corpus]), 1)
         found[str(corpus)] = unweighted_recall(confusion)
     return found
 
 
-def mean_recall(true: np.ndarray, told: np.ndarray, corpora: np.ndarray, labels: int) -> float:
+def mean_recall(true: np.ndarray, predicted: np.ndarray, corpora: np.ndarray, labels: int) -> float:
     """Unweighted average recall, averaged over corpora."""
-    return float(np.mean(list(recalls(true, told, corpora, labels).values())))
+    return float(np.mean(list(recalls(true, predicted, corpora, labels).values())))
 
 
 class _Classifier:
@@ -230,7 +228,7 @@ class Pooled:
 
 
 class Cnn:
-    """The network of `emotion_cnn` on log-mel pictures; one for utterances and windows alike."""
+    """The network of `emotion_cnn` on log-mel spectrograms; the same one for utterances and windows."""
 
     name = "log-mel CNN"
 
@@ -244,20 +242,21 @@ class Cnn:
         from benchmarks.peers.emotion_cnn import LogMelCnn, logits
         from benchmarks.peers.emotion_cnn import train as train_network
 
-        pictures, held = (
-            self._pictures([to_float(s) for _, s in speech], cache) for speech in (train, valid)
+        spectrograms, held = (
+            self._spectrograms([to_float(s) for _, s in speech], cache) for speech in (train, valid)
         )
         true, _, weights = truth_of(train, labels)
         held_true, held_corpora, _ = truth_of(valid, labels)
 
-        def judge(model: LogMelCnn) -> float:
-            told = np.array([logits(model, picture[None])[0].argmax() for picture in held])
-            return mean_recall(held_true, told, held_corpora, len(labels))
+        def validate(model: LogMelCnn) -> float:
+            predicted = np.array([logits(model, one[None])[0].argmax() for one in held])
+            return mean_recall(held_true, predicted, held_corpora, len(labels))
 
-        self._model = train_network(pictures, true, weights, judge, EPOCHS, seed)
-        whole = np.concatenate([logits(self._model, picture[None]) for picture in held])
+        self._model = train_network(spectrograms, true, weights, validate, EPOCHS, seed)
+        whole = np.concatenate([logits(self._model, spectrogram[None]) for spectrogram in held])
         parts = [
-            self._windows(picture, [middle(len(s))]) for picture, (_, s) in zip(held, valid, strict=True)
+            self._windows(spectrogram, [middle(len(s))])
+            for spectrogram, (_, s) in zip(held, valid, strict=True)
         ]
         self._temperatures["whole"] = temperature_of(whole, held_true)
         self._temperatures["window"] = temperature_of(np.concatenate(parts), held_true)
@@ -265,13 +264,13 @@ class Cnn:
         self.how = f"{size / 1000:.0f} k parameters, at most {EPOCHS} epochs of 2 s crops, SpecAugment"
         return self
 
-    def _pictures(self, waves: Sequence[np.ndarray], cache: Path | None) -> list[np.ndarray]:
+    def _spectrograms(self, waves: Sequence[np.ndarray], cache: Path | None) -> list[np.ndarray]:
         return [rows[0] for rows in cached(self._features, waves, [[(0, len(w))] for w in waves], cache)]
 
-    def _windows(self, picture: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    def _windows(self, spectrogram: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
         from benchmarks.peers.emotion_cnn import logits
 
-        parts = [picture[start // PICTURE_HOP : end // PICTURE_HOP] for start, end in spans]
+        parts = [spectrogram[start // SPECTROGRAM_HOP : end // SPECTROGRAM_HOP] for start, end in spans]
         shortest = min(map(len, parts))
         return logits(self._model, np.stack([part[:shortest] for part in parts]))
 
@@ -279,14 +278,14 @@ class Cnn:
         """Posteriors of whole utterances."""
         from benchmarks.peers.emotion_cnn import logits
 
-        rows = [logits(self._model, picture[None]) for picture in self._pictures(waves, cache)]
+        rows = [logits(self._model, spectrogram[None]) for spectrogram in self._spectrograms(waves, cache)]
         return softmax(np.concatenate(rows) / self._temperatures["whole"])
 
     def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
         """Posteriors of windows, interpolated."""
         found = []
-        for wave, picture in zip(waves, self._pictures(waves, cache), strict=True):
+        for wave, spectrogram in zip(waves, self._spectrograms(waves, cache), strict=True):
             spans = windows(len(wave), CLIP_STEP)
-            rows = softmax(self._windows(picture, spans) / self._temperatures["window"])
+            rows = softmax(self._windows(spectrogram, spans) / self._temperatures["window"])
             found.append(to_frames(rows, spans, frames_of(len(wave))))
         return found

@@ -1,4 +1,4 @@
-"""Searches over the clustering numbers of speaker diarization, each on what may be tuned on; prints DER.
+"""Searches for the clustering parameters of speaker diarization, on tuning data; prints DER.
 
 `benchmarks/peers/diarization.py --tune`, `--tune-peer` and `--tune-resemblyzer` run these. The networks run once.
 """
@@ -20,25 +20,25 @@ from sed.speakers.diarizer import DiarizationOptions, cluster_speech_runs, turns
 
 
 def tuning_set(shared: Path) -> list[Recording]:
-    """What may be tuned on: AMI clips of part train, and conversations of `train` speakers."""
+    """The tuning data: AMI clips of part train, and conversations of `train` speakers."""
     return [*meetings(shared, ["train"]), *simulated(shared, "train", 24, seed=11)]
 
 
 def tune(shared: Path, _: Path | None) -> None:
-    """Print the DER of our clustering numbers on the tuning set."""
-    recordings, heard = tuning_set(shared), []
+    """Print the DER of our clustering parameters on the tuning set."""
+    recordings, outputs = tuning_set(shared), []
     diarizer = SegmentationDiarizer()
     for recording in recordings:
         session = diarizer.begin()
         session.push(recording.samples)
-        heard.append((session.close(), session.speech_runs))
+        outputs.append((session.close(), session.speech_runs))
     plain = DiarizationOptions()
     for threshold in (0.35, 0.38, 0.41, 0.44):
         for penalty in (0.0, 0.2, 0.4):
             for share in (0.02, 0.04, 0.06):
                 options = ClusteringOptions(threshold, penalty, min_speaker_share=share)
                 found = []
-                for turns, speech_runs in heard:
+                for turns, speech_runs in outputs:
                     speakers = cluster_speech_runs(speech_runs, options)
                     seconds = plain.min_duration_off, plain.min_duration_on
                     durations = (round(s * FRAME_RATE) for s in seconds)
@@ -55,7 +55,7 @@ def tune_peer(shared: Path, _: Path | None) -> None:
 
     diarizer = PyannoteDiarizer(shared / "models" / "pyannote-segmentation-3.0")
     pipeline = diarizer.pipeline
-    pipeline.training = True  # it then keeps what the networks gave in the file's dictionary
+    pipeline.training = True  # then it keeps network outputs in the file's dictionary
     recordings = tuning_set(shared)
     files: list[dict[str, Any]] = [
         {"uri": r.uri, "waveform": torch.from_numpy(r.samples)[None], "sample_rate": SAMPLE_RATE}
@@ -73,13 +73,13 @@ def tune_peer(shared: Path, _: Path | None) -> None:
 
 
 def tune_resemblyzer(shared: Path, peers: Path | None) -> None:
-    """Print the DER of the distances up to which resemblyzer's windows are one voice."""
+    """Print the DER of the clustering thresholds of resemblyzer's windows."""
     system = Resemblyzer(Place(shared, peers))
     recordings = tuning_set(shared)
-    heard = [system.listen(recording.samples) for recording in recordings]
+    embedded = [system.embed(recording.samples) for recording in recordings]
     for threshold in (0.1, 0.14, 0.18, 0.22, 0.26, 0.3, 0.35, 0.4):
         system.threshold = threshold
-        report(threshold, recordings, [system.name(*parts) for parts in heard])
+        report(threshold, recordings, [system.name(*parts) for parts in embedded])
 
 
 def report(options: Any, recordings: list[Recording], found: list[list[Turn]]) -> None:

@@ -1,4 +1,4 @@
-"""Writes a fixed set of simulated conversations to a folder: FLAC and RTTM, one of each a conversation.
+"""Writes a fixed set of simulated conversations to a folder: one FLAC and one RTTM file per conversation.
 
     python -m benchmarks.tuning.conversations --shared ../shared --split valid --count 24 -o /tmp/valid
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("train", "valid", "test"), default="valid")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--duration", type=float, default=60.0, help="seconds, at least")
+    parser.add_argument("--duration", type=float, default=60.0, help="minimum duration in seconds")
     parser.add_argument("--clean", action="store_true", help="no room, noise or line")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()

@@ -1,11 +1,11 @@
-"""Chooses the decoders' parameters on validation speakers.
+"""Tunes the parameters of the decoders on validation speakers.
 
     python -m benchmarks.tuning.decoder --shared ../shared
 
-Material, all from `valid` speakers and seeded: simulated conversations (with the reference's turns, so that
-only emotions can be wrong) and clips in the four transition patterns. Posteriors are computed once; then each
-knob is moved in turn over its grid, and kept where the mean of the two emotion error rates falls. Prints one
-line a step and the table of the best of each decoder; writes it to benchmarks/results/decoder.md.
+Material, all from `valid` speakers and seeded: simulated conversations (with reference turns, so that only
+emotions can be wrong) and clips in the four transition patterns. Posteriors are computed once; then each parameter is
+varied in turn over its grid and changed if the mean of the two emotion error rates decreases. Prints one line per trial
+and a table of the best parameters of each decoder; writes the table to benchmarks/results/decoder.md.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GRIDS: dict[str, dict[str, list[float]]] = {
 
 @dataclass
 class Item:
-    """One recording: what the tagger says, who speaks, and the truth."""
+    """One recording: posteriors, turns and reference."""
 
     posteriors: np.ndarray
     turns: Turns
@@ -66,13 +66,13 @@ def conversations(tagger, corpora: Path, count: int) -> list[Item]:
 def patterns(tagger, corpora: Path, count: int) -> list[Item]:
     """Clips in the four transition patterns, each one turn of one speaker."""
     names = [name for own in speakers_in_split(corpora, "valid").values() for name in own]
-    people = load_speakers(corpora, names)
+    speakers = load_speakers(corpora, names)
     rng = np.random.default_rng(2)
     items = []
     for number in range(count):
         name = names[number % len(names)]
         own: dict[str, list[np.ndarray]] = {}
-        for utterance in people[name]:
+        for utterance in speakers[name]:
             own.setdefault(utterance.emotion, []).append(utterance.samples)
         emotion = str(rng.choice(sorted(set(own) - {"neutral"})))
         ready = {
@@ -121,18 +121,18 @@ def main() -> None:
     for method, grid in GRIDS.items():
         best = DecoderOptions(method)
         score = measure(best)
-        for _, (knob, values) in itertools.product(range(2), grid.items()):
+        for _, (option, values) in itertools.product(range(2), grid.items()):
             for value in values:
-                trial = replace(best, **{knob: float(value)})
+                trial = replace(best, **{option: float(value)})
                 result = measure(trial)
                 if sum(result) < sum(score) - 1e-9:
                     best, score = trial, result
             print(
-                f"{method:8s} {knob:17s} {getattr(best, knob):6.2f}  {score[0]:6.2f} {score[1]:6.2f}",
+                f"{method:8s} {option:17s} {getattr(best, option):6.2f}  {score[0]:6.2f} {score[1]:6.2f}",
                 flush=True,
             )
-        knobs = ", ".join(f"{knob} {getattr(best, knob):g}" for knob in grid)
-        rows.append(f"| {method} | {knobs or '-'} | {score[0]:.1f} | {score[1]:.1f} |")
+        parameters = ", ".join(f"{option} {getattr(best, option):g}" for option in grid)
+        rows.append(f"| {method} | {parameters or '-'} | {score[0]:.1f} | {score[1]:.1f} |")
     shipped = measure(DecoderOptions())
     rows.append(
         f"| as shipped | {DecoderOptions()} | {shipped[0]:.1f} | {shipped[1]:.1f} |".replace(
@@ -143,8 +143,8 @@ def main() -> None:
         "# Decoders, tuned on validation speakers",
         "",
         f"`python -m benchmarks.tuning.decoder`: {len(talk)} simulated conversations (joint error with the"
-        f" reference's turns, so emotion alone) and {len(clips)} clips in the four patterns (EDER), pooled, percent."
-        " The parameters were chosen on this very material: see accuracy.md for test speakers.",
+        f" reference turns, so emotion only) and {len(clips)} clips in the four patterns (EDER), pooled, percent."
+        " The parameters were tuned on this data; see accuracy.md for test speakers.",
         "",
         "| decoder | parameters | joint error, conversations | EDER, patterns |",
         "|---|---|---|---|",

@@ -1,11 +1,11 @@
-"""Chooses the numbers of the live speakers on training material.
+"""Tunes the options of live speaker diarization on training data.
 
     python -m benchmarks.tuning.online_speakers --shared ../shared
 
-Material, all of part or split `train`: AMI clips, and seeded simulated conversations of people of one corpus and
-of several, 90 s each. Networks answer to a window of audio once. Each knob is moved in turn over its grid at
-1 s of latency, and kept where the mean DER of the three groups (plus 0.2 points for each speaker too many or
-too few) falls. Prints one line a trial and the best options.
+Data, all of part or split `train`: AMI clips, and seeded simulated conversations of 90 s with speakers of one corpus
+and of several. Network outputs are cached by window of audio. Each option is varied in turn over its grid at a latency
+of 1 s and changed if the mean DER of the three groups (plus 0.2 points per excess or missing speaker) decreases. Prints
+one line per trial and the best options.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 
-from benchmarks.accuracy.latency import Remembering
+from benchmarks.accuracy.latency import Cached
 from sed.formats import read_all
 from sed.grid import HOP, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
@@ -46,7 +46,7 @@ GRIDS: dict[str, tuple[float, ...]] = {
 
 
 class Item(NamedTuple):
-    """A recording with its reference; `group` is averaged with others of its kind first."""
+    """A recording with its reference; results are averaged within a `group` first."""
 
     group: str
     samples: np.ndarray
@@ -54,7 +54,7 @@ class Item(NamedTuple):
 
 
 def material(shared: Path, count: int) -> list[Item]:
-    """What is tuned on."""
+    """The tuning data."""
     folder, items = shared / "conversations", []
     for reference in read_all(folder / "debug.train.rttm"):
         samples, _ = soundfile.read(folder / f"{reference.uri}.wav", dtype="float32")
@@ -68,7 +68,7 @@ def material(shared: Path, count: int) -> list[Item]:
 
 
 def follow(session: OnlineClusteringSession, samples: np.ndarray, latency: float) -> list[Segment]:
-    """The final turns of a stream, as `sed.streaming` would have them."""
+    """The final turns of a stream, as `sed.streaming` would return them."""
     step, frames = seconds_to_frames(STEP), frame_count(len(samples))
     ahead = seconds_to_frames(latency) - step
     found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(frames, bool))
@@ -89,11 +89,13 @@ def follow(session: OnlineClusteringSession, samples: np.ndarray, latency: float
     ]
 
 
-def trial(items: list[Item], speakers: SegmentationDiarizer, knobs: dict[str, Any], latency: float) -> float:
-    """The cost of the options `knobs`; prints what it is made of."""
+def trial(items: list[Item], speakers: SegmentationDiarizer, values: dict[str, Any], latency: float) -> float:
+    """The cost of the options `values`; prints it with its parts."""
     names = {field.name for field in fields(RegistryOptions)}
-    registry = RegistryOptions(**{k: v for k, v in knobs.items() if k in names})
-    options = OnlineClusteringOptions(**{k: v for k, v in knobs.items() if k not in names}, registry=registry)
+    registry = RegistryOptions(**{k: v for k, v in values.items() if k in names})
+    options = OnlineClusteringOptions(
+        **{k: v for k, v in values.items() if k not in names}, registry=registry
+    )
     rates, wrong = defaultdict(list), []
     for group, samples, reference in items:
         activity = SegmentationActivity(speakers.segmentation)
@@ -104,30 +106,30 @@ def trial(items: list[Item], speakers: SegmentationDiarizer, knobs: dict[str, An
     pooled = {name: sum(r.errors for r in own) / sum(r.total for r in own) for name, own in rates.items()}
     cost = float(np.mean(list(pooled.values()))) + 0.002 * float(np.mean(wrong))
     parts = ", ".join(f"{name} {100 * rate:.1f}" for name, rate in pooled.items())
-    print(f"{100 * cost:.2f}: {parts}, speakers off by {np.mean(wrong):.1f}; {knobs}", flush=True)
+    print(f"{100 * cost:.2f}: {parts}, speakers off by {np.mean(wrong):.1f}; {values}", flush=True)
     return cost
 
 
 def main() -> None:
-    """Move every knob in turn."""
+    """Vary every option in turn."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--conversations", type=int, default=12)
     parser.add_argument("--latency", type=float, default=1.0)
-    parser.add_argument("--knobs", default=",".join(GRIDS), help="which to move, in order")
+    parser.add_argument("--knobs", default=",".join(GRIDS), help="options to vary, in order")
     arguments = parser.parse_args()
     items = material(arguments.shared, arguments.conversations)
     speakers = SegmentationDiarizer()
-    speakers.segmentation.activities = Remembering(speakers.segmentation.activities)  # type: ignore[method-assign]
-    speakers.embedding = Remembering(speakers.embedding)  # type: ignore[assignment]
+    speakers.segmentation.activities = Cached(speakers.segmentation.activities)  # type: ignore[method-assign]
+    speakers.embedding = Cached(speakers.embedding)  # type: ignore[assignment]
     best: dict[str, Any] = {}
-    least = trial(items, speakers, best, arguments.latency)
-    for knob in arguments.knobs.split(","):
-        for value in GRIDS[knob]:
-            cost = trial(items, speakers, {**best, knob: value}, arguments.latency)
-            if cost < least:
-                least, best = cost, {**best, knob: value}
-    print(f"best, beside the defaults: {best}")
+    lowest = trial(items, speakers, best, arguments.latency)
+    for name in arguments.knobs.split(","):
+        for value in GRIDS[name]:
+            cost = trial(items, speakers, {**best, name: value}, arguments.latency)
+            if cost < lowest:
+                lowest, best = cost, {**best, name: value}
+    print(f"best options, changes to the defaults: {best}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sed.emotion.viterbi import ViterbiState, backtrace
 from sed.errors import OptionError
 from sed.grid import seconds_to_frames
 
@@ -201,51 +202,19 @@ def _rebuild(knot: tuple[int, float], bound: list[float], end: int, convex: bool
 def _viterbi(
     posteriors: Sliced, options: DecoderOptions, turn_starts: np.ndarray, weights: Sliced | None
 ) -> np.ndarray:
-    """The best labelling with a cost for each change and a minimum duration of every emotion.
-
-    A change to label ``c`` at frame ``s`` pays its cost and keeps ``c`` for the minimum duration. The score of such a
-    jump comes from cumulative sums, so the complexity is that of plain Viterbi. A turn shorter than the minimum may
-    have its own emotion. A change so late in a turn that the minimum duration would extend into the next turn is not
-    allowed.
-
-    Scores are kept for the latest frames only, and back-pointers for all frames.
-    """
+    """The best labelling under a cost for each change and a minimum duration (`sed.emotion.viterbi`)."""
     frames, labels = posteriors.shape
-    edges = np.unique(np.concatenate([[0], turn_starts, [frames]])).tolist()
-    minimum = max(1, seconds_to_frames(options.minimum_duration))
-    cost, discounted = float(options.switch_cost), options.switch_cost * options.turn_discount
-    # For each instant and label the length of the jump that ends there (0: no change), and the best label there.
-    jumps = np.zeros((frames + 1, labels), np.min_scalar_type(minimum))
-    best_labels = np.zeros(frames + 1, np.int16)
-
-    scores = np.full(labels, -np.inf)  # best score by last label, which has had its minimum duration
-    total = np.zeros((1, labels))  # cumulative evidence at the latest instants
-    top = [0.0]  # best score of all labels at the latest instants; every initial emotion is free
-    first, start, turn = 0, 0, 1  # first of the latest instants; start of the current turn; index of its end
-    t = 0
-    for chunk in _evidence(posteriors, weights):
-        total = np.concatenate([total, np.cumsum(np.concatenate([total[-1:], chunk]), 0)[1:]])
-        for evidence in chunk:
-            t += 1
-            scores = scores + evidence
-            end = edges[turn]
-            length = minimum if t - minimum >= start else t - start if t == end else 0
-            if length:
-                s = t - length
-                price = cost if s > start else discounted if s else 0.0
-                jump = top[s - first] - price + total[t - first] - total[s - first]
-                better = jump > scores
-                if better.any():
-                    jumps[t, better] = length
-                    scores = np.where(better, jump, scores)
-            label = int(scores.argmax())
-            best_labels[t] = label
-            top.append(float(scores[label]))
-            if t == end and t < frames:
-                start, turn = end, turn + 1
-        total, top = total[-minimum - 1 :], top[-minimum - 1 :]
-        first = t + 1 - len(top)
-    return _backtrack(jumps, best_labels)
+    min_frames = max(1, seconds_to_frames(options.minimum_duration))
+    state = ViterbiState(labels, min_frames, options.switch_cost, options.turn_discount)
+    jumps, best_labels = state.backpointers(frames)
+    starts = np.unique(turn_starts)
+    for evidence in _evidence(posteriors, weights):
+        first, end = state.time, state.time + len(evidence)
+        low, high = np.searchsorted(starts, [first, end])
+        own = (starts[low:high] - first).tolist()
+        state.extend(evidence, own, jumps[first : end + 1], best_labels[first : end + 1])
+    state.end_turn(jumps[-1], best_labels[-1:])
+    return backtrace(jumps, best_labels)
 
 
 def _evidence(posteriors: Sliced, weights: Sliced | None) -> Iterator[np.ndarray]:
@@ -256,22 +225,6 @@ def _evidence(posteriors: Sliced, weights: Sliced | None) -> Iterator[np.ndarray
             start = number * _CHUNK
             evidence *= np.asarray(weights[start : start + len(chunk)], np.float64)[:, None]
         yield evidence
-
-
-def _backtrack(jumps: np.ndarray, best_labels: np.ndarray) -> np.ndarray:
-    """The labels of all frames, from the last one back."""
-    t = len(jumps) - 1
-    path = np.empty(t, np.int16)
-    label = int(best_labels[t])
-    while t > 0:
-        if length := int(jumps[t, label]):
-            path[t - length : t] = label
-            t -= length
-            label = int(best_labels[t])
-        else:
-            path[t - 1] = label
-            t -= 1
-    return path
 
 
 METHODS: dict[str, Callable[..., np.ndarray]] = {

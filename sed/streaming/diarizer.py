@@ -1,9 +1,9 @@
-"""`StreamingDiarizer`: blocks of audio in, events about segments out, top to bottom.
+"""`StreamingDiarizer`: audio blocks in, events about segments out.
 
-Time goes in steps on an absolute grid, whatever the cuts of the audio: every `step` frames the models hear
-their latest window. At step time t everything before ``t - look-ahead`` becomes final, the rest stays
-provisional. Step and look-ahead together are the latency, so no frame waits longer than that for its label.
-What is kept is a window of audio, running sums, and one voice a speaker: a day costs what a minute does.
+Processing advances in steps on an absolute grid, independent of the block sizes: every `step` frames the models process
+their latest window. In the step at time t everything before ``t - look-ahead`` becomes final, the rest stays
+provisional. Step and look-ahead add up to the latency, so no frame waits longer than that for its final label. The
+stream keeps a window of audio, running sums and the embeddings of each speaker, so memory does not grow with time.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from sed.streaming.decoding import OnlineDecoder
 from sed.streaming.events import Event
 from sed.streaming.labelling import SegmentLabels
 from sed.streaming.posteriors import OnlinePosteriors
-from sed.streaming.segments import Lane, Ledger
+from sed.streaming.segments import SegmentTracker, SpeakerFrames
 
-SHORTEST_LATENCY, LONGEST_LATENCY = 0.5, 5.0  # seconds
-STEP = 0.5  # seconds from step to step, where the latency is at least twice that
+MIN_LATENCY, MAX_LATENCY = 0.5, 5.0  # seconds
+STEP = 0.5  # seconds from step to step; half the latency if that is shorter
 
 
 class StreamingDiarizer:
-    """A live stream; made by `EmotionDiarizer.stream`. One thread at a time may use it.
+    """A live stream; created by `EmotionDiarizer.stream`. Not thread-safe.
 
-    `tagger` and `diarizer` are the models, `decoder` the decoder's options. `latency` in seconds (0.5 to 5) bounds the
-    time from a sound to the final label of its 20 ms frame. Raises `OptionError` on another latency, and where the
-    diarizer cannot work live.
+    `tagger` and `diarizer` are the models, `decoder` the decoder's options. `latency` (0.5 to 5 seconds) is the maximum
+    time from a sound to the final label of its 20 ms frame. Raises `OptionError` if the latency is out of range or the
+    diarizer does not support live streams.
 
     >>> from sed import EmotionDiarizer
     >>> stream = EmotionDiarizer().stream(latency=1.0)
@@ -54,14 +54,12 @@ class StreamingDiarizer:
         decoder: DecoderOptions | None = None,
         latency: float = 1.0,
     ) -> None:
-        if not SHORTEST_LATENCY <= latency <= LONGEST_LATENCY:
-            raise OptionError(
-                f"a latency of {latency} s: expected {SHORTEST_LATENCY:g} to {LONGEST_LATENCY:g} s"
-            )
-        whole = frame_at(latency)
+        if not MIN_LATENCY <= latency <= MAX_LATENCY:
+            raise OptionError(f"a latency of {latency} s: expected {MIN_LATENCY:g} to {MAX_LATENCY:g} s")
+        latency_frames = frame_at(latency)
         self.latency = float(latency)
-        self._step = min(seconds_to_frames(STEP), whole // 2)
-        self._ahead = whole - self._step
+        self._step = min(seconds_to_frames(STEP), latency_frames // 2)
+        self._look_ahead = latency_frames - self._step
         self._tagger = tagger
         self._options = decoder or DecoderOptions()
         self._emotion = OnlinePosteriors(tagger, self._step)
@@ -69,18 +67,18 @@ class StreamingDiarizer:
         self._window = max(self._emotion.window, self._speakers.window)
         self._decoders: dict[int, OnlineDecoder] = {}
         self._segment_labels: dict[int, SegmentLabels] = {}
-        self._ledger = Ledger(self.labels)
+        self._tracker = SegmentTracker(self.labels)
         self._audio = np.zeros(0, np.float32)  # the latest window, up to the last step
-        self._waiting: list[np.ndarray] = []  # what has come since
-        self._samples = 0  # all that has come
+        self._pending: list[np.ndarray] = []  # blocks received since
+        self._samples = 0  # received so far
         self._time = 0  # frames up to the last step
         self._settled = 0  # frames that are final
-        self._now = np.zeros((0, len(self.labels)), np.float32)
+        self._latest = np.zeros((0, len(self.labels)), np.float32)
         self._closed = False
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions that the tagger tells apart, in order."""
+        """The emotion labels of the tagger, in order."""
         return tuple(self._tagger.labels)
 
     @property
@@ -90,26 +88,26 @@ class StreamingDiarizer:
 
     @property
     def settled(self) -> float:
-        """Seconds from the start for which everything is decided."""
+        """Seconds from the start for which all labels are final."""
         return min(frames_to_seconds(self._settled), self.time)
 
     @property
     def current(self) -> dict[str, float]:
-        """Mean posterior of every label over the latest step, whoever speaks; empty before the first step."""
-        if not len(self._now):
+        """Mean posterior of every label over the latest step, for all speakers; empty before the first step."""
+        if not len(self._latest):
             return {}
-        return {label: float(p) for label, p in zip(self.labels, self._now.mean(0), strict=True)}
+        return {label: float(p) for label, p in zip(self.labels, self._latest.mean(0), strict=True)}
 
     def push(self, samples: np.ndarray) -> list[Event]:
-        """Take the next ``(n,)`` samples (float, 16 kHz mono, full scale 1); returns the news, often none.
+        """Process the next samples ``(n,)`` (float, 16 kHz mono, full scale 1); returns new events, often none.
 
-        Raises `AudioError` on samples of another shape, kind or scale, or that are not finite; these are not taken,
-        the stream can go on. Raises `SedError` after `close`.
+        Raises `AudioError` on samples of a wrong shape, type or scale and on samples that are not finite; the block is
+        ignored and the stream can continue. Raises `SedError` after `close`.
         """
         return [event for events, _ in self._take(samples) for event in events]
 
     def close(self) -> list[Event]:
-        """The audio has ended: returns the last news; every segment is final now. Again: does nothing."""
+        """End the stream and return the last events; all segments are final then. Further calls do nothing."""
         return [event for events, _ in self._end() for event in events]
 
     def follow(
@@ -121,28 +119,28 @@ class StreamingDiarizer:
     ) -> Diarization:
         """Stream a whole recording; returns the final segments and posteriors as one result.
 
-        `audio` yields blocks ``(n,)`` and has a `duration` in seconds or None (`sed.audio.open_audio`);
-        `progress` is called after each block with the seconds done and that duration. Without `posteriors` those
-        of the result are None.
+        `audio` yields blocks ``(n,)`` and has a `duration` in seconds or None (`sed.audio.open_audio`). `progress` is
+        called after each block with the seconds processed and that duration. If `posteriors` is false, those of the
+        result are None.
         """
         segments: list[Segment] = []
         rows = SpooledArray(len(self.labels)) if posteriors else None
 
-        def keep(steps: Iterable[tuple[list[Event], np.ndarray]]) -> None:
-            for events, decided in steps:
+        def collect(steps: Iterable[tuple[list[Event], np.ndarray]]) -> None:
+            for events, final_posteriors in steps:
                 segments.extend(event.segment for event in events if event.final and event.segment)
                 if rows is not None:
-                    rows.append(decided)
+                    rows.append(final_posteriors)
 
         for block in audio:
-            keep(self._take(block))
+            collect(self._take(block))
             if progress:
                 progress(self.time, audio.duration)
-        keep(self._end())
+        collect(self._end())
         return Diarization(uri, self.time, segments, self.labels, None if rows is None else rows.take_all())
 
     def _take(self, samples: np.ndarray) -> list[tuple[list[Event], np.ndarray]]:
-        """The steps that the next samples complete: the events of each, and the posteriors it made final."""
+        """The steps that the next samples complete: for each its events and the posteriors that became final."""
         if self._closed:
             raise SedError("the stream is closed: expected no more audio after close()")
         samples = np.asarray(samples)
@@ -151,16 +149,16 @@ class StreamingDiarizer:
                 f"a block of shape {samples.shape} and type {samples.dtype}: expected (n,) floats"
             )
         with np.errstate(over="ignore"):
-            samples = samples.astype(np.float32)  # a copy: the caller may reuse his block
+            samples = samples.astype(np.float32)  # a copy: the caller may reuse the block
         if not np.isfinite(samples).all():
-            raise AudioError("a block with samples that are not finite numbers: expected finite ones")
+            raise AudioError("a block with samples that are not finite: expected finite numbers")
         if len(samples) and (peak := np.abs(samples).max()) > MAX_AMPLITUDE:
             raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1")
         steps = []
         while len(samples):
             missing = (self._time + self._step) * HOP - self._samples
             part, samples = samples[:missing], samples[missing:]
-            self._waiting.append(part)
+            self._pending.append(part)
             self._samples += len(part)
             if len(part) == missing:
                 steps.append(self._advance(self._time + self._step))
@@ -173,12 +171,12 @@ class StreamingDiarizer:
         return [self._advance(frame_count(self._samples), closing=True)] if self._samples else []
 
     def _advance(self, time: int, closing: bool = False) -> tuple[list[Event], np.ndarray]:
-        """The step at frame `time`."""
+        """Run the step at frame `time`; returns its events and the posteriors that became final."""
         first = max(0, time - self._window)
-        heard = np.concatenate([self._audio, *self._waiting])
-        start = self._samples - len(heard)  # the sample at which it begins, always that of a frame
-        self._audio, self._waiting = heard[max(0, first * HOP - start) :], []
-        final = time if closing else max(self._settled, time - self._ahead)
+        audio = np.concatenate([self._audio, *self._pending])
+        start = self._samples - len(audio)  # its first sample, always the first of a frame
+        self._audio, self._pending = audio[max(0, first * HOP - start) :], []
+        final = time if closing else max(self._settled, time - self._look_ahead)
 
         posteriors = self._emotion.step(
             self._last(self._emotion.window, time), max(0, time - self._emotion.window)
@@ -186,10 +184,10 @@ class StreamingDiarizer:
         turns = self._speakers.step(
             self._last(self._speakers.window, time), max(0, time - self._speakers.window), final
         )
-        self._now = posteriors[-self._step :]
-        several = turns.active.sum(1) > 1
-        weights = np.where(several, self._options.weight_in_overlap(alone=True), 1.0)
-        lanes = []
+        self._latest = posteriors[-self._step :]
+        overlapped = turns.active.sum(1) > 1
+        weights = np.where(overlapped, self._options.weight_in_overlap(alone=True), 1.0)
+        speakers = []
         for key, name, active in zip(turns.keys, turns.names, turns.active.T, strict=True):
             own = np.flatnonzero(active)
             decoder = self._decoders.setdefault(key, OnlineDecoder(self._options))
@@ -199,10 +197,10 @@ class StreamingDiarizer:
             labels = self._segment_labels.setdefault(
                 key, SegmentLabels(seconds_to_frames(self._options.memory))
             )
-            judged = labels.step(frames, decoded, rows, weights[own], final=final, end=time, closing=closing)
-            lanes.append(Lane(key, name, frames, *judged))
-        events = self._ledger.step(
-            lanes,
+            scored = labels.step(frames, decoded, rows, weights[own], final=final, end=time, closing=closing)
+            speakers.append(SpeakerFrames(key, name, frames, *scored))
+        events = self._tracker.step(
+            speakers,
             posteriors,
             settled=self._settled,
             final=final,
@@ -210,13 +208,13 @@ class StreamingDiarizer:
             time=self.time if closing else frames_to_seconds(time),
             closing=closing,
         )
-        decided = posteriors[: final - self._settled]
-        self._decoders = {key: one for key, one in self._decoders.items() if not one.forgets(final)}
+        final_posteriors = posteriors[: final - self._settled]
+        self._decoders = {key: one for key, one in self._decoders.items() if not one.resets_at(final)}
         self._segment_labels = {key: self._segment_labels[key] for key in self._decoders}
         self._emotion.settle(final)
         self._time, self._settled = time, final
-        return events, decided
+        return events, final_posteriors
 
     def _last(self, frames: int, time: int) -> np.ndarray:
-        """The audio of the last `frames` frames before frame `time`."""
+        """The audio of the `frames` frames before frame `time`."""
         return self._audio[max(0, len(self._audio) - (self._samples - max(0, time - frames) * HOP)) :]

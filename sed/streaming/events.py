@@ -1,4 +1,4 @@
-"""`Event`: one piece of news from a live stream, about one segment."""
+"""`Event`: one update of one segment of a live stream."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sed.result import Segment
 
 @dataclass(frozen=True)
 class Event:
-    """News about one segment.
+    """One update of one segment.
 
-    `id` numbers the segments of a stream. `segment` is its present form, or None if a provisional segment has
-    vanished. `final` says that it will never change again. `time` is how much audio the stream had heard, in
-    seconds; everything before `settled` seconds is decided: later events change nothing there but the ends
-    of segments that are still running. The emotion of a segment is the most probable of its `probabilities`, but
-    for a segment of about 0.2 s now and then whose posteriors were revised after its emotion was decided.
+    `id` is the number of the segment within the stream. `segment` is its current form, or None if a provisional segment
+    was removed. A segment whose event is `final` never changes again. `time` is the duration of the audio processed so
+    far, in seconds. Everything before `settled` seconds is final: later events change nothing there except the ends of
+    segments that are still running. The emotion of a segment is the most probable of its `probabilities`; the exception
+    are rare segments of about 0.2 s whose posteriors were revised after their emotion had become final.
     """
 
     id: int

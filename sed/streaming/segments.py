@@ -1,8 +1,7 @@
-"""Labelled frames of every speaker, step by step -> `Event`s about segments that keep their identity.
+"""Labelled frames of every speaker, step by step -> `Event`s about segments that keep their ids.
 
-In: at each step what every speaker's frames are labelled, final ones first, and the posteriors. Out: news
-about segments, nothing where nothing has changed. Only running sums are kept of a running segment, so its
-length costs no memory.
+In: at each step the labels of every speaker's frames, final ones first, and the posteriors. Out: one event per segment
+that is new, changed, final or removed. An open segment is kept as running sums, so its length costs no memory.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from sed.streaming.events import Event
 
 
 @dataclass(frozen=True)
-class Lane:
-    """One speaker's part in a step: `emotions` ``(n,)`` of his frames number `frames` ``(n,)``, ascending.
+class SpeakerFrames:
+    """One speaker's frames in a step: `emotions` ``(n,)`` of the frames number `frames` ``(n,)``, ascending.
 
-    `key` tells speakers apart for good; `name` is final once the speaker has final frames. `posteriors`
-    ``(n, labels)`` and `weights` ``(n,)`` are what the frames are judged by; None: those of the step, all alike.
+    `key` identifies the speaker throughout the stream; `name` is final once the speaker has final frames. Segments are
+    scored by `posteriors` ``(n, labels)`` and `weights` ``(n,)``; None: the posteriors of the step, and equal weights.
     """
 
     key: int
@@ -34,43 +33,46 @@ class Lane:
     weights: np.ndarray | None = None
 
     def evidence(self, posteriors: np.ndarray, settled: int) -> np.ndarray:
-        """``(n, 1 + labels)`` float64: weight and weighted posteriors of each frame, given those of the step."""
+        """``(n, 1 + labels)`` float64: weight and weighted posteriors of each frame.
+
+        `posteriors` are those of the step, whose first row is frame number `settled`.
+        """
         rows = posteriors[self.frames - settled] if self.posteriors is None else self.posteriors
         weights = np.ones(len(self.frames)) if self.weights is None else self.weights
         return np.column_stack([weights, np.asarray(rows, np.float64) * weights[:, None]])
 
 
 @dataclass
-class _Piece:
-    """A run of one speaker's frames with one emotion.
+class _OpenSegment:
+    """Consecutive frames of one speaker with one emotion.
 
-    `total` ``(1 + labels,)`` sums their evidence; `final` is the part of it that belongs to final frames.
+    `total` ``(1 + labels,)`` is the sum of their evidence; `final_total` is that of the final frames among them.
     """
 
     start: int
     end: int
     emotion: int
     total: np.ndarray
-    final: np.ndarray
+    final_total: np.ndarray
     id: int = -1
 
 
 @dataclass
-class _Book:
-    """What a speaker has open: a segment that runs up to the last final frame, and provisional ones."""
+class _SpeakerSegments:
+    """The open segments of a speaker: one that reaches the last final frame, and provisional ones."""
 
     name: str
-    running: _Piece | None = None
-    provisional: list[_Piece] = field(default_factory=list)
+    running: _OpenSegment | None = None
+    provisional: list[_OpenSegment] = field(default_factory=list)
 
 
-class Ledger:
-    """Keeps the books of a stream's segments.
+class SegmentTracker:
+    """Opens, extends and closes the segments of a stream.
 
-    >>> ledger = Ledger(("neutral", "angry"))
+    >>> tracker = SegmentTracker(("neutral", "angry"))
     >>> p = np.full((50, 2), [0.8, 0.2])
-    >>> lane = Lane(0, "spk00", np.arange(10, 50), np.zeros(40, int))
-    >>> event, = ledger.step([lane], p, settled=0, final=25, end=50, time=1.0)
+    >>> speaker = SpeakerFrames(0, "spk00", np.arange(10, 50), np.zeros(40, int))
+    >>> event, = tracker.step([speaker], p, settled=0, final=25, end=50, time=1.0)
     >>> event.id, event.final, event.settled
     (0, False, 0.5)
     >>> event.segment
@@ -79,13 +81,13 @@ class Ledger:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)
-        self._books: dict[int, _Book] = {}
-        self._shown: dict[int, Segment] = {}  # what was last said about each segment that is not final
-        self._next = 0
+        self._speakers: dict[int, _SpeakerSegments] = {}
+        self._reported: dict[int, Segment] = {}  # last reported form of each segment that is not final
+        self._next_id = 0
 
     def step(
         self,
-        lanes: Sequence[Lane],
+        speakers: Sequence[SpeakerFrames],
         posteriors: np.ndarray,
         *,
         settled: int,
@@ -94,62 +96,62 @@ class Ledger:
         time: float,
         closing: bool = False,
     ) -> list[Event]:
-        """The news of one step: finals in order, then provisional segments in order.
+        """The events of one step: removed segments, then final ones, then provisional ones, each in order.
 
-        `posteriors` ``(end - settled, labels)`` belong to frames `settled` to `end`; those before `final`
-        become final now. `time` is the audio heard in seconds; no segment ends after it. `closing`: nothing
+        `posteriors` ``(end - settled, labels)`` belong to frames `settled` to `end`; those before `final` become
+        final now. `time` is the duration of the audio so far in seconds; no segment ends after it. `closing`: no step
         follows.
         """
-        lane_of = {lane.key: lane for lane in lanes}
+        frames_of = {speaker.key: speaker for speaker in speakers}
         finals: list[tuple[Segment, int]] = []
         current: list[tuple[Segment, int]] = []
-        for key in sorted({*self._books, *lane_of}):
-            lane = lane_of.get(key)
-            book = self._books.setdefault(key, _Book(lane.name if lane else ""))
-            book.name = lane.name if lane else book.name
-            pieces = _pieces(lane, lane.evidence(posteriors, settled), final) if lane else []
-            kept: list[_Piece] = []
-            if (running := book.running) is not None:
-                book.running = None
-                if pieces and (pieces[0].start, pieces[0].emotion) == (running.end, running.emotion):
-                    pieces[0].id, pieces[0].start = running.id, running.start
-                    pieces[0].total = pieces[0].total + running.total
-                    pieces[0].final = pieces[0].final + running.total
+        for key in sorted({*self._speakers, *frames_of}):
+            frames = frames_of.get(key)
+            speaker = self._speakers.setdefault(key, _SpeakerSegments(frames.name if frames else ""))
+            speaker.name = frames.name if frames else speaker.name
+            found = _segments(frames, frames.evidence(posteriors, settled), final) if frames else []
+            ended: list[_OpenSegment] = []
+            if (running := speaker.running) is not None:
+                speaker.running = None
+                if found and (found[0].start, found[0].emotion) == (running.end, running.emotion):
+                    found[0].id, found[0].start = running.id, running.start
+                    found[0].total = found[0].total + running.total
+                    found[0].final_total = found[0].final_total + running.total
                 else:
-                    kept = [running]
-            self._number(pieces, book.provisional)
-            book.provisional = []
-            for piece in kept + pieces:
-                row = (self._segment(book.name, piece, time), piece.id)
-                if closing or piece.end < final:
+                    ended = [running]
+            self._assign_ids(found, speaker.provisional)
+            speaker.provisional = []
+            for segment in ended + found:
+                row = (self._segment(speaker.name, segment, time), segment.id)
+                if closing or segment.end < final:
                     finals.append(row)
                     continue
                 current.append(row)
-                if piece.start >= final:
-                    book.provisional.append(piece)
+                if segment.start >= final:
+                    speaker.provisional.append(segment)
                 else:
-                    book.running = replace(piece, end=final, total=piece.final)
-            if not book.running and not book.provisional:
-                del self._books[key]
-        return self._news(finals, current, time, time if closing else frames_to_seconds(final))
+                    speaker.running = replace(segment, end=final, total=segment.final_total)
+            if not speaker.running and not speaker.provisional:
+                del self._speakers[key]
+        return self._events(finals, current, time, time if closing else frames_to_seconds(final))
 
-    def _number(self, pieces: Sequence[_Piece], before: Sequence[_Piece]) -> None:
-        """Give every piece the id of the provisional one before that it overlaps most, or a new one."""
-        left = list(before)
-        for piece in pieces:
-            if piece.id >= 0:
+    def _assign_ids(self, found: Sequence[_OpenSegment], previous: Sequence[_OpenSegment]) -> None:
+        """Give every segment the id of the previous provisional one that it overlaps most, or a new id."""
+        unmatched = list(previous)
+        for segment in found:
+            if segment.id >= 0:
                 continue
-            overlaps = [min(piece.end, old.end) - max(piece.start, old.start) for old in left]
+            overlaps = [min(segment.end, old.end) - max(segment.start, old.start) for old in unmatched]
             if overlaps and max(overlaps) > 0:
-                piece.id = left.pop(int(np.argmax(overlaps))).id
+                segment.id = unmatched.pop(int(np.argmax(overlaps))).id
             else:
-                piece.id, self._next = self._next, self._next + 1
+                segment.id, self._next_id = self._next_id, self._next_id + 1
 
-    def _segment(self, name: str, piece: _Piece, time: float) -> Segment:
-        mean = piece.total[1:] / piece.total[0]
-        return segment_of(mean, piece.start, piece.end, name, self._labels, piece.emotion, time)
+    def _segment(self, name: str, segment: _OpenSegment, time: float) -> Segment:
+        mean = segment.total[1:] / segment.total[0]
+        return segment_of(mean, segment.start, segment.end, name, self._labels, segment.emotion, time)
 
-    def _news(
+    def _events(
         self,
         finals: list[tuple[Segment, int]],
         current: list[tuple[Segment, int]],
@@ -157,25 +159,26 @@ class Ledger:
         settled: float,
     ) -> list[Event]:
         present = {number for _, number in finals + current}
-        gone = sorted(number for number in self._shown if number not in present)
-        events = [Event(number, None, False, time, settled) for number in gone]
+        removed = sorted(number for number in self._reported if number not in present)
+        events = [Event(number, None, False, time, settled) for number in removed]
         events += [Event(number, segment, True, time, settled) for segment, number in sorted(finals)]
         for segment, number in sorted(current):
-            shown = self._shown.get(number)
-            if shown != segment or shown.probabilities != segment.probabilities:
+            reported = self._reported.get(number)
+            if reported != segment or reported.probabilities != segment.probabilities:
                 events.append(Event(number, segment, False, time, settled))
-        self._shown = {number: segment for segment, number in current}
+        self._reported = {number: segment for segment, number in current}
         return events
 
 
-def _pieces(lane: Lane, evidence: np.ndarray, final: int) -> list[_Piece]:
-    changes = np.flatnonzero((np.diff(lane.emotions) != 0) | (np.diff(lane.frames) != 1)) + 1
-    count = int(np.searchsorted(lane.frames, final))
+def _segments(speaker: SpeakerFrames, evidence: np.ndarray, final: int) -> list[_OpenSegment]:
+    """Split a speaker's frames at pauses and changes of emotion; frames before number `final` are final."""
+    changes = np.flatnonzero((np.diff(speaker.emotions) != 0) | (np.diff(speaker.frames) != 1)) + 1
+    count = int(np.searchsorted(speaker.frames, final))
     out = []
-    for part in np.split(np.arange(len(lane.frames)), changes):
+    for part in np.split(np.arange(len(speaker.frames)), changes):
         if len(part):
             first, last = int(part[0]), int(part[-1]) + 1
-            start, end = int(lane.frames[first]), int(lane.frames[last - 1]) + 1
-            total, decided = evidence[first:last].sum(0), evidence[first : min(last, count)].sum(0)
-            out.append(_Piece(start, end, int(lane.emotions[first]), total, decided))
+            start, end = int(speaker.frames[first]), int(speaker.frames[last - 1]) + 1
+            total, final_total = evidence[first:last].sum(0), evidence[first : min(last, count)].sum(0)
+            out.append(_OpenSegment(start, end, int(speaker.emotions[first]), total, final_total))
     return out

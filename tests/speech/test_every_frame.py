@@ -89,8 +89,11 @@ def test_eder_is_the_share_of_frames_with_a_wrong_label(recording):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"vad": "none", "channels": "split"}, "channels='split' with vad='none': expected one of the two"),
-        ({"vad": "none", "diarizer": OneSpeaker(EveryFrame())}, "vad='none' with a diarizer object"),
+        ({"vad": "none", "channels": "split"}, "channels='split' cannot be combined with vad='none'"),
+        (
+            {"vad": "none", "diarizer": OneSpeaker(EveryFrame())},
+            "vad='none' cannot be combined with a diarizer",
+        ),
         ({"vad": "none", "diarizer": "pyannote"}, "diarizer 'pyannote' cannot be combined with vad 'none'"),
         (
             {"vad": "none", "diarizer": "segmentation:x.onnx"},

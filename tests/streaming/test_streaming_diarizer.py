@@ -1,4 +1,4 @@
-"""The stream as a whole: the promises of a live result, on constructed truth and on a real meeting."""
+"""`StreamingDiarizer`: properties of live results, on audio with known content and on a real meeting."""
 
 import pickle
 from types import SimpleNamespace
@@ -19,8 +19,8 @@ RATE = 16_000
 
 
 class Tones:
-    """A tagger and a diarizer in one that read the truth from the audio: the tens of a sample's value say who
-    speaks (0 nobody, 3 both), its ones what is felt. They cost nothing."""
+    """A tagger and a diarizer that read the labels from the sample values: the tens digit is the speaker (0: none,
+    3: both), the ones digit the emotion."""
 
     labels, frame_rate, window = ("neutral", "happy", "angry", "sad"), 50, 3 * RATE
 
@@ -39,7 +39,7 @@ class TonesOnline:
 
     def __init__(self):
         self.settled = 0
-        self.history = np.zeros(0, int)  # who speaks in the frames from `settled` on
+        self.history = np.zeros(0, int)  # active speakers in the frames from `settled` on
 
     def step(self, audio, start, final):
         who = (audio[::HOP] // 10).astype(int)
@@ -57,13 +57,13 @@ def tones(*runs):
 
 
 def tones_diarizer(decoder="viterbi"):
-    both = Tones()
+    models = Tones()
     options = DecoderOptions(decoder, switch_cost=12, memory=5, overlap_weight=1, median_window=0.5)
-    return EmotionDiarizer(tagger=both, diarizer=both, decoder=options)
+    return EmotionDiarizer(tagger=models, diarizer=models, decoder=options)
 
 
 def stream_of(diarizer, samples, latency, cuts=()):
-    """All events of a stream that gets `samples` cut at `cuts`."""
+    """All events of a stream that receives `samples`, split at `cuts`."""
     stream, events = diarizer.stream(latency), []
     for block in np.split(samples, sorted(cuts)):
         events += stream.push(block)
@@ -89,14 +89,14 @@ TRUTH = [
     (1.2, 3.6, "spk00", "neutral"),
     (3.6, 5.6, "spk00", "angry"),
     (6.2, 8.6, "spk01", "sad"),
-    (7.8, 8.6, "spk00", "sad"),  # while the other speaks: the tagger hears one emotion
+    (7.8, 8.6, "spk00", "sad"),  # overlapped: the tagger gives one emotion
     (8.6, 10.4, "spk00", "happy"),
     (18.4, 19.94, "spk01", "neutral"),
 ]
 
 
 @pytest.mark.parametrize("latency", [0.5, 0.7, 1.0, 2.0, 5.0])
-def test_constructed_truth_comes_out(latency):
+def test_constructed_conversation(latency):
     events = stream_of(tones_diarizer(), CONVERSATION, latency)
     found = [(s.start, s.end, s.speaker, s.emotion) for s in finals(events)]
     assert found == sorted(TRUTH)
@@ -104,10 +104,10 @@ def test_constructed_truth_comes_out(latency):
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
-def test_who_is_never_heard_alone_feels_what_the_mixture_says(latency):
-    """And who has been heard alone is not listened to while others speak."""
-    both = Tones()
-    diarizer = EmotionDiarizer(tagger=both, diarizer=both, decoder=DecoderOptions(memory=4))
+def test_overlapped_frames_decide_only_for_speakers_without_others(latency):
+    """A speaker who is always overlapped is decoded from the mixture; any other from the frames without overlap."""
+    models = Tones()
+    diarizer = EmotionDiarizer(tagger=models, diarizer=models, decoder=DecoderOptions(memory=4))
     audio = tones((300, 1, 0), (200, 3, 3), (300, 1, 0), (100, 2, 1), (200, 3, 3), (100, 1, 0))
     found = [(s.start, s.end, s.speaker, s.emotion) for s in finals(stream_of(diarizer, audio, latency))]
     assert found == [
@@ -128,8 +128,8 @@ def test_no_frame_waits_longer_than_the_latency(latency):
         assert stream.settled <= stream.time
 
 
-def test_settled_is_settled():
-    """No event tells anything new about the time before what an earlier event called settled."""
+def test_nothing_changes_before_settled():
+    """No event changes anything before the `settled` time of an earlier event, except the end of a running segment."""
     for latency in (0.5, 1.0, 2.0):
         known, settled, latest = {}, 0.0, None
         for event in stream_of(tones_diarizer(), CONVERSATION, latency):
@@ -146,7 +146,7 @@ def test_settled_is_settled():
             known[event.id] = event.segment
 
 
-def test_final_is_final_on_a_real_meeting(diarizer, meeting):
+def test_no_event_follows_a_final_segment_in_a_real_meeting(diarizer, meeting):
     events = stream_of(diarizer, meeting, 1.0)
     closed = set()
     for event in events:
@@ -155,7 +155,7 @@ def test_final_is_final_on_a_real_meeting(diarizer, meeting):
             closed.add(event.id)
     assert len(finals(events)) > 3
     assert any(not event.final for event in events)
-    assert closed == {event.id for event in events}, "some segments were never decided"
+    assert closed == {event.id for event in events}, "some segments never became final"
 
 
 @settings(
@@ -165,7 +165,7 @@ def test_final_is_final_on_a_real_meeting(diarizer, meeting):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(cuts=st.lists(st.integers(0, 160_123), max_size=60), latency=st.sampled_from([0.5, 1.0, 2.0, 5.0]))
-def test_any_cut_of_a_real_meeting_gives_the_same_events(diarizer, meeting, cuts, latency):
+def test_events_of_a_real_meeting_do_not_depend_on_block_sizes(diarizer, meeting, cuts, latency):
     assert stream_of(diarizer, meeting, latency, cuts) == whole(diarizer, meeting, latency)
 
 
@@ -186,7 +186,7 @@ def whole(diarizer, meeting, latency):
     st.sampled_from([0.5, 0.75, 1.0, 5.0]),
     st.integers(0, HOP),
 )
-def test_any_cut_of_anything_gives_the_same_events(runs, cuts, latency, short):
+def test_events_do_not_depend_on_block_sizes(runs, cuts, latency, short):
     samples = tones(*runs)
     samples = samples[: max(1, len(samples) - short)]
     cuts = [cut for cut in cuts if cut <= len(samples)]
@@ -195,42 +195,42 @@ def test_any_cut_of_anything_gives_the_same_events(runs, cuts, latency, short):
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
-def test_offline_at_a_latency_is_live_at_that_latency(diarizer, speakers, meeting, latency):
+def test_offline_with_a_latency_equals_live(diarizer, speakers, meeting, latency):
     offline = EmotionDiarizer(tagger=diarizer.tagger, diarizer=speakers, latency=latency)((meeting, RATE))
     assert list(offline) == finals(whole(diarizer, meeting, latency))
     assert offline.posteriors.shape == (frame_count(len(meeting)), 4)
     assert np.allclose(offline.posteriors.sum(1), 1, atol=1e-5)
     assert offline.duration == len(meeting) / RATE
     for segment in offline:  # confidence is the mean of the posteriors that the result carries
-        if len(frames := own_frames(offline, segment)):  # its speaker's own; none: earlier ones stand in
+        if len(frames := own_frames(offline, segment)):  # without overlap; none: earlier frames are used
             assert segment.confidence == pytest.approx(
                 offline.posteriors[frames, offline.labels.index(segment.emotion)].mean(), abs=2e-4
             )
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
-def test_no_final_segment_of_a_real_meeting_belies_itself(diarizer, meeting, latency):
-    """None has another emotion than its most probable one, and none is a shard."""
+def test_final_segments_of_a_real_meeting_have_their_most_probable_emotion(diarizer, meeting, latency):
+    """And none is shorter than 0.2 s."""
     for segment in finals(whole(diarizer, meeting, latency)):
         assert segment.confidence == max(segment.probabilities.values()), segment
         assert segment.duration >= 0.2 - 1e-9, segment
 
 
-def test_streams_of_one_diarizer_do_not_meet(diarizer, meeting):
-    alone = whole(diarizer, meeting, 1.0)
+def test_streams_of_one_diarizer_are_independent(diarizer, meeting):
+    expected = whole(diarizer, meeting, 1.0)
     one, two, events = diarizer.stream(1.0), diarizer.stream(1.0), []
     for block in np.array_split(meeting, 40):
         events += one.push(block)
         two.push(block[::-1])
-    assert events + one.close() == alone
+    assert events + one.close() == expected
 
 
-def test_the_longer_the_latency_the_nearer_to_the_final_posteriors():
-    """Every window that hears a frame has a say, so a longer look-ahead averages more of them."""
+def test_a_longer_latency_gives_better_posteriors():
+    """With a longer look-ahead more windows cover a frame, and their posteriors are averaged."""
 
     class Noisy(Tones):
         def posteriors(self, waves):
-            # Wrong at the end of what it hears, as taggers are.
+            # Wrong at the end of the window, as taggers are.
             out = np.full((len(waves), frame_count(waves.shape[1]), 4), 0.1, np.float32)
             out[..., 0] = 0.7
             out[:, -15:, 0], out[:, -15:, 1] = 0.1, 0.7
@@ -251,27 +251,27 @@ def test_every_decoder_works_live(method):
     assert found == sorted(TRUTH)
 
 
-def test_the_running_moment():
+def test_current_posteriors():
     stream = tones_diarizer().stream()
     assert stream.current == {} and stream.labels == Tones.labels
     stream.push(tones((50, 1, 2)))
     assert stream.current == pytest.approx({"neutral": 0.1, "happy": 0.1, "angry": 0.7, "sad": 0.1})
 
 
-def test_silence_and_nothing_at_all(diarizer):
+def test_silence_and_empty_input(diarizer):
     for samples in (np.zeros(0, np.float32), np.zeros(1, np.float32), np.zeros(3 * RATE + 7, np.float32)):
         stream = diarizer.stream(0.5)
         assert stream.push(samples) + stream.close() == []
         assert stream.time == stream.settled == len(samples) / RATE
 
 
-def test_what_cannot_be_used_is_refused_and_the_stream_goes_on():
+def test_unusable_blocks_are_rejected_and_the_stream_continues():
     stream, events = tones_diarizer().stream(1.0), []
     for block in np.array_split(CONVERSATION, 9):
         with pytest.raises(AudioError, match="not finite"):
             stream.push(np.array([0.1, np.nan], np.float32))
         with pytest.raises(AudioError, match="not finite"), np.errstate(over="raise"):
-            stream.push(np.array([1e300]))  # no float32
+            stream.push(np.array([1e300]))  # exceeds float32
         with pytest.raises(AudioError, match="a sample of 16384: expected a full scale of 1"):
             stream.push(np.array([16384, 5], np.int16).astype(np.float32))
         with pytest.raises(AudioError, match=r"shape \(2, 3\).*expected \(n,\) floats"):
@@ -286,7 +286,7 @@ def test_what_cannot_be_used_is_refused_and_the_stream_goes_on():
         stream.push(np.zeros(3, np.float32))
 
 
-def test_a_block_may_be_reused_by_its_owner():
+def test_the_caller_may_reuse_a_block():
     stream, block, events = tones_diarizer().stream(1.0), np.empty(100, np.float32), []
     for start in range(0, len(CONVERSATION) - 99, 100):
         block[:] = CONVERSATION[start : start + 100]
@@ -297,33 +297,33 @@ def test_a_block_may_be_reused_by_its_owner():
 
 
 @pytest.mark.parametrize("latency", [0.49, 5.01, 0, -1, float("nan"), float("inf")])
-def test_other_latencies_are_refused(latency):
+def test_latency_out_of_range(latency):
     with pytest.raises(OptionError, match=r"expected 0.5 to 5 s"):
         tones_diarizer().stream(latency)
 
 
-def test_what_cannot_be_live_is_refused():
-    mute = SimpleNamespace(begin=lambda: None)
+def test_live_streams_not_supported():
+    offline_only = SimpleNamespace(begin=lambda: None)
     with pytest.raises(OptionError, match="does not support live streams"):
-        EmotionDiarizer(tagger=Tones(), diarizer=mute).stream()
+        EmotionDiarizer(tagger=Tones(), diarizer=offline_only).stream()
     with pytest.raises(OptionError, match="split"):
         EmotionDiarizer(tagger=Tones(), channels="split").stream(1.0)
 
 
 @pytest.mark.parametrize(("decoder", "minutes"), [("argmax", 60), ("viterbi", 8)])
-def test_an_hour_holds_its_memory(decoder, minutes):
+def test_memory_is_bounded_over_an_hour(decoder, minutes):
     stream = tones_diarizer(decoder=decoder).stream(1.0)
     minute = tones((400, 1, 0), (200, 2, 3), (300, 0, 0), (600, 3, 1), (1500, 1, 2))
     sizes = []
     for _ in range(minutes):
         stream.push(minute)
-        sizes.append(len(pickle.dumps(vars(stream))))  # everything the stream holds, byte by byte
+        sizes.append(len(pickle.dumps(vars(stream))))  # everything the stream keeps
     assert stream.time == 60 * minutes
     assert max(sizes[1:]) - min(sizes[1:]) < 200 and max(sizes) < 500_000
 
 
-def test_real_models_hold_their_memory_too(speakers, meeting):
-    # Memory of the speakers' room: tracks, stretches and people over many turns of real voices.
+def test_memory_is_bounded_with_real_models(speakers, meeting):
+    # Speaker clustering: tracks, runs and embeddings over many turns.
     stream = EmotionDiarizer(tagger=Tones(), diarizer=speakers, speakers=None).stream(1.0)
     loop = np.clip(meeting[: 10 * RATE], 0, 1)
     sizes = []

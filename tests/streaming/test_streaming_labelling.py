@@ -1,4 +1,4 @@
-"""No final segment claims a label that is not the most probable of its own, and none is a shard of its turn."""
+"""Every final segment has its most probable label, and none is a short fragment of a turn."""
 
 import itertools
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.streaming.labelling import MIN_DURATION_ON, SegmentLabels
+from sed.streaming.labelling import MIN_DURATION, SegmentLabels
 
-LEAST = round(MIN_DURATION_ON * 50)
+MIN_FRAMES = round(MIN_DURATION * 50)
 
 
 def posteriors(*runs):
@@ -19,17 +19,17 @@ def posteriors(*runs):
 
 
 def decide(p, decoded, ends, ahead, frames=None, weights=None, memory=500):
-    """Final labels, rows and weights of frames that a decoder labels `decoded`, in steps that end at `ends`."""
+    """Final labels, posteriors and weights of frames with the decoder output `decoded`, in steps that end at `ends`."""
     frames = np.arange(len(p)) if frames is None else frames
     weights = np.ones(len(p)) if weights is None else weights
     stop = int(frames[-1]) + 1
-    judge, found, done = SegmentLabels(memory), [], 0
+    labelling, found, done = SegmentLabels(memory), [], 0
     for end in [*sorted(e for e in ends if e < stop), stop]:
         closing = end == stop
         final = end if closing else max(0, end - ahead)
-        seen = slice(done, int(np.searchsorted(frames, end)))
-        step = judge.step(
-            frames[seen], decoded[seen], p[seen], weights[seen], final=final, end=end, closing=closing
+        new = slice(done, int(np.searchsorted(frames, end)))
+        step = labelling.step(
+            frames[new], decoded[new], p[new], weights[new], final=final, end=end, closing=closing
         )
         settled = max(done, int(np.searchsorted(frames, final)))
         found.append([part[: settled - done] for part in step])
@@ -43,7 +43,7 @@ def segments(frames, labels):
     return list(itertools.pairwise([0, *changes.tolist(), len(labels)]))
 
 
-def test_what_the_decoder_decides_well_stays():
+def test_correct_decoder_output_is_unchanged():
     p = posteriors((60, 0.1), (60, 0.9), (30, 0.2))
     decoded = p.argmax(1)
     labels, rows, weights = decide(p, decoded, range(12, 150, 12), 13)
@@ -51,8 +51,8 @@ def test_what_the_decoder_decides_well_stays():
     assert np.array_equal(rows, p) and np.array_equal(weights, np.ones(150))
 
 
-def test_a_turn_does_not_begin_with_a_sliver_of_the_one_before():
-    """The decoder keeps the emotion of the turn before over the pause, until its price is paid."""
+def test_a_turn_does_not_start_with_a_remainder_of_the_previous_emotion():
+    """The decoder keeps the emotion of the previous turn until the evidence exceeds the cost of a change."""
     p = posteriors((50, 0.05), (100, 0.97))
     frames = np.concatenate([np.arange(50), np.arange(80, 180)])
     decoded = np.concatenate([np.zeros(65, int), np.ones(85, int)])
@@ -60,32 +60,32 @@ def test_a_turn_does_not_begin_with_a_sliver_of_the_one_before():
     assert labels.tolist() == [0] * 50 + [1] * 100
 
 
-def test_a_turn_does_not_end_with_a_shard():
+def test_a_turn_does_not_end_with_a_fragment():
     p = posteriors((50, 0.05), (6, 0.9))
     frames = np.arange(56)
     labels, _, _ = decide(p, p.argmax(1), range(12, 150, 12), 13, frames)
     assert labels.tolist() == [0] * 56
 
 
-def test_a_short_segment_joins_its_longer_neighbour():
+def test_a_short_segment_is_merged_into_its_longer_neighbour():
     p = np.eye(3)[[0] * 30 + [2] * 5 + [1] * 40] * 0.6 + 0.1
     labels, _, _ = decide(p, p.argmax(1), [75], 0)
     assert labels.tolist() == [0] * 30 + [1] * 45
 
 
-def test_speech_of_several_people_is_judged_by_what_was_said_alone():
+def test_overlapped_speech_is_scored_by_speech_without_overlap():
     own, mixed = [0.8, 0.2], [0.1, 0.9]
     p = np.array([own] * 40 + [mixed] * 40 + [mixed] * 40)
     frames = np.concatenate([np.arange(80), np.arange(100, 140)])
     weights = np.concatenate([np.ones(40), np.zeros(80)])
-    labels, rows, counted = decide(p, np.zeros(120, int), range(12, 140, 12), 13, frames, weights)
+    labels, rows, scored_weights = decide(p, np.zeros(120, int), range(12, 140, 12), 13, frames, weights)
     assert labels.tolist() == [0] * 120
     for first, last in segments(frames, labels):
-        mean = np.average(rows[first:last], axis=0, weights=counted[first:last])
+        mean = np.average(rows[first:last], axis=0, weights=scored_weights[first:last])
         assert mean == pytest.approx(own, abs=1e-4)
 
 
-def test_who_has_not_spoken_alone_is_judged_by_the_mixture():
+def test_a_speaker_without_clean_speech_is_scored_by_the_mixture():
     p = posteriors((40, 0.9), (40, 0.2))
     weights = np.repeat([0.0, 1.0], 40)
     frames = np.concatenate([np.arange(40), np.arange(1000, 1040)])
@@ -93,7 +93,7 @@ def test_who_has_not_spoken_alone_is_judged_by_the_mixture():
     assert labels.tolist() == [1] * 40 + [0] * 40 and np.array_equal(rows, p)
 
 
-def test_long_silence_ends_what_stands_in():
+def test_earlier_speech_is_not_used_after_a_long_silence():
     p = posteriors((40, 0.1), (40, 0.9))
     weights = np.repeat([1.0, 0.0], 40)
     for gap, expected in ((100, 0), (101, 1)):
@@ -106,11 +106,11 @@ def test_long_silence_ends_what_stands_in():
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.sampled_from([0, 0, 3, 40])), min_size=1, max_size=6),
     st.lists(st.integers(1, 40), min_size=1, max_size=20),
-    st.integers(LEAST, 60),
+    st.integers(MIN_FRAMES, 60),
     st.integers(0, 2**32 - 1),
 )
 def test_every_final_segment_has_its_most_probable_label(turns, sizes, ahead, seed):
-    """Whatever the decoder says, whatever the steps, as long as no posterior is revised."""
+    """For any decoder output and any steps, if posteriors are not revised."""
     rng = np.random.default_rng(seed)
     at = np.cumsum([gap for _, gap in turns]) + np.cumsum([0, *[n for n, _ in turns]])[:-1]
     frames = np.concatenate([np.arange(start, start + n) for (n, _), start in zip(turns, at, strict=True)])

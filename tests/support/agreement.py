@@ -1,4 +1,4 @@
-"""How far two lists of segments say the same, by time: for golden results that hold on any processor."""
+"""Agreement of two lists of segments by time, for golden results that hold on any processor."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ FRAME = 0.02  # seconds
 
 
 def agreement(one, other) -> float:
-    """Time for which both say the same speaker feels the same, over the time for which either says anything.
+    """Time in which both contain the same speaker with the same emotion, over the time in which either has a segment.
 
-    Two people who speak at once count twice. Frames of 20 ms; 1.0 for two empty lists.
+    Overlapping speakers count once each. Computed on frames of 20 ms; 1.0 for two empty lists.
     """
-    first, second = _spoken(one), _spoken(other)
+    first, second = _labelled_frames(one), _labelled_frames(other)
     shared = sum(len(first[key] & second[key]) for key in first)
-    told = sum(len(first[key] | second[key]) for key in {*first, *second})
-    return shared / told if told else 1.0
+    total = sum(len(first[key] | second[key]) for key in {*first, *second})
+    return shared / total if total else 1.0
 
 
-def _spoken(segments) -> dict[tuple[str, str], set[int]]:
-    """Numbers of the frames in which each speaker feels each emotion."""
+def _labelled_frames(segments) -> dict[tuple[str, str], set[int]]:
+    """Frame numbers by speaker and emotion."""
     frames: dict[tuple[str, str], set[int]] = defaultdict(set)
     for segment in segments:
         span = range(round(segment.start / FRAME), round(segment.end / FRAME))
@@ -30,5 +30,5 @@ def _spoken(segments) -> dict[tuple[str, str], set[int]]:
 
 
 def confidence(segments) -> float:
-    """Mean confidence, by time."""
+    """Mean confidence, weighted by duration."""
     return float(np.average([s.confidence for s in segments], weights=[s.duration for s in segments]))

@@ -1,12 +1,12 @@
-"""Writes what a stream says about the demo conversation at each latency, for `test_streaming_golden.py`.
+"""Writes the output of a stream on the demo conversation at each latency, for `test_streaming_golden.py`.
 
     python tests/support/make_golden.py
 
-To be run, and its outcome looked at, when a bundled model or the way to stream has changed on purpose.
+Run it, and check its output, after an intended change of a bundled model or of the live processing.
 
-Kernels differ from one processor to another, and where two people sound nearly alike a hair decides. So it adds
-noise to what the networks say, several times over, and takes the first extract of the conversation on which the
-outcome stands that at every latency.
+Kernels differ slightly between processors, which decides where two speakers sound similar. So the script adds noise to
+the outputs of the networks, several times, and uses the first extract of the conversation whose result is stable at
+every latency.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
 LATENCIES = (0.5, 1.0, 2.0, 5.0)
 SECONDS = 20
-STARTS = range(0, 29, 4)  # seconds; the first extract that is steady is taken
-LEAST = 0.97  # share of the time for which a test wants the same to be said
-STEADY = 0.985  # and for which noise has to leave it
-NOISE = 2e-3  # standard deviation; kernels that compute the same differ by a tenth of that
+STARTS = range(0, 29, 4)  # seconds; the first extract with a stable result is used
+MIN_AGREEMENT = 0.97  # agreement by time that the test requires
+STABLE_AGREEMENT = 0.985  # agreement by time that is required under noise
+NOISE = 2e-3  # standard deviation; differences between kernels are a tenth of that
 TRIALS = 5
 
 
 def conversation(start: int):
-    """An extract of the demo conversation from `start` seconds on: samples and sample rate."""
+    """The extract of the demo conversation that starts at `start` seconds: samples and sample rate."""
     samples, rate = soundfile.read(ROOT / "demo" / "conversation.flac", dtype="float32")
     return samples[start * rate : (start + SECONDS) * rate], rate
 
 
 def golden_file(latency: float) -> Path:
-    """Where the segments at `latency` are kept."""
+    """The file of the segments at `latency`."""
     return GOLDEN / f"stream_{latency:g}s.json"
 
 
 def read_golden(latency: float) -> tuple[int, list[Segment]]:
-    """Where the extract starts, in seconds, and the segments that are kept."""
+    """The start of the extract in seconds, and the stored segments."""
     row = json.loads(golden_file(latency).read_text(encoding="utf-8"))
     return row["start"], [Segment(**segment) for segment in row["segments"]]
 
 
 def disturb(diarizer: EmotionDiarizer, seed: int) -> None:
-    """Noise on everything that the networks of `diarizer` say: posteriors, activities, voices."""
+    """Add noise to all network outputs of `diarizer`: posteriors, activities, embeddings."""
     random = np.random.default_rng(seed)
 
     def noisy(function):
         def disturbed(*arguments):
-            heard = np.asarray(function(*arguments))
-            return (heard + NOISE * random.standard_normal(heard.shape)).astype(heard.dtype)
+            output = np.asarray(function(*arguments))
+            return (output + NOISE * random.standard_normal(output.shape)).astype(output.dtype)
 
         return disturbed
 
@@ -67,28 +67,28 @@ def disturb(diarizer: EmotionDiarizer, seed: int) -> None:
     diarizer.diarizer.embedding = noisy(diarizer.diarizer.embedding)
 
 
-def steadiness(start: int, latency: float, result: Diarization) -> float:
-    """The least agreement with `result` among several runs with noise; stops at the first that is too low."""
-    least = 1.0
+def stability(start: int, latency: float, result: Diarization) -> float:
+    """The lowest agreement with `result` over several runs with noise; stops at the first that is too low."""
+    lowest = 1.0
     for seed in range(TRIALS):
         other = EmotionDiarizer(latency=latency)
         disturb(other, seed)
-        least = min(least, agreement(other(conversation(start)), result))
-        if least < STEADY:
+        lowest = min(lowest, agreement(other(conversation(start)), result))
+        if lowest < STABLE_AGREEMENT:
             break
-    return least
+    return lowest
 
 
 def main() -> int:
-    """Write every file, of the first extract that is steady at all latencies; 1 if there is none."""
+    """Write the files of the first extract that is stable at all latencies; returns 1 if there is none."""
     for start in STARTS:
         results = {x: EmotionDiarizer(latency=x)(conversation(start), uri="conversation") for x in LATENCIES}
-        shares = {x: steadiness(start, x, result) for x, result in results.items()}
-        print(f"from {start} s: {', '.join(f'{x:g} s {100 * share:.1f} %' for x, share in shares.items())}")
-        if min(shares.values()) >= STEADY:
+        shares = {x: stability(start, x, result) for x, result in results.items()}
+        print(f"start {start} s: {', '.join(f'{x:g} s {100 * share:.1f} %' for x, share in shares.items())}")
+        if min(shares.values()) >= STABLE_AGREEMENT:
             break
     else:
-        print(f"no extract is steady: expected {100 * STEADY:g} % of the time the same, noise or not")
+        print(f"no extract is stable: expected {100 * STABLE_AGREEMENT:g} % agreement under noise")
         return 1
     GOLDEN.mkdir(exist_ok=True)
     for latency, result in results.items():
