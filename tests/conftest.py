@@ -36,6 +36,13 @@ providers.getattr = _tolerant_getattr  # type: ignore[attr-defined]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the shared data: `pytest -m shared` runs them alone."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+
+
 def missing(reason: str) -> None:
     """Skip the test for `reason`; under CI fail instead."""
     if os.environ.get("CI"):

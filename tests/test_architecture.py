@@ -74,6 +74,17 @@ def test_the_page_shows_these_floors():
     assert shown == {number: rooms - {"__init__"} for number, rooms in enumerate(FLOORS)}
 
 
+def test_the_page_names_what_exists():
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:sed\.)?[a-z_]+(?:\.\w+)+)`", text))
+    assert len(names) > 30
+    for name in names:
+        parts = name.removeprefix("sed.").split(".")
+        module = next(".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in MODULES)
+        for part in parts[module.count(".") + 1 :]:
+            assert re.search(rf"\b(def|class) {part}\b", MODULES[module].read_text(encoding="utf-8")), name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_imported_modules_exist(name):
     assert imports(MODULES[name]) <= set(

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
-from sed.emotion.tagger import is_window
+from sed.emotion.tagger import check_waves, is_window
 from sed.errors import ModelError, OptionError
-from sed.grid import FRAME_RATE, HOP, frame_count, samples_to_seconds
+from sed.grid import FRAME_RATE, HOP, frame_count
 from sed.networks.base import FrameTagger
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -85,13 +85,7 @@ class TorchTagger:
         waves = np.array(
             waves, np.float32, order="C"
         )  # a copy, because torch does not accept read-only arrays
-        if waves.ndim != 2 or waves.shape[1] == 0:
-            raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
-        if self.max_samples and waves.shape[1] > self.max_samples:
-            raise OptionError(
-                f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
-                f" {samples_to_seconds(self.max_samples)} s (split longer audio into windows)"
-            )
+        check_waves(waves, self.max_samples)
         result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
         with self._inference_settings():
             for start in range(0, len(waves), self.batch):

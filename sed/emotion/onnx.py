@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from sed.emotion.tagger import is_window
+from sed.emotion.tagger import check_waves, is_window
 from sed.errors import ModelError, OptionError
-from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count, samples_to_seconds
+from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count
 from sed.inference import MODELS, new_session
 
 CARD_PROPERTY = "sed"
@@ -64,13 +64,7 @@ class OnnxTagger:
         Raises `OptionError` on another shape, on no samples, and on more than `max_samples`.
         """
         waves = np.ascontiguousarray(waves, np.float32)
-        if waves.ndim != 2 or waves.shape[1] == 0:
-            raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
-        if self.max_samples and waves.shape[1] > self.max_samples:
-            raise OptionError(
-                f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
-                f" {samples_to_seconds(self.max_samples)} s (split longer audio into windows)"
-            )
+        check_waves(waves, self.max_samples)
         # One at a time: int8 models scale activations over the whole batch, so that posteriors would depend on the
         # other waves. On a CPU a batch would be hardly faster.
         result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)

@@ -6,7 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sed.grid import HOP
+from sed.errors import OptionError
+from sed.grid import HOP, samples_to_seconds
 
 
 def is_window(samples: Any) -> bool:
@@ -16,6 +17,17 @@ def is_window(samples: Any) -> bool:
     (True, False, False)
     """
     return isinstance(samples, int) and samples > 0 and samples % HOP == 0
+
+
+def check_waves(waves: np.ndarray, max_samples: int | None) -> None:
+    """Raise `OptionError` if `waves` is not ``(batch, samples)``, has no samples, or more than `max_samples`."""
+    if waves.ndim != 2 or waves.shape[1] == 0:
+        raise OptionError(f"waves of shape {waves.shape}: expected (batch, samples) with samples > 0")
+    if max_samples and waves.shape[1] > max_samples:
+        raise OptionError(
+            f"{samples_to_seconds(waves.shape[1])} s of audio at once: expected at most"
+            f" {samples_to_seconds(max_samples)} s (split longer audio into windows)"
+        )
 
 
 @runtime_checkable
