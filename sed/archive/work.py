@@ -16,7 +16,7 @@ from typing import Any
 from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.archive.outputs import Outputs, Product, sentence
-from sed.errors import SedError
+from sed.errors import AudioError, MissingDependencyError, SedError
 from sed.result import Diarization
 
 logger = logging.getLogger("sed")
@@ -131,15 +131,16 @@ def _source(recording: Input) -> Iterator[Any]:
 
 
 def reason(recording: Input, error: BaseException) -> str:
-    """Why a recording failed, in a sentence that starts with its path or URL."""
-    text = sentence(error)
-    if text.startswith(recording.path) or (isinstance(error, SedError) and error.path is not None):
-        return text
-    if remote.is_url(recording.path):  # the audio reader knows only the last part of a URL
-        text = text.removeprefix(f"{recording.uri}: ")
-    elif isinstance(error, SedError):  # already names its subject: standard input, an output file
-        return text
-    return f"{recording.path}: {text}"
+    """Why a recording failed, in a sentence that starts with its path or URL, or with an output file's."""
+    if not isinstance(error, SedError):
+        return f"{recording.path}: {sentence(error)}"
+    if (
+        isinstance(error, AudioError | MissingDependencyError)
+        and error.path
+        and remote.is_url(recording.path)
+    ):
+        return f"{recording.path}: {error.problem}"  # the audio reader knows only the last part of a URL
+    return sentence(error)
 
 
 def _problem(recording: Input, error: BaseException, text: str) -> str:

@@ -19,7 +19,7 @@ from sed.audio.decoders import ArrayDecoder, Decoder, SoundFileDecoder
 from sed.audio.ffmpeg import FfmpegDecoder
 from sed.audio.programs import WaitCallback
 from sed.audio.resampling import Resampler, check_layout
-from sed.errors import AudioError, OptionError
+from sed.errors import AudioError, MissingDependencyError, OptionError
 
 logger = logging.getLogger("sed")
 
@@ -78,9 +78,10 @@ class AudioStream:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         split = self._choice == "split"
-        for block in self._blocks():
-            if block.size:
-                yield block if split else block[:, 0]
+        with _errors_about(self._name):
+            for block in self._blocks():
+                if block.size:
+                    yield block if split else block[:, 0]
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Blocks ``(n, channels)`` at 16 kHz; memory is bounded for any rate and number of channels."""
@@ -120,6 +121,16 @@ class AudioStream:
         raise AudioError(f"{self._name}: found {found} at {seconds:.3f} s, expected a full scale of 1")
 
 
+@contextlib.contextmanager
+def _errors_about(name: str) -> Iterator[None]:
+    """Set `path` of errors raised in the block, so that callers need not parse messages."""
+    try:
+        yield
+    except (AudioError, MissingDependencyError) as error:
+        error.path = error.path or name
+        raise
+
+
 def open_audio(source: Any, channels: str | int = "mix", on_wait: WaitCallback | None = None) -> AudioStream:
     """Open a recording.
 
@@ -147,14 +158,18 @@ def open_audio(source: Any, channels: str | int = "mix", on_wait: WaitCallback |
     if isinstance(source, str) and source == "-":
         if sys.stdin is None:
             raise AudioError("stdin: closed, expected audio")
-        return _open_binary(sys.stdin.buffer, "stdin", channels, on_wait=on_wait)
+        with _errors_about("stdin"):
+            return _open_binary(sys.stdin.buffer, "stdin", channels, on_wait=on_wait)
     if isinstance(source, str | PathLike):
-        return _open_path(Path(fspath(source)), channels, on_wait)
+        with _errors_about(_printable(Path(fspath(source)))):
+            return _open_path(Path(fspath(source)), channels, on_wait)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         if not isinstance(name, str):
-            return _open_binary(source, "stream", channels, on_wait=on_wait)
-        return _open_binary(source, Path(name).stem, channels, name, on_wait)
+            name = None
+        uri = "stream" if name is None else Path(name).stem
+        with _errors_about(name or uri):
+            return _open_binary(source, uri, channels, name, on_wait)
     hint = ", an array with its rate" if hasattr(source, "__array__") else ""
     raise AudioError(
         f"{type(source).__name__}: expected a path, a binary file or (samples, sample_rate){hint}"
@@ -168,8 +183,12 @@ def check_channels(channels: Any) -> None:
         raise OptionError(f"channels {channels!r}: expected mix, split or the number of a channel from 1 on")
 
 
+def _printable(path: Path) -> str:
+    return str(path) if str(path).isprintable() else repr(str(path))
+
+
 def _open_path(path: Path, channels: str | int, on_wait: WaitCallback | None) -> AudioStream:
-    name = str(path) if str(path).isprintable() else repr(str(path))
+    name = _printable(path)
     try:
         if path.is_dir():
             os.scandir(path).close()  # raises PermissionError if it is not readable

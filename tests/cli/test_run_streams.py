@@ -9,7 +9,7 @@ def test_closed_or_full_standard_streams(data):
     shell = f"{sys.executable} -m sed.cli.run {{}}"
     for arguments, text in (
         (f"{angry} >&-", "standard output is closed: expected a folder for results (-d)"),
-        ("- <&-", "stdin: it is closed, expected audio"),
+        ("- <&-", "stdin: closed, expected audio"),
         (f"{angry} >/dev/full", "standard output: cannot be written (No space left on device)"),
     ):
         result = subprocess.run(
