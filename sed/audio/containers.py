@@ -73,15 +73,21 @@ def _stated_end(file: IO[bytes], start: int) -> int | None:
 
 
 def _end_of_caf(file: IO[bytes], start: int) -> int | None:
+    size = os.fstat(file.fileno()).st_size
     at = start + 8
-    while True:
+    for _ in range(_MAX_CHUNKS):
+        if at > size:  # a damaged length; the system refuses to seek to most such places
+            return None
         file.seek(at)
         if len(chunk := file.read(12)) < 12:
             return None
         length = int.from_bytes(chunk[4:], "big", signed=True)
+        if length < 0:
+            return None
         at += 12 + length
-        if length < 0 or chunk[:4] == b"data":
-            return at if length >= 0 else None
+        if chunk[:4] == b"data":
+            return at
+    return None
 
 
 def _end_of_caf_chunk(file: IO[bytes], at: int, size: int) -> int | None:
@@ -120,7 +126,7 @@ def _further_starts(path: str, file: IO[bytes], size: int) -> Iterator[int]:
             is_caf = file.read(4) == b"caff"
             wav = wav_data(path, at)
             at = wav.next if wav is not None else _stated_end(file, at)
-            while at is not None and is_caf and not _is_magic(file, at):
+            while at is not None and is_caf and at < size and not _is_magic(file, at):
                 at = _end_of_caf_chunk(file, at, size)
             if at is None or not 0 < at < size or not _is_magic(file, at):
                 return

@@ -59,3 +59,21 @@ def test_files_need_no_folder_for_temporary_files(tmp_path, need_program, monkey
         assert seconds(tmp_path / name) == pytest.approx(4, abs=0.1)
     with pytest.raises(AudioError, match=r"temporary file .*No usable temporary directory found"):
         open_audio(io.BytesIO((tmp_path / "a.wav").read_bytes()))
+
+
+@pytest.mark.parametrize("length", [2**62, 2**63 - 20, 2**63 - 1])
+@pytest.mark.parametrize("kind", [b"info", b"data"])
+def test_a_damaged_caf_length_is_no_crash(tmp_path, kind, length):
+    path = tmp_path / "damaged.caf"
+    with soundfile.SoundFile(path, "w", 16_000, 1, format="CAF", subtype="PCM_16") as file:
+        file.write(np.zeros(16_000, np.int16))
+    data = bytearray(path.read_bytes())
+    at = data.index(kind if kind in data else b"data")
+    data[at : at + 12] = kind + length.to_bytes(8, "big")
+    path.write_bytes(data)
+    try:
+        with open_audio(path) as audio:
+            assert sum(map(len, audio)) <= 16_000
+    except AudioError as error:
+        assert "damaged.caf" in str(error)
+    assert containers.find_parts(str(path)) == [(0, len(data))]

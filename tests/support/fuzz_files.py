@@ -23,6 +23,7 @@ CONTAINERS: Mapping[str, tuple[str, ...]] = {
     "au": (),
     "caf": (),
     "w64": (),
+    "rf64.wav": ("-rf64", "always"),
     "m4a": ("-c:a", "aac"),
     "mp4": ("-c:a", "aac", "-movflags", "frag_keyframe+empty_moov"),
     "mov": ("-c:a", "pcm_s16le"),
