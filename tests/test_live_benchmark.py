@@ -11,6 +11,7 @@ CLIENTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_measure_and_report_a_few_seconds(data):
     clip = data / "ami_dev00.flac"
     blocks = list(live.stream_cost.halves([clip], 1.0))

@@ -34,6 +34,7 @@ def python(code, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_diarization_needs_neither_network_nor_torch(data):
     heavy = "torch transformers speechbrain pyannote.audio scipy matplotlib"
     child = python(
@@ -60,6 +61,7 @@ def cpu_seconds(*command):
     return min(times)
 
 
+@pytest.mark.slow
 def test_import_and_help_are_fast():
     bare = cpu_seconds(sys.executable, "-c", "")
     assert cpu_seconds(sys.executable, "-c", "import sed") - bare < 0.2
@@ -89,6 +91,7 @@ class NoSpeech:
         return Turns.from_active(np.zeros((frame_count(self.samples), 0), bool), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "posteriors"), [(10, True), (200, True), (200, False)])
 def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, minutes, posteriors):
     path = tmp_path / "long.wav"
@@ -105,6 +108,7 @@ def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, minutes, posteriors):
     assert peak < 12e6 + (20 if posteriors else 3) * frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"channels": "split"}, {"latency": 1.0}], ids=str)
 def test_segments_are_the_same_without_posteriors(data, options):
     diarizer = EmotionDiarizer(**options)
@@ -114,6 +118,7 @@ def test_segments_are_the_same_without_posteriors(data, options):
     assert [s.probabilities for s in bare] == [s.probabilities for s in found]
 
 
+@pytest.mark.slow
 def test_one_object_processes_many_recordings_with_equal_results(data):
     diarizer, again = EmotionDiarizer(), EmotionDiarizer(threads=2)
     first = diarizer(data / "ami_trn00.flac")
@@ -122,6 +127,7 @@ def test_one_object_processes_many_recordings_with_equal_results(data):
     assert again(data / "ami_trn00.flac") == first
 
 
+@pytest.mark.slow
 def test_result_is_complete(data):
     path = data / "ami_trn00.flac"
     result = EmotionDiarizer()(path, uri="meeting")
@@ -171,6 +177,7 @@ def test_progress(data):
     assert rows[-1][0] == pytest.approx(30.0, abs=0.1) and rows[-1][1] == pytest.approx(30.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_invalid_options():
     with pytest.raises(OptionError, match="0 threads: expected 1 or more"):
         EmotionDiarizer(threads=0)
@@ -201,6 +208,7 @@ def test_every_bundled_model_has_a_card(model):
     assert "licence" in card and "made by" in card
 
 
+@pytest.mark.slow
 def test_onnxruntime_writes_no_device_id(tmp_path):
     keep = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")  # not CI, which would disable it as well
     env = {name: os.environ[name] for name in keep if name in os.environ}

@@ -50,6 +50,7 @@ def second(cluster):
         cluster.remove_node(node)
 
 
+@pytest.mark.slow
 def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command, sed_run, tmp_path):
     clips = make_clips(tmp_path / "calls" / "anna", 40)
     s3.mkdir(BUCKET)
@@ -83,6 +84,7 @@ def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command,
     s3.rm(BUCKET, recursive=True)
 
 
+@pytest.mark.slow
 def test_results_for_a_local_folder_are_returned(cluster, make_clips, sed_run, tmp_path):
     """Relative names, failures and warnings are the same as without a cluster."""
     clips = make_clips(tmp_path / "calls", 3)
@@ -101,6 +103,7 @@ def test_results_for_a_local_folder_are_returned(cluster, make_clips, sed_run, t
     assert lines.stdout == sed_run("calls", "-o", "rttm", "-q", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_a_recording_that_kills_its_workers_is_abandoned(cluster, make_clips, command, tmp_path):
     """A worker that reads a pipe without a writer is busy until it is killed."""
     clips = make_clips(tmp_path / "calls", 2)
@@ -135,6 +138,7 @@ def busy_workers(cluster):
             yield int(child)
 
 
+@pytest.mark.slow
 def test_wrong_options(cluster, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "calls", 2)
     result = sed_run(clips, "-d", tmp_path / "out", "--ray", cluster.address, "--tagger", "none.onnx")
@@ -142,6 +146,7 @@ def test_wrong_options(cluster, make_clips, sed_run, tmp_path):
     assert result.stderr.splitlines()[-1] == "sed-run: no emotion model at none.onnx: expected an ONNX file"
 
 
+@pytest.mark.slow
 def test_no_cluster(make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "calls", 2)
     result = sed_run(clips, "-d", tmp_path / "out", "--ray", "127.0.0.1:1")
@@ -165,6 +170,7 @@ def test_without_ray(make_clips, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_output_of_ray_does_not_reach_standard_output(monkeypatch, capsys):
     """Ray prints to standard output from another thread when a node dies."""
     from types import SimpleNamespace

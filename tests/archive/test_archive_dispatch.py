@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ class Engine:
                 yield Report(job.number)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 60), st.integers(1, 7), st.randoms(use_true_random=False), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_each_job_once_in_order_with_few_results_waiting(count, workers, chance, lossy):

@@ -51,6 +51,7 @@ def test_minutes_of_angry_callers_per_topic_and_week(weeks):
     ]
 
 
+@pytest.mark.slow
 def test_the_example_reads_the_output_of_sed_run(data, sed_run, tmp_path, monkeypatch):
     folder = tmp_path / "calls" / "billing"
     folder.mkdir(parents=True)

@@ -8,6 +8,7 @@ from sed.archive.inputs import AUDIO_SUFFIXES
 from sed.errors import OptionError
 
 
+@pytest.mark.slow
 def test_buckets_give_the_same_results_as_folders(gs, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "in" / "anna", 2)
     gs.mkdir("calls")

@@ -35,6 +35,7 @@ def memory():
     MemoryFileSystem.store.clear()
 
 
+@pytest.mark.slow
 def test_find_expands_urls(s3, bucket):
     for name in ("anna/1.wav", "anna/2.flac", "bob/1.wav", "notes.txt"):
         s3.pipe_file(f"{bucket}/{name}", name.encode())
@@ -62,6 +63,7 @@ def test_find_expands_urls(s3, bucket):
     assert before is not None and find_inputs([f"{base}/bob"])[0].version != before
 
 
+@pytest.mark.slow
 def test_buckets_give_the_same_results_as_folders(s3, bucket, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "in" / "anna", 4)
     s3.put(str(clips), f"{bucket}/calls/anna", recursive=True)
@@ -91,6 +93,7 @@ def test_buckets_give_the_same_results_as_folders(s3, bucket, make_clips, sed_ru
     assert other.returncode == 2 and "channels: mix, now 1" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_bucket(s3, bucket, make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 1)
     result = sed_run(clips, "-d", "s3://no-such-bucket/out")
@@ -102,6 +105,7 @@ def test_a_missing_bucket(s3, bucket, make_clips, sed_run, tmp_path):
     assert result.returncode == 1 and result.stderr == f"sed-run: s3://{bucket}/none.wav: no such file\n"
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_not_held_in_memory(memory, tmp_path, monkeypatch):
     """No read is larger than a block."""
     sizes = []
@@ -190,6 +194,7 @@ class Server(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_server_error_is_not_reported_as_a_missing_file():
     pytest.importorskip("aiohttp")
     with HTTPServer(("127.0.0.1", 0), Server) as server:

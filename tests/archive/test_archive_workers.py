@@ -38,6 +38,7 @@ def start_workers(paths, folder, count=1, settings=QUICK):
     return run_processes(order, queue, count, 1), queue
 
 
+@pytest.mark.slow
 def test_same_bytes_and_order_with_two_workers(make_clips, data, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 12)
     arguments = (data / "ami_trn00.flac", clips, "-o", "jsonl", "--posteriors")  # the long one first
@@ -53,6 +54,7 @@ def test_same_bytes_and_order_with_two_workers(make_clips, data, sed_run, tmp_pa
     assert contents(tmp_path / "1") == contents(tmp_path / "2") and len(contents(tmp_path / "1")) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number, text",
     [(signal.SIGKILL, "killed, as the system does when memory runs out"), (signal.SIGSEGV, "signal SIGSEGV")],
@@ -82,6 +84,7 @@ def test_a_dead_worker_fails_only_its_recording(make_clips, tmp_path, number, te
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_wrong_options_are_reported_as_with_one_worker(make_clips, tmp_path, sed_run):
     clips = make_clips(tmp_path / "clips", 2)
     reports, _ = start_workers([clips], tmp_path / "out", settings={"tagger": "none.onnx"})
@@ -98,6 +101,7 @@ def test_wrong_options_are_reported_as_with_one_worker(make_clips, tmp_path, sed
     assert result.returncode == 2 and "--fresh needs an output folder: expected -d" in result.stderr
 
 
+@pytest.mark.slow
 def test_workers_that_fail_to_start_are_not_restarted_forever(make_clips, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "_serve", die_at_once)
     reports, _ = start_workers([make_clips(tmp_path / "clips", 2)], tmp_path / "out", count=2)
@@ -105,6 +109,7 @@ def test_workers_that_fail_to_start_are_not_restarted_forever(make_clips, tmp_pa
         next(reports)
 
 
+@pytest.mark.slow
 def test_failures_and_warnings_of_workers_are_reported(make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 3)
     cut = (clips / "c001.wav").read_bytes()
@@ -124,6 +129,7 @@ def test_failures_and_warnings_of_workers_are_reported(make_clips, sed_run, tmp_
     assert again.stderr.splitlines()[0].startswith("sed-run: 4 recordings: 4 done;")
 
 
+@pytest.mark.slow
 def test_fresh_processes_everything_again(make_clips, sed_run, tmp_path):
     clips, out = make_clips(tmp_path / "clips", 2), tmp_path / "out"
     assert sed_run(clips, *QUICKLY, "-d", out).returncode == 0
@@ -134,6 +140,7 @@ def test_fresh_processes_everything_again(make_clips, sed_run, tmp_path):
     assert all(contents(out)[name] == data for name, data in before.items())
 
 
+@pytest.mark.slow
 def test_stop_on_error_starts_no_more_recordings(make_clips, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 6)
     (clips / "a.wav").write_text("no sound")
@@ -151,6 +158,7 @@ def children(pid):
         return [int(child) for child in file.read().split()]
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_processes_every_file_once(make_clips, command, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 40)
     out = tmp_path / "out"
@@ -180,6 +188,7 @@ def test_a_killed_and_resumed_run_processes_every_file_once(make_clips, command,
     assert other.returncode == 2 and "decoder: viterbi, now argmax" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_one_progress_bar_with_the_remaining_time(make_clips, command, tmp_path):
     clips = make_clips(tmp_path / "clips", 6)
     (clips / "bad.wav").write_text("no sound")
@@ -201,6 +210,7 @@ def test_a_terminal_shows_one_progress_bar_with_the_remaining_time(make_clips, c
     assert text.count(f"sed-run: {clips}/bad.wav: found text, expected audio") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly(make_clips, command, sed_run, tmp_path):
     clips = make_clips(tmp_path / "clips", 40)
     out = tmp_path / "out"
@@ -222,6 +232,7 @@ def test_ctrl_c_ends_cleanly(make_clips, command, sed_run, tmp_path):
     assert sorted(recorded(out)) == [f"c{n:03d}" for n in range(40)]
 
 
+@pytest.mark.slow
 def test_termination_ends_cleanly_and_leaves_no_temporary_file(command, tmp_path):
     run = subprocess.Popen(
         command("-"),
@@ -238,6 +249,7 @@ def test_termination_ends_cleanly_and_leaves_no_temporary_file(command, tmp_path
     assert not list(tmp_path.glob("sed-*"))
 
 
+@pytest.mark.slow
 def test_given_turns_after_the_end_are_reported(make_clips, sed_run, tmp_path):
     (clip,) = make_clips(tmp_path / "clips", 1).iterdir()
     line = "SPEAKER a 1 {} 0.5 <NA> <NA> Ann <NA> <NA>\n"

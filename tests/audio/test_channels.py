@@ -102,6 +102,7 @@ def test_overlapping_speakers_and_unequal_levels_are_reported(turns, caplog):
     assert "(1 alone for " in caplog.text and ", 2 alone" in caplog.text and "3 alone" not in caplog.text
 
 
+@pytest.mark.slow
 def test_real_calls_are_reported(shared, caplog):
     calls = sorted((shared / "conversations" / "calls").glob("*.opus"))
     assert len(calls) == 7

@@ -15,6 +15,7 @@ from sed.errors import AudioError
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs inotify")
 
 
+@pytest.mark.slow
 @linux
 def test_no_file_makes_ffmpeg_open_another_recording(tmp_path, data, need_program, caplog):
     """Non-text bytes once hid playlists from the check for text, and the result was that of the other recording."""
@@ -64,6 +65,7 @@ def test_a_container_without_its_samples_is_refused(tmp_path, need_program):
             list(audio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, options",
     [

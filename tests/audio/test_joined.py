@@ -102,6 +102,7 @@ def test_different_containers_joined(tmp_path):
     assert pitches(read_all(tmp_path / "all")) == [300, 700, 1100]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first, second", [((), ()), ((), ("-ar", "44100")), ((), ("-ac", "2"))])
 @pytest.mark.parametrize("xing", [("1", "1"), ("0", "1"), ("0", "0"), ("1", "0")])
 def test_mp3_with_tags_and_tables_in_the_middle(tmp_path, need_program, caplog, first, second, xing):

@@ -33,6 +33,7 @@ def wav(path, channels, rate, frames, subtype="PCM_16"):
         file.write(np.zeros((frames, channels), np.int16))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc for the peak memory")
 @pytest.mark.parametrize(
     "name, channels, rate, seconds, subtype, choice",

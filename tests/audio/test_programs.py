@@ -82,6 +82,7 @@ def wait_until(condition, seconds=5.0):
     assert condition()
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("name", ["ffprobe", "ffmpeg"])
 def test_a_hanging_program_raises_one_sentence(recording, hang, monkeypatch, name):
@@ -96,6 +97,7 @@ def test_a_hanging_program_raises_one_sentence(recording, hang, monkeypatch, nam
     wait_until(lambda: not any(map(is_running, pids())))
 
 
+@pytest.mark.slow
 def test_the_real_program_hangs_on_an_empty_pipe(tmp_path, need_program, monkeypatch):
     monkeypatch.setattr(programs, "STALL_TIMEOUT", 0.5)
     pipe = tmp_path / "pipe"
@@ -104,6 +106,7 @@ def test_the_real_program_hangs_on_an_empty_pipe(tmp_path, need_program, monkeyp
         output_of([need_program("ffprobe"), "-v", "error", str(pipe)], "x")
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(
     "name, output, latency",
@@ -139,6 +142,7 @@ def test_an_exception_in_the_callback_ends_the_program():
     assert program.finish()[0] == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_program_without_references_is_ended():
     program = Program(["sleep", "600"], "x")
     process = program._process
@@ -165,6 +169,7 @@ def test_output_and_messages_are_bounded_and_do_not_block_each_other():
         output_of(["head", "-c", "2000000", "/dev/zero"], "x")
 
 
+@pytest.mark.slow
 def test_a_program_outlives_the_thread_that_started_it():
     found = []
     thread = threading.Thread(target=lambda: found.append(Program(["sh", "-c", "sleep 0.5; echo done"], "x")))
@@ -180,6 +185,7 @@ def test_a_program_that_cannot_be_started_raises_one_sentence():
         Program(["nothing"], "x")
 
 
+@pytest.mark.slow
 @linux
 def test_the_memory_of_a_program_is_bounded():
     allocate = "x = bytearray({}); print(len(x))"
@@ -230,6 +236,7 @@ def test_a_program_ends_when_its_parent_is_killed(recording, hang, how):
     wait_until(lambda: not is_running(script), 2.0)
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(
     "name, number, more",
@@ -248,6 +255,7 @@ def test_signals_end_sed_run_while_a_program_hangs(recording, hang, name, more, 
     wait_until(lambda: not any(map(is_running, pids())), 2)
 
 
+@pytest.mark.slow
 @linux
 def test_signals_end_sed_live_while_a_program_hangs(recording, hang):
     pids = hang("ffmpeg")
@@ -266,6 +274,7 @@ def serve():
     return server, url
 
 
+@pytest.mark.slow
 @linux
 def test_signals_end_sed_serve_while_a_program_hangs(recording, hang):
     pytest.importorskip("uvicorn")
@@ -281,6 +290,7 @@ def test_signals_end_sed_serve_while_a_program_hangs(recording, hang):
     wait_until(lambda: not any(map(is_running, pids())), 2)
 
 
+@pytest.mark.slow
 @linux
 def test_a_client_that_disconnects_ends_the_program(recording, hang):
     pytest.importorskip("uvicorn")

@@ -138,6 +138,7 @@ def test_other_containers_are_decoded_by_ffmpeg(tmp_path, need_program, suffix, 
     assert np.sqrt(np.mean(samples[8000:40000] ** 2)) == pytest.approx(0.3536, rel=0.05)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path):
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 44100, 2) as file:

@@ -63,6 +63,7 @@ FORMATS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix, codec", [*FORMATS, ("mov", "aac"), ("ogg", "libspeex"), ("wma", "wmav2")])
 def test_a_gap_is_filled_with_silence(source, tmp_path, ffmpeg, caplog, suffix, codec):
     plain, path = tmp_path / f"plain.{suffix}", tmp_path / f"call.{suffix}"
@@ -91,6 +92,7 @@ def test_gaps_of_fragmented_mp4(source, tmp_path, ffmpeg, caplog):
 LATE = [(*form, 3) for form in FORMATS] + [("ts", "ac3", 20), ("mpg", "mp2", 20), ("webm", "libopus", 20)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix, codec, late", LATE)
 def test_audio_that_starts_after_the_video_keeps_its_delay(
     source, tmp_path, ffmpeg, caplog, suffix, codec, late
@@ -134,6 +136,7 @@ def test_a_damaged_timestamp_causes_no_endless_silence(source, tmp_path, ffmpeg,
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "suffix, codec",
     [

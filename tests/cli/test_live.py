@@ -285,6 +285,7 @@ def test_the_list_of_devices(call, monkeypatch):
     assert out.splitlines()[1].split() == ["0", "USB", "Mic", "ALSA", "1", "16000", "Hz", "yes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_signals_stop_it_cleanly(tmp_path, name):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
@@ -301,6 +302,7 @@ def test_signals_stop_it_cleanly(tmp_path, name):
     assert written.segments[-1].end == pytest.approx(soundfile.info(tmp_path / "a.wav").duration, abs=0.001)
 
 
+@pytest.mark.slow
 def test_nohup_keeps_it_running(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     process = start("--input", tmp_path / "long.wav", "-o", "rttm",
@@ -313,6 +315,7 @@ def test_nohup_keeps_it_running(tmp_path):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_after_a_kill_final_segments_and_a_valid_recording_remain(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     process = start(
@@ -329,6 +332,7 @@ def test_after_a_kill_final_segments_and_a_valid_recording_remain(tmp_path):
     assert soundfile.info(tmp_path / "a.wav").duration >= 1.0
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_stops_it_and_the_files_are_written(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     process = start("--input", tmp_path / "long.wav", "-o", "rttm", "-o", tmp_path / "a.json")
@@ -397,6 +401,7 @@ def in_terminal(arguments, steps):
     return process.returncode, [part.decode("utf-8", "replace") for part in outputs]
 
 
+@pytest.mark.slow
 def test_the_timeline_in_a_terminal(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.full(16_000 * 60, 500, np.int16), 16_000)
     steps = [

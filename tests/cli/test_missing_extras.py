@@ -36,6 +36,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command, arguments, absent, text", COMMANDS)
 def test_a_missing_extra_is_one_line(data, tmp_path, command, arguments, absent, text):
     places = {"a": data / "emodb_15_sad_1.flac", "r": data / "ami_trn00.rttm"}

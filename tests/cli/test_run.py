@@ -30,6 +30,7 @@ def angry(data):
     return data / "emodb_15_angry_1.flac"
 
 
+@pytest.mark.slow
 def test_rttm_on_standard_output(run, angry):
     result = run(angry, "-o", "rttm")
     assert result.exit_code == 0 and result.stderr == ""
@@ -38,12 +39,14 @@ def test_rttm_on_standard_output(run, angry):
     assert run(angry).stdout == result.stdout  # the default
 
 
+@pytest.mark.slow
 def test_same_bytes_twice_and_with_two_threads(run, data):
     first = run(data / "ami_trn00.flac", "-o", "json", "--posteriors").stdout
     assert run(data / "ami_trn00.flac", "-o", "json", "--posteriors").stdout == first
     assert run(data / "ami_trn00.flac", "-o", "json", "--posteriors", "--threads", "2").stdout == first
 
 
+@pytest.mark.slow
 def test_every_format_into_a_folder(run, angry, tmp_path):
     result = run(angry, "-o", ",".join(formats.names()), "-d", tmp_path / "new" / "out")
     assert result.exit_code == 0 and result.stdout == ""
@@ -51,6 +54,7 @@ def test_every_format_into_a_folder(run, angry, tmp_path):
     assert found == sorted(f"emodb_15_angry_1{formats.suffix(name)}" for name in formats.names())
 
 
+@pytest.mark.slow
 def test_the_suffix_selects_the_format(run, angry, tmp_path):
     done = run(angry, "-o", f"{tmp_path / 'a.vtt'},{tmp_path / 'a.json'}")
     assert done.exit_code == 0
@@ -60,6 +64,7 @@ def test_the_suffix_selects_the_format(run, angry, tmp_path):
     assert all(abs(sum(s.probabilities.values()) - 1) < 0.001 for s in result)
 
 
+@pytest.mark.slow
 def test_folders_keep_their_structure_and_json_lines_name_files(run, angry, data, tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "a.flac").write_bytes(angry.read_bytes())
@@ -73,6 +78,7 @@ def test_folders_keep_their_structure_and_json_lines_name_files(run, angry, data
     assert all(row["segments"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     (tmp_path / "bad.wav").write_text("no sound in here")
     result = run(tmp_path / "bad.wav", tmp_path / "none.wav", angry, "-d", tmp_path / "out")
@@ -89,6 +95,7 @@ def test_a_bad_file_does_not_stop_the_others(run, angry, tmp_path):
     assert run(tmp_path / "none.wav", angry, "-d", tmp_path / "out", "-q").stderr == none + "\n"
 
 
+@pytest.mark.slow
 def test_standard_input(angry):
     command = [sys.executable, "-m", "sed.cli.run", "-", "-o", "rttm"]
     result = subprocess.run(command, input=angry.read_bytes(), capture_output=True, check=True)
@@ -96,6 +103,7 @@ def test_standard_input(angry):
     assert result.stderr == b""
 
 
+@pytest.mark.slow
 def test_output_of_libraries_is_suppressed(data, tmp_path):
     """libmpg123 writes many notes to standard error, even about a valid MP3."""
     samples = np.tile(soundfile.read(data / "emodb_15_angry_1.flac", dtype="float32")[0], 2)
@@ -115,6 +123,7 @@ def test_output_of_libraries_is_suppressed(data, tmp_path):
     assert summary.startswith("sed-run: 3 recordings: 2 done, 1 failed") and "none.wav" in reason
 
 
+@pytest.mark.slow
 def test_the_reader_may_close_standard_output(angry):
     """`sed-run ... | head -0`: no traceback."""
     command = f"{sys.executable} -m sed.cli.run {angry} {angry.parent}/emodb_15_sad_1.flac | true"
@@ -122,6 +131,7 @@ def test_the_reader_may_close_standard_output(angry):
     assert b"Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_split_channels_are_speakers(run, data, tmp_path):
     def read(name):
         return soundfile.read(data / name, dtype="float32")[0]
@@ -141,6 +151,7 @@ def test_split_channels_are_speakers(run, data, tmp_path):
     assert run(tmp_path / "call.wav", "--channels", "3").exit_code == 1
 
 
+@pytest.mark.slow
 def test_turns_can_be_given(run, data, tmp_path):
     result = run(data / "ami_trn00.flac", "--speech", data / "ami_trn00.rttm", "-o", "rttm")
     assert result.exit_code == 0
@@ -156,6 +167,7 @@ def test_turns_can_be_given(run, data, tmp_path):
     assert "expected turns for emodb_15_sad_1, found" in other.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 0.001, 1.0])
 def test_silence_has_no_segments(run, tmp_path, seconds):
     soundfile.write(tmp_path / "x.wav", np.zeros(round(seconds * 16000)), 16000)
@@ -164,6 +176,7 @@ def test_silence_has_no_segments(run, tmp_path, seconds):
     assert json.loads(result.stdout)["segments"] == [] and json.loads(result.stdout)["duration"] == seconds
 
 
+@pytest.mark.slow
 def test_constant_and_clipped_audio(run, data, tmp_path):
     soundfile.write(tmp_path / "dc.wav", np.full(32000, 0.3), 16000)
     assert json.loads(run(tmp_path / "dc.wav", "-o", "json").stdout)["segments"] == []
@@ -199,6 +212,7 @@ USAGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, text", USAGE)
 def test_wrong_usage_exits_with_2(run, angry, data, tmp_path, arguments, text):
     names = {"a": angry, "b": data / "emodb_15_sad_1.flac", "d": tmp_path}
@@ -207,6 +221,7 @@ def test_wrong_usage_exits_with_2(run, angry, data, tmp_path, arguments, text):
     assert text in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_recordings_of_the_same_name_are_refused(run, angry, tmp_path):
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
@@ -222,6 +237,7 @@ def test_recordings_of_the_same_name_are_refused(run, angry, tmp_path):
     assert (tmp_path / "out" / "x" / "a.rttm").exists() and (tmp_path / "out" / "y" / "a.rttm").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_write_leaves_no_temporary_file(run, angry, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
@@ -254,6 +270,7 @@ def test_the_progress_bar():
     assert "sed-run: a message" in out.getvalue()
 
 
+@pytest.mark.slow
 def test_json_lines_beside_a_folder(run, angry, tmp_path):
     result = run(angry, "--json-lines", "-o", "csv", "-d", tmp_path / "out")
     assert [json.loads(line)["uri"] for line in result.stdout.splitlines()] == [angry.stem]

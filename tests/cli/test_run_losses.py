@@ -24,6 +24,7 @@ def command(request):
     return call
 
 
+@pytest.mark.slow
 def test_opposite_channels_give_the_result_of_one(command, data, tmp_path):
     samples = soundfile.read(data / "emodb_15_angry_1.flac", dtype="float32")[0]
     soundfile.write(tmp_path / "x.wav", np.stack([samples, -samples], 1), RATE, subtype="FLOAT")
@@ -33,6 +34,7 @@ def test_opposite_channels_give_the_result_of_one(command, data, tmp_path):
     assert one == mixed and one.count("SPEAKER") and not warnings
 
 
+@pytest.mark.slow
 def test_unused_tracks_are_reported_once(command, data, tmp_path, need_program):
     sources = [data / f"emodb_15_{name}_1.flac" for name in ("angry", "sad")]
     inputs = ["-i", sources[0], "-i", sources[1], "-map", "0:a", "-map", "1:a", "-c:a", "pcm_s16le"]

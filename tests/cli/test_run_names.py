@@ -39,6 +39,7 @@ def folder(angry, tmp_path):
     return tmp_path / "in"
 
 
+@pytest.mark.slow
 def test_every_name_in_every_format_is_distinct_and_read_back(run, folder, tmp_path):
     kinds = ["rttm", "json", "csv", "seglst", "parquet"]
     result = run(folder, "-o", ",".join(kinds), "-d", tmp_path / "out")
@@ -54,6 +55,7 @@ def test_every_name_in_every_format_is_distinct_and_read_back(run, folder, tmp_p
     assert (again.exit_code, f"{len(ODD)} done before" in again.stderr) == (0, True)
 
 
+@pytest.mark.slow
 def test_standard_output_and_scoring(run, folder, tmp_path):
     """RTTM and JSON lines of the same results, scored against each other: no name is lost."""
     result = run(folder, "-o", "rttm")
@@ -72,6 +74,7 @@ def test_standard_output_and_scoring(run, folder, tmp_path):
             assert len(json.loads(scored.stdout)["metrics"]["der"]["files"]) == len(ODD)
 
 
+@pytest.mark.slow
 def test_given_turns_with_names_as_written_by_other_tools(run, folder, tmp_path):
     turns = tmp_path / "turns"
     turns.write_text(
@@ -85,6 +88,7 @@ def test_given_turns_with_names_as_written_by_other_tools(run, folder, tmp_path)
     assert result.stdout.count('"speaker": "Ann"') >= 2
 
 
+@pytest.mark.slow
 def test_given_turns_from_a_pipe_are_identified_by_content(angry, tmp_path):
     shell = f"{sys.executable} -m sed.cli.run {angry} -d {tmp_path}/out --speech /dev/stdin"
 
@@ -99,6 +103,7 @@ def test_given_turns_from_a_pipe_are_identified_by_content(angry, tmp_path):
     assert other.returncode == 2 and "holds results of other settings (speech: " in other.stderr
 
 
+@pytest.mark.slow
 def test_a_write_error_of_one_format_does_not_affect_others(run, angry, tmp_path):
     """A folder is in the place of the RTTM: the other formats are written, and the next run tries again."""
     out = tmp_path / "out"
@@ -134,6 +139,7 @@ def test_a_format_that_cannot_hold_a_result_does_not_affect_others(run, angry, t
     assert sorted(os.listdir(tmp_path / "out")) == [JOURNAL, "one.rttm", "two.rttm"]
 
 
+@pytest.mark.slow
 def test_several_processes_report_the_same_errors(folder, tmp_path):
     (tmp_path / "out" / "a b.rttm").mkdir(parents=True)
     call = [sys.executable, "-m", "sed.cli.run", str(folder / "a b.flac"), str(folder / ODD[4])]

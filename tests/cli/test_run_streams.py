@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_closed_or_full_standard_streams(data):
     angry = data / "emodb_15_angry_1.flac"
     shell = f"{sys.executable} -m sed.cli.run {{}}"

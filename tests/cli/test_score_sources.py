@@ -45,6 +45,7 @@ def test_fields_that_der_does_not_use_are_not_checked(shell, tmp_path):
         assert f"sed-score: {text}\n" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

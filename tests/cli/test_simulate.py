@@ -40,6 +40,7 @@ def test_conversations(corpora, tmp_path):
     assert settings["room"] == 0 and settings["noise"] == [10, 20]
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_bytes(corpora, tmp_path):
     for name in "ab":
         arguments = ("--conversations", 1, "--speakers", "2", "--duration", 5, "--seed", 7, "-q")

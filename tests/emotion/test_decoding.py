@@ -165,6 +165,7 @@ def test_viterbi_and_argmax_do_not_depend_on_the_chunks(frames, seed, minimum, c
     np.testing.assert_array_equal(plain, posteriors.argmax(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["viterbi", "argmax"])
 def test_memory_is_a_few_bytes_per_frame(method):
     """Ten hours of one speaker are one sequence of 1.8 million frames."""

@@ -53,6 +53,7 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * 0.1
 
 
+@pytest.mark.slow
 def test_a_trained_folder_is_loaded(saved):
     """From the run's folder or the tagger's; the softmax is over the saved labels, a subset of the trained ones."""
     model, folder = saved
@@ -66,6 +67,7 @@ def test_a_trained_folder_is_loaded(saved):
     assert np.array_equal(load_tagger(folder).posteriors(wave), tagger.posteriors(wave))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, WINDOW])
 def test_frames_and_sums(saved, samples):
     posteriors = load_tagger(saved[1]).posteriors(noise(2, samples))
@@ -95,6 +97,7 @@ def test_posteriors_do_not_depend_on_the_rest_of_the_batch(saved):
     assert together[4] == pytest.approx(alone, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_results_are_reproducible(saved):
     tagger, wave = load_tagger(saved[1]), noise(1, 16_000)
     assert np.array_equal(tagger.posteriors(wave), tagger.posteriors(wave))
@@ -207,6 +210,7 @@ def test_the_default_window_is_five_seconds_or_the_maximum(tmp_path):
         assert load_tagger(tmp_path / name).window == window and window % HOP == 0
 
 
+@pytest.mark.slow
 def test_the_pipeline_accepts_a_folder(saved, data):
     diarizer = EmotionDiarizer(tagger=saved[1], threads=2)
     result = diarizer(data / "emodb_15_angry_1.flac")

@@ -49,6 +49,7 @@ def clip(samples, seed=0):
     return (0.02 + swell * rng.standard_normal(samples)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [400, 4321, 16_000, 80_000, 160_001])
 def test_posteriors_match_speechbrain(pair, samples):
     ours, theirs = pair

@@ -296,6 +296,7 @@ def test_more_invalid_files(tmp_path, name, content, text):
     assert str(caught.value).startswith(str(tmp_path / name)) and "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_posteriors_of_a_long_recording_are_written_in_parts():
     posteriors = np.random.default_rng(0).dirichlet(np.ones(4), 25_001).astype(np.float32)
     long = Diarization("x", 25_001 / 50, [], LABELS, posteriors)

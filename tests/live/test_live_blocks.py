@@ -111,6 +111,7 @@ def test_no_block_in_time():
         BlockQueue(1).get(timeout=0.01)
 
 
+@pytest.mark.slow
 def test_waiting_takes_no_cpu_time():
     queue = BlockQueue(1)
     reader = threading.Thread(target=queue.get)

@@ -242,6 +242,7 @@ def test_a_suspended_program_does_not_report_a_lost_device(audio, monkeypatch):
     microphone.check()
 
 
+@pytest.mark.slow
 def test_closing_a_dead_device_does_not_hang(audio):
     fake = audio()
     microphone = Microphone("array")

@@ -163,6 +163,7 @@ def test_the_duration_is_exact_to_the_sample(tmp_path, size):
     assert source.stopped
 
 
+@pytest.mark.slow
 def test_stop_processes_the_backlog():
     source, stream = BlockSource(cut(audio(5), 800), after="wait"), SecondStream(delay=0.005)
     session = LiveSession(source, stream)
@@ -305,6 +306,7 @@ def test_digital_silence_is_reported_once(caplog):
     ]
 
 
+@pytest.mark.slow
 def test_levels_and_load():
     square = np.full(16_000, 16_384, np.int16)
     levels = []
@@ -317,6 +319,7 @@ def test_levels_and_load():
     assert session.status.probabilities == {"neutral": 1.0, "happy": 0.0}
 
 
+@pytest.mark.slow
 def test_an_idle_run_takes_almost_no_cpu_time():
     source, session = BlockSource([], after="wait"), None
     session = LiveSession(source, SecondStream())

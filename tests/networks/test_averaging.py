@@ -23,6 +23,7 @@ def saved(folder, seed, labels=LABELS, **changes):
     return model
 
 
+@pytest.mark.slow
 def test_the_mean_has_equal_weights_and_the_card_of_the_first(tmp_path):
     models = [saved(tmp_path / str(seed), seed) for seed in range(3)]
     mean, description = load_mean([tmp_path / "0", tmp_path / "1" / "tagger", tmp_path / "2"])
@@ -32,6 +33,7 @@ def test_the_mean_has_equal_weights_and_the_card_of_the_first(tmp_path):
         torch.testing.assert_close(value, expected, msg=name)
 
 
+@pytest.mark.slow
 def test_the_mean_of_one_is_unchanged_and_of_none_is_refused(tmp_path):
     model = saved(tmp_path / "0", 0)
     mean, _ = load_mean([tmp_path / "0"])
@@ -41,6 +43,7 @@ def test_the_mean_of_one_is_unchanged_and_of_none_is_refused(tmp_path):
         load_mean([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "message"),
     [
@@ -61,6 +64,7 @@ def test_incompatible_folders_are_one_line_errors_and_write_nothing(tmp_path, ot
     assert not (tmp_path / "model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_start_from_and_export_use_the_mean(tmp_path):
     for seed in range(2):
         saved(tmp_path / str(seed), seed)

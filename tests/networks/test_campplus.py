@@ -51,6 +51,7 @@ def test_the_level_does_not_matter(noise):
         assert np.isfinite(features(noise * np.float32(level))).all()
 
 
+@pytest.mark.slow
 def test_the_encoder_equals_the_published_one(shared):
     import onnx
     import onnxruntime
@@ -83,6 +84,7 @@ def test_only_the_published_file_is_accepted(tmp_path, shared):
         CompactTagger(LABELS, **TINY).load_voice("x.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 321, 40_000])
 @pytest.mark.parametrize("kind", [{}, {"fusion": 1}, {"fusion": 1, "layers": 2, "halve_after": 1}])
 def test_one_frame_per_started_20_ms(kind, samples):
@@ -130,6 +132,7 @@ def test_the_logits_are_the_mean_of_the_branches():
     assert torch.equal(single.branch_logits(tap.take())[0], logits)
 
 
+@pytest.mark.slow
 def test_fusion_uses_both_branches_and_has_separate_logits():
     torch.manual_seed(0)
     tagger = CompactTagger(LABELS, **{**TINY, "layers": 3}, voice=True, fusion=2).eval()
@@ -146,6 +149,7 @@ def test_fusion_uses_both_branches_and_has_separate_logits():
     assert torch.equal(inputs[0], torch.cat(states[1:], 2)), "the last two layers, then the speaker network"
 
 
+@pytest.mark.slow
 def test_branches_are_weighted_by_their_shares_and_removed_with_share_0(tmp_path):
     torch.manual_seed(0)
     tagger = CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=[0, 1, 3]).eval()
@@ -170,6 +174,7 @@ def test_branches_are_weighted_by_their_shares_and_removed_with_share_0(tmp_path
     assert encoder_only.voice is None and encoder_only.fusion is None, "the speaker network is unused"
 
 
+@pytest.mark.slow
 def test_a_branch_with_share_0_still_trains_the_encoder():
     torch.manual_seed(0)
     tagger = CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=[0, 1, 1]).train()

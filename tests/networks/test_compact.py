@@ -21,6 +21,7 @@ def tiny():
     return CompactTagger(LABELS, **TINY).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, 80_000])
 def test_one_frame_per_started_20_ms(tiny, samples):
     assert tiny(torch.zeros(2, samples)).shape == (2, frame_count(samples), len(LABELS))
@@ -59,6 +60,7 @@ def test_items_of_a_batch_are_independent(tiny):
     assert torch.allclose(together[:1], tiny(wave), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 320, 321, 9600, 9601])
 def test_the_frame_rate_can_be_halved_after_a_layer(samples):
     torch.manual_seed(0)

@@ -14,6 +14,7 @@ def noise(*shape):
     return torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32)) * 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONV)
 @pytest.mark.parametrize("offset", [0.0, 0.5])
 @pytest.mark.parametrize("samples", [400, 401, 719, 720, 16_123])

@@ -50,6 +50,7 @@ def test_the_last_frame_depends_on_the_last_samples(name):
     assert changed[-1] > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONV)
 @torch.inference_mode()
 def test_without_padding_the_encoder_is_unchanged_and_the_last_frame_repeats(name):
@@ -75,6 +76,7 @@ def test_whisper_equals_transformers_whisper():
         model(noise(1, 64_001))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.inference_mode()
 def test_the_sum_is_over_the_states_of_all_layers(name):
@@ -94,6 +96,7 @@ def test_the_sum_is_over_the_states_of_all_layers(name):
         assert torch.allclose(model(wave)[:, : expected.shape[1]], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize(
     "options",
@@ -114,6 +117,7 @@ def test_padding_and_neighbours_do_not_leak(name, options):
     assert torch.allclose(whole[1:2], model(waves[1:2]), atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_input_scaling():
     wave = noise(1, 8000)
@@ -129,6 +133,7 @@ def test_input_scaling():
     assert torch.isfinite(make("wavlm-large")(torch.zeros(1, 5000))).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize(
     "options",
@@ -214,6 +219,7 @@ def test_dropout_and_masks_only_while_training_and_from_torchs_seed():
     assert torch.equal(hidden, hidden.all(2, keepdim=True) | hidden.all(1, keepdim=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_saved_tagger_is_loaded_unchanged(name, tmp_path):
     model = make(name, head="context", lora_rank=2, depth=1)

@@ -13,6 +13,7 @@ from sed.networks.store import WEIGHTS, load_tagger, save_tagger
 MAKERS = {"compact": lambda: CompactTagger(LABELS, **TWO_BRANCHES), "logmel": lambda: LogMelTagger(LABELS)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MAKERS)
 def test_folders_of_earlier_versions_can_be_loaded(tmp_path, kind):
     torch.manual_seed(0)

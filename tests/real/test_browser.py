@@ -100,6 +100,7 @@ def audio(browser):
     return samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", ["1", "2"])
 def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, server, microphone, latency):
     browser.set_viewport(1280, 800)
@@ -137,6 +138,7 @@ def choose_file(browser, path):
     browser.wait("!document.getElementById('choice').hidden")
 
 
+@pytest.mark.slow
 def test_a_whole_file_and_a_streamed_file(browser, server, clip, tmp_path):
     path = clip
     browser.set_viewport(1280, 800, dark=True)
@@ -169,6 +171,7 @@ def test_a_whole_file_and_a_streamed_file(browser, server, clip, tmp_path):
     assert pairs[0] == [(round(a, 3), round(b, 3), *rest) for a, b, *rest in pairs[1]]
 
 
+@pytest.mark.slow
 def test_keyboard_and_screen_readers(browser, server, clip):
     browser.set_viewport(360, 740)
     browser.open(server)
@@ -212,6 +215,7 @@ def test_keyboard_and_screen_readers(browser, server, clip):
     browser.press("Escape")
 
 
+@pytest.mark.slow
 def test_stopping_before_the_start_allows_another_start(browser, server):
     """And a recording that was stopped early delivers nothing: every second is recorded once."""
     browser.set_viewport(1280, 800)
@@ -231,6 +235,7 @@ def test_stopping_before_the_start_allows_another_start(browser, server):
     assert browser.evaluate("document.getElementById('problem').hidden")
 
 
+@pytest.mark.slow
 def test_a_denied_microphone_is_explained(need_program, server):
     with Chromium(need_program("chromium"), flags=("--use-fake-ui-for-media-stream=deny",)) as browser:
         browser.set_viewport(390, 844)
@@ -244,6 +249,7 @@ def test_a_denied_microphone_is_explained(need_program, server):
         save_screenshot(browser, "denied")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 96000, 8000])
 def test_the_page_resamples_as_soxr_does(browser, server, rate):
     import soxr

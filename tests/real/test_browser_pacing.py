@@ -37,6 +37,7 @@ def visit(browser, server):
     browser.open(f"{server.http}/palette.json", ready="document.readyState === 'complete'")
 
 
+@pytest.mark.slow
 def test_at_most_max_waiting_is_queued(browser):
     """10 s to a server that processes 5 times real time and queues 1 s."""
     with running(lambda latency: SecondsStream(latency, delay=0.1), queue=1, max_rate=100) as server:
@@ -49,6 +50,7 @@ def test_at_most_max_waiting_is_queued(browser):
         )
 
 
+@pytest.mark.slow
 def test_the_rate_limit_holds_over_several_calls(browser):
     """20 s in ten calls, 6 s at once and then 8 times real time: never too fast, and not unnecessarily slow."""
     with running(burst=6) as server:
@@ -59,6 +61,7 @@ def test_the_rate_limit_holds_over_several_calls(browser):
         assert 1.7 < time.monotonic() - started < 6
 
 
+@pytest.mark.slow
 def test_a_rejection_reports_retry_after(browser):
     with running(max_clients=1) as server:
         visit(browser, server)

@@ -61,6 +61,7 @@ def analyse(browser, path):
     browser.click("#analyse")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_position_in_the_queue_is_shown(need_program, tmp_path, width):
     samples, rate = soundfile.read(ROOT / "demo" / "conversation.flac", dtype="int16")
@@ -86,6 +87,7 @@ def test_the_position_in_the_queue_is_shown(need_program, tmp_path, width):
         assert browser.errors == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_large_shows_the_message_of_the_server(need_program, tmp_path):
     soundfile.write(tmp_path / "large.wav", np.zeros(20_000_000, np.int16), 16_000)
     with Chromium(need_program("chromium")) as browser, serving("--max-upload", "1000000") as url:

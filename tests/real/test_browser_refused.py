@@ -22,6 +22,7 @@ def quiet(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_the_secret_until_it_is_correct(need_program, quiet):
     process = subprocess.Popen(
         [sys.executable, "-m", "sed.cli.serve", "--port", "0"],
@@ -54,6 +55,7 @@ def test_the_page_asks_for_the_secret_until_it_is_correct(need_program, quiet):
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_a_stopped_server_is_reported_as_unreachable(need_program, quiet):
     process = subprocess.Popen(
         [sys.executable, "-m", "sed.cli.serve", "--port", "0"], stdout=subprocess.PIPE, text=True

@@ -45,6 +45,7 @@ def go_live(browser):
     browser.wait("sed.state() === 'idle'", 30)
 
 
+@pytest.mark.slow
 def test_the_secret_is_removed_from_the_address_bar(need_program, quiet, address):
     with Chromium(need_program("chromium"), quiet) as browser:
         browser.call("Page.navigate", url=f"{address}?a=1#token=hush&b=2")

@@ -91,6 +91,7 @@ def test_capture_is_bit_exact_with_a_short_queue(run, talk, tmp_path):
     np.testing.assert_array_equal(recorded[: len(talk)], talk)
 
 
+@pytest.mark.slow
 def test_live_equals_offline_on_the_same_samples(run, talk, tmp_path):
     done = run("-m", "sed.cli.live", "--rate", 16_000, "--duration", 8, "-o", "rttm",
                "--record", tmp_path / "recorded.wav", "-o", tmp_path / "recorded.rttm")  # fmt: skip
@@ -104,6 +105,7 @@ def test_live_equals_offline_on_the_same_samples(run, talk, tmp_path):
     assert sorted(done.stdout.splitlines()) == sorted(lines)
 
 
+@pytest.mark.slow
 def test_another_rate_equals_offline_on_the_recording(run, tmp_path):
     done = run("-m", "sed.cli.live", "--rate", 44_100, "--channels", "mix", "--duration", 6, "--latency", 2,
                "--record", tmp_path / "recorded.flac", "-o", tmp_path / "recorded.rttm")  # fmt: skip
@@ -122,6 +124,7 @@ def test_a_device_that_does_not_exist(run):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_an_unsupported_rate(run, tmp_path):
     done = run("-m", "sed.cli.live", "--rate", 1_000, "--record", tmp_path / "a.wav")
     assert done.returncode == 1
@@ -130,6 +133,7 @@ def test_an_unsupported_rate(run, tmp_path):
     assert not (tmp_path / "a.wav").exists()
 
 
+@pytest.mark.slow
 def test_a_real_device_that_disappears(tmp_path, need_program, not_here):
     if not list(Path("/usr/lib").rglob("libasound_module_pcm_pulse.so")):
         not_here("no ALSA plugin for PulseAudio: apt install libasound2-plugins")
@@ -178,6 +182,7 @@ def wait_for(condition, seconds=60.0):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_demo(run, talk):
     done = run(ROOT / "demo" / "microphone.py", "6")
     assert done.returncode == 0, done.stderr

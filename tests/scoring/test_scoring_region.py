@@ -65,6 +65,7 @@ def numbers(score):
     return found
 
 
+@pytest.mark.slow
 @given(rows, rows, anything, st.sampled_from([0.0, 0.3]), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_segments_after_the_end_change_nothing(reference, hypothesis, extra, collar, swap):
@@ -84,6 +85,7 @@ def test_segments_after_the_end_change_nothing(reference, hypothesis, extra, col
         assert numbers(more) == pytest.approx(numbers(alone), abs=1e-12, nan_ok=True)
 
 
+@pytest.mark.slow
 @given(rows, rows, anything, st.lists(st.integers(0, 60), min_size=2, max_size=6, unique=True))
 @settings(max_examples=120, deadline=None)
 def test_segments_outside_the_uem_change_nothing(reference, hypothesis, extra, cuts):

@@ -36,6 +36,7 @@ def test_the_published_example(engine):
     assert result.rate == pytest.approx(0.5161290322580645, abs=1e-15)
 
 
+@pytest.mark.slow
 def test_equals_pyannote_on_random_cases():
     rng = np.random.default_rng(1)
     largest = 0.0

@@ -68,6 +68,7 @@ def test_events_arrive_before_the_audio_ends(start_server, tone):
     assert [event.final for event in seen] == [False, True, False, True]
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_paced_to_the_limits_of_the_server(start_server):
     """6 s at once and then 4 times real time are accepted; 20 s take at least 3.5 s, and are never too fast."""
     server = start_server(max_rate=4, burst=6, queue=60)
@@ -78,6 +79,7 @@ def test_a_long_recording_is_paced_to_the_limits_of_the_server(start_server):
     assert not server.metrics.errors
 
 
+@pytest.mark.slow
 def test_closing_the_generator_closes_the_connection(start_server, tone):
     server = start_server()
 
@@ -165,6 +167,7 @@ def test_numpy_numbers_and_invalid_blocks(start_server, tone):
         collect(server.ws, [tone(1), None, tone(1)])
 
 
+@pytest.mark.slow
 def test_a_server_that_stops(start_server, tone):
     server = start_server(lambda latency: SecondsStream(latency, delay=0.2))
 
@@ -177,6 +180,7 @@ def test_a_server_that_stops(start_server, tone):
     assert rejection.value.code == "closed"
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_responding(start_server, tone, monkeypatch):
     monkeypatch.setattr("sed.server.client.SILENCE_TIMEOUT", 0.4)
     with pytest.raises(ServerError, match="not answered") as rejection:
@@ -184,6 +188,7 @@ def test_a_server_that_stops_responding(start_server, tone, monkeypatch):
     assert rejection.value.code == "unreachable"
 
 
+@pytest.mark.slow
 def test_a_slow_microphone_is_not_an_unresponsive_server(start_server, tone, monkeypatch):
     monkeypatch.setattr("sed.server.client.SILENCE_TIMEOUT", 0.2)
 

@@ -90,6 +90,7 @@ def test_missing_packages_are_named(monkeypatch):
     assert "needs uvicorn, python-multipart: pip install 'speech-emotion-diarization[serve]'" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_and_a_signal_stops_it_cleanly(number):
     process = subprocess.Popen(

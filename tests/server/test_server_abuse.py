@@ -135,6 +135,7 @@ def raw(child, data, timeout=5.0):
     return b""
 
 
+@pytest.mark.slow
 def test_random_messages_do_not_affect_others(child):
     async def attack():
         async with regular_client(child):
@@ -145,6 +146,7 @@ def test_random_messages_do_not_affect_others(child):
     child.settle()
 
 
+@pytest.mark.slow
 def test_bytes_that_are_not_http(child):
     random_ = random.Random(3)
     upgrade = (
@@ -162,6 +164,7 @@ def test_bytes_that_are_not_http(child):
     child.settle()
 
 
+@pytest.mark.slow
 def test_a_thousand_connections_leak_nothing(child):
     async def once(politely):
         with contextlib.suppress(WebSocketException, OSError):
@@ -193,6 +196,7 @@ def test_a_thousand_connections_leak_nothing(child):
     assert child.descriptors() <= open_before + 2
 
 
+@pytest.mark.slow
 def test_clients_that_never_read_are_dropped(child):
     """They request many events and read none; the buffers of the kernel and the server fill up."""
 
@@ -238,6 +242,7 @@ def test_clients_that_never_read_are_dropped(child):
     assert child.memory() - before < 12e6
 
 
+@pytest.mark.slow
 def test_floods_of_tiny_frames_do_not_affect_others(child):
     """From clients that read nothing; each is disconnected or throttled, and its buffers stay small."""
     end = b"\x81\x8f" + bytes(4) + b'{"type": "end"}'
@@ -276,6 +281,7 @@ def test_floods_of_tiny_frames_do_not_affect_others(child):
     assert child.memory() - before < 20e6
 
 
+@pytest.mark.slow
 def test_floods_of_audio_do_not_starve_others(child):
     async def flood():
         with contextlib.suppress(WebSocketException, OSError):

@@ -22,6 +22,7 @@ def clicks(source, *, uri, progress):
     return Diarization(uri, len(samples) / 16000, segments, LABELS)
 
 
+@pytest.mark.slow
 def test_an_uploaded_file_with_missing_packets(start_server, tmp_path, need_program):
     time = np.arange(4 * 16000) / 16000
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2000 * np.pi * time) * (time % 1 < 0.1), 16000)

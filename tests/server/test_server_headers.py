@@ -197,6 +197,7 @@ def test_random_requests_never_fail_the_server(server, no_tracebacks):
     assert httpx.get(f"{server.http}/healthz").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

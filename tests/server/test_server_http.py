@@ -58,6 +58,7 @@ def test_rttm_reads_back(start_server, recording, tmp_path):
     assert [(s.end, s.speaker, s.emotion) for s in read(tmp_path / "call.rttm")] == [(16.0, "spk00", "angry")]
 
 
+@pytest.mark.slow
 def test_progress_lines(start_server, recording):
     def slow(source, *, uri, progress):
         for second in range(8):
@@ -110,6 +111,7 @@ def test_a_form_without_a_file(start_server):
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_too_slow(start_server):
     server = start_server(idle_timeout=0.3)
     with socket.create_connection(server.base.split(":")) as slow:
@@ -197,6 +199,7 @@ def test_the_page_and_its_headers(start_server):
     assert palette["emotions"]["sad"]["colour"] == colour("sad")
 
 
+@pytest.mark.slow
 def test_connections_without_a_request_are_aborted(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.run.REQUEST_TIMEOUT", 0.5)
     server = start_server()
@@ -221,6 +224,7 @@ def is_open(connection):
         return False
 
 
+@pytest.mark.slow
 def test_the_number_of_connections_without_a_request_is_limited(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.run.MAX_IDLE", 5)
     server = start_server()
@@ -236,6 +240,7 @@ def test_the_number_of_connections_without_a_request_is_limited(start_server, mo
         assert httpx.get(f"{server.http}/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_live_streams_are_not_aborted_by_the_request_timeout(start_server, monkeypatch):
     import asyncio
 

@@ -38,6 +38,7 @@ def opened(server, count, stack):
     return responses, clients
 
 
+@pytest.mark.slow
 def test_a_stream_that_would_not_keep_up_is_rejected(start_server):
     """0.35 threads each, with one thread of which 0.9 may be used: two fit, and the third gets `retry_after`."""
     server = start_server(BusyStream, threads=1)
@@ -56,6 +57,7 @@ def test_a_stream_that_would_not_keep_up_is_rejected(start_server):
     assert server.metrics.errors["overload"] == 1
 
 
+@pytest.mark.slow
 def test_a_slow_machine_still_serves_one(start_server):
     class Slow(BusyStream):
         share = 3.0
@@ -65,6 +67,7 @@ def test_a_slow_machine_still_serves_one(start_server):
         assert [response["type"] for response in opened(server, 2, stack)[0]] == ["ready", "error"]
 
 
+@pytest.mark.slow
 def test_the_estimate_follows_the_cost_of_streams(start_server):
     """A stream becomes more expensive while it runs; the estimate includes that."""
 

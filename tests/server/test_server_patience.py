@@ -23,6 +23,7 @@ def slow(latency, delay=0.1):
     return SecondsStream(latency, delay=delay)
 
 
+@pytest.mark.slow
 def test_a_client_with_a_short_ping_timeout_survives_while_its_audio_is_queued(start_server):
     """20 s at once, processed within 4 s: each ping is answered within 1 s although audio is queued before it."""
     server = start_server(slow)
@@ -44,6 +45,7 @@ def test_a_client_with_a_short_ping_timeout_survives_while_its_audio_is_queued(s
     assert max(m["waiting"] for m in found if m["type"] == "progress") > 15
 
 
+@pytest.mark.slow
 def test_pongs_are_sent_immediately_while_audio_is_queued(start_server):
     with RawSocket(start_server(slow).base) as client:
         for _ in range(28):
@@ -55,6 +57,7 @@ def test_pongs_are_sent_immediately_while_audio_is_queued(start_server):
         assert time.monotonic() - started < 1
 
 
+@pytest.mark.slow
 def test_sending_too_far_ahead_is_rejected(start_server):
     """A client that ignores limits.max_waiting; its queue is bounded."""
     server = start_server(slow, queue=5, max_rate=100)
@@ -79,6 +82,7 @@ def test_a_high_sample_rate_uses_no_more_memory(start_server):
     assert limits["burst"] <= limits["max_waiting"] < 11
 
 
+@pytest.mark.slow
 def test_the_client_respects_max_waiting(start_server):
     """10 s at once to a server that processes 5 times real time and queues 1 s: all events, and no rejection."""
     server = start_server(slow, queue=1, max_rate=100)
@@ -129,6 +133,7 @@ def finals(found):
     return [m["id"] for m in found if m["type"] == "segment" and m["final"]]
 
 
+@pytest.mark.slow
 def test_a_half_close_after_the_end_loses_nothing(start_server):
     server = start_server(slow)
     started = time.monotonic()
@@ -139,6 +144,7 @@ def test_a_half_close_after_the_end_loses_nothing(start_server):
     server.wait_idle(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "after",
     [[(BINARY, SECOND)], [(TEXT, END)], [(TEXT, b"{")], [(BINARY, b"x")], [(BINARY, b"")] * 300],
@@ -153,6 +159,7 @@ def test_a_message_after_the_end_loses_nothing(start_server, after, half_close):
     assert "after the end" in found[-1]["message"]
 
 
+@pytest.mark.slow
 def test_a_flood_after_the_end_does_not_starve_others(start_server):
     server = start_server(slow)
     with RawSocket(server.base) as client:
@@ -171,6 +178,7 @@ def test_a_flood_after_the_end_does_not_starve_others(start_server):
         assert finals(client.rest()[0]) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_disconnecting_after_the_end_frees_the_slot(start_server):
     server = start_server(lambda latency: slow(latency, 0.3))
     client = RawSocket(server.base)
@@ -183,6 +191,7 @@ def test_disconnecting_after_the_end_frees_the_slot(start_server):
     server.wait_idle(3)  # instead of the 12 s that the rest would take
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["half-close", "close frame", "close"])
 def test_disconnecting_before_the_end_frees_the_slot(start_server, how):
     server = start_server(slow)

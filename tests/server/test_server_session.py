@@ -106,6 +106,7 @@ def test_other_rates_are_resampled(start_server, tone, rate):
         assert ours["segment"] == theirs["segment"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "messages, code, message",
     [
@@ -152,6 +153,7 @@ def test_too_long_in_audio(start_server, tone):
     assert found[-1]["code"] == "too_long" and "1.5 s" in found[-1]["message"]
 
 
+@pytest.mark.slow
 def test_idle_before_and_after_the_first_message(start_server, tone):
     server = start_server(idle_timeout=0.3)
     for messages in ([], [tone(0.1).tobytes()]):
@@ -231,6 +233,7 @@ def test_a_failing_stream_is_reported_and_the_server_continues(start_server, cap
     assert run(server.ws, END)[1] == 1000
 
 
+@pytest.mark.slow
 def test_queued_audio_is_bounded_and_not_lost(start_server, tone):
     """20 s of audio sent at once to a stream that needs 0.1 s per half second: it is queued, and all is processed."""
     server = start_server(lambda latency: SecondsStream(latency, delay=0.1), queue=22.0, max_rate=100)

@@ -57,6 +57,7 @@ def uploads(base):
     return httpx.get(f"http://{base}/healthz").json()["uploads"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_hangs_is_reported_and_does_not_block_the_exit(number):
     with (
@@ -85,6 +86,7 @@ def test_a_worker_that_hangs_is_reported_and_does_not_block_the_exit(number):
         assert stderr == "sed-serve: the file being processed does not end: the server exits without it\n"
 
 
+@pytest.mark.slow
 def test_a_long_file_does_not_delay_the_exit():
     with command("-m", "sed.cli.serve") as (process, base), Connection(base, timeout=20) as client:
         client.post(body=recording(600))
@@ -96,6 +98,7 @@ def test_a_long_file_does_not_delay_the_exit():
         assert time.monotonic() - started < 4.0 and process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_a_slow_file_with_progress_is_not_stuck(start_server):
     def slow(source, *, uri, progress):
         for _ in range(20):

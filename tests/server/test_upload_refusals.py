@@ -16,6 +16,7 @@ REJECTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", [(), ("Connection: close",)])
 @pytest.mark.parametrize("reason", REJECTIONS)
 def test_early_rejections_reach_a_client_that_reads_late(start_server, reason, headers):
@@ -42,6 +43,7 @@ def test_a_full_queue_is_reported_before_and_after_the_body(start_server):
         assert late.is_closed()
 
 
+@pytest.mark.slow
 def test_endless_rejected_bodies_are_aborted(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.exchange.LINGER", 1.0)
     server = start_server(max_upload=1000)
@@ -58,6 +60,7 @@ def test_endless_rejected_bodies_are_aborted(start_server, monkeypatch):
     wait_until(lambda: server.app.middleware_stack.lingering == 0)
 
 
+@pytest.mark.slow
 def test_idle_rejected_uploads_are_aborted_and_limited(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.exchange.MAX_LINGERING", 5)
     server = start_server(max_upload=1000)

@@ -14,6 +14,7 @@ def decay_time(response):
     return 3 * (np.argmax(level < -25) - np.argmax(level < -5)) / RATE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverberation", [0.25, 0.35, 0.5])
 def test_room_has_its_decay_time_and_starts_with_the_direct_sound(reverberation):
     responses = [room_response(np.random.default_rng(seed), reverberation) for seed in range(3)]

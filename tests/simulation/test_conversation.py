@@ -85,6 +85,7 @@ def test_edges_are_exact_to_the_sample():
         assert round(segment.start * RATE) == start - 1 and round(segment.end * RATE) == end + 1
 
 
+@pytest.mark.slow
 def test_conversations_depend_on_the_seed_only():
     speakers, _ = tone_speakers(3)
     first, second = (simulate_conversation(speakers, 5) for _ in range(2))
@@ -93,6 +94,7 @@ def test_conversations_depend_on_the_seed_only():
     assert simulate_conversation(speakers, np.random.default_rng(5))[0].tobytes() == first[0].tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 4), duration=st.floats(1, 40))
 def test_properties_of_random_conversations(seed, count, duration):
@@ -152,6 +154,7 @@ def test_emotions_follow_their_weights_and_persist():
     assert continued > 100
 
 
+@pytest.mark.slow
 def test_turn_taking_has_the_statistics_of_real_conversations(monkeypatch):
     turns = []
     add_speech = SimulatedSpeaker.add_speech

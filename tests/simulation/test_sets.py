@@ -70,6 +70,7 @@ def test_too_few_speakers_raise(corpora):
         next(conversation_set(corpora, "test", 1))
 
 
+@pytest.mark.slow
 def test_set_is_reproducible_and_uses_its_split_only(corpora):
     first, second = (
         list(conversation_set(corpora, "test", 3, options=OPTIONS, sizes=(2,))) for _ in range(2)
@@ -99,6 +100,7 @@ def test_missing_speakers_manifests_and_audio_are_named(corpora, tmp_path):
         load_speakers(tmp_path / "here", ["a/s"])
 
 
+@pytest.mark.slow
 def test_conversation_of_the_shared_corpora(shared):
     plan, samples, reference = next(conversation_set(shared / "corpora", "valid", 1, options=OPTIONS))
     valid = [name for names in speakers_in_split(shared / "corpora", "valid").values() for name in names]

@@ -115,6 +115,7 @@ def test_batches_find_the_same_speakers():
     assert same_partition(assign_speakers(vectors, pairs, one), assign_speakers(vectors, pairs, many))
 
 
+@pytest.mark.slow
 def test_ten_hours_take_seconds():
     vectors, truth = synthetic(12, 1500, noise=0.04, dimension=96)
     started = time.process_time()
@@ -124,6 +125,7 @@ def test_ten_hours_take_seconds():
     assert time.process_time() - started < 30
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_batch():
     peaks = []
     for each in (60, 300):

@@ -107,6 +107,7 @@ def test_synthetic_turns_are_found(tones):
     assert wrong <= 4, f"{wrong} frames differ (at most the frames partly filled by a tone may)"
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seconds=st.floats(0, 40), seed=st.integers(0, 999))
 def test_the_result_does_not_depend_on_the_block_sizes(tones, seconds, seed):
@@ -119,6 +120,7 @@ def test_the_result_does_not_depend_on_the_block_sizes(tones, seconds, seed):
     assert len(found.active) == frame_count(len(audio))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_recording():
     embedding = ToneEmbedding()
     session = SegmentationDiarizer(segmentation=ToneSegmentation(), embedding=embedding).begin()
@@ -139,6 +141,7 @@ def test_memory_does_not_grow_with_the_recording():
     assert embedding.seconds < speech, "speech is embedded more than once"
 
 
+@pytest.mark.slow
 def test_the_result_of_a_real_meeting_does_not_depend_on_the_block_sizes(real, meeting):
     expected = diarize(real, meeting)
     assert len(expected.active) == frame_count(len(meeting)) and len(expected.names) >= 1
@@ -164,6 +167,7 @@ def test_a_real_dialogue(real, data):
     assert turns.active[truth == 15, 1].mean() < 0.1 and turns.active[truth == 16, 0].mean() < 0.1
 
 
+@pytest.mark.slow
 def test_a_single_speaker_and_bounds_on_the_number_of_speakers(data, meeting):
     neutral = sf.read(data / "emodb_16_neutral_1.flac", dtype="float32")[0]
     assert len(diarize(SegmentationDiarizer(), np.tile(neutral, 4)).names) == 1

@@ -78,6 +78,7 @@ def test_one_speaker_has_all_speech(vad, dialogue):
     assert diarize(make_diarizer("none", vad=vad), np.zeros(50_000, np.float32)).names == ()
 
 
+@pytest.mark.slow
 def test_short_windows_distinguish_two_speakers(dialogue):
     audio, truth = dialogue
     diarizer = VoiceActivityDiarizer(WebRtcDetector(), speakers=2)
@@ -95,6 +96,7 @@ def test_short_windows_on_very_short_recordings(samples):
     assert turns.active.shape == (frame_count(samples), 0)
 
 
+@pytest.mark.slow
 def test_names_create_the_right_diarizers():
     assert isinstance(make_diarizer(), SegmentationDiarizer)
     assert isinstance(make_diarizer(vad="segmentation", speakers=2), SegmentationDiarizer)

@@ -1,6 +1,7 @@
 """A live speaker's turns without shards: what is bridged, absorbed, dropped, and kept because it was final."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def test_a_turn_has_to_be_clear_before_a_shard_of_it_becomes_final():
     assert spans(OnlineSmoother(FILL, MIN_DURATION_ON).step({0: doubtful}, 25, 12)) == [[0, 25]]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(MIN_DURATION_ON, 30), st.integers(1, 40))
 def test_no_final_turn_is_a_shard_however_the_windows_change_their_mind(seed, speakers, ahead, step):

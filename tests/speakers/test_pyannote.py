@@ -37,6 +37,7 @@ def meeting(data):
     return sf.read(data / "ami_trn00.flac", dtype="float32")[0][: 15 * 16_000]
 
 
+@pytest.mark.slow
 def test_pyannotes_pipeline_with_the_bundled_weights(bundled, meeting):
     turns = diarize(bundled, meeting)
     assert turns.active.shape == (frame_count(len(meeting)), len(turns.names))
@@ -44,6 +45,7 @@ def test_pyannotes_pipeline_with_the_bundled_weights(bundled, meeting):
     assert os.environ["PYANNOTE_METRICS_ENABLED"] == "0"
 
 
+@pytest.mark.slow
 def test_a_local_model_agrees_with_the_bundled_one(shared, bundled, meeting):
     local = PyannoteDiarizer(shared / "models" / "pyannote-segmentation-3.0")
     one, other = (diarize(diarizer, meeting).active.any(1) for diarizer in (local, bundled))

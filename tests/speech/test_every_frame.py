@@ -35,6 +35,7 @@ def test_each_frame_is_returned_once(cuts):
     assert np.concatenate([*found, session.close()]).tolist() == [True] * frame_count(10_001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", [None, 0.5, 1.0])
 @pytest.mark.parametrize("diarizer", ["none", "segmentation"])
 def test_segments_cover_the_whole_recording(recording, diarizer, latency):
@@ -46,6 +47,7 @@ def test_segments_cover_the_whole_recording(recording, diarizer, latency):
         assert found.speaker_names == ("spk00",)
 
 
+@pytest.mark.slow
 def test_a_stream_has_the_same_result_as_the_recording(recording):
     diarizer = EmotionDiarizer(vad="none", diarizer="none")
     stream = diarizer.stream(latency=1.0)

@@ -146,6 +146,7 @@ def test_nothing_changes_before_settled():
             known[event.id] = event.segment
 
 
+@pytest.mark.slow
 def test_no_event_follows_a_final_segment_in_a_real_meeting(diarizer, meeting):
     events = stream_of(diarizer, meeting, 1.0)
     closed = set()
@@ -158,6 +159,7 @@ def test_no_event_follows_a_final_segment_in_a_real_meeting(diarizer, meeting):
     assert closed == {event.id for event in events}, "some segments never became final"
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12,
     deadline=None,
@@ -179,6 +181,7 @@ def whole(diarizer, meeting, latency):
     return _WHOLE[latency]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 150), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8),
@@ -216,6 +219,7 @@ def test_final_segments_of_a_real_meeting_have_their_most_probable_emotion(diari
         assert segment.duration >= 0.2 - 1e-9, segment
 
 
+@pytest.mark.slow
 def test_streams_of_one_diarizer_are_independent(diarizer, meeting):
     expected = whole(diarizer, meeting, 1.0)
     one, two, events = diarizer.stream(1.0), diarizer.stream(1.0), []
@@ -310,6 +314,7 @@ def test_live_streams_not_supported():
         EmotionDiarizer(tagger=Tones(), channels="split").stream(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decoder", "minutes"), [("argmax", 60), ("viterbi", 8)])
 def test_memory_is_bounded_over_an_hour(decoder, minutes):
     stream = tones_diarizer(decoder=decoder).stream(1.0)
@@ -322,6 +327,7 @@ def test_memory_is_bounded_over_an_hour(decoder, minutes):
     assert max(sizes[1:]) - min(sizes[1:]) < 200 and max(sizes) < 500_000
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_with_real_models(speakers, meeting):
     # Speaker clustering: tracks, runs and embeddings over many turns.
     stream = EmotionDiarizer(tagger=Tones(), diarizer=speakers, speakers=None).stream(1.0)

@@ -13,6 +13,7 @@ from agreement import agreement, confidence
 from make_golden import LATENCIES, MIN_AGREEMENT, conversation, read_golden
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", LATENCIES)
 def test_output_agrees_with_golden(diarizer, latency):
     start, expected = read_golden(latency)

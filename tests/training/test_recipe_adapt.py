@@ -69,6 +69,7 @@ def adaptation(start, table, tmp_path_factory):
     return output, adapted(start, table, output)
 
 
+@pytest.mark.slow
 def test_a_new_speaker_is_recognised_better(start, adaptation):
     output, folder = adaptation
     before, after = (-np.log(posteriors(f, SHIFT)).mean() for f in (start, folder))
@@ -85,6 +86,7 @@ def test_only_the_chosen_parts_change(start, adaptation):
     assert changed and all(name.startswith(("head", "classifier", "layer_weights")) for name in changed)
 
 
+@pytest.mark.slow
 def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, adaptation, tmp_path):
     for epochs in (1, 4):
         folder = adapted(start, table, tmp_path, epochs=epochs, steps=32)
@@ -93,6 +95,7 @@ def test_a_resumed_adaptation_equals_an_uninterrupted_one(start, table, adaptati
         assert torch.equal(value, expected[name]), name
 
 
+@pytest.mark.slow
 def test_a_changed_table_is_refused_on_resume(start, table, tmp_path):
     """Clips added to the table would be ignored, since all epochs of the run are complete."""
     mine = table.with_name("grows.csv")
@@ -113,6 +116,7 @@ def test_pattern_error_cannot_select_the_epoch(start, table, tmp_path):
         adapted(start, table, tmp_path, keep="pattern_error")
 
 
+@pytest.mark.slow
 def test_regularisation_reduces_forgetting(start, table, tmp_path):
     """Clips of one emotion only, the least recognised: without regularisation the tagger would predict only that."""
     old, new = posteriors(start, 1.0), posteriors(start, SHIFT)
@@ -133,6 +137,7 @@ def test_regularisation_reduces_forgetting(start, table, tmp_path):
     assert gain[0] > 0.1 and gain[1] < 0.6 * gain[0], "the old tagger's posteriors outweigh the label"
 
 
+@pytest.mark.slow
 def test_the_start_is_kept_if_no_epoch_improves_on_it(start, table, tmp_path):
     """Training labels that contradict the held-out ones: every epoch is worse than the start."""
     rows = ["path,emotion,split"]
@@ -149,6 +154,7 @@ def test_the_start_is_kept_if_no_epoch_improves_on_it(start, table, tmp_path):
     assert all(torch.equal(old[name], new[name]) for name in old)
 
 
+@pytest.mark.slow
 def test_low_rank_updates_are_merged_into_a_plain_tagger(start, table, tmp_path):
     folder = adapted(start, table, tmp_path, parts="[lora, bias]", epochs=1, keep="last")
     old, new = (load_tagger(f)[0].state_dict() for f in (start, folder))
@@ -231,6 +237,7 @@ def test_clips_of_split_test_are_ignored(table, caplog):
     assert "split.csv: ignored 8 clips of split test" in caplog.text
 
 
+@pytest.mark.slow
 def test_invalid_splits_are_refused(start, table, tmp_path):
     for name, message in (
         ("dev", "found splits dev, expected train, valid"),

@@ -102,6 +102,7 @@ def test_hears_selects_the_input_of_the_teachers():
         Distillation(1.0, temperature=float("nan"))
 
 
+@pytest.mark.slow
 def test_clips_too_long_for_a_teacher_are_refused_before_the_first_step(corpora, tmp_path):
     short = CompactTagger(LABELS, layers=1, width=16, heads=2, feedforward=32, head_width=8, positions=90)
     save_tagger(short, tmp_path / "short", LABELS, {"window": 16_000})
@@ -110,6 +111,7 @@ def test_clips_too_long_for_a_teacher_are_refused_before_the_first_step(corpora,
     assert not (tmp_path / "run" / "tagger").exists()
 
 
+@pytest.mark.slow
 def test_folder_file_and_run_are_the_same_teacher(teacher, tmp_path):
     model, description = load_tagger(teacher)
     export_onnx(model, tmp_path / "t.onnx", description["labels"])
@@ -127,6 +129,7 @@ def agreement(folder, teacher, files):
     return equal, float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
 
 
+@pytest.mark.slow
 def test_the_student_learns_from_teachers_alone_and_from_audio_without_labels(corpora, teacher, tmp_path):
     """The labels have weight 0 and are swapped, so correct predictions can only come from the teacher."""
     swapped_corpora = make_corpora(tmp_path / "swapped", corpora=("one",))
@@ -149,6 +152,7 @@ def test_the_student_learns_from_teachers_alone_and_from_audio_without_labels(co
     assert "teachers" in (tmp_path / "run" / "hyperparams.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_with_an_ensemble_of_several_kinds_resumes_bit_identically(corpora, teacher, tmp_path):
     model, description = load_tagger(teacher)
     export_onnx(model, tmp_path / "t.onnx", description["labels"])

@@ -39,6 +39,7 @@ def encoder(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_probe_trains_a_linear_layer_on_frozen_states(corpora, encoder, tmp_path):
     tiny = "{width: 16, heads: 2, feedforward: 32, positions: 300}"
     options = {**SHORT, **FOUR, "tagger": tiny, "layers": 2, "epochs": 1, "head_rate": 0.05}
@@ -65,6 +66,7 @@ def test_the_probe_trains_a_linear_layer_on_frozen_states(corpora, encoder, tmp_
         CompactTagger(LABELS, head_width=0)
 
 
+@pytest.mark.slow
 def test_the_log_mel_baseline_trains_saves_and_exports(corpora, tmp_path):
     options = {**SHORT, **FOUR, "tagger": LOGMEL, "epochs": 1}
     folder = run("logmel", tmp_path / "run", corpora=corpora, **options)
@@ -101,6 +103,7 @@ def mixed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_each_corpus_is_left_out_once_and_scored_in_the_table(mixed, tmp_path):
     from tones import ROOT
 
@@ -155,6 +158,7 @@ def test_a_corpus_with_nothing_to_score_is_refused_before_training(mixed, tmp_pa
     assert not (tmp_path / "one").exists()
 
 
+@pytest.mark.slow
 def test_a_corpus_left_out_does_not_affect_training(mixed, tmp_path):
     options = {**SHORT, **FOUR, "tagger": LOGMEL, "epochs": 1, "epoch_steps": 1, "corpora": mixed}
     run("logmel", tmp_path / "monitored", **options, leave_out="[odd]")

@@ -52,6 +52,7 @@ def trained_weights(corpora, output, **changes):
     return load_tagger(output / "tagger")[0].state_dict()
 
 
+@pytest.mark.slow
 def test_two_resumed_processes_equal_one_with_gradient_accumulation(corpora, tmp_path):
     for epochs in (1, 2):
         two = trained_weights(corpora, tmp_path / "two", epochs=epochs)
@@ -65,6 +66,7 @@ def test_two_resumed_processes_equal_one_with_gradient_accumulation(corpora, tmp
     assert any(not torch.allclose(other[name], value, atol=2e-3) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_an_error_in_both_processes_is_reported_without_deadlock(corpora, tmp_path):
     (tmp_path / "save" / "CKPT+1").mkdir(parents=True)
     (tmp_path / "hyperparams.yaml").write_text("labels: [sad, happy]\n")
@@ -73,6 +75,7 @@ def test_an_error_in_both_processes_is_reported_without_deadlock(corpora, tmp_pa
     assert "another process" not in done.stderr and "[rank" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_backend_is_a_one_line_error(corpora, tmp_path):
     done = launch(corpora, tmp_path, distributed_backend="smoke-signals")
     assert done.returncode == 1 and "sed-train: cannot train in several processes: " in done.stderr

@@ -45,6 +45,7 @@ def full_run(corpora, encoder, tmp_path_factory):
     return output, run("wavlm_large", output, corpora=corpora, encoder=encoder, epochs=3, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_it_learns_and_keeps_the_best_epoch(full_run):
     output, folder = full_run
     found = losses(output)
@@ -57,6 +58,7 @@ def test_it_learns_and_keeps_the_best_epoch(full_run):
     assert "epoch_steps: 20" in text and "Generated" in text
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, full_run, tmp_path):
     for epochs in (1, 3):
         folder = run("wavlm_large", tmp_path, corpora=corpora, encoder=encoder, epochs=epochs, **OPTIONS)
@@ -66,6 +68,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpora, encoder, full_run, t
         assert torch.equal(resumed[name], value), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "trained", "frozen"),
     [
@@ -151,6 +154,7 @@ def test_patterns_are_the_papers_four_in_equal_shares():
     assert set(counts) == {"ne", "en", "nen", "e"} and min(counts.values()) > 30
 
 
+@pytest.mark.slow
 def test_newbob_lowers_all_rates_and_survives_a_resume(corpora, encoder, tmp_path):
     output = tmp_path / "run"
     # With zero rates nothing improves, so each epoch after the first must lower the factor.
@@ -164,6 +168,7 @@ def test_newbob_lowers_all_rates_and_survives_a_resume(corpora, encoder, tmp_pat
     assert {group["lr"] for group in optimizer["param_groups"]} == {0.0}
 
 
+@pytest.mark.slow
 def test_padding_is_refused_for_a_tagger_without_lengths(corpora, tmp_path):
     from tones import SHORT, TINY_COMPACT
 
@@ -188,6 +193,7 @@ def test_each_branch_is_refused_for_a_tagger_without_branches(corpora, tmp_path)
         run_recipe(tmp_path / "recipe.yaml", {"corpora": str(corpora), "output_folder": str(tmp_path)})
 
 
+@pytest.mark.slow
 def test_stored_hyperparameters_reproduce_the_run(full_run, tmp_path):
     text = (full_run[0] / "hyperparams.yaml").read_text()
     (tmp_path / "copy.yaml").write_text(text.replace(str(full_run[0]), str(tmp_path / "again")))

@@ -82,6 +82,7 @@ def losses(output):
     return [float(line.split("loss")[1].split()[0]) for line in lines]
 
 
+@pytest.mark.slow
 def test_it_learns_and_logs(full_run):
     output, folder = full_run
     found = losses(output)
@@ -92,6 +93,7 @@ def test_it_learns_and_logs(full_run):
     assert not model.training
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(corpora, full_run, tmp_path):
     train(corpora, tmp_path, 1)
     train(corpora, tmp_path, 2)
@@ -102,11 +104,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(corpora, full_run, tmp_path):
         assert torch.equal(resumed[name], value), name
 
 
+@pytest.mark.slow
 def test_batches_of_worker_processes_are_the_same(corpora, full_run, tmp_path):
     train(corpora, tmp_path, 1, workers=2)
     assert losses(tmp_path)[0] == losses(full_run[0])[0]
 
 
+@pytest.mark.slow
 def test_it_starts_from_a_trained_tagger(corpora, full_run, tmp_path):
     folder = train(
         corpora, tmp_path, 1, start=full_run[1], steps=1, epoch_steps=1, head_rate=0, encoder_rate=0
@@ -129,11 +133,13 @@ def test_it_starts_from_a_trained_tagger(corpora, full_run, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_the_seed_matters(corpora, full_run, tmp_path):
     train(corpora, tmp_path, 1, seed=99)
     assert losses(tmp_path)[0] != losses(full_run[0])[0]
 
 
+@pytest.mark.slow
 def test_the_exported_tagger_gives_the_same_posteriors(corpora, full_run, tmp_path):
     target = tmp_path / "model.onnx"
     result = CliRunner().invoke(
@@ -152,6 +158,7 @@ def test_the_exported_tagger_gives_the_same_posteriors(corpora, full_run, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.slow
 def test_int8_is_close_and_smaller(tmp_path):
     torch.manual_seed(0)
     model = CompactTagger(["a", "b", "c"], layers=2, width=64, heads=4, feedforward=256, positions=300).eval()
@@ -227,6 +234,7 @@ def test_errors_of_the_commands(tmp_path, capsys):
     assert result.exit_code == 1 and "no trained tagger" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "what"), [({"weight_decay": 1e30, "head_rate": 1e30}, "weight"), ({"head_rate": 1e30}, "loss")]
 )

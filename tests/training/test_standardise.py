@@ -25,6 +25,7 @@ def batches(count=3):
     return [Batch(wave, np.zeros((4, 50), np.int64)) for wave in waves]
 
 
+@pytest.mark.slow
 def test_the_input_of_every_head_has_mean_0_and_deviation_1_in_each_dimension():
     torch.manual_seed(0)
     tagger = CompactTagger(["a", "b"], **TINY, voice=True, fusion=1).train()
@@ -78,6 +79,7 @@ def test_a_model_without_a_head_is_refused():
         standardise(nn.Linear(2, 2), [])
 
 
+@pytest.mark.slow
 def test_the_recipe_standardises_before_the_first_step(tmp_path):
     corpora = make_corpora(tmp_path / "corpora")
     given = {

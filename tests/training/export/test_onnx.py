@@ -64,6 +64,7 @@ def reported_difference(output):
     return float(output.split("from the original: ")[1].split()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*ENCODERS, "logmel", "compact", "voice"])
 def test_the_file_gives_the_posteriors_of_the_model(kind, tmp_path):
     """At every length, single and in a batch, for some of the labels in another order, with a temperature."""
@@ -89,6 +90,7 @@ def test_the_file_gives_the_posteriors_of_the_model(kind, tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.slow
 def test_an_encoder_calibrated_and_in_8_bits(tmp_path):
     save_tagger(make("wavlm-large"), tmp_path / "run", LABELS, {})
     corpora = make_corpora(tmp_path / "corpora")
@@ -100,6 +102,7 @@ def test_an_encoder_calibrated_and_in_8_bits(tmp_path):
     assert tagger.posteriors(noise(1, 20_001)).shape == (1, 63, 4)
 
 
+@pytest.mark.slow
 def test_convolutions_have_8_bits_if_calibration_clips_are_given(tmp_path):
     model = make("voice")
     full = export.export_onnx(model, tmp_path / "full.onnx", LABELS)
@@ -115,6 +118,7 @@ def test_convolutions_have_8_bits_if_calibration_clips_are_given(tmp_path):
     assert len(convolutions(full.path, over_time=True)) == 14, "the two of Whisper's stem, one of CAM++"
 
 
+@pytest.mark.slow
 def test_calibration_of_another_export(tmp_path):
     """For a tagger that was trained on all speakers, so that none is left for calibration."""
     save_tagger(make("compact"), tmp_path / "run", LABELS, {})
@@ -156,6 +160,7 @@ class ReturnsNaN(LogMelTagger):
         return super().forward(waves) * torch.nan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
@@ -219,6 +224,7 @@ def test_utterances_longer_than_the_model_accepts_are_split_into_chunks(kind):
     assert np.argmax(found.offsets) == 0 and sum(found.offsets) == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_invalid_commands_are_refused_before_any_work(tmp_path):
     for name in ("one", "two"):
         save_tagger(make("compact"), tmp_path / name, LABELS, {})

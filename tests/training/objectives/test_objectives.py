@@ -272,6 +272,7 @@ def test_manifest_gives_ratings(rated, tmp_path):
             read_manifest(tmp_path / "manifest.csv")
 
 
+@pytest.mark.slow
 def test_joint_training_predicts_dimensions_and_soft_labels_soften(rated, tmp_path):
     longer = {"steps": 120, "epochs": 2, "epoch_steps": 60, "augmentation": QUIET, "label_smoothing": 0.0}
     folder = tiny(rated, tmp_path, dimensions=1.0, soft_labels=1.0, **longer)
@@ -292,6 +293,7 @@ def test_joint_training_predicts_dimensions_and_soft_labels_soften(rated, tmp_pa
         assert 0.12 < neutral[emotion] < 0.4, "one vote of four is neutral"
 
 
+@pytest.mark.slow
 def test_all_objectives_together_resume_bit_identically(rated, tmp_path):
     options = {"dimensions": 0.5, "soft_labels": 0.5, "speaker_adversary": 0.1}
     options |= {"weak_labels": 0.3, "weak_kind": "attention", "weak_corpora": "[two]"}

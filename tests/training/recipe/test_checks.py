@@ -23,6 +23,7 @@ def corpora(tmp_path_factory):
     return make_corpora(tmp_path_factory.mktemp("checks-corpora"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -55,6 +56,7 @@ def moved_rows(corpora):
     return [header, *(row.replace(",", f",{corpora}/", 1) for row in rows)]
 
 
+@pytest.mark.slow
 def test_emotions_that_are_not_labels_are_reported(corpora, tmp_path, capsys):
     rows = moved_rows(corpora)
     rows[-1] = rows[-1].replace(",sad,", ",Sadd,")
@@ -73,6 +75,7 @@ def test_emotions_that_are_not_labels_are_reported(corpora, tmp_path, capsys):
     assert f"{warning}\n" in output
 
 
+@pytest.mark.slow
 def test_without_pattern_clips_no_speaker_needs_two_emotions(corpora, tmp_path):
     kept = [row for row in moved_rows(corpora) if ",valid,neutral," not in row]
     (tmp_path / "manifest.csv").write_text("\n".join(kept))
@@ -89,6 +92,7 @@ def test_without_pattern_clips_no_speaker_needs_two_emotions(corpora, tmp_path):
         run("logmel", tmp_path / "never", **{**changes, "valid_clips": 0, "keep": "pattern_error"})
 
 
+@pytest.mark.slow
 def test_a_single_value_is_a_list_of_one(corpora, tmp_path):
     assert [p.suffix for p in audio_files(str(corpora))] == [".wav"] * 16
     assert audio_files(corpora) == audio_files([str(corpora)])

@@ -22,6 +22,7 @@ def error_line(arguments, capsys):
     return error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -118,6 +119,7 @@ def test_an_unusable_output_folder(tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "here"
 
 
+@pytest.mark.slow
 def test_a_folder_name_may_contain_an_equals_sign(tmp_path):
     corpora = make_corpora(tmp_path / "corpora")
     options = {**SHORT, "steps": 1, "epoch_steps": 1, "epochs": 1, "valid_clips": 2}
@@ -137,6 +139,7 @@ def test_values_after_a_blank_or_an_equals_sign():
             split_arguments([argument], set())
 
 
+@pytest.mark.slow
 def test_a_debug_run_does_not_change_a_trained_folder(tmp_path, capsys):
     corpora = make_corpora(tmp_path / "corpora")
     tiny = {**SHORT, "corpora": corpora, "valid_clips": 2, "steps": 6, "epoch_steps": 3, "epochs": 2}

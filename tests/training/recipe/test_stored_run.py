@@ -27,6 +27,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -58,6 +59,7 @@ def test_another_kind_of_tagger_is_refused(corpora, stored):
         run("compact", stored, corpora=corpora, **compact)
 
 
+@pytest.mark.slow
 def test_the_same_and_a_longer_run_resume(corpora, stored):
     run("logmel", stored, corpora=corpora, **TINY)
     run("logmel", stored, corpora=corpora, **{**TINY, "epochs": 2, "workers": 1})
