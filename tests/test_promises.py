@@ -170,6 +170,7 @@ def test_an_incomplete_last_frame_counts(samples):
     assert_probabilities_are_mean_posteriors(result)
 
 
+@pytest.mark.slow
 def test_progress(data):
     rows = []
     EmotionDiarizer(diarizer="none")(data / "ami_trn00.flac", progress=lambda *row: rows.append(row))

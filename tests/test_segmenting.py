@@ -1,6 +1,7 @@
 """`join` gives exactly the expected segments for known turns and posteriors."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,6 +133,7 @@ def test_segments_cover_exactly_the_speech_of_each_speaker(frames, speakers, see
     assert found == sorted(found)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(METHODS), st.integers(1, 200))
 def test_posteriors_on_disk_give_the_same_segments(seed, method, block):

@@ -140,6 +140,7 @@ def room(turns, level):
 HISS = np.random.default_rng(1).normal(size=20 * RATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["dual mono", "dead", "hiss", "loud hiss", "hum", "balance", "music", "room", "wide room", "delay"],

@@ -36,6 +36,7 @@ def test_no_file_makes_ffmpeg_open_another_recording(tmp_path, data, need_progra
             assert opened.names() == set(), path.read_bytes()[:400]
 
 
+@pytest.mark.slow
 @linux
 def test_the_attacks_are_real(tmp_path, data, need_program):
     """Without those options ffmpeg does open the files they refer to."""

@@ -248,6 +248,7 @@ def test_a_playlist_opens_no_other_file(wav, tmp_path, need_program, text):
         read_all(path)
 
 
+@pytest.mark.slow
 def test_a_badly_damaged_recording_does_not_block(wav, tmp_path, need_program, caplog):
     """ffmpeg writes a message about every frame; if nothing read them, the pipe would fill up and block it."""
     path = tmp_path / "x.aac"

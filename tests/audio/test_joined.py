@@ -39,6 +39,7 @@ def ogg_of(path, program, codec, serial):
     return target.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libvorbis", "libopus"])
 @pytest.mark.parametrize("serials", [(7, 7), (7, 8)])
 @pytest.mark.parametrize("rate, channels", [(RATE, 1), (44100, 2)])

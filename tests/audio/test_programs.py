@@ -152,6 +152,7 @@ def test_a_program_without_references_is_ended():
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_output_and_messages_are_bounded_and_do_not_block_each_other():
     flood = (
         "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done"

@@ -121,6 +121,7 @@ def test_channels(tmp_path):
     assert np.array_equal(read_all(path, "split"), np.stack([left, right], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "suffix, codec", [("m4a", "aac"), ("mka", "pcm_s16le"), ("wma", "wmav2"), ("mp4", "aac")]
 )

@@ -43,6 +43,7 @@ def video(tmp_path, need_program):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "suffix, codec",
     [("mkv", "aac"), ("mp4", "aac"), ("mov", "aac"), ("mkv", "libopus"), ("mka", "pcm_s16le")],
@@ -56,6 +57,7 @@ def test_the_default_track_is_read_and_others_are_reported(video, caplog, suffix
     assert "-map 0:a:0 extracts number 1" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix, codec", [("mkv", "aac"), ("avi", "mp3"), ("ts", "aac"), ("nut", "aac")])
 def test_without_a_flag_the_first_track_is_read(video, caplog, suffix, codec):
     assert pitch(video(suffix, "0", "0", codec=codec)) == 300

@@ -346,6 +346,7 @@ def test_a_closed_pipe_stops_it_and_the_files_are_written(tmp_path):
     assert len(formats.read(tmp_path / "a.json")) >= 1
 
 
+@pytest.mark.slow
 def test_a_pipe_that_is_closed_from_the_start(tmp_path, talk):
     process = start("--input", talk, "--fast", "-o", "json", "-o", tmp_path / "a.csv")
     process.stdout.close()

@@ -82,6 +82,7 @@ def test_failures_set_the_exit_status_and_write_no_files(
     assert [path.name for path in tmp_path.iterdir()] == ["download"]
 
 
+@pytest.mark.slow
 def test_torch_and_pandas_are_not_imported():
     code = "import sys, sed.cli.prepare, sed.corpora.readers; print('torch' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -119,6 +119,7 @@ def test_a_write_error_of_one_format_does_not_affect_others(run, angry, tmp_path
     assert run(angry, "-o", "rttm,json,csv", "-d", out, "--json-lines").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_format_that_cannot_hold_a_result_does_not_affect_others(run, angry, tmp_path, monkeypatch):
     """Turns without an emotion cannot be EmotionML; the summary counts reasons over recordings."""
     from sed.pipeline import EmotionDiarizer

@@ -22,6 +22,7 @@ parts = st.sampled_from(
 odd = st.lists(parts, min_size=1, max_size=6).map("".join)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPELLINGS)
 @settings(max_examples=500, deadline=None)
 @given(text=odd)

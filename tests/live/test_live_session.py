@@ -193,6 +193,7 @@ def test_a_second_stop_discards_the_backlog_and_reports_it(caplog):
     assert session.result().duration == 8.0
 
 
+@pytest.mark.slow
 def test_overload_is_counted_reported_and_still_recorded(tmp_path, caplog):
     wave = audio(9)
     source = BlockSource(cut(wave, 1600), max_wait=0.0, pause=0.002)  # 0.2 s for 9 s of audio: far too fast
@@ -218,6 +219,7 @@ def test_overload_is_counted_reported_and_still_recorded(tmp_path, caplog):
     assert all(s.end <= a + 1e-9 or s.start >= b - 1e-9 for s in result for a, b in listener.losses)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_too_slow_gives_silence_of_the_correct_length(tmp_path, caplog):
     class SlowDisk(WavRecorder):
         def write(self, samples):

@@ -101,6 +101,7 @@ def test_items_of_a_batch_are_independent(fusion):
     assert torch.allclose(tagger(torch.cat([wave, loud]))[:1], tagger(wave), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learns", [False, True])
 def test_the_speaker_encoder_is_trained_only_if_enabled(learns):
     torch.manual_seed(0)
@@ -192,6 +193,7 @@ def test_invalid_shares_are_refused(shares):
         CompactTagger(LABELS, **TINY, voice=True, fusion=1, shares=shares)
 
 
+@pytest.mark.slow
 def test_fusion_after_halving_is_at_the_last_layers_rate():
     wide = {**TINY, "layers": 3, "reaches": [4, 9]}
     tagger = CompactTagger(LABELS, **wide, voice=True, fusion=2, halve_after=1).eval()

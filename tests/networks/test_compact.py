@@ -127,6 +127,7 @@ def test_lower_layers_have_lower_rates_and_the_stem_is_frozen(tiny):
     assert [g["lr"] for g in unfrozen] == [5e-4, 1e-3, 2.5e-4, 1e-2]
 
 
+@pytest.mark.slow
 def test_frozen_layers_do_not_change():
     torch.manual_seed(0)
     model = CompactTagger(LABELS, **TINY, frozen_layers=1)

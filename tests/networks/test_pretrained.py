@@ -30,6 +30,7 @@ def noise(*shape, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype(np.float32)) * 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.inference_mode()
 def test_one_frame_per_started_20_ms(name):
@@ -335,6 +336,7 @@ def test_unsupported_encoders_are_refused(tmp_path):
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
+@pytest.mark.slow
 def test_older_folders_without_kind_are_compact_taggers(tmp_path):
     model = CompactTagger(LABELS, layers=1, width=16, heads=2, feedforward=32, positions=99).eval()
     save_tagger(model, tmp_path, LABELS, {})

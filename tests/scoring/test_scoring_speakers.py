@@ -104,6 +104,7 @@ def test_joint_error_of_constructed_conversations():
     assert joint_error(reference, both_talk, duration=10).false_alarm == 1
 
 
+@pytest.mark.slow
 def test_joint_error_is_der_plus_emotions():
     rng = np.random.default_rng(4)
     for _ in range(200):

@@ -67,6 +67,7 @@ def no_tracebacks(caplog):
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("websocket", [False, True])
 @pytest.mark.parametrize("host", MALFORMED)
 def test_a_malformed_host_is_a_bad_request(server, no_tracebacks, host, websocket):
@@ -128,6 +129,7 @@ def test_an_unusual_token_is_unauthorized(server, no_tracebacks, token):
     assert status(send_request(server.base, data)) == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "message",
     [
@@ -145,6 +147,7 @@ def test_invalid_messages_are_bad_messages(start_server, no_tracebacks, message)
         assert json.loads(client.receive()[1])["code"] == "bad_message"
 
 
+@pytest.mark.slow
 def test_random_requests_never_fail_the_server(server, no_tracebacks):
     """600 requests with random invalid parts: each gets a well-formed response, and never a 500."""
     random_ = random.Random(20)

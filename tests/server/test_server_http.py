@@ -73,6 +73,7 @@ def test_progress_lines(start_server, recording):
     assert lines[-1]["type"] == "result" and lines[-1]["result"]["segments"][0]["emotion"] == "sad"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query, body, status, code, message",
     [
@@ -119,6 +120,7 @@ def test_an_upload_that_is_too_slow(start_server):
         assert b" 408 " in slow.recv(4096).splitlines()[0]
 
 
+@pytest.mark.slow
 def test_concurrent_uploads_are_limited_and_disconnecting_cancels_the_job(start_server):
     reached, left = threading.Event(), threading.Event()
 

@@ -94,6 +94,7 @@ def session_server():
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 def test_other_rates_are_resampled(start_server, tone, rate):
     start = {"type": "start", "sample_rate": rate}

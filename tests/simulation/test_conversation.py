@@ -44,6 +44,7 @@ def amplitudes(samples, frequency):
     return 2 * np.abs(shifted.reshape(count, WINDOW).mean(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_reference_matches_the_audio(count):
     speakers, frequencies = tone_speakers(count)

@@ -111,6 +111,7 @@ def test_a_changed_table_is_refused_on_resume(start, table, tmp_path):
     assert (folder / "tagger.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_pattern_error_cannot_select_the_epoch(start, table, tmp_path):
     with pytest.raises(OptionError, match="keep: found pattern_error, expected last, nll or uar"):
         adapted(start, table, tmp_path, keep="pattern_error")
@@ -288,6 +289,7 @@ def test_tables_with_times_in_several_formats(tmp_path):
         read_clips(tmp_path / "none.csv")
 
 
+@pytest.mark.slow
 def test_an_unknown_emotion_is_refused(start, table, tmp_path):
     (table.parent / "odd.csv").write_text("path,emotion\nangry0.wav,jealous\n")
     with pytest.raises(

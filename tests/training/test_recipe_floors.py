@@ -149,6 +149,7 @@ def test_each_corpus_is_left_out_once_and_scored_in_the_table(mixed, tmp_path):
     run("leave_one_out", tmp_path, **{**arguments, "draws": 100}, left_out="one")
 
 
+@pytest.mark.slow
 def test_a_corpus_with_nothing_to_score_is_refused_before_training(mixed, tmp_path):
     rows = (mixed / "manifest.csv").read_text().splitlines()
     kept = mixed / "fewer.csv"

@@ -184,6 +184,7 @@ def test_padding_is_refused_for_a_tagger_without_lengths(corpora, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_each_branch_is_refused_for_a_tagger_without_branches(corpora, tmp_path):
     from tones import ROOT
 
@@ -202,6 +203,7 @@ def test_stored_hyperparameters_reproduce_the_run(full_run, tmp_path):
     assert first == second and log(tmp_path / "again") == log(full_run[0])
 
 
+@pytest.mark.slow
 def test_sed_run_accepts_the_output_folder_and_the_tagger_folder(full_run, data, tmp_path):
     outputs = []
     for number, folder in enumerate(full_run):

@@ -107,6 +107,7 @@ def test_a_single_value_is_a_list_of_one(corpora, tmp_path):
     assert "two" not in (tmp_path / "less" / "valid.log").read_text()
 
 
+@pytest.mark.slow
 def test_epochs_beyond_the_steps_are_refused(corpora, tmp_path):
     with pytest.raises(OptionError, match=r"3 epochs of epoch_steps 2 are more than steps 5.* at least 6$"):
         run("logmel", tmp_path, corpora=corpora, **{**TINY, "epochs": 3, "steps": 5})
@@ -131,6 +132,7 @@ def test_the_steps_of_the_recipes_match_their_epochs():
             assert values["epochs"] * values["epoch_steps"] == values["steps"], recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("positions", "length", "message"),
     [
