@@ -10,17 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds, seconds_to_samples
 from sed.result import Segment
+from sed.simulation.options import ConversationOptions
 from sed.simulation.speech_pieces import fade_ends, quietest_cut, speech_level, speech_pieces
-
-if TYPE_CHECKING:
-    from sed.simulation.conversation import ConversationOptions
 
 _MAX_CUT_SHIFT = seconds_to_samples(0.3)  # maximum distance of a cut from the target length
 _MIN_CLIP = seconds_to_samples(0.6)  # minimum target length of a clip; 1 of the 180 events of ZED is shorter
