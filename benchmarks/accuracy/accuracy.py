@@ -293,7 +293,12 @@ def main() -> None:
     text = report(found, arguments)
     print(text)
     if not arguments.only:
-        save(arguments.name or ("accuracy" if arguments.split == "test" else "accuracy-valid"), text, found)
+        save(
+            arguments.name or ("accuracy" if arguments.split == "test" else "accuracy-valid"),
+            text,
+            found,
+            test=arguments.split == "test",
+        )
 
 
 if __name__ == "__main__":

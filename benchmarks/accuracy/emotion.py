@@ -212,6 +212,7 @@ def main() -> None:
         arguments.name or ("emotion" if arguments.split == "test" else f"emotion-{arguments.split}"),
         text,
         found,
+        test=arguments.split == "test",
     )
     print(text)
 

@@ -208,7 +208,7 @@ def main() -> None:
     name = arguments.name or ("latency" if arguments.split == "test" else f"latency-{arguments.split}")
     text = report(found, arguments, name)
     print(text)
-    save(name, text, found)
+    save(name, text, found, test=arguments.split == "test")
     plot(found, RESULTS / f"{name}.png")
 
 

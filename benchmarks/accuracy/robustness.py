@@ -209,7 +209,7 @@ def main() -> None:
     text = report(found, arguments)
     print(text)
     if not arguments.trial:
-        save("robustness", text, found)
+        save("robustness", text, found, test=True)
 
 
 if __name__ == "__main__":

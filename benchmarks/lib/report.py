@@ -71,8 +71,31 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
-def save(name: str, markdown: str, data: dict[str, Any], folder: Path = RESULTS) -> None:
-    """Write ``name.md`` and ``name.json`` into `folder`."""
+def save(
+    name: str, markdown: str, data: dict[str, Any], folder: Path = RESULTS, *, test: bool = False
+) -> None:
+    """Write ``name.md`` and ``name.json`` into `folder`.
+
+    With `test` the figures are of `test` speakers: ``test_looks.json`` counts the looks at them, and the page states
+    the count.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save("a", "# A", {}, folder, test=True)
+    >>> save("a", "# A", {}, folder, test=True)
+    >>> (folder / "a.md").read_text().splitlines()[-1]
+    '`test` was looked at 2 times since the count began in November 2026, this one included.'
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if test:
+        counter = folder / "test_looks.json"
+        looks = json.loads(counter.read_text(encoding="utf-8")) if counter.exists() else []
+        looks.append({"result": name, "commit": commit()})
+        counter.write_text(json.dumps(looks, indent=1) + "\n", encoding="utf-8")
+        count = f"{len(looks)} time" + ("s" if len(looks) > 1 else "")
+        markdown = (
+            f"{markdown.rstrip()}\n\n`test` was looked at {count} since the count began in November 2026,"
+            " this one included."
+        )
     (folder / f"{name}.md").write_text(markdown.rstrip() + "\n", encoding="utf-8")
     (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -249,7 +249,7 @@ def main() -> None:
     text = report(found, arguments)
     print(text)
     if not arguments.trial:
-        save("diarization", text, found)
+        save("diarization", text, found, test=True)
 
 
 if __name__ == "__main__":

@@ -293,7 +293,7 @@ def main() -> None:
     print(text)
     picture(found, bool(arguments.limit))
     if not arguments.limit:
-        save("emotion_peers", text, found)
+        save("emotion_peers", text, found, test=True)
 
 
 if __name__ == "__main__":
