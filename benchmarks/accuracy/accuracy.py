@@ -293,12 +293,8 @@ def main() -> None:
     text = report(found, arguments)
     print(text)
     if not arguments.only:
-        save(
-            arguments.name or ("accuracy" if arguments.split == "test" else "accuracy-valid"),
-            text,
-            found,
-            test=arguments.split == "test",
-        )
+        test = arguments.split == "test"
+        save(arguments.name or ("accuracy" if test else "accuracy-valid"), text, found, test=test)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def _serve(pipe: Connection, order: Order, threads: int) -> None:
 
 
 def run_with_warnings(worker: Worker, job: Job, progress: Any = None) -> Report:
-    """Run a job; the report includes the warnings that `sed` logged, since nobody reads the log of a worker."""
+    """Run a job; the report includes the warnings that `sed` logged; the log of a worker is not shown."""
     from dataclasses import replace
 
     with WarningCollector() as collector:

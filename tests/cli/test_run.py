@@ -9,25 +9,10 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 from sed import formats
-from sed.cli.run import main
 
 JOURNAL = ".sed-journal.jsonl"
-
-
-@pytest.fixture
-def run():
-    def call(*arguments, **options):
-        return CliRunner().invoke(main, [str(a) for a in arguments], **options)
-
-    return call
-
-
-@pytest.fixture
-def angry(data):
-    return data / "emodb_15_angry_1.flac"
 
 
 @pytest.mark.slow

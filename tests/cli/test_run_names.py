@@ -7,27 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 from sed import formats
-from sed.cli.run import main
 
 JOURNAL = ".sed-journal.jsonl"
 ODD = ["a b.flac", "a_b.flac", "a%20b.flac", "WhatsApp Audio 2024-12-02 at 19.27.50.flac", "caf\udce9.flac"]
 ODD += ["Bildschirm\u202fvideo.flac", "zwei\nzeilen.flac", "100%.flac", "x" * 240 + ".flac"]
-
-
-@pytest.fixture
-def run():
-    def call(*arguments, **options):
-        return CliRunner().invoke(main, [str(a) for a in arguments], **options)
-
-    return call
-
-
-@pytest.fixture
-def angry(data):
-    return data / "emodb_15_angry_1.flac"
 
 
 @pytest.fixture
