@@ -37,8 +37,10 @@ class CompactConfig:
     voice: whether there is a second branch with the lower half of CAM++.
     fusion: number of last layers that the third branch sees, concatenated with the speaker branch's states at the
         last layer's rate and without dilations; 0: no third branch.
-    shares: weights of the branches (encoder, voice, fusion); empty: equal. A branch of share 0 only helps training,
-        and `CompactTagger.prepare_for_inference` removes it.
+    encoder_head: whether the encoder has a head of its own; without, it only serves the fusion.
+    voice_halved: whether the speaker branch's head works at the halved rate, too.
+    shares: weights of the branches that exist (encoder, voice, fusion); empty: equal. A branch of share 0 only helps
+        training, and `CompactTagger.prepare_for_inference` removes it.
 
     Raises `OptionError` on a negative number of layers.
     """
@@ -55,6 +57,8 @@ class CompactConfig:
     halve_after: int = 0
     voice: bool = False
     fusion: int = 0
+    encoder_head: bool = True
+    voice_halved: bool = False
     shares: Sequence[float] = ()
 
     def __post_init__(self) -> None:
@@ -109,10 +113,10 @@ class CompactTagger(FrameTagger):
             EncoderLayer(c.width, c.heads, c.feedforward, dropout) for _ in range(c.layers)
         )
         self.layer_weights = nn.Parameter(torch.zeros(c.layers + 1))
-        self.head: Head | None = Head(c.width, c.head_width, c.dilations, c.reaches, head_dropout)
-        self.voice = (
-            VoiceBranch(c.head_width, c.dilations, c.reaches, head_dropout, train_voice) if c.voice else None
+        self.head: Head | None = (
+            Head(c.width, c.head_width, c.dilations, c.reaches, head_dropout) if c.encoder_head else None
         )
+        self.voice = self._voice_branch(head_dropout, train_voice) if c.voice else None
         self.fusion = self._fusion_head(head_dropout) if c.fusion else None
         widths = [head.width for head in self.heads]
         self.classifier = SharedClassifier(widths, c.shares or [1.0] * len(widths), len(labels))
@@ -126,6 +130,19 @@ class CompactTagger(FrameTagger):
     def _halves(self) -> bool:
         return 0 < self.config.halve_after < len(self.layers)
 
+    @property
+    def _halved_reaches(self) -> list[int]:
+        return [reach // 2 for reach in self.config.reaches]
+
+    def _voice_branch(self, dropout: float, learns: bool) -> VoiceBranch:
+        c = self.config
+        if c.voice_halved and not self._halves:
+            raise OptionError(
+                "voice_halved without halve_after: expected a layer after which frames are halved"
+            )
+        reaches = self._halved_reaches if c.voice_halved else c.reaches
+        return VoiceBranch(c.head_width, c.dilations, reaches, dropout, learns)
+
     def _fusion_head(self, dropout: float) -> Head:
         c = self.config
         most = len(self.layers) - (c.halve_after if self._halves else 0)
@@ -134,7 +151,7 @@ class CompactTagger(FrameTagger):
                 f"fusion of {c.fusion} layers {'with' if self.voice else 'without'} voice: expected at most {most},"
                 " those of one rate, with voice"
             )
-        reaches = [reach // 2 for reach in c.reaches] if self._halves else c.reaches
+        reaches = self._halved_reaches if self._halves else c.reaches
         return Head(c.fusion * c.width + WIDTH, c.head_width, (), reaches, dropout, scale_only=True)
 
     @property
@@ -152,16 +169,38 @@ class CompactTagger(FrameTagger):
         """``(B, T)`` waves, full scale 1, to ``(B, ceil(T / 320), labels)`` logits."""
         changes = (self.spec_augment, self.style_share) if self.training else (0, 0.0)
         total, layers = self._encoder_states(waves, *changes)
+        frames = total.shape[1]
         features = [] if self.head is None else [self.head(total)]
         if self.voice is not None:
             voice = self.voice(waves, *changes)
-            if self.voice.head is not None:
+            halved = halve_frames(voice) if self._halves else voice
+            if self.voice.head is not None and self.config.voice_halved:
+                features.append(double_frames(self.voice.head(halved), frames))
+            elif self.voice.head is not None:
                 features.append(self.voice.head(voice))
             if self.fusion is not None:
-                states = [*layers[-self.config.fusion :], halve_frames(voice) if self._halves else voice]
-                fused = self.fusion(torch.cat(states, 2))
-                features.append(double_frames(fused, total.shape[1]) if self._halves else fused)
+                fused = self.fusion(torch.cat([*layers[-self.config.fusion :], halved], 2))
+                features.append(double_frames(fused, frames) if self._halves else fused)
         return self.classifier(torch.cat(features, 2))
+
+    def fused_states(self, waves: Tensor) -> Tensor:
+        """What the fusion head and a halved speaker head see: the last encoder layers and the speaker network's states
+        at the halved rate, ``(B, T)`` to ``(B, ceil(T / 640), fusion * width + 512)``.
+
+        Raises `OptionError` if another head needs more than these.
+        """
+        if self.voice is None or self.fusion is None or self.head is not None or not self.config.voice_halved:
+            raise OptionError(
+                "states of a tagger whose heads see more than the fused states: expected fusion, encoder_head False"
+                " and voice_halved True"
+            )
+        _, layers = self._encoder_states(waves, 0, 0.0)
+        return torch.cat([*layers[-self.config.fusion :], halve_frames(self.voice(waves))], 2)
+
+    def fused_features(self, states: Tensor) -> Tensor:
+        """The features of `classifier` from `fused_states`, ``(B, F, width)`` at the halved rate."""
+        assert self.voice is not None and self.voice.head is not None and self.fusion is not None
+        return torch.cat([self.voice.head(states[..., -WIDTH:]), self.fusion(states)], 2)
 
     @property
     def has_branches(self) -> bool:

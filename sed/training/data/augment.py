@@ -121,6 +121,44 @@ def clip_peaks(wave: np.ndarray, share: float) -> np.ndarray:
     return np.clip(wave, -limit, limit).astype(np.float32) if limit > 0 else wave
 
 
+def _mean_powers(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean power spectra ``(257,)`` of the loud and of the quiet frames of `wave`, smoothed to thirds of octaves."""
+    size = 512
+    padded = np.pad(wave, (0, max(0, 2 * size - len(wave))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 2]
+    powers = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2 / size
+    order = np.argsort(powers.sum(1))
+    tenth, half = max(1, len(order) // 10), max(1, len(order) // 2)
+    octaves = np.log2(np.maximum(np.arange(size // 2 + 1), 1))
+    near = np.abs(octaves[:, None] - octaves) <= 1 / 6
+    smoothing = near / near.sum(1, keepdims=True)
+    loud, quiet = powers[order[-half:]].mean(0), powers[order[:tenth]].mean(0)
+    return smoothing @ loud + 1e-12, smoothing @ quiet + 1e-12
+
+
+def borrow_channel(
+    rng: np.random.Generator, wave: np.ndarray, other: np.ndarray, most: float = 25.0
+) -> np.ndarray:
+    """`wave` as if recorded where `other` was: with its mean spectrum (gains up to `most` dB) and its noise in pauses.
+
+    What the words and the voice add to the mean spectrum goes along, which is no more than another voice would do.
+    """
+    own, _ = _mean_powers(wave)
+    wanted, noise = _mean_powers(other)
+    size = _fft_size(len(wave))
+    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    points = np.fft.rfftfreq(512, 1 / SAMPLE_RATE)
+    decibels = np.interp(frequency, points, 10 * np.log10(wanted / own))
+    level = np.average(decibels, weights=np.interp(frequency, points, own))
+    gains = 10 ** (np.clip(decibels - level, -most, most) / 20)
+    shaped = np.fft.irfft(np.fft.rfft(wave, size) * gains, size)[: len(wave)]
+    white = np.fft.rfft(rng.standard_normal(size))
+    floor = np.fft.irfft(white * np.sqrt(np.interp(frequency, points, noise)), size)[: len(wave)]
+    quiet = np.sqrt(noise.sum() / wanted.sum())  # the level of the noise against the speech there
+    floor *= quiet * max(_level(shaped), 1e-12) / max(_level(floor), 1e-12)
+    return (shaped + floor).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How often each effect is applied (shares, 0 to 1), and the ranges of its parameters."""
@@ -147,6 +185,8 @@ class Augmentation:
     codec: float = 0.0
     """Share that is coded with one of `codecs` (`sed.simulation.codecs.CODECS`)."""
     codecs: Sequence[str] = ("opus", "vorbis", "mp3", "gsm", "adpcm", "mulaw")
+    channel: float = 0.0
+    """Share that takes over the mean spectrum and the noise of another recording (`borrow_channel`)."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` on invalid shares and ranges."""
@@ -159,6 +199,7 @@ class Augmentation:
             "clipping",
             "band_limit",
             "codec",
+            "channel",
         )
         check_numbers(self, shares, 0, 1)
         check_numbers(self, ["tilt", "spread"], 0)
@@ -174,12 +215,16 @@ class Augmentation:
         return float(rng.uniform(*self.speed_range)) if rng.random() < self.speed else 1.0
 
     def __call__(
-        self, rng: np.random.Generator, wave: np.ndarray, babble_speech: Sequence[np.ndarray] = ()
+        self,
+        rng: np.random.Generator,
+        wave: np.ndarray,
+        babble_speech: Sequence[np.ndarray] = (),
+        channels: Sequence[np.ndarray] = (),
     ) -> np.ndarray:
         """Apply random effects to `wave`, in the order of a real recording: room, noise, microphone, line.
 
-        Babble noise is made of `babble_speech`, and not used without it. Speed is changed elsewhere (`draw_speed`),
-        since it moves the reference times.
+        Babble noise is made of `babble_speech`, and not used without it; `channels` are recordings of which one lends
+        its channel. Speed is changed elsewhere (`draw_speed`), since it moves the reference times.
         """
         if rng.random() < self.reverberation:
             wet = 10 ** rng.uniform(-1.5, 0.3)
@@ -199,6 +244,8 @@ class Augmentation:
         if rng.random() < self.telephone:
             wave = telephone(wave, rng.uniform(150, 350), rng.uniform(3000, 3800))
         # No random numbers are drawn while these are disabled, which keeps older runs reproducible.
+        if self.channel and len(channels) and rng.random() < self.channel:
+            wave = borrow_channel(rng, wave, channels[int(rng.integers(len(channels)))])
         if self.band_limit and rng.random() < self.band_limit:
             low, high = self.band_range
             wave = low_pass(wave, rng.uniform(low, high))
