@@ -15,6 +15,7 @@ import numpy as np
 
 from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
+from sed.emotion.bundled import edition_of
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.tagger import Tagger
 from sed.emotion.windows import PosteriorStream
@@ -34,7 +35,8 @@ class EmotionDiarizer:
     """Detects who speaks when, and with which emotion. One object holds the models and can process any number of
     recordings, also from several threads at once. It cannot be pickled; create one per process.
 
-    tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
+    tagger: None or ``default`` for the bundled model, ``free`` for its edition that is free for every use, any other
+        name or path for `sed.emotion.load_tagger`, or a `Tagger`.
     diarizer: ``segmentation`` (default), ``pyannote`` or ``none`` (one speaker), optionally followed by a colon and a
         model (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; ``none``: every frame is speech; None: the default of the
@@ -87,8 +89,8 @@ class EmotionDiarizer:
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
-            # The bundled tagger costs as much as the speaker stage; others cost more and get all threads.
-            tagger = load_tagger(tagger, threads_per_stage if tagger is None else threads)
+            # A bundled tagger costs as much as the speaker stage; others cost more and get all threads.
+            tagger = load_tagger(tagger, threads_per_stage if edition_of(tagger) else threads)
         self.tagger: Tagger = tagger
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(

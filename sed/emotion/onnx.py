@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from sed.emotion.bundled import DEFAULT, Edition
 from sed.emotion.tagger import check_waves, is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count
-from sed.inference import MODELS, new_session
+from sed.inference import new_session
 
 CARD_PROPERTY = "sed"
-BUNDLED = MODELS / "emotion-compact.onnx"
 
 
 class OnnxTagger:
@@ -54,9 +54,14 @@ class OnnxTagger:
         """Maximum length of the input in samples; None: unlimited."""
 
     @classmethod
-    def bundled(cls, threads: int = 1) -> OnnxTagger:
-        """The bundled tagger: `sed/models/emotion-compact.onnx`."""
-        return cls(BUNDLED, threads)
+    def bundled(cls, threads: int = 1, edition: Edition = DEFAULT) -> OnnxTagger:
+        """The bundled tagger, or another edition of it. Raises `ModelError` if its file is not in the package."""
+        if not edition.path.is_file():
+            raise ModelError(
+                f"tagger {edition.name!r}: this installation has no file {edition.path}, expected the model in it"
+                " (reinstall sed, or name another model)"
+            )
+        return cls(edition.path, threads)
 
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
