@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from sed.emotion.bundled import described_editions
+
 
 class Channels(click.ParamType):
     """``mix``, ``split`` or the number of a channel, starting at 1."""
@@ -39,6 +41,13 @@ def _all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _COUNT = click.IntRange(min=1)
 
+tagger_option = click.option(
+    "--tagger",
+    metavar="NAME|PATH",
+    help=f"Emotion model: {described_editions()}; or an ONNX file, a folder from sed-train or SpeechBrain, or "
+    "owner/name on the Hugging Face hub.",
+)
+
 diarizer_options = _all_of(
     click.option(
         "--channels",
@@ -54,12 +63,7 @@ diarizer_options = _all_of(
     ),
     click.option("--min-speakers", type=_COUNT, help="Minimum number of speakers."),
     click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers."),
-    click.option(
-        "--tagger",
-        metavar="NAME|PATH",
-        help="Emotion model: an ONNX file, a folder from sed-train or SpeechBrain, or owner/name on the Hugging "
-        "Face hub (default: the bundled one).",
-    ),
+    tagger_option,
     click.option(
         "--diarizer",
         default="segmentation",

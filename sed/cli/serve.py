@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
+from sed.cli.licence import licence_notice
+from sed.cli.options import tagger_option
 
 NAME = "sed-serve"
 TOKEN_VARIABLE = "SED_TOKEN"
@@ -99,7 +101,7 @@ TOKEN_VARIABLE = "SED_TOKEN"
     default=False,
     help="Allow all clients that can reach --host, without a secret.",
 )
-@click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one).")
+@tagger_option
 @click.option("--max-speakers", type=click.IntRange(min=1), help="Maximum number of speakers.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
@@ -185,6 +187,7 @@ def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
     app: Any = None
     try:
         diarizer = EmotionDiarizer(**models)
+        licence_notice(NAME, models["tagger"], quiet)
         app = create_app(options, make_stream=diarizer.stream, diarize=diarizer)
 
         def started() -> None:
