@@ -7,7 +7,7 @@ with two or more threads they run concurrently (`sed.stage_pool`); the result is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
 from sed.emotion.bundled import edition_of
 from sed.emotion.decoding import DecoderOptions
+from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger
 from sed.emotion.windows import PosteriorStream
 from sed.errors import OptionError
@@ -37,6 +38,9 @@ class EmotionDiarizer:
 
     tagger: None or ``default`` for the bundled model, ``free`` for its edition that is free for every use, any other
         name or path for `sed.emotion.load_tagger`, or a `Tagger`.
+    prior: how frequent labels are in the speech to be processed, a mapping or ``"neutral=0.5,sad=0.1"``; the labels
+        that it leaves out share the rest. None: the prior of the model. See `sed.emotion.priors`.
+    sensitivity: factor on the odds of every emotion against neutral: 2 finds more emotion, 0.5 less; None: 1.
     diarizer: ``segmentation`` (default), ``pyannote`` or ``none`` (one speaker), optionally followed by a colon and a
         model (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; ``none``: every frame is speech; None: the default of the
@@ -64,6 +68,8 @@ class EmotionDiarizer:
         self,
         *,
         tagger: Tagger | str | Path | None = None,
+        prior: Mapping[str, float] | str | None = None,
+        sensitivity: float | None = None,
         diarizer: SpeakerDiarizer | str = "segmentation",
         vad: str | None = None,
         decoder: DecoderOptions | str = "viterbi",
@@ -91,7 +97,7 @@ class EmotionDiarizer:
         if tagger is None or isinstance(tagger, (str, Path)):
             # A bundled tagger costs as much as the speaker stage; others cost more and get all threads.
             tagger = load_tagger(tagger, threads_per_stage if edition_of(tagger) else threads)
-        self.tagger: Tagger = tagger
+        self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
                 f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"
@@ -123,6 +129,11 @@ class EmotionDiarizer:
     def labels(self) -> tuple[str, ...]:
         """The emotion labels of the tagger, in order."""
         return self.tagger.labels
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The prior or the sensitivity, if given; results carry it."""
+        return dict(getattr(self.tagger, "settings", {}))
 
     def __call__(
         self,
@@ -176,7 +187,8 @@ class EmotionDiarizer:
         if self.channels != "split":
             turns, rows = found[0]
             segments = join(turns, rows, self.labels, duration, self.decoder)
-            return Diarization(uri, duration, segments, self.labels, rows.take_all() if posteriors else None)
+            whole = rows.take_all() if posteriors else None
+            return Diarization(uri, duration, segments, self.labels, whole, settings=self.settings)
         spans = tuple(
             merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
         )
@@ -188,7 +200,7 @@ class EmotionDiarizer:
             if posteriors
             else None
         )
-        return Diarization(uri, duration, segments, self.labels, mean)
+        return Diarization(uri, duration, segments, self.labels, mean, settings=self.settings)
 
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.

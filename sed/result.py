@@ -92,6 +92,8 @@ class Diarization:
     ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames per second over the whole recording
     (silence included), or None for an annotation that was read from a file. Iterating gives the segments.
 
+    `settings` has the prior or the sensitivity of `EmotionDiarizer` that the probabilities are for, if one was given.
+
     Raises `FormatError` on a duration that is negative or not finite.
 
     >>> d = Diarization("call", 4.0, [Segment(2, 3, "b", "sad"), Segment(0, 2.5, "a", "happy")])
@@ -108,6 +110,7 @@ class Diarization:
     labels: tuple[str, ...] = ()
     posteriors: np.ndarray | None = field(default=None, repr=False)
     frame_rate: int = FRAME_RATE
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(sorted(self.segments)))
@@ -126,11 +129,9 @@ class Diarization:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Diarization):
             return NotImplemented
-        same = (self.uri, self.duration, self.segments, self.labels) == (
-            other.uri,
-            other.duration,
-            other.segments,
-            other.labels,
+        same = all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("uri", "duration", "segments", "labels", "settings")
         )
         if self.posteriors is None or other.posteriors is None:
             return same and self.posteriors is other.posteriors

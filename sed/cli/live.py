@@ -13,7 +13,7 @@ import click
 
 from sed.cli.base import FAILED, command
 from sed.cli.licence import licence_notice
-from sed.cli.options import common_options, tagger_option
+from sed.cli.options import TAGGER_SETTINGS, common_options, tagger_options
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--latency", type=float, default=1.0, show_default=True, metavar="S", help="0.5 to 5 seconds.")
 @click.option("--speakers", type=_COUNT, help="Number of speakers (default: estimated).")
 @click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers.")
-@tagger_option
+@tagger_options
 @click.option(
     "--span",
     type=_POSITIVE,
@@ -103,7 +103,10 @@ def _process(
     uri = Path(record).stem if record else getattr(source, "uri", "live")
     files.check(uri)
     stream = _stream(
-        **{name: options[name] for name in ("latency", "speakers", "max_speakers", "tagger", "threads")}
+        **{
+            name: options[name]
+            for name in ("latency", "speakers", "max_speakers", *TAGGER_SETTINGS, "threads")
+        }
     )
     licence_notice(NAME, options["tagger"], quiet)
     recorder = open_recorder(record, source.rate, overwrite) if record else None
@@ -115,6 +118,7 @@ def _process(
         stream,
         uri=uri,
         labels=stream.labels,
+        settings=stream.settings,
         recorder=recorder,
         duration=duration,
         listeners=[*listeners, *([timeline] if timeline else [])],

@@ -11,7 +11,7 @@ import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
 from sed.cli.licence import licence_notice
-from sed.cli.options import tagger_option
+from sed.cli.options import TAGGER_SETTINGS, tagger_options
 
 NAME = "sed-serve"
 TOKEN_VARIABLE = "SED_TOKEN"
@@ -101,7 +101,7 @@ TOKEN_VARIABLE = "SED_TOKEN"
     default=False,
     help="Allow all clients that can reach --host, without a secret.",
 )
-@tagger_option
+@tagger_options
 @click.option("--max-speakers", type=click.IntRange(min=1), help="Maximum number of speakers.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
@@ -110,7 +110,6 @@ def main(
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
-    tagger: str | None,
     max_speakers: int | None,
     threads: int | None,
     quiet: bool,
@@ -136,6 +135,7 @@ def main(
     try:
         from sed.server.options import ServerOptions
 
+        models = {name: settings.pop(name) for name in TAGGER_SETTINGS}
         if threads is not None:
             settings["threads"] = threads
         options = ServerOptions(
@@ -146,7 +146,7 @@ def main(
             trusted_proxies=trusted_proxy,
         )
         _check_packages()
-        _serve(options, {"tagger": tagger, "max_speakers": max_speakers}, quiet)
+        _serve(options, {**models, "max_speakers": max_speakers}, quiet)
     except SedError as error:
         fail(NAME, error, FAILED if isinstance(error, MissingDependencyError) else USAGE)
 

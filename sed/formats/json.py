@@ -3,6 +3,7 @@
 ``{"format": "sed", "version": 1, "uri", "duration", "labels": [...], "frame_rate", "segments": [{"start", "end",
 "speaker", "emotion", "confidence", "probabilities": {label: p}}], "posteriors": [[...], ...]}``. Times are
 seconds; only `start` and `end` of a segment are required; `posteriors` has one row per frame and one column per label.
+A result for another prior or sensitivity has ``"settings": {"prior": {label: p}}`` or ``{"sensitivity": 2.0}``.
 `version` increases with incompatible changes. `LINES` is the format with one such object per line, for several
 recordings.
 """
@@ -38,6 +39,7 @@ def to_dict(diarization: Diarization) -> dict[str, Any]:
         "duration": diarization.duration,
         "labels": [TEXT.write(label) for label in diarization.labels],
         "frame_rate": diarization.frame_rate,
+        **({"settings": dict(diarization.settings)} if diarization.settings else {}),
         "segments": [plain_segment(segment) for segment in diarization],
     }
 
@@ -85,9 +87,11 @@ def from_dict(row: Any, where: str, warnings: FileWarnings) -> Diarization:
     if not isinstance(rate, int) or rate < 1:
         raise FormatError(f"{where}: found frame_rate {short(rate)}, expected an integer of 1 or more")
     duration = number(row["duration"], where, "duration")
+    if not isinstance(settings := row.get("settings", {}), dict):
+        raise FormatError(f"{where}: found settings {short(settings)}, expected an object")
     posteriors = _posteriors(row.get("posteriors"), len(labels), where)
     names = tuple(map(TEXT.read, labels))
-    return Diarization(TEXT.read(row["uri"]), duration, segments, names, posteriors, rate)
+    return Diarization(TEXT.read(row["uri"]), duration, segments, names, posteriors, rate, settings)
 
 
 def _posteriors(rows: Any, labels: int, where: str) -> np.ndarray | None:

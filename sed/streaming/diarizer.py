@@ -82,6 +82,11 @@ class StreamingDiarizer:
         return tuple(self._tagger.labels)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """As `Diarization.settings`."""
+        return dict(getattr(self._tagger, "settings", {}))
+
+    @property
     def time(self) -> float:
         """Seconds of audio pushed so far."""
         return samples_to_seconds(self._samples)
@@ -137,7 +142,8 @@ class StreamingDiarizer:
             if progress:
                 progress(self.time, audio.duration)
         collect(self._end())
-        return Diarization(uri, self.time, segments, self.labels, None if rows is None else rows.take_all())
+        whole = None if rows is None else rows.take_all()
+        return Diarization(uri, self.time, segments, self.labels, whole, settings=self.settings)
 
     def _take(self, samples: np.ndarray) -> list[tuple[list[Event], np.ndarray]]:
         """The steps that the next samples complete: for each its events and the posteriors that became final."""

@@ -6,6 +6,7 @@ export class Segments {
   constructor() {
     this._byId = new Map();
     this.labels = [];
+    this.settings = undefined; // the prior or sensitivity of the server, if it has one
   }
 
   /** Apply an event of type "segment". */
@@ -44,7 +45,8 @@ export class Segments {
   /** The JSON format of sed, readable by `sed.read`. */
   toJson(uri, duration) {
     const segments = this.finals().map(({ id, final, ...segment }) => segment);
-    const head = { format: "sed", version: 1, uri, duration, labels: this.labels, frame_rate: 50 };
+    const { labels, settings } = this;
+    const head = { format: "sed", version: 1, uri, duration, labels, frame_rate: 50, settings };
     return JSON.stringify({ ...head, segments }, null, 1) + "\n";
   }
 
