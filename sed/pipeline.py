@@ -18,12 +18,12 @@ from sed.emotion import load_tagger
 from sed.emotion.bundled import edition_of
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
-from sed.emotion.tagger import Tagger
+from sed.emotion.tagger import Tagger, dimensions_of
 from sed.emotion.windows import PosteriorStream
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
 from sed.result import Diarization
-from sed.segmenting import join
+from sed.segmenting import join, result_of
 from sed.speakers import make_diarizer
 from sed.speakers.smoothing import merge_spans
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
@@ -131,6 +131,11 @@ class EmotionDiarizer:
         return self.tagger.labels
 
     @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the dimensions that the tagger estimates, such as arousal; mostly none."""
+        return dimensions_of(self.tagger)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The prior or the sensitivity, if given; results carry it."""
         return dict(getattr(self.tagger, "settings", {}))
@@ -186,21 +191,21 @@ class EmotionDiarizer:
         duration = samples_to_seconds(samples)
         if self.channels != "split":
             turns, rows = found[0]
-            segments = join(turns, rows, self.labels, duration, self.decoder)
-            whole = rows.take_all() if posteriors else None
-            return Diarization(uri, duration, segments, self.labels, whole, settings=self.settings)
+            segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions)
+            return result_of(uri, duration, segments, rows.take_all() if posteriors else None, self.tagger)
         spans = tuple(
             merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
         )
         names = tuple(f"channel{n + 1}" for n in range(len(found)))
         all_turns = Turns(spans, names, found[0][0].frames)
-        segments = join(all_turns, [rows for _, rows in found], self.labels, duration, self.decoder)
+        channels = [rows for _, rows in found]
+        segments = join(all_turns, channels, self.labels, duration, self.decoder, self.dimensions)
         mean = (
-            _mean_over_speakers([rows.take_all() for _, rows in found], all_turns.active)
+            _mean_over_speakers([rows.take_all() for rows in channels], all_turns.active)
             if posteriors
             else None
         )
-        return Diarization(uri, duration, segments, self.labels, mean, settings=self.settings)
+        return result_of(uri, duration, segments, mean, self.tagger)
 
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
@@ -221,7 +226,8 @@ class _Stages:
     def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
         self._emotion = PosteriorStream(tagger)
         self._speakers: SpeakerSession = diarizer.begin()
-        self._posteriors = SpooledArray(len(tagger.labels), on_disk=not in_memory)
+        columns = len(tagger.labels) + len(dimensions_of(tagger))
+        self._posteriors = SpooledArray(columns, on_disk=not in_memory)
 
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
         """The jobs of the two stages for a block; they may run concurrently."""

@@ -119,6 +119,7 @@ def _process(
         uri=uri,
         labels=stream.labels,
         settings=stream.settings,
+        dimensions=stream.dimensions,
         recorder=recorder,
         duration=duration,
         listeners=[*listeners, *([timeline] if timeline else [])],

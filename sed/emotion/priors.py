@@ -44,6 +44,11 @@ class ReweightedTagger:
         """As `Tagger.posteriors`."""
         return self._reweight(self._tagger.posteriors(waves))
 
+    def outputs(self, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As that of the tagger, if it estimates dimensions, with reweighted posteriors."""
+        posteriors, dimensions = self._tagger.outputs(waves)  # type: ignore[attr-defined]
+        return self._reweight(posteriors), dimensions
+
     def _reweight(self, posteriors: np.ndarray) -> np.ndarray:
         weighted = posteriors.astype(np.float64) * self._factors
         total = weighted.sum(-1, keepdims=True)
