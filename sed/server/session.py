@@ -213,7 +213,10 @@ class Session:
                 "sample_rate": start.sample_rate,
                 "latency": start.latency,
                 "labels": list(stream.labels),
-                **_optional(settings=dict(getattr(stream, "settings", {}))),
+                **_optional(
+                    dimensions=list(getattr(stream, "dimensions", ())),
+                    settings=dict(getattr(stream, "settings", {})),
+                ),
                 "limits": {name: getattr(self._options, name) for name in REPORTED_OPTIONS}
                 | {"burst": intake.burst, "max_waiting": intake.max_waiting},
             }
