@@ -98,6 +98,7 @@ class EmotionDiarizer:
             # A bundled tagger costs as much as the speaker stage; others cost more and get all threads.
             tagger = load_tagger(tagger, threads_per_stage if edition_of(tagger) else threads)
         self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
+        self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
                 f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"

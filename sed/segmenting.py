@@ -110,7 +110,7 @@ def _decode_run(
     if overlapped is not None:
         alone = not all(overlapped[start:end].all() for start, end in turns.tolist())
         weights = _Weights(overlapped, turns, options.weight_in_overlap(alone))
-    emotions = decode(_Concatenated(posteriors, turns, len(labels)), options, starts[1:-1], weights)
+    emotions = decode(_Concatenated(posteriors, turns, len(labels)), options, starts[1:-1], weights, labels)
     parts = []
     for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):
         own = emotions[at : at + end - start]

@@ -204,7 +204,7 @@ class StreamingDiarizer:
         speakers = []
         for key, name, active in zip(turns.keys, turns.names, turns.active.T, strict=True):
             own = np.flatnonzero(active)
-            decoder = self._decoders.setdefault(key, OnlineDecoder(self._options))
+            decoder = self._decoders.setdefault(key, OnlineDecoder(self._options, self.labels))
             count = int(np.searchsorted(own, final - self._settled))
             frames, rows = own + self._settled, posteriors[own]
             decoded = decoder.step(frames, rows[:, : len(self.labels)], weights[own], count, closing)
