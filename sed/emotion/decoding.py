@@ -53,7 +53,8 @@ class DecoderOptions:
     median_window: median; seconds.
     tv_weight: tv; a total variation of 1 (one full step) costs as much as this many frames of error.
     start_cost: viterbi; cost of starting a sequence with another label than ``neutral``, in nats of frame log-posterior
-        like `switch_cost`; 0: every label may be the first one.
+        like `switch_cost`; 0: every label may be the first one. Above `switch_cost` a sequence without any neutral
+        speech would start with `minimum_duration` of it.
     """
 
     method: str = "viterbi"
