@@ -7,7 +7,7 @@ with two or more threads they run concurrently (`sed.stage_pool`); the result is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ import numpy as np
 
 from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
+from sed.emotion.bundled import edition_of
 from sed.emotion.decoding import DecoderOptions
-from sed.emotion.tagger import Tagger
+from sed.emotion.priors import reweighted
+from sed.emotion.tagger import Tagger, dimensions_of
 from sed.emotion.windows import PosteriorStream
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
 from sed.result import Diarization
-from sed.segmenting import join
+from sed.segmenting import join, result_of
 from sed.speakers import make_diarizer
 from sed.speakers.smoothing import merge_spans
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
@@ -34,7 +36,11 @@ class EmotionDiarizer:
     """Detects who speaks when, and with which emotion. One object holds the models and can process any number of
     recordings, also from several threads at once. It cannot be pickled; create one per process.
 
-    tagger: None for the bundled model, a name or path for `sed.emotion.load_tagger`, or a `Tagger`.
+    tagger: None or ``default`` for the bundled model, ``free`` for its edition that is free for every use, any other
+        name or path for `sed.emotion.load_tagger`, or a `Tagger`.
+    prior: how frequent labels are in the speech to be processed, a mapping or ``"neutral=0.5,sad=0.1"``; the labels
+        that it leaves out share the rest. None: the prior of the model. See `sed.emotion.priors`.
+    sensitivity: factor on the odds of every emotion against neutral: 2 finds more emotion, 0.5 less; None: 1.
     diarizer: ``segmentation`` (default), ``pyannote`` or ``none`` (one speaker), optionally followed by a colon and a
         model (``pyannote:pyannote/speaker-diarization-community-1``), or a `SpeakerDiarizer`.
     vad: ``segmentation``, ``webrtc`` or ``silero``; ``none``: every frame is speech; None: the default of the
@@ -62,6 +68,8 @@ class EmotionDiarizer:
         self,
         *,
         tagger: Tagger | str | Path | None = None,
+        prior: Mapping[str, float] | str | None = None,
+        sensitivity: float | None = None,
         diarizer: SpeakerDiarizer | str = "segmentation",
         vad: str | None = None,
         decoder: DecoderOptions | str = "viterbi",
@@ -87,9 +95,10 @@ class EmotionDiarizer:
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
-            # The bundled tagger costs as much as the speaker stage; others cost more and get all threads.
-            tagger = load_tagger(tagger, threads_per_stage if tagger is None else threads)
-        self.tagger: Tagger = tagger
+            # A bundled tagger costs as much as the speaker stage; others cost more and get all threads.
+            tagger = load_tagger(tagger, threads_per_stage if edition_of(tagger) else threads)
+        self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
+        self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
                 f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"
@@ -121,6 +130,16 @@ class EmotionDiarizer:
     def labels(self) -> tuple[str, ...]:
         """The emotion labels of the tagger, in order."""
         return self.tagger.labels
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the dimensions that the tagger estimates, such as arousal; mostly none."""
+        return dimensions_of(self.tagger)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The prior or the sensitivity, if given; results carry it."""
+        return dict(getattr(self.tagger, "settings", {}))
 
     def __call__(
         self,
@@ -173,20 +192,21 @@ class EmotionDiarizer:
         duration = samples_to_seconds(samples)
         if self.channels != "split":
             turns, rows = found[0]
-            segments = join(turns, rows, self.labels, duration, self.decoder)
-            return Diarization(uri, duration, segments, self.labels, rows.take_all() if posteriors else None)
+            segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions)
+            return result_of(uri, duration, segments, rows.take_all() if posteriors else None, self.tagger)
         spans = tuple(
             merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
         )
         names = tuple(f"channel{n + 1}" for n in range(len(found)))
         all_turns = Turns(spans, names, found[0][0].frames)
-        segments = join(all_turns, [rows for _, rows in found], self.labels, duration, self.decoder)
+        channels = [rows for _, rows in found]
+        segments = join(all_turns, channels, self.labels, duration, self.decoder, self.dimensions)
         mean = (
-            _mean_over_speakers([rows.take_all() for _, rows in found], all_turns.active)
+            _mean_over_speakers([rows.take_all() for rows in channels], all_turns.active)
             if posteriors
             else None
         )
-        return Diarization(uri, duration, segments, self.labels, mean)
+        return result_of(uri, duration, segments, mean, self.tagger)
 
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
@@ -207,7 +227,8 @@ class _Stages:
     def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
         self._emotion = PosteriorStream(tagger)
         self._speakers: SpeakerSession = diarizer.begin()
-        self._posteriors = SpooledArray(len(tagger.labels), on_disk=not in_memory)
+        columns = len(tagger.labels) + len(dimensions_of(tagger))
+        self._posteriors = SpooledArray(columns, on_disk=not in_memory)
 
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
         """The jobs of the two stages for a block; they may run concurrently."""

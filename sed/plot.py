@@ -2,8 +2,8 @@
 
 Each side has one row per speaker (one row if speakers are unnamed); colours are emotions, from `sed.palette`, and bars
 that are wide enough are labelled. Speakers of the hypothesis are in the order of the reference's speakers with which
-they overlap most. A strip at the bottom is black where the emotions of the two differ. Needs matplotlib (extra
-``score``).
+they overlap most. Below the speakers of a side with dimensions, such as arousal, a thin curve shows each (0 to 1). A
+strip at the bottom is black where the emotions of the two differ. Needs matplotlib (extra ``score``).
 """
 
 from __future__ import annotations
@@ -65,31 +65,29 @@ def plot(
     end = max(*(end for d in (reference, hypothesis) for end in (d.duration, Spans.of(d).end)), 1e-3)
     mine, theirs = _speakers(reference), _speakers(hypothesis)
     theirs = _in_reference_order(reference, hypothesis, mine, theirs)
-    count = len(mine) + len(theirs)
+    count = len(mine) + len(reference.dimensions)
+    sides = ((reference, mine, 0.0), (hypothesis, theirs, count + 0.4))  # with the place of their first row
+    count += len(theirs) + len(hypothesis.dimensions)
     width = min(40.0, max(8.0, 0.12 * end))
     figure = Figure(figsize=(width, 1.3 + 0.42 * (count + 1.4)), layout="constrained")
     axes = figure.add_subplot()
 
-    places = [*range(len(mine)), *(len(mine) + 0.4 + n for n in range(len(theirs)))]
     inches = (width - 1.2) / end  # per second, approximately
-    for side, speakers, start in ((reference, mine, 0), (hypothesis, theirs, len(mine))):
-        for number, name in enumerate(speakers):
-            segments = [s for s in side if s.speaker == name]
-            _draw(axes, segments, places[start + number], inches)
-    bottom = (places[-1] if places else 0) + 1.0
+    rows = {place: text for side in sides for place, text in _draw_side(axes, *side, inches)}
+    bottom = max(rows) + 1.0
     scored = support([(0.0, end)] if region is None else list(region))
     differing = _differences(reference, hypothesis, scored, neutral)
     axes.broken_barh([(a, b - a) for a, b in differing], (bottom - 0.2, 0.4), color="#000000", linewidth=0)
-    axes.axhline(len(mine) - 0.3, color="#888888", linewidth=0.8)
+    axes.axhline(sides[1][2] - 0.7, color="#888888", linewidth=0.8)
 
-    axes.set_yticks([*places, bottom], [*map(_row_label, mine), *map(_row_label, theirs), "differ"], **PLAIN)
+    axes.set_yticks([*rows, bottom], [*rows.values(), "differ"], **PLAIN)
     axes.set_ylim(bottom + 0.5, -0.6)
     axes.set_xlim(0, end)
     axes.set_xlabel("time (s)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     right: Any = {"transform": axes.get_yaxis_transform(), "rotation": 90, "va": "center", "color": "#555555"}
-    for text, low, speakers in (("reference", 0.0, mine), ("hypothesis", len(mine) + 0.4, theirs)):
+    for text, (_, speakers, low) in zip(("reference", "hypothesis"), sides, strict=True):
         axes.text(1.005, low + (len(speakers) - 1) / 2, text, fontsize=8, clip_on=False, **right)
     emotions = {s.emotion for d in (reference, hypothesis) for s in d if s.emotion is not None}
     shown = [label for label in label_order(emotions, neutral) if label in emotions]
@@ -159,6 +157,34 @@ def _in_reference_order(
     weights = scored.reference.astype(float).T @ (scored.widths[:, None] * scored.hypothesis)
     order = [column for _, column in best_pairs(weights)]
     return [theirs[n] for n in (*order, *(n for n in range(len(theirs)) if n not in order))]
+
+
+def _draw_side(
+    axes: Axes, side: Diarization, speakers: Sequence[str | None], top: float, inches: float
+) -> list[tuple[float, str]]:
+    """Draw the rows of `side` from the place `top` on: its speakers, then its dimensions. Returns places and labels."""
+    rows: list[tuple[float, str]] = []
+    for speaker in speakers:
+        place = top + len(rows)
+        _draw(axes, [s for s in side if s.speaker == speaker], place, inches)
+        rows.append((place, _row_label(speaker)))
+    for column, name in enumerate(side.dimensions):
+        place = top + len(rows)
+        times, values = _curve(side, column)
+        axes.plot(times, place + 0.38 - 0.76 * values, color="#555555", linewidth=0.8)
+        rows.append((place, name))
+    return rows
+
+
+def _curve(side: Diarization, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds and values of a dimension: of every frame, or the means of segments with gaps between them."""
+    if side.dimension_track is not None:
+        values = side.dimension_track[:, column].astype(float)
+        return (np.arange(len(values)) + 0.5) / side.frame_rate, values
+    name = side.dimensions[column]
+    means = [(s.start, s.end, s.dimensions.get(name, np.nan)) for s in side]
+    times = [time for start, end, _ in means for time in (start, end, end)]
+    return np.array(times), np.array([v for *_, value in means for v in (value, value, np.nan)], float)
 
 
 def _draw(axes: Axes, segments: Sequence[Segment], place: float, inches: float) -> None:

@@ -39,6 +39,9 @@ class Segment:
     another label is more probable in it, as long as the evidence is worth less than the decoder's price of a
     change (`switch_cost`).
 
+    `dimensions` maps the names of dimensions, such as arousal, to their mean over the same frames, from 0 to 1; empty
+    unless the tagger estimates them.
+
     Segments are ordered by start, end, speaker, emotion.
 
     Raises `FormatError` on times that are not finite, negative, or not in order.
@@ -53,6 +56,7 @@ class Segment:
     emotion: str | None = None
     confidence: float | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
+    dimensions: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
@@ -80,6 +84,8 @@ class Segment:
                 row[name] = value
         if self.probabilities:
             row["probabilities"] = dict(self.probabilities)
+        if self.dimensions:
+            row["dimensions"] = dict(self.dimensions)
         return row
 
 
@@ -91,6 +97,10 @@ class Diarization:
     those of different speakers may overlap. `labels` are the emotions of the tagger. `posteriors` is
     ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames per second over the whole recording
     (silence included), or None for an annotation that was read from a file. Iterating gives the segments.
+
+    `settings` has the prior or the sensitivity of `EmotionDiarizer` that the probabilities are for, if one was given.
+    `dimensions` are the names of the dimensions that the tagger estimates, such as arousal (mostly none), and
+    `dimension_track` ``(frames, dimensions)`` float32, from 0 to 1, is to them what `posteriors` is to the labels.
 
     Raises `FormatError` on a duration that is negative or not finite.
 
@@ -108,10 +118,14 @@ class Diarization:
     labels: tuple[str, ...] = ()
     posteriors: np.ndarray | None = field(default=None, repr=False)
     frame_rate: int = FRAME_RATE
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    dimensions: tuple[str, ...] = ()
+    dimension_track: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(sorted(self.segments)))
         object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "dimensions", tuple(self.dimensions))
         if not (math.isfinite(self.duration) and self.duration >= 0):
             raise FormatError(
                 f"{self.uri}: found a duration of {self.duration} s, expected 0 or more seconds"
@@ -126,15 +140,17 @@ class Diarization:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Diarization):
             return NotImplemented
-        same = (self.uri, self.duration, self.segments, self.labels) == (
-            other.uri,
-            other.duration,
-            other.segments,
-            other.labels,
+        same = all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("uri", "duration", "segments", "labels", "settings", "dimensions")
         )
-        if self.posteriors is None or other.posteriors is None:
-            return same and self.posteriors is other.posteriors
-        return same and np.array_equal(self.posteriors, other.posteriors)
+        return same and all(
+            mine is theirs or (mine is not None and theirs is not None and np.array_equal(mine, theirs))
+            for mine, theirs in (
+                (self.posteriors, other.posteriors),
+                (self.dimension_track, other.dimension_track),
+            )
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -175,6 +191,6 @@ class Diarization:
         cls, uri: str, duration: float, rows: Iterable[Mapping[str, Any]], labels: Sequence[str] = ()
     ) -> Diarization:
         """The inverse of `Segment.to_dict` for each of `rows`."""
-        names = ("start", "end", "speaker", "emotion", "confidence", "probabilities")
+        names = ("start", "end", "speaker", "emotion", "confidence", "probabilities", "dimensions")
         segments = [Segment(**{k: row[k] for k in names if row.get(k) is not None}) for row in rows]
         return cls(uri, duration, segments, tuple(labels))

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sed.emotion.decoding import DecoderOptions, Sliced, decode
+from sed.emotion.tagger import Tagger, dimensions_of
 from sed.grid import frames_to_seconds, seconds_to_frames
-from sed.result import Segment
+from sed.result import Diarization, Segment
 from sed.speakers.turns import Turns
 
 
@@ -26,11 +27,13 @@ def join(
     labels: Sequence[str],
     duration: float,
     options: DecoderOptions | None = None,
+    dimensions: Sequence[str] = (),
 ) -> list[Segment]:
     """Segments of every speaker, in order.
 
     `posteriors` is ``(frames, labels)`` on the grid of `turns`, an array or `sed.spooling.SpooledArray`, or a list with
-    one per speaker (separately recorded channels). No segment ends after `duration` seconds.
+    one per speaker (separately recorded channels); with `dimensions`, one column for each of them follows. No segment
+    ends after `duration` seconds.
 
     >>> turns = Turns.from_active(np.ones((100, 1), bool), ("spk00",))
     >>> p = np.full((100, 2), [0.9, 0.1], np.float32); p[50:] = [0.2, 0.8]
@@ -45,18 +48,19 @@ def join(
     for number, (name, spans) in enumerate(zip(turns.names, turns.spans, strict=True)):
         own: Sliced = posteriors[number] if separate else posteriors  # type: ignore[index, assignment]
         for run in _runs(spans, options.memory):
-            segments += _decode_run(run, own, overlapped, name, labels, duration, options)
+            segments += _decode_run(run, own, overlapped, name, labels, duration, options, dimensions)
     return sorted(segments)
 
 
 class _Concatenated:
-    """The rows within `spans` ``(n, 2)``, concatenated, but read only when sliced."""
+    """The rows within `spans` ``(n, 2)``, concatenated, but read only when sliced; of a matrix the first `columns`."""
 
-    def __init__(self, rows: Sliced, spans: np.ndarray) -> None:
+    def __init__(self, rows: Sliced, spans: np.ndarray, *columns: int) -> None:
         self._rows = rows
         self._spans = spans
+        self._select = (slice(None), *map(slice, columns))
         self._ends = np.cumsum(spans[:, 1] - spans[:, 0])  # of each span, in the concatenation
-        self.shape = (int(self._ends[-1]), *rows.shape[1:])
+        self.shape = (int(self._ends[-1]), *columns)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -67,7 +71,8 @@ class _Concatenated:
         parts = []
         for (low, high), end in zip(self._spans[first : last + 1], self._ends[first : last + 1], strict=True):
             shift = int(high - end)  # from concatenated to original rows
-            parts.append(self._rows[max(int(low), start + shift) : min(int(high), stop + shift)])
+            part = self._rows[max(int(low), start + shift) : min(int(high), stop + shift)]
+            parts.append(part[self._select])
         return np.concatenate(parts)
 
 
@@ -98,13 +103,14 @@ def _decode_run(
     labels: Sequence[str],
     duration: float,
     options: DecoderOptions,
+    dimensions: Sequence[str],
 ) -> list[Segment]:
     starts = np.concatenate([[0], np.cumsum(turns[:, 1] - turns[:, 0])])
     weights = None
     if overlapped is not None:
         alone = not all(overlapped[start:end].all() for start, end in turns.tolist())
         weights = _Weights(overlapped, turns, options.weight_in_overlap(alone))
-    emotions = decode(_Concatenated(posteriors, turns), options, starts[1:-1], weights)
+    emotions = decode(_Concatenated(posteriors, turns, len(labels)), options, starts[1:-1], weights, labels)
     parts = []
     for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):
         own = emotions[at : at + end - start]
@@ -115,7 +121,9 @@ def _decode_run(
             weighted = own_weights is None or bool(own_weights.any())
             parts.append(_Part(start + first, start + last, int(own[first]), mean, weighted))
     return [
-        segment_of(_mean_of(parts, n), part.start, part.end, speaker, labels, part.emotion, duration)
+        segment_of(
+            _mean_of(parts, n), part.start, part.end, speaker, labels, part.emotion, duration, dimensions
+        )
         for n, part in enumerate(parts)
     ]
 
@@ -166,8 +174,10 @@ def segment_of(
     labels: Sequence[str],
     emotion: int,
     duration: float,
+    dimensions: Sequence[str] = (),
 ) -> Segment:
-    """The segment of `speaker` from frame number `start` to `end`, with the mean posteriors `mean` ``(labels,)``.
+    """The segment of `speaker` from frame number `start` to `end`, with the mean posteriors (and after them the mean
+    dimensions) `mean` ``(labels + dimensions,)``.
 
     The mean is float64 and is rounded to 4 decimals, so that results are reproducible. No segment ends after
     `duration` seconds.
@@ -179,5 +189,26 @@ def segment_of(
         speaker=speaker,
         emotion=labels[emotion],
         confidence=float(mean[emotion]),
-        probabilities=dict(zip(labels, map(float, mean), strict=True)),
+        probabilities=dict(zip(labels, map(float, mean[: len(labels)]), strict=True)),
+        dimensions=dict(zip(dimensions, map(float, mean[len(labels) :]), strict=True)),
+    )
+
+
+def result_of(
+    uri: str, duration: float, segments: Sequence[Segment], rows: np.ndarray | None, tagger: Tagger
+) -> Diarization:
+    """The result for `segments`; `rows` ``(frames, labels + dimensions)`` are the posteriors and dimensions to keep."""
+    labels, dimensions = tuple(tagger.labels), dimensions_of(tagger)
+    posteriors, track = rows, None
+    if rows is not None and dimensions:
+        posteriors, track = (np.ascontiguousarray(part) for part in np.split(rows, [len(labels)], axis=1))
+    return Diarization(
+        uri,
+        duration,
+        segments,
+        labels,
+        posteriors,
+        settings=dict(getattr(tagger, "settings", {})),
+        dimensions=dimensions,
+        dimension_track=track,
     )

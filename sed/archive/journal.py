@@ -21,6 +21,7 @@ from sed.archive.inputs import Input
 from sed.archive.ledger import Ledger, open_ledger
 from sed.archive.outputs import Outputs
 from sed.archive.work import Report
+from sed.emotion.bundled import edition_of
 from sed.emotion.folders import SPEECHBRAIN, TRAINED
 from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
@@ -194,7 +195,9 @@ def fingerprint(
     from sed import __version__
 
     plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
-    if isinstance(tagger := plain.get("tagger"), str):
+    if (edition := edition_of(tagger := plain.get("tagger"))) is not None:
+        plain["tagger"] = _by_content(str(edition.path), _tagger_files)
+    elif isinstance(tagger, str):
         plain["tagger"] = _by_content(tagger, _tagger_files)
     if isinstance(diarizer := plain.get("diarizer"), str):
         name, colon, model = diarizer.partition(":")

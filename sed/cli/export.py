@@ -64,6 +64,7 @@ def export(
     from sed.networks.store import WEIGHTS, tagger_folder
     from sed.training.export.calibration import Calibration, fit_calibration, read_calibration
     from sed.training.export.onnx import export_onnx, largest_difference, sha256, trial_waves
+    from sed.training.objectives.dimensions import mean_head
 
     if target.suffix.lower() != ".onnx" or target.is_dir():
         found = "a folder" if target.is_dir() else "another suffix"
@@ -85,10 +86,12 @@ def export(
         waves = [to_float(samples)[:max_samples] for _, samples in speech[:: max(1, len(speech) // 12)]]
     sources = [sha256(tagger_folder(folder) / WEIGHTS) for folder in folders]
     card = {**description["card"], "source_sha256": sources[0] if len(sources) == 1 else sources}
-    tagger = export_onnx(model, target, labels, card, calibration, int8, waves if speech else ())
-    difference = largest_difference(model, tagger, waves)
+    head = mean_head([tagger_folder(folder) for folder in folders])
+    tagger = export_onnx(model, target, labels, card, calibration, int8, waves if speech else (), head)
+    difference = largest_difference(model, tagger, waves, head)
+    dimensions = f", dimensions {' '.join(tagger.dimensions)}" if tagger.dimensions else ""
     return [
-        f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}",
+        f"{target}: {target.stat().st_size / 1e6:.1f} MB, labels {' '.join(labels)}{dimensions}",
         f"temperature {calibration.temperature}, offsets {' '.join(map(str, calibration.offsets)) or 'none'}",
         f"largest difference of a posterior from the original: {difference:.2g} ({len(waves)} clips)",
         f"SHA-256 {sha256(target)}",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, command
-from sed.cli.options import common_options
+from sed.cli.licence import licence_notice
+from sed.cli.options import TAGGER_SETTINGS, common_options, tagger_options
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--latency", type=float, default=1.0, show_default=True, metavar="S", help="0.5 to 5 seconds.")
 @click.option("--speakers", type=_COUNT, help="Number of speakers (default: estimated).")
 @click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers.")
-@click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one).")
+@tagger_options
 @click.option(
     "--span",
     type=_POSITIVE,
@@ -102,8 +103,12 @@ def _process(
     uri = Path(record).stem if record else getattr(source, "uri", "live")
     files.check(uri)
     stream = _stream(
-        **{name: options[name] for name in ("latency", "speakers", "max_speakers", "tagger", "threads")}
+        **{
+            name: options[name]
+            for name in ("latency", "speakers", "max_speakers", *TAGGER_SETTINGS, "threads")
+        }
     )
+    licence_notice(NAME, options["tagger"], quiet)
     recorder = open_recorder(record, source.rate, overwrite) if record else None
     showing = sys.stdout.isatty() and not quiet and not files.to_stdout
     timeline = Timeline(span + 1) if showing else None
@@ -113,6 +118,8 @@ def _process(
         stream,
         uri=uri,
         labels=stream.labels,
+        settings=stream.settings,
+        dimensions=stream.dimensions,
         recorder=recorder,
         duration=duration,
         listeners=[*listeners, *([timeline] if timeline else [])],

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from sed.emotion.bundled import described_editions
+from sed.errors import OptionError
+
 
 class Channels(click.ParamType):
     """``mix``, ``split`` or the number of a channel, starting at 1."""
@@ -20,6 +23,25 @@ class Channels(click.ParamType):
         if isinstance(value, int) or (str(value).isdigit() and int(value) >= 1):
             return int(value)
         self.fail(f"{value!r}: expected mix, split or the number of a channel (1 is the first)", param, ctx)
+
+
+class Prior(click.ParamType):
+    """Probabilities of labels: ``neutral=0.5,sad=0.1``."""
+
+    name = "label=p,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, float]:
+        """The probability by label."""
+        from sed.emotion.priors import parse_prior
+
+        if isinstance(value, dict):
+            return value
+        try:
+            return parse_prior(value)
+        except OptionError as error:
+            self.fail(str(error), param, ctx)
 
 
 def on_command_line(*names: str) -> list[str]:
@@ -38,6 +60,30 @@ def _all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 _COUNT = click.IntRange(min=1)
+TAGGER_SETTINGS = ("tagger", "prior", "sensitivity")
+"""The settings of `EmotionDiarizer` that `tagger_options` give."""
+
+tagger_options = _all_of(
+    click.option(
+        "--tagger",
+        metavar="NAME|PATH",
+        help=f"Emotion model: {described_editions()}; or an ONNX file, a folder from sed-train or SpeechBrain, or "
+        "owner/name on the Hugging Face hub.",
+    ),
+    click.option(
+        "--prior",
+        type=Prior(),
+        metavar="LABEL=P,...",
+        help="How frequent labels are in this speech, such as neutral=0.5; the others share the rest (default: the "
+        "model's).",
+    ),
+    click.option(
+        "--sensitivity",
+        type=float,
+        metavar="X",
+        help="Multiply the odds of every emotion against neutral by X: 2 finds more emotion, 0.5 less (default: 1).",
+    ),
+)
 
 diarizer_options = _all_of(
     click.option(
@@ -54,12 +100,7 @@ diarizer_options = _all_of(
     ),
     click.option("--min-speakers", type=_COUNT, help="Minimum number of speakers."),
     click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers."),
-    click.option(
-        "--tagger",
-        metavar="NAME|PATH",
-        help="Emotion model: an ONNX file, a folder from sed-train or SpeechBrain, or owner/name on the Hugging "
-        "Face hub (default: the bundled one).",
-    ),
+    tagger_options,
     click.option(
         "--diarizer",
         default="segmentation",

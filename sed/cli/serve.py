@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
+from sed.cli.licence import licence_notice
+from sed.cli.options import TAGGER_SETTINGS, tagger_options
 
 NAME = "sed-serve"
 TOKEN_VARIABLE = "SED_TOKEN"
@@ -99,7 +101,7 @@ TOKEN_VARIABLE = "SED_TOKEN"
     default=False,
     help="Allow all clients that can reach --host, without a secret.",
 )
-@click.option("--tagger", metavar="NAME|PATH", help="Emotion model (default: the bundled one).")
+@tagger_options
 @click.option("--max-speakers", type=click.IntRange(min=1), help="Maximum number of speakers.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
@@ -108,7 +110,6 @@ def main(
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
-    tagger: str | None,
     max_speakers: int | None,
     threads: int | None,
     quiet: bool,
@@ -134,6 +135,7 @@ def main(
     try:
         from sed.server.options import ServerOptions
 
+        models = {name: settings.pop(name) for name in TAGGER_SETTINGS}
         if threads is not None:
             settings["threads"] = threads
         options = ServerOptions(
@@ -144,7 +146,7 @@ def main(
             trusted_proxies=trusted_proxy,
         )
         _check_packages()
-        _serve(options, {"tagger": tagger, "max_speakers": max_speakers}, quiet)
+        _serve(options, {**models, "max_speakers": max_speakers}, quiet)
     except SedError as error:
         fail(NAME, error, FAILED if isinstance(error, MissingDependencyError) else USAGE)
 
@@ -185,6 +187,7 @@ def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
     app: Any = None
     try:
         diarizer = EmotionDiarizer(**models)
+        licence_notice(NAME, models["tagger"], quiet)
         app = create_app(options, make_stream=diarizer.stream, diarize=diarizer)
 
         def started() -> None:

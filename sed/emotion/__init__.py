@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sed.emotion.tagger import Tagger
+from sed.emotion.bundled import EDITIONS, edition_of
 from sed.errors import ModelError
+
+if TYPE_CHECKING:
+    from sed.emotion.tagger import Tagger
 
 
 def load_tagger(
@@ -13,7 +17,8 @@ def load_tagger(
 ) -> Tagger:
     """Load the tagger `name`:
 
-    - None: the bundled tagger;
+    - None or ``default``: the bundled tagger; ``free``: its edition that is free for every use (`sed.emotion.bundled`).
+      A file or folder with such a name is meant by its path (``./free``, or a `Path`);
     - an ONNX file with a model card, as written by ``sed-export``;
     - a folder written by ``sed-train`` (the run's folder or its ``tagger``);
     - a folder in SpeechBrain's layout: hyperparams.yaml, wav2vec2.ckpt, model.ckpt, label_encoder.txt;
@@ -31,9 +36,9 @@ def load_tagger(
     """
     from sed.emotion.onnx import OnnxTagger
 
-    if name is None:
-        return OnnxTagger.bundled(threads)
-    path = Path(name)
+    if (edition := edition_of(name)) is not None:
+        return OnnxTagger.bundled(threads, edition)
+    path = Path(name or "")
     if path.suffix == ".onnx":
         return OnnxTagger(path, threads)
     from sed.emotion.folders import SPEECHBRAIN, TRAINED, open_folder
@@ -46,6 +51,7 @@ def load_tagger(
         return open_folder(folder, hub=True, threads=threads, device=device, precision=precision)
     found = "a file without the suffix .onnx" if path.exists() else "nothing"
     raise ModelError(
-        f"tagger {str(name)!r}: found {found}, expected an ONNX file (its name ends in .onnx), the folder of a tagger,"
-        " or the name of a model on the Hugging Face hub (owner/name)"
+        f"tagger {str(name)!r}: found {found}, expected {', '.join(edition.name for edition in EDITIONS)},"
+        " an ONNX file (its name ends in .onnx), the folder of a tagger, or the name of a model on the Hugging Face hub"
+        " (owner/name)"
     )

@@ -7,12 +7,13 @@ indices. `decode` is the entry point of all decoders; `DecoderOptions` has their
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from sed.emotion.priors import NEUTRAL
 from sed.emotion.viterbi import ViterbiState, backtrace
 from sed.errors import OptionError
 from sed.grid import seconds_to_frames
@@ -51,6 +52,9 @@ class DecoderOptions:
         sequence has no other frames, they are used with a small weight even if this is 0.
     median_window: median; seconds.
     tv_weight: tv; a total variation of 1 (one full step) costs as much as this many frames of error.
+    start_cost: viterbi; cost of starting a sequence with another label than ``neutral``, in nats of frame log-posterior
+        like `switch_cost`; 0: every label may be the first one. Above `switch_cost` a sequence without any neutral
+        speech would start with `minimum_duration` of it.
     """
 
     method: str = "viterbi"
@@ -61,12 +65,14 @@ class DecoderOptions:
     overlap_weight: float = 0.0
     median_window: float = 2.0
     tv_weight: float = 10.0
+    start_cost: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise OptionError(f"decoder {self.method!r}: expected one of {', '.join(METHODS)}")
         for name in (
             "switch_cost",
+            "start_cost",
             "minimum_duration",
             "turn_discount",
             "memory",
@@ -77,6 +83,19 @@ class DecoderOptions:
                 raise OptionError(f"decoder option {name} is {getattr(self, name)}: expected 0 or more")
         if not 0 <= self.overlap_weight <= 1:
             raise OptionError(f"decoder option overlap_weight is {self.overlap_weight}: expected 0 to 1")
+
+    def start_costs(self, labels: Sequence[str]) -> np.ndarray | float:
+        """The cost of each of `labels` as the first one of a sequence. Raises `OptionError` if none is ``neutral``.
+
+        >>> DecoderOptions(start_cost=16.0).start_costs(("neutral", "sad")).tolist(), DecoderOptions().start_costs(())
+        ([0.0, 16.0], 0.0)
+        """
+        if not self.start_cost:
+            return 0.0
+        if NEUTRAL not in labels:
+            found = ", ".join(labels) or "without names"
+            raise OptionError(f"decoder option start_cost for labels {found}: expected {NEUTRAL} among them")
+        return np.array([0.0 if label == NEUTRAL else self.start_cost for label in labels])
 
     def weight_in_overlap(self, alone: bool) -> float:
         """Weight of overlapped frames in a sequence; `alone`: the speaker speaks alone in at least one frame of it.
@@ -96,11 +115,13 @@ def decode(
     options: DecoderOptions | None = None,
     turn_starts: np.ndarray | None = None,
     weights: Sliced | None = None,
+    labels: Sequence[str] = (),
 ) -> np.ndarray:
     """Label indices ``(frames,)`` int16 for `posteriors` ``(frames, labels)``.
 
     `turn_starts` are the first frames of turns, where viterbi discounts the switch cost; `weights` ``(frames,)`` from 0
-    to 1 are the weights of the frames (viterbi only). Argmax and viterbi read both in chunks and need a few bytes of
+    to 1 are the weights of the frames (viterbi only); `labels` are the names of the labels, which `start_cost` needs.
+    Argmax and viterbi read both in chunks and need a few bytes of
     memory per frame.
 
     >>> p = np.full((100, 2), [0.9, 0.1]); p[40:45] = [0.2, 0.8]; p[70:] = [0.1, 0.9]
@@ -111,7 +132,8 @@ def decode(
     if len(posteriors) == 0:
         return np.zeros(0, np.int16)
     starts = np.zeros(0, np.intp) if turn_starts is None else np.asarray(turn_starts, np.intp)
-    return METHODS[options.method](posteriors, options, starts, weights).astype(np.int16, copy=False)
+    found = METHODS[options.method](posteriors, options, starts, weights, labels)
+    return found.astype(np.int16, copy=False)
 
 
 def _chunks(rows: Sliced) -> Iterator[np.ndarray]:
@@ -200,12 +222,17 @@ def _rebuild(knot: tuple[int, float], bound: list[float], end: int, convex: bool
 
 
 def _viterbi(
-    posteriors: Sliced, options: DecoderOptions, turn_starts: np.ndarray, weights: Sliced | None
+    posteriors: Sliced,
+    options: DecoderOptions,
+    turn_starts: np.ndarray,
+    weights: Sliced | None,
+    names: Sequence[str],
 ) -> np.ndarray:
     """The best labelling under a cost for each change and a minimum duration (`sed.emotion.viterbi`)."""
     frames, labels = posteriors.shape
     min_frames = max(1, seconds_to_frames(options.minimum_duration))
-    state = ViterbiState(labels, min_frames, options.switch_cost, options.turn_discount)
+    costs = options.switch_cost, options.turn_discount, options.start_costs(names)
+    state = ViterbiState(labels, min_frames, *costs)
     jumps, best_labels = state.backpointers(frames)
     starts = np.unique(turn_starts)
     for evidence in _evidence(posteriors, weights):

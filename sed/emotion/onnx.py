@@ -1,7 +1,8 @@
 """`OnnxTagger`: frame posteriors from an ONNX file, without torch.
 
-The model maps ``waves (batch, samples)`` float32 at 16 kHz to ``posteriors (batch, frames, labels)``. A model card in
-its metadata (property ``sed``, JSON) contains the labels, the frame rate and the window, so that files written by
+The model maps ``waves (batch, samples)`` float32 at 16 kHz to ``posteriors (batch, frames, labels)`` and, optionally,
+``dimensions (batch, frames, dimensions)``, such as arousal from 0 to 1. A model card in its metadata (property ``sed``,
+JSON) contains the labels, the names of the dimensions, the frame rate and the window, so that files written by
 ``sed-export`` are self-contained.
 """
 
@@ -13,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from sed.emotion.bundled import DEFAULT, Edition
 from sed.emotion.tagger import check_waves, is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count
-from sed.inference import MODELS, new_session
+from sed.inference import new_session
 
 CARD_PROPERTY = "sed"
-BUNDLED = MODELS / "emotion-compact.onnx"
+DIMENSIONS = "dimensions"  # the second output of a model, and its key in the card
 
 
 class OnnxTagger:
@@ -48,39 +50,62 @@ class OnnxTagger:
             raise ModelError(f"{self.path} is not a model that onnxruntime can read: {error}") from error
         self.card = _read_card(self.path, self._session)
         self.labels: tuple[str, ...] = tuple(self.card["labels"])
+        self.dimensions: tuple[str, ...] = tuple(self.card.get("dimensions", ()))
+        """Names of the dimensions that the model estimates beside the posteriors; mostly none."""
         self.frame_rate: int = self.card["frame_rate"]
         self.window: int = self.card["window"]
         self.max_samples: int | None = self.card.get("longest", self.window)
         """Maximum length of the input in samples; None: unlimited."""
 
     @classmethod
-    def bundled(cls, threads: int = 1) -> OnnxTagger:
-        """The bundled tagger: `sed/models/emotion-compact.onnx`."""
-        return cls(BUNDLED, threads)
+    def bundled(cls, threads: int = 1, edition: Edition = DEFAULT) -> OnnxTagger:
+        """The bundled tagger, or another edition of it. Raises `ModelError` if its file is not in the package."""
+        if not edition.path.is_file():
+            raise ModelError(
+                f"tagger {edition.name!r}: this installation has no file {edition.path}, expected the model in it"
+                " (reinstall sed, or name another model)"
+            )
+        return cls(edition.path, threads)
 
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.
 
         Raises `OptionError` on another shape, on no samples, and on more than `max_samples`.
         """
+        return self._run(waves, ("posteriors", len(self.labels)))[0]
+
+    def outputs(self, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `posteriors`, and the dimensions ``(batch, ceil(samples / 320), dimensions)`` float32, limited to 0 to 1.
+
+        Only for a model with `dimensions`.
+        """
+        wanted = ("posteriors", len(self.labels)), (DIMENSIONS, len(self.dimensions))
+        posteriors, dimensions = self._run(waves, *wanted)
+        return posteriors, np.clip(dimensions, 0, 1)
+
+    def _run(self, waves: np.ndarray, *wanted: tuple[str, int]) -> list[np.ndarray]:
+        """The outputs `wanted`, pairs of name and number of columns, for ``(batch, samples)`` waves."""
         waves = np.ascontiguousarray(waves, np.float32)
         check_waves(waves, self.max_samples)
+        frames = frame_count(waves.shape[1])
+        results = [np.empty((len(waves), frames, columns), np.float32) for _, columns in wanted]
         # One at a time: int8 models scale activations over the whole batch, so that posteriors would depend on the
         # other waves. On a CPU a batch would be hardly faster.
-        result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
         for row, wave in enumerate(waves):
-            (result[row : row + 1],) = self._session.run(["posteriors"], {"waves": wave[None]})
-        return result
+            found = self._session.run([name for name, _ in wanted], {"waves": wave[None]})
+            for result, rows in zip(results, found, strict=True):
+                result[row : row + 1] = rows
+        return results
 
 
 def _read_card(path: Path, session: Any) -> dict[str, Any]:
     """The validated model card. Raises `ModelError` if the file is not a tagger or the card is damaged."""
     inputs = [node.name for node in session.get_inputs()]
     outputs = [node.name for node in session.get_outputs()]
-    if inputs != ["waves"] or outputs != ["posteriors"]:
+    if inputs != ["waves"] or outputs not in (["posteriors"], ["posteriors", DIMENSIONS]):
         raise ModelError(
             f"{path} is not an emotion tagger: found inputs {inputs} and outputs {outputs},"
-            " expected 'waves' and 'posteriors'"
+            f" expected 'waves' and 'posteriors' (then optionally {DIMENSIONS!r})"
         )
     text = session.get_modelmeta().custom_metadata_map.get(CARD_PROPERTY)
     if text is None:
@@ -104,4 +129,18 @@ def _read_card(path: Path, session: Any) -> dict[str, Any]:
         raise ModelError(
             f"{path}: found a maximum length of {max_samples!r} samples, expected at least the window of {window}"
         )
+    _check_dimensions(path, card, session.get_outputs()[1:])
     return card
+
+
+def _check_dimensions(path: Path, card: dict[str, Any], outputs: list[Any]) -> None:
+    """Raise `ModelError` if the card's names do not match the output of dimensions, if there is one."""
+    names = card.get(DIMENSIONS, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ModelError(f"{path}: found dimensions {names!r} in its card, expected a list of names")
+    if bool(names) != bool(outputs):
+        found = f"the names {names!r} but no output" if names else f"an output {DIMENSIONS!r} but no names"
+        raise ModelError(f"{path}: found {found} of dimensions, expected both or neither")
+    columns = outputs[0].shape[-1] if outputs else len(names)
+    if len(set(names)) < len(names) or (isinstance(columns, int) and columns != len(names)):
+        raise ModelError(f"{path}: found dimensions {names!r}, expected {columns} distinct names")

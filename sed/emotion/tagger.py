@@ -40,7 +40,9 @@ class Tagger(Protocol):
     SpeechBrain's WavLM, HuBERT and wav2vec 2.0 models).
 
     Any object with these four attributes can be used. The attribute `batch`, the preferred number of windows per call,
-    is optional.
+    is optional. A tagger that also estimates dimensions such as arousal has two more: `dimensions`, their names, and
+    ``outputs(waves)``, which returns the posteriors and the dimensions, ``(batch, frames, dimensions)`` float32 from 0
+    to 1.
     """
 
     labels: tuple[str, ...]
@@ -59,3 +61,16 @@ class Tagger(Protocol):
         which sum to 1 over the labels, where ``frames = ceil(samples / 320)``.
         """
         ...
+
+
+def dimensions_of(tagger: Tagger) -> tuple[str, ...]:
+    """The names of the dimensions that `tagger` estimates, such as arousal; empty if it estimates none."""
+    return tuple(getattr(tagger, "dimensions", ()))
+
+
+def frame_rows(tagger: Tagger, waves: np.ndarray) -> np.ndarray:
+    """Everything that `tagger` estimates for each frame of `waves` ``(batch, samples)``, from one run of the model:
+    ``(batch, frames, labels + dimensions)`` float32, the posteriors first."""
+    if not dimensions_of(tagger):
+        return tagger.posteriors(waves)
+    return np.concatenate(tagger.outputs(waves), axis=2)  # type: ignore[attr-defined]

@@ -20,17 +20,25 @@ class ViterbiState:
     """Scores of all labels after `time` frames; `extend` adds frames. Instant t lies between frames t - 1 and t.
 
     `min_frames` is the minimum duration of an emotion, `switch_cost` the cost of a change, in nats, and `turn_discount`
-    the factor on it at the start of a turn.
+    the factor on it at the start of a turn. `start_costs` ``(labels,)`` are those of each label as the first one.
     """
 
-    def __init__(self, labels: int, min_frames: int, switch_cost: float, turn_discount: float) -> None:
+    def __init__(
+        self,
+        labels: int,
+        min_frames: int,
+        switch_cost: float,
+        turn_discount: float,
+        start_costs: np.ndarray | float = 0.0,
+    ) -> None:
         self.min_frames = min_frames
         self.time = 0  # frames so far
         self.turn = 0  # the instant at which the current turn started
         self.best = np.full(labels, -np.inf)  # best score by last label, which has lasted the minimum
+        self._start_costs = start_costs
         self._cost, self._turn_cost = float(switch_cost), switch_cost * turn_discount
         self._totals = np.zeros((1, labels))  # sums of the evidence before each of the latest instants
-        self._top = [0.0]  # the best score of all labels at each of them; the first emotion is free
+        self._top = [0.0]  # the best score of all labels at each of them
 
     def backpointers(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
         """Room for the `jumps` ``(frames + 1, labels)`` and `labels` ``(frames + 1,)`` that `extend` fills."""
@@ -105,9 +113,9 @@ class ViterbiState:
         price = self._price(self.time - length)
         return self._top[since] - price + self._totals[now] - self._totals[since]
 
-    def _price(self, instant: int) -> float:
+    def _price(self, instant: int) -> float | np.ndarray:
         if instant == 0:
-            return 0.0
+            return self._start_costs
         return self._cost if instant > self.turn else self._turn_cost
 
     @property

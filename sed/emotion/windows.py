@@ -1,15 +1,16 @@
 """Runs a tagger on audio of any length, in overlapping windows on an absolute grid.
 
-In: ``(n,)`` float32 blocks at 16 kHz. Out: ``(frames, labels)`` float32 posteriors, 50 per second. Window ``k`` starts
-at sample ``k * hop``, and windows are processed in fixed batches, so the posteriors do not depend on the block sizes.
-Adjacent windows are cross-faded where they overlap. Memory is one batch of windows.
+In: ``(n,)`` float32 blocks at 16 kHz. Out: ``(frames, labels)`` float32 posteriors, 50 per second, and beside them the
+dimensions of a tagger that estimates some, ``(frames, labels + dimensions)`` (`sed.emotion.tagger.frame_rows`). Window
+``k`` starts at sample ``k * hop``, and windows are processed in fixed batches, so the rows do not depend on the block
+sizes. Adjacent windows are cross-faded where they overlap. Memory is one batch of windows.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from sed.emotion.tagger import Tagger
+from sed.emotion.tagger import Tagger, dimensions_of, frame_rows
 from sed.grid import HOP
 
 
@@ -31,6 +32,7 @@ class PosteriorStream:
 
     def __init__(self, tagger: Tagger, overlap: float = 0.2, batch: int | None = None) -> None:
         self._tagger = tagger
+        self._columns = len(tagger.labels) + len(dimensions_of(tagger))
         self._window = tagger.window
         self._fade = round(overlap * tagger.window / HOP)  # overlap of adjacent windows in frames
         self._hop = tagger.window - self._fade * HOP
@@ -39,7 +41,7 @@ class PosteriorStream:
         self._faded: np.ndarray | None = None  # weighted posteriors of the overlap with the next window
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Process the next samples; returns the ``(frames, labels)`` posteriors completed by them."""
+        """Process the next samples; returns the rows of the frames completed by them."""
         self._audio = np.concatenate([self._audio, samples])
         parts = []
         length = self._window + (self._batch - 1) * self._hop
@@ -48,12 +50,12 @@ class PosteriorStream:
         return self._concatenate(parts)
 
     def close(self) -> np.ndarray:
-        """The remaining posteriors; in total there are ``sed.grid.frame_count(samples)``."""
+        """The remaining rows; in total there are ``sed.grid.frame_count(samples)``."""
         parts = []
         if (beyond := len(self._audio) - self._window) > 0:  # full windows that are not the last one
             parts += self._run(-(-beyond // self._hop))
         if len(self._audio):
-            parts.append(self._cross_fade(self._tagger.posteriors(self._audio[None])[0], last=True))
+            parts.append(self._cross_fade(frame_rows(self._tagger, self._audio[None])[0], last=True))
             self._audio = self._audio[:0]
         return self._concatenate(parts)
 
@@ -62,7 +64,9 @@ class PosteriorStream:
         audio = self._audio[: self._window + (windows - 1) * self._hop]
         waves = np.lib.stride_tricks.sliding_window_view(audio, self._window)[:: self._hop]
         self._audio = self._audio[windows * self._hop :]
-        return [self._cross_fade(p, last=False) for p in self._tagger.posteriors(np.ascontiguousarray(waves))]
+        return [
+            self._cross_fade(p, last=False) for p in frame_rows(self._tagger, np.ascontiguousarray(waves))
+        ]
 
     def _cross_fade(self, posteriors: np.ndarray, last: bool) -> np.ndarray:
         fade = min(self._fade, len(posteriors))
@@ -79,11 +83,11 @@ class PosteriorStream:
 
     def _concatenate(self, parts: list[np.ndarray]) -> np.ndarray:
         if not parts:
-            return np.zeros((0, len(self._tagger.labels)), np.float32)
+            return np.zeros((0, self._columns), np.float32)
         return np.concatenate(parts)
 
 
 def posteriors_of(tagger: Tagger, samples: np.ndarray) -> np.ndarray:
     """Posteriors ``(frames, labels)`` of a whole recording ``(n,)`` at 16 kHz."""
     stream = PosteriorStream(tagger)
-    return np.concatenate([stream.push(samples), stream.close()])
+    return np.concatenate([stream.push(samples), stream.close()])[:, : len(tagger.labels)]

@@ -1,8 +1,9 @@
 """CSV with audformat's segmented index (``file,start,end``), speaker, emotion, confidence and one column per label.
 
 Times are pandas time deltas (``0 days 00:00:01.500000``), as audformat, audinterface and openSMILE write them; seconds
-are also read. Columns after `confidence` with numbers from 0 to 1 are probabilities; other columns are ignored. Folders
-and audio suffixes in `file` are not part of the recording's name.
+are also read. Columns after `confidence` with numbers from 0 to 1 are probabilities, those called ``d_<name>`` are
+dimensions such as arousal; other columns are ignored. Folders and audio suffixes in `file` are not part of the
+recording's name.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sed.formats.lenience import UNKNOWN, file_warnings
 from sed.formats.spelling import CELL
 from sed.result import Diarization, Segment
 
+DIMENSION = "d_"  # prefix of the columns of dimensions
 _COLUMNS = ("file", "start", "end", "speaker", "emotion", "confidence")
 _DELTA = re.compile(r"(?:(-?\d+) days? ?)?\+?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _DAYS = re.compile(r"(\d+) days?")  # how pandas writes a column in which every time is whole days, such as 0
@@ -61,10 +63,14 @@ def seconds(text: str, where: str) -> float:
 
 def _dump(diarization: Diarization) -> str:
     out = io.StringIO()
-    if reserved := [label for label in diarization.labels if label in _COLUMNS]:
-        raise FormatError(f"a label is named {reserved[0]!r}, which is the name of a column: rename it first")
+    reserved = (label for label in diarization.labels if label in _COLUMNS or label.startswith(DIMENSION))
+    if (label := next(reserved, None)) is not None:
+        raise FormatError(f"a label is named {label!r}, which is the name of a column: rename it first")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *map(CELL.write, diarization.labels)])
+    names = diarization.dimensions
+    writer.writerow(
+        [*_COLUMNS, *map(CELL.write, diarization.labels), *(DIMENSION + CELL.write(name) for name in names)]
+    )
     uri = CELL.write(diarization.uri)
     for s in diarization:
         if s.speaker in ("", UNKNOWN) or s.emotion in ("", UNKNOWN):
@@ -75,7 +81,7 @@ def _dump(diarization: Diarization) -> str:
         probabilities = [s.probabilities.get(label, "") for label in diarization.labels]
         speaker, emotion = CELL.write(s.speaker or ""), CELL.write(s.emotion or "")
         row = [uri, delta(s.start), delta(s.end), speaker, emotion, confidence]
-        writer.writerow([*row, *probabilities])
+        writer.writerow([*row, *probabilities, *(s.dimensions.get(name, "") for name in names)])
     return out.getvalue()
 
 
@@ -89,7 +95,9 @@ def _parse(text: str, path: Path) -> list[Diarization]:
     except csv.Error as error:
         raise FormatError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
     after = fields[fields.index("confidence") + 1 :] if "confidence" in fields else []
-    labels = [c for c in after if c not in _COLUMNS and all(_is_probability(row[c]) for _, row in table)]
+    dimensions = [c for c in after if c.startswith(DIMENSION)]
+    others = [c for c in after if c not in _COLUMNS and c not in dimensions]
+    labels = [c for c in others if all(_is_probability(row[c]) for _, row in table)]
     rows: dict[str, list[Segment]] = {}
     files: dict[str, str] = {}
     with file_warnings(path) as warnings:
@@ -105,11 +113,13 @@ def _parse(text: str, path: Path) -> list[Diarization]:
                 "emotion": row.get("emotion"),
                 "confidence": row.get("confidence") or None,
                 "probabilities": {label: row[label] for label in labels if row[label]},
+                "dimensions": {c.removeprefix(DIMENSION): row[c] for c in dimensions if row[c]},
             }
             own = rows.setdefault(CELL.read(name_of(row["file"], files, where)), [])
             segment = segment_of(values, where, warnings, CELL)
             own += [segment] if segment else []
-    return collect(rows, [CELL.read(label) for label in labels])
+    names = [CELL.read(c.removeprefix(DIMENSION)) for c in dimensions]
+    return collect(rows, [CELL.read(label) for label in labels], names)
 
 
 def read_rows(path: str | PathLike[str]) -> list[tuple[str, dict[str, str]]]:

@@ -3,6 +3,9 @@
 ``{"format": "sed", "version": 1, "uri", "duration", "labels": [...], "frame_rate", "segments": [{"start", "end",
 "speaker", "emotion", "confidence", "probabilities": {label: p}}], "posteriors": [[...], ...]}``. Times are
 seconds; only `start` and `end` of a segment are required; `posteriors` has one row per frame and one column per label.
+A tagger that estimates dimensions adds ``"dimensions": ["arousal", ...]``, ``"dimensions": {name: value}`` in each
+segment, and ``dimension_track``, which is to them what `posteriors` is to the labels. A result for another prior or
+sensitivity has ``"settings": {"prior": {label: p}}`` or ``{"sensitivity": 2.0}``.
 `version` increases with incompatible changes. `LINES` is the format with one such object per line, for several
 recordings.
 """
@@ -38,6 +41,8 @@ def to_dict(diarization: Diarization) -> dict[str, Any]:
         "duration": diarization.duration,
         "labels": [TEXT.write(label) for label in diarization.labels],
         "frame_rate": diarization.frame_rate,
+        **({"dimensions": [TEXT.write(name) for name in names]} if (names := diarization.dimensions) else {}),
+        **({"settings": dict(diarization.settings)} if diarization.settings else {}),
         "segments": [plain_segment(segment) for segment in diarization],
     }
 
@@ -46,8 +51,9 @@ def plain_segment(segment: Segment) -> dict[str, Any]:
     """`Segment.to_dict` with names escaped to valid UTF-8."""
     row = segment.to_dict()
     row |= {key: TEXT.write(row[key]) for key in ("speaker", "emotion") if key in row}
-    if segment.probabilities:
-        row["probabilities"] = {TEXT.write(label): p for label, p in segment.probabilities.items()}
+    for key in ("probabilities", "dimensions"):
+        if key in row:
+            row[key] = {TEXT.write(name): value for name, value in row[key].items()}
     return row
 
 
@@ -71,9 +77,7 @@ def from_dict(row: Any, where: str, warnings: FileWarnings) -> Diarization:
             raise FormatError(f"{where}: expected a field {field!r}")
         if not isinstance(row[field], kind):
             raise FormatError(f"{where}: found {field} {short(row[field])}, expected another type")
-    labels = row.get("labels", [])
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise FormatError(f"{where}: found labels {short(labels)}, expected a list of names")
+    labels, dimensions = _names(row, "labels", where), _names(row, "dimensions", where)
     segments = []
     for count, own in enumerate(row["segments"], 1):
         place = f"{where}, segment {count}"
@@ -85,12 +89,27 @@ def from_dict(row: Any, where: str, warnings: FileWarnings) -> Diarization:
     if not isinstance(rate, int) or rate < 1:
         raise FormatError(f"{where}: found frame_rate {short(rate)}, expected an integer of 1 or more")
     duration = number(row["duration"], where, "duration")
-    posteriors = _posteriors(row.get("posteriors"), len(labels), where)
-    names = tuple(map(TEXT.read, labels))
-    return Diarization(TEXT.read(row["uri"]), duration, segments, names, posteriors, rate)
+    if not isinstance(settings := row.get("settings", {}), dict):
+        raise FormatError(f"{where}: found settings {short(settings)}, expected an object")
+    posteriors, track = (
+        _frames(row.get(key), len(names), where, key, each)
+        for key, names, each in (
+            ("posteriors", labels, "label"),
+            ("dimension_track", dimensions, "dimension"),
+        )
+    )
+    uri, labels, dimensions = TEXT.read(row["uri"]), tuple(map(TEXT.read, labels)), map(TEXT.read, dimensions)
+    return Diarization(uri, duration, segments, labels, posteriors, rate, settings, tuple(dimensions), track)
 
 
-def _posteriors(rows: Any, labels: int, where: str) -> np.ndarray | None:
+def _names(row: dict[str, Any], key: str, where: str) -> Any:
+    names = row.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError(f"{where}: found {key} {short(names)}, expected a list of names")
+    return names
+
+
+def _frames(rows: Any, columns: int, where: str, what: str, each: str) -> np.ndarray | None:
     if rows is None:
         return None
     try:
@@ -98,10 +117,10 @@ def _posteriors(rows: Any, labels: int, where: str) -> np.ndarray | None:
     except (ValueError, TypeError):  # ragged, or not numbers
         found = np.full((1, 1), np.nan, np.float32)
     if found.size == 0:
-        return np.zeros((0, labels), np.float32)
-    if found.ndim != 2 or found.shape[1] != labels or not np.isfinite(found).all():
+        return np.zeros((0, columns), np.float32)
+    if found.ndim != 2 or found.shape[1] != columns or not np.isfinite(found).all():
         raise FormatError(
-            f"{where}: expected rows of {labels} finite numbers in posteriors, one for each label"
+            f"{where}: expected rows of {columns} finite numbers in {what}, one for each {each}"
         )
     return found
 
@@ -146,11 +165,20 @@ def _parse_lines(text: str, path: Path) -> list[Diarization]:
         return [from_dict(load(line, where), where, warnings) for where, line in lines]
 
 
-def _posterior_rows(posteriors: np.ndarray, between: str) -> Iterator[str]:
-    if not np.isfinite(posteriors).all():
-        raise FormatError("this result cannot be written as JSON (posteriors that are not finite)")
-    for first in range(0, len(posteriors), _ROWS):
-        part = posteriors[first : first + _ROWS].astype(np.float64).round(DECIMALS).tolist()
+def _tracks(diarization: Diarization, first: str, between: str, last: str) -> Iterator[str]:
+    """The text of the posteriors and of the track of dimensions, if there are any, as further fields of an object."""
+    for name in ("posteriors", "dimension_track"):
+        if (rows := getattr(diarization, name)) is not None:
+            yield f', "{name}": [{first}'
+            yield from _track_rows(rows, between, name)
+            yield f"{last}]"
+
+
+def _track_rows(rows: np.ndarray, between: str, name: str) -> Iterator[str]:
+    if not np.isfinite(rows).all():
+        raise FormatError(f"this result cannot be written as JSON ({name} that are not finite)")
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS].astype(np.float64).round(DECIMALS).tolist()
         yield (between if first else "") + between.join(map(json.dumps, part))
 
 
@@ -163,18 +191,12 @@ def _dump(diarization: Diarization) -> str:
         if segments
         else f'{to_text(row)[:-1]}, "segments": []'
     )
-    if diarization.posteriors is None:
-        return text + "}\n"
-    return "".join(
-        [text, ', "posteriors": [\n  ', *_posterior_rows(diarization.posteriors, ",\n  "), "\n]}\n"]
-    )
+    return "".join([text, *_tracks(diarization, "\n  ", ",\n  ", "\n"), "}\n"])
 
 
 def _dump_line(diarization: Diarization) -> str:
     text = to_text(to_dict(diarization))
-    if diarization.posteriors is None:
-        return text + "\n"
-    return "".join([text[:-1], ', "posteriors": [', *_posterior_rows(diarization.posteriors, ", "), "]}\n"])
+    return "".join([text[:-1], *_tracks(diarization, "", ", ", ""), "}\n"])
 
 
 FORMAT = Format("json", (".json",), _dump, _parse)

@@ -120,7 +120,8 @@ def segment_of(
     speaker, emotion = (name(row.get(what), where, what, spelling) for what in ("speaker", "emotion"))
     probabilities = warnings.probabilities(row.get("probabilities"), where, spelling)
     confidence = warnings.confidence(row.get("confidence"), where)
-    return make_segment(start, end, speaker, emotion, where, warnings, confidence, probabilities)
+    dimensions = warnings.dimensions(row.get("dimensions"), where, spelling)
+    return make_segment(start, end, speaker, emotion, where, warnings, confidence, probabilities, dimensions)
 
 
 def make_segment(
@@ -132,6 +133,7 @@ def make_segment(
     warnings: FileWarnings,
     confidence: float | None = None,
     probabilities: Mapping[str, float] | None = None,
+    dimensions: Mapping[str, float] | None = None,
 ) -> Segment | None:
     """A segment from a file; None if it ends before the recording starts, which is added to `warnings`.
 
@@ -140,15 +142,23 @@ def make_segment(
     if (span := warnings.span(start, end, where)) is None:
         return None
     try:
-        return Segment(*span, speaker, emotion, confidence, probabilities or {})
+        return Segment(*span, speaker, emotion, confidence, probabilities or {}, dimensions or {})
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
 
 
-def collect(rows: Mapping[str, Sequence[Segment]], labels: Sequence[str] = ()) -> list[Diarization]:
+def collect(
+    rows: Mapping[str, Sequence[Segment]], labels: Sequence[str] = (), dimensions: Sequence[str] = ()
+) -> list[Diarization]:
     """Results from the segments of each recording; the duration is the end of its last segment."""
     return [
-        Diarization(uri, max((s.end for s in segments), default=0.0), segments, tuple(labels))
+        Diarization(
+            uri,
+            max((s.end for s in segments), default=0.0),
+            segments,
+            tuple(labels),
+            dimensions=tuple(dimensions),
+        )
         for uri, segments in rows.items()
     ]
 

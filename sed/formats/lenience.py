@@ -55,6 +55,13 @@ class FileWarnings:
 
     def probabilities(self, value: Any, where: str, spelling: Spelling) -> dict[str, float]:
         """The probability of each label; empty if one is not a number, since no metric uses them."""
+        return self._numbers(value, where, spelling, "probabilities", "label")
+
+    def dimensions(self, value: Any, where: str, spelling: Spelling) -> dict[str, float]:
+        """The value of each dimension; empty if one is not a number, since no metric uses them."""
+        return self._numbers(value, where, spelling, "dimensions", "one")
+
+    def _numbers(self, value: Any, where: str, spelling: Spelling, what: str, each: str) -> dict[str, float]:
         if not value:
             return {}
         if isinstance(value, Mapping):
@@ -63,7 +70,7 @@ class FileWarnings:
                 return found  # type: ignore[return-value]
         self.add(
             "read as unknown",
-            f"{where}: found probabilities {short(value)}, expected a number for each label",
+            f"{where}: found {what} {short(value)}, expected a number for each {each}",
         )
         return {}
 

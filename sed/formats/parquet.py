@@ -1,7 +1,8 @@
 """Parquet: a table with one row per segment, for DuckDB, pandas, Spark and other tools that query many recordings.
 
 Columns: `recording`, `recording_duration`, `start`, `end` (seconds, float64), `speaker`, `emotion`, `confidence`, and
-``p_<label>``, the mean posterior of each label. Unknown values are null. A recording without segments is a table
+``p_<label>``, the mean posterior of each label; if the tagger estimates dimensions such as arousal, also ``d_<name>``.
+Unknown values are null. A recording without segments is a table
 without rows; the name, duration and labels are also in the schema's metadata (key ``sed``, JSON), so that it can be
 read back. Frame posteriors are not stored. Any Parquet file with `recording`, `start` and `end` can be read, such as
 one concatenated from many.
@@ -20,10 +21,12 @@ from sed.errors import FormatError, MissingDependencyError, install_hint
 from sed.formats.kind import Format, number, segment_of
 from sed.formats.lenience import file_warnings, short
 from sed.formats.spelling import TEXT
+from sed.grid import FRAME_RATE
 from sed.result import Diarization, Segment
 
 VERSION = 1
 PREFIX = "p_"  # of the columns of labels, so that a label may be called "start"
+DIMENSION = "d_"  # of the columns of dimensions
 _KEY = b"sed"
 MAGIC = b"PAR1"  # the first bytes of every Parquet file
 
@@ -63,6 +66,8 @@ def _pack(diarization: Diarization) -> bytes:
     }
     for label in diarization.labels:
         columns[PREFIX + TEXT.write(label)] = (real, [s.probabilities.get(label) for s in diarization])
+    for name in diarization.dimensions:
+        columns[DIMENSION + TEXT.write(name)] = (real, [s.dimensions.get(name) for s in diarization])
     try:
         schema = arrow.schema(
             [(name, kind) for name, (kind, _) in columns.items()], {_KEY: json.dumps(about).encode()}
@@ -86,6 +91,7 @@ def _unpack(data: bytes, path: Path) -> list[Diarization]:
     if missing := [name for name in ("recording", "start", "end") if name not in names]:
         raise FormatError(f"{path}: found no column {', '.join(missing)}, expected recording, start and end")
     labels = tuple(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
+    dimensions = tuple(name.removeprefix(DIMENSION) for name in names if name.startswith(DIMENSION))
     segments: dict[str, list[Segment]] = {}
     durations: dict[str, float] = {}
     with file_warnings(path) as warnings:
@@ -95,25 +101,36 @@ def _unpack(data: bytes, path: Path) -> list[Diarization]:
                 raise FormatError(f"{where}: found recording {short(uri)}, expected its name")
             uri = TEXT.read(uri)
             values = {key: row.get(key) for key in ("start", "end", "speaker", "emotion", "confidence")}
-            values["probabilities"] = {
-                label: row[PREFIX + label] for label in labels if row[PREFIX + label] is not None
-            }
+            values["probabilities"] = _known(row, PREFIX, labels)
+            values["dimensions"] = _known(row, DIMENSION, dimensions)
             own = segments.setdefault(uri, [])
             segment = segment_of(values, where, warnings)
             own += [segment] if segment else []
             if (duration := row.get("recording_duration")) is not None:
                 durations[uri] = number(duration, where, "recording_duration")
-    labels = tuple(map(TEXT.read, labels))
+    labels, dimensions = tuple(map(TEXT.read, labels)), tuple(map(TEXT.read, dimensions))
     about = _about(table.schema.metadata, path)
     if about is not None and set(segments) <= {about["uri"]}:  # otherwise several files were concatenated
-        own_segments = segments.get(about["uri"], [])
-        return [
-            Diarization(about["uri"], about["duration"], own_segments, labels, frame_rate=about["frame_rate"])
-        ]
+        segments = {about["uri"]: segments.get(about["uri"], [])}
+        durations, rate = {about["uri"]: about["duration"]}, about["frame_rate"]
+    else:
+        rate = FRAME_RATE
     return [
-        Diarization(uri, durations.get(uri, max((s.end for s in own), default=0.0)), own, labels)
+        Diarization(
+            uri,
+            durations.get(uri, max((s.end for s in own), default=0.0)),
+            own,
+            labels,
+            frame_rate=rate,
+            dimensions=dimensions,
+        )
         for uri, own in segments.items()
     ]
+
+
+def _known(row: dict[str, Any], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The values of the columns ``prefix + name`` that are not null, by name."""
+    return {name: row[prefix + name] for name in names if row[prefix + name] is not None}
 
 
 def _about(metadata: Any, path: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,10 @@ _LOAD_TIME_CONSTANT = 5.0  # seconds of audio over which the load is averaged
 class LiveSession:
     """One run of `source` through `stream`.
 
-    `uri` is the name of the result, `labels` are the stream's emotions. `recorder` receives every block; `duration`
-    ends the run after exactly that many seconds of audio; `backlog` is the maximum number of seconds of audio that
-    are queued for the diarizer before some are dropped. `on_level` is called with (seconds, dB) for every block.
+    `uri` is the name of the result, `labels`, `settings` and `dimensions` are the stream's. `recorder` receives
+    every block; `duration` ends the run after exactly that many seconds of audio; `backlog` is the maximum number of
+    seconds of audio that are queued for the diarizer before some are dropped. `on_level` is called with (seconds, dB)
+    for every block.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class LiveSession:
         *,
         uri: str = "live",
         labels: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        dimensions: Sequence[str] = (),
         recorder: Recorder | None = None,
         duration: float | None = None,
         listeners: Sequence[Listener] = (),
@@ -53,6 +57,7 @@ class LiveSession:
         on_level: Callable[[float, float], None] | None = None,
     ) -> None:
         self.source, self.stream, self.uri, self.labels = source, stream, uri, tuple(labels)
+        self._settings, self._dimensions = dict(settings or {}), tuple(dimensions)
         self._recorder = recorder
         self._listeners = tuple(listeners)
         self._on_level = on_level
@@ -135,7 +140,14 @@ class LiveSession:
     def result(self) -> Diarization:
         """All final segments so far; the duration is that of the recording, including gaps."""
         duration = samples_to_seconds(round(self._samples * SAMPLE_RATE / self.source.rate))
-        return Diarization(self.uri, duration, tuple(self._finals), self.labels)
+        return Diarization(
+            self.uri,
+            duration,
+            tuple(self._finals),
+            self.labels,
+            settings=self._settings,
+            dimensions=self._dimensions,
+        )
 
     def _check_source(self) -> None:
         try:

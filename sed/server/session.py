@@ -213,6 +213,10 @@ class Session:
                 "sample_rate": start.sample_rate,
                 "latency": start.latency,
                 "labels": list(stream.labels),
+                **_optional(
+                    dimensions=list(getattr(stream, "dimensions", ())),
+                    settings=dict(getattr(stream, "settings", {})),
+                ),
                 "limits": {name: getattr(self._options, name) for name in REPORTED_OPTIONS}
                 | {"burst": intake.burst, "max_waiting": intake.max_waiting},
             }
@@ -283,3 +287,8 @@ class Session:
             raise _GoneError from None
         except (WebSocketDisconnect, RuntimeError, OSError):  # Starlette: RuntimeError once it is closed
             raise _GoneError from None
+
+
+def _optional(**values: Any) -> dict[str, Any]:
+    """The `values` that are not empty."""
+    return {name: value for name, value in values.items() if value}

@@ -11,6 +11,7 @@ decoding). The other decoders look back a fixed time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +37,7 @@ class _Run(Protocol):
 
 
 class OnlineDecoder:
-    """Decodes the frames of one speaker as they arrive.
+    """Decodes the frames of one speaker as they arrive; `labels` are names, which `DecoderOptions.start_cost` needs.
 
     >>> decoder = OnlineDecoder(DecoderOptions(minimum_duration=0))
     >>> p = np.array([[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 20)
@@ -46,8 +47,8 @@ class OnlineDecoder:
     True
     """
 
-    def __init__(self, options: DecoderOptions | None = None) -> None:
-        self._options = options or DecoderOptions()
+    def __init__(self, options: DecoderOptions | None = None, labels: Sequence[str] = ()) -> None:
+        self._options, self._labels = options or DecoderOptions(), labels
         self._memory = seconds_to_frames(self._options.memory)
         self._run = self._new_run()
         self._last: int | None = None  # number of the last final frame
@@ -55,7 +56,7 @@ class OnlineDecoder:
 
     def _new_run(self) -> _Run:
         if self._options.method == "viterbi":
-            return ViterbiRun(self._options)
+            return ViterbiRun(self._options, self._labels)
         return WindowRun(self._options)
 
     def resets_at(self, frame: int) -> bool:
@@ -107,8 +108,9 @@ class ViterbiRun:
     its end may be shorter than the minimum duration, because the rest of it may not have arrived yet.
     """
 
-    def __init__(self, options: DecoderOptions) -> None:
+    def __init__(self, options: DecoderOptions, labels: Sequence[str] = ()) -> None:
         self._options = options
+        self._start_costs = options.start_costs(labels)
         self._state: ViterbiState | None = None  # after the last final frame
 
     def extend(
@@ -132,7 +134,8 @@ class ViterbiRun:
     def _new_state(self, labels: int) -> ViterbiState:
         options = self._options
         min_frames = max(1, seconds_to_frames(options.minimum_duration))
-        return ViterbiState(labels, min_frames, options.switch_cost, options.turn_discount)
+        costs = options.switch_cost, options.turn_discount, self._start_costs
+        return ViterbiState(labels, min_frames, *costs)
 
     def _allow_short_end(self, state: ViterbiState, jumps: np.ndarray, labels: np.ndarray) -> None:
         """Let the last emotion be shorter than the minimum, if that scores higher; as `ViterbiState.end_turn`."""

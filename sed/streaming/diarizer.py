@@ -15,10 +15,11 @@ import numpy as np
 
 from sed.audio.stream import MAX_AMPLITUDE
 from sed.emotion.decoding import DecoderOptions
-from sed.emotion.tagger import Tagger
+from sed.emotion.tagger import Tagger, dimensions_of
 from sed.errors import AudioError, OptionError, SedError
 from sed.grid import HOP, frame_at, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
+from sed.segmenting import result_of
 from sed.speakers.online import begin_online
 from sed.speakers.turns import SpeakerDiarizer
 from sed.spooling import SpooledArray
@@ -61,25 +62,36 @@ class StreamingDiarizer:
         self._step = min(seconds_to_frames(STEP), latency_frames // 2)
         self._look_ahead = latency_frames - self._step
         self._tagger = tagger
+        self._columns = len(tagger.labels) + len(dimensions_of(tagger))
         self._options = decoder or DecoderOptions()
         self._emotion = OnlinePosteriors(tagger, self._step)
         self._speakers = begin_online(diarizer)
         self._window = max(self._emotion.window, self._speakers.window)
         self._decoders: dict[int, OnlineDecoder] = {}
         self._segment_labels: dict[int, SegmentLabels] = {}
-        self._tracker = SegmentTracker(self.labels)
+        self._tracker = SegmentTracker(self.labels, self.dimensions)
         self._audio = np.zeros(0, np.float32)  # the latest window, up to the last step
         self._pending: list[np.ndarray] = []  # blocks received since
         self._samples = 0  # received so far
         self._time = 0  # frames up to the last step
         self._settled = 0  # frames that are final
-        self._latest = np.zeros((0, len(self.labels)), np.float32)
+        self._latest = np.zeros((0, self._columns), np.float32)
         self._closed = False
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The emotion labels of the tagger, in order."""
         return tuple(self._tagger.labels)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the dimensions that the tagger estimates, such as arousal; mostly none."""
+        return dimensions_of(self._tagger)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As `Diarization.settings`."""
+        return dict(getattr(self._tagger, "settings", {}))
 
     @property
     def time(self) -> float:
@@ -96,7 +108,8 @@ class StreamingDiarizer:
         """Mean posterior of every label over the latest step, for all speakers; empty before the first step."""
         if not len(self._latest):
             return {}
-        return {label: float(p) for label, p in zip(self.labels, self._latest.mean(0), strict=True)}
+        mean = self._latest[:, : len(self.labels)].mean(0)
+        return {label: float(p) for label, p in zip(self.labels, mean, strict=True)}
 
     def push(self, samples: np.ndarray) -> list[Event]:
         """Process the next samples ``(n,)`` (float, 16 kHz mono, full scale 1); returns new events, often none.
@@ -124,7 +137,7 @@ class StreamingDiarizer:
         result are None.
         """
         segments: list[Segment] = []
-        rows = SpooledArray(len(self.labels)) if posteriors else None
+        rows = SpooledArray(self._columns) if posteriors else None
 
         def collect(steps: Iterable[tuple[list[Event], np.ndarray]]) -> None:
             for events, final_posteriors in steps:
@@ -137,10 +150,11 @@ class StreamingDiarizer:
             if progress:
                 progress(self.time, audio.duration)
         collect(self._end())
-        return Diarization(uri, self.time, segments, self.labels, None if rows is None else rows.take_all())
+        return result_of(uri, self.time, segments, None if rows is None else rows.take_all(), self._tagger)
 
     def _take(self, samples: np.ndarray) -> list[tuple[list[Event], np.ndarray]]:
-        """The steps that the next samples complete: for each its events and the posteriors that became final."""
+        """The steps that the next samples complete: for each its events and the rows (posteriors, then dimensions) that
+        became final."""
         if self._closed:
             raise SedError("the stream is closed: expected no more audio after close()")
         samples = np.asarray(samples)
@@ -190,12 +204,12 @@ class StreamingDiarizer:
         speakers = []
         for key, name, active in zip(turns.keys, turns.names, turns.active.T, strict=True):
             own = np.flatnonzero(active)
-            decoder = self._decoders.setdefault(key, OnlineDecoder(self._options))
+            decoder = self._decoders.setdefault(key, OnlineDecoder(self._options, self.labels))
             count = int(np.searchsorted(own, final - self._settled))
             frames, rows = own + self._settled, posteriors[own]
-            decoded = decoder.step(frames, rows, weights[own], count, closing)
+            decoded = decoder.step(frames, rows[:, : len(self.labels)], weights[own], count, closing)
             labels = self._segment_labels.setdefault(
-                key, SegmentLabels(seconds_to_frames(self._options.memory))
+                key, SegmentLabels(seconds_to_frames(self._options.memory), len(self.labels))
             )
             scored = labels.step(frames, decoded, rows, weights[own], final=final, end=time, closing=closing)
             speakers.append(SpeakerFrames(key, name, frames, *scored))

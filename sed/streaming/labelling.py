@@ -47,7 +47,7 @@ class SegmentLabels:
     """Corrects the labels of one speaker's frames, step by step.
 
     Frames of weight 0 are scored by the speaker's earlier speech, unless a silence of more than `memory` frames lies
-    between them.
+    between them. `columns` is the number of labels, if further columns follow the posteriors, which do not decide.
 
     >>> labels = SegmentLabels(memory=500)
     >>> p = np.array([[0.1, 0.9]] * 40)
@@ -57,8 +57,8 @@ class SegmentLabels:
     40
     """
 
-    def __init__(self, memory: int) -> None:
-        self._memory = memory
+    def __init__(self, memory: int, columns: int | None = None) -> None:
+        self._memory, self._columns = memory, columns
         self._running: _Running | None = None
         self._last_speech: tuple[int, np.ndarray] | None = None  # end and mean of the last final turn
 
@@ -87,7 +87,9 @@ class SegmentLabels:
         for part in np.split(np.arange(len(frames)), edges):
             if len(part):
                 own = slice(int(part[0]), int(part[-1]) + 1)
-                turn = _Turn(frames[own], out[own], rows[own], scored_weights[own], self._running)
+                turn = _Turn(
+                    frames[own], out[own], rows[own], scored_weights[own], self._running, self._columns
+                )
                 turn.replace_unweighted(self._last_speech, self._memory)
                 turn.decide(stable, growing=frames[own][-1] + 1 == end and not closing)
                 self._running, self._last_speech = turn.state_after(final, self._running, self._last_speech)
@@ -107,8 +109,10 @@ class _Turn:
         rows: np.ndarray,
         weights: np.ndarray,
         running: _Running | None,
+        columns: int | None,
     ) -> None:
         self._frames, self._labels, self._rows, self._weights = frames, labels, rows, weights
+        self._columns = slice(columns)
         self._running = running if running and running.end == frames[0] else None
         self._weighted = weights > 0
         self._substitute: np.ndarray | None = None  # mean posterior of an earlier turn
@@ -166,7 +170,7 @@ class _Turn:
         wanted = int(others[0]) if len(others) else len(self._labels)
         count = np.arange(len(self._sums))
         rest = count[-1] - count
-        totals = running.total + self._sums[np.minimum(count, self._considered)]
+        totals = (running.total + self._sums[np.minimum(count, self._considered)])[:, self._columns]
         wrong = totals[:, running.label] < totals.max(1) - _TOLERANCE
         long_enough = (rest == 0) | (rest >= self._min_frames) | self._growing
         long_enough &= running.length + count >= self._min_frames
@@ -181,7 +185,7 @@ class _Turn:
             first, last = edges[:-1], edges[1:]
             considered = np.maximum(self._considered, first + self._min_frames)
             considered = np.minimum(np.where(first < self._considered, considered, last), last)
-            labels = (self._sums[considered] - self._sums[first]).argmax(1)
+            labels = (self._sums[considered] - self._sums[first])[:, self._columns].argmax(1)
             equal = np.flatnonzero(np.diff(labels) == 0)
             edge = equal[0] + 1 if len(equal) else self._edge_to_remove(np.diff(edges))
             if edge is None:

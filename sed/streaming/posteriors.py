@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sed.emotion.tagger import Tagger
+from sed.emotion.tagger import Tagger, dimensions_of, frame_rows
 from sed.grid import HOP, seconds_to_frames
 
 # Maximum window in seconds. Longer ones did not lower the EDER on the simulated conversations of validation speakers
@@ -32,15 +32,18 @@ class OnlinePosteriors:
         self.window = max(min(tagger.window // HOP, seconds_to_frames(MAX_WINDOW), MAX_PASSES * step), step)
         self._context = seconds_to_frames(CONTEXT)
         self._settled = 0  # frames that are final
-        self._sum = np.zeros((0, len(tagger.labels)))  # weighted posteriors of the frames from `_settled` on
+        self._sum = np.zeros(
+            (0, len(tagger.labels) + len(dimensions_of(tagger)))
+        )  # weighted posteriors of the frames from `_settled` on
         self._weight = np.zeros(0)
 
     def step(self, audio: np.ndarray, start: int) -> np.ndarray:
-        """Posteriors ``(frames, labels)`` float32 of the frames that are not final, averaged over all windows so far.
+        """Posteriors ``(frames, labels)`` float32 of the frames that are not final, averaged over all windows so far;
+        the dimensions of a tagger that estimates some follow as further columns.
 
         `audio` ``(n,)`` starts at frame number `start` and contains everything received since then.
         """
-        posteriors = np.asarray(self._tagger.posteriors(audio[None])[0], np.float64)
+        posteriors = np.asarray(frame_rows(self._tagger, audio[None])[0], np.float64)
         frames = len(posteriors)
         # The start of the stream lacks no context.
         left = np.arange(frames) + 0.5 if start else np.full(frames, np.inf)

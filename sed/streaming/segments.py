@@ -22,7 +22,8 @@ class SpeakerFrames:
     """One speaker's frames in a step: `emotions` ``(n,)`` of the frames number `frames` ``(n,)``, ascending.
 
     `key` identifies the speaker throughout the stream; `name` is final once the speaker has final frames. Segments are
-    scored by `posteriors` ``(n, labels)`` and `weights` ``(n,)``; None: the posteriors of the step, and equal weights.
+    scored by `posteriors` ``(n, labels + dimensions)`` and `weights` ``(n,)``; None: the posteriors of the step, and
+    equal weights.
     """
 
     key: int
@@ -79,8 +80,8 @@ class SegmentTracker:
     Segment(start=0.2, end=1.0, speaker='spk00', emotion='neutral', confidence=0.8)
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = tuple(labels)
+    def __init__(self, labels: Sequence[str], dimensions: Sequence[str] = ()) -> None:
+        self._labels, self._dimensions = tuple(labels), tuple(dimensions)
         self._speakers: dict[int, _SpeakerSegments] = {}
         self._reported: dict[int, Segment] = {}  # last reported form of each segment that is not final
         self._next_id = 0
@@ -149,7 +150,8 @@ class SegmentTracker:
 
     def _segment(self, name: str, segment: _OpenSegment, time: float) -> Segment:
         mean = segment.total[1:] / segment.total[0]
-        return segment_of(mean, segment.start, segment.end, name, self._labels, segment.emotion, time)
+        start, end, emotion = segment.start, segment.end, segment.emotion
+        return segment_of(mean, start, end, name, self._labels, emotion, time, self._dimensions)
 
     def _events(
         self,
@@ -164,7 +166,7 @@ class SegmentTracker:
         events += [Event(number, segment, True, time, settled) for segment, number in sorted(finals)]
         for segment, number in sorted(current):
             reported = self._reported.get(number)
-            if reported != segment or reported.probabilities != segment.probabilities:
+            if reported is None or reported.to_dict() != segment.to_dict():
                 events.append(Event(number, segment, False, time, settled))
         self._reported = {number: segment for segment, number in current}
         return events

@@ -28,23 +28,49 @@ def path_score(labels, evidence, options, starts=(), minimum=1):
         whole_short_turn = start in edges and turn_end - start < minimum and end >= turn_end
         if not whole_short_turn and (end - start < minimum or turn_end - start < minimum):
             return -np.inf
+    score -= options.start_cost * (labels[0] != 0)
     return score - sum(options.switch_cost * (options.turn_discount if t in starts else 1) for t in changes)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 8), st.integers(2, 3), st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(0, 4))
-def test_viterbi_finds_the_best_of_all_paths(frames, labels, seed, minimum, cost):
+@given(
+    st.integers(1, 8),
+    st.integers(2, 3),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 4),
+    st.floats(0, 4),
+    st.sampled_from([0.0, 0.5, 3.0]),
+)
+def test_viterbi_finds_the_best_of_all_paths(frames, labels, seed, minimum, cost, start_cost):
     rng = np.random.default_rng(seed)
     posteriors = rng.dirichlet(np.ones(labels), frames)
     starts = [t for t in range(frames) if rng.random() < 0.3]
-    options = DecoderOptions(switch_cost=cost, minimum_duration=minimum / 50, turn_discount=0.4)
+    options = DecoderOptions(
+        switch_cost=cost, start_cost=start_cost, minimum_duration=minimum / 50, turn_discount=0.4
+    )
     evidence = np.log(np.maximum(posteriors, 1e-5))
     best = max(
         path_score(np.array(p), evidence, options, starts, minimum)
         for p in itertools.product(range(labels), repeat=frames)
     )
-    found = decode(posteriors, options, np.array(starts, int))
+    found = decode(posteriors, options, np.array(starts, int), labels=("neutral", "happy", "sad")[:labels])
     assert path_score(found, evidence, options, starts, minimum) == pytest.approx(best, abs=1e-9)
+
+
+def test_a_sequence_starts_from_neutral_and_leaves_it_on_evidence():
+    names = ("sad", "neutral")
+    weak, strong = steps((60, 0.45)), steps((60, 0.05))  # label 1 is neutral
+    assert decode(weak, DecoderOptions(), labels=names).tolist() == [0] * 60
+    options = DecoderOptions(start_cost=16)
+    assert decode(weak, options, labels=names).tolist() == [1] * 60
+    assert decode(strong, options, labels=names).tolist() == [0] * 60
+    later = steps((60, 0.45), (300, 0.2))
+    assert decode(later, options, labels=names).tolist() == [0] * 360, (
+        "the cost of a change at the start is paid"
+    )
+    for names in ((), ("calm", "sad")):
+        with pytest.raises(OptionError, match=r"start_cost for labels .*: expected neutral among them"):
+            decode(weak, options, labels=names)
 
 
 def test_viterbi_keeps_lasting_changes_and_removes_short_ones():
@@ -121,6 +147,7 @@ def test_every_decoder_accepts_any_length(method, frames):
 @pytest.mark.parametrize(
     "options, text",
     [
+        ({"start_cost": -1}, "decoder option start_cost is -1: expected 0 or more"),
         ({"method": "magic"}, "decoder 'magic': expected one of viterbi, argmax, median, tv"),
         ({"switch_cost": -1}, "switch_cost is -1: expected 0 or more"),
         ({"overlap_weight": 2}, "overlap_weight is 2: expected 0 to 1"),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sed.emotion.decoding import DecoderOptions, decode
 from sed.streaming.decoding import HISTORY, OnlineDecoder
 
+NAMES = ("neutral", "happy", "angry", "sad")
+
 
 def steps(*runs):
     """Posteriors of two labels: (frames, probability of label 1) pairs."""
@@ -22,7 +24,7 @@ def decode_live(posteriors, options, ends, ahead, frames=None, weights=None):
     or knows that there are no more."""
     frames = np.arange(len(posteriors)) if frames is None else frames
     weights = np.ones(len(posteriors)) if weights is None else weights
-    decoder, out, done = OnlineDecoder(options), [], 0
+    decoder, out, done = OnlineDecoder(options, NAMES[: posteriors.shape[1]]), [], 0
     for end in [*ends, len(posteriors)]:
         seen = slice(done, min(end + ahead, len(posteriors)))
         labels = decoder.step(
@@ -41,17 +43,21 @@ def decode_live(posteriors, options, ends, ahead, frames=None, weights=None):
     st.sampled_from([0, 0.02, 0.1, 0.4]),
     st.floats(0, 4),
     st.lists(st.integers(0, 120), max_size=6),
+    st.sampled_from([0.0, 2.0, 20.0]),
 )
-def test_with_all_frames_the_labels_equal_offline(frames, labels, seed, min_duration, cost, cuts):
+def test_with_all_frames_the_labels_equal_offline(frames, labels, seed, min_duration, cost, cuts, start_cost):
     rng = np.random.default_rng(seed)
     posteriors = rng.dirichlet(np.ones(labels), frames)
     weights = rng.choice([0.5, 1.0], frames)
     numbers = np.cumsum(rng.choice([1, 1, 1, 7], frames))  # a turn starts after a pause of 6 frames
     turns = np.flatnonzero(np.diff(numbers) > 1) + 1
-    options = DecoderOptions(switch_cost=cost, minimum_duration=min_duration, turn_discount=0.4)
+    options = DecoderOptions(
+        switch_cost=cost, start_cost=start_cost, minimum_duration=min_duration, turn_discount=0.4
+    )
     ends = sorted(min(cut, frames) for cut in cuts)
     live = decode_live(posteriors, options, ends, frames, numbers, weights)
-    assert live.tolist() == decode(posteriors, options, turns, weights).tolist()
+    offline = decode(posteriors, options, turns, weights, NAMES[:labels])
+    assert live.tolist() == offline.tolist()
 
 
 @pytest.mark.parametrize("method", ["argmax", "median", "tv"])

@@ -59,6 +59,8 @@ export class SedStream extends EventTarget {
   constructor(socket, ready) {
     super();
     this.labels = ready.labels;
+    this.dimensions = ready.dimensions; // names such as arousal, if the server's model estimates some
+    this.settings = ready.settings; // the server's prior or sensitivity, if it has one
     this.limits = ready.limits;
     this.sampleRate = ready.sample_rate;
     this.latency = ready.latency;

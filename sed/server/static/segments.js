@@ -6,6 +6,12 @@ export class Segments {
   constructor() {
     this._byId = new Map();
     this.labels = [];
+    this.describeBy({});
+  }
+
+  /** Keep what a stream or a result states beside its labels, if anything: names of dimensions, and settings. */
+  describeBy({ dimensions, settings }) {
+    this._about = { dimensions, settings };
   }
 
   /** Apply an event of type "segment". */
@@ -44,7 +50,7 @@ export class Segments {
   /** The JSON format of sed, readable by `sed.read`. */
   toJson(uri, duration) {
     const segments = this.finals().map(({ id, final, ...segment }) => segment);
-    const head = { format: "sed", version: 1, uri, duration, labels: this.labels, frame_rate: 50 };
+    const head = { format: "sed", version: 1, uri, duration, labels: this.labels, frame_rate: 50, ...this._about };
     return JSON.stringify({ ...head, segments }, null, 1) + "\n";
   }
 
@@ -79,9 +85,10 @@ export function save(content, name, type) {
 }
 
 /** A text description of a segment. */
-export function describe({ start, end, speaker, emotion, confidence, final }) {
+export function describe({ start, end, speaker, emotion, confidence, dimensions, final }) {
   const confidenceText = confidence === undefined ? "" : `, ${Math.round(confidence * 100)} %`;
   const state = final ? "" : ", may still change";
   const label = `${speaker ?? "unknown speaker"}, ${emotion ?? "unknown"}${confidenceText}`;
-  return `${label}, ${clock(start, 1)} to ${clock(end, 1)}${state}`;
+  const values = Object.entries(dimensions ?? {}).map(([name, value]) => `, ${name} ${Math.round(value * 100)} %`);
+  return `${label}${values.join("")}, ${clock(start, 1)} to ${clock(end, 1)}${state}`;
 }

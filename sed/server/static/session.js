@@ -98,6 +98,7 @@ export class Session extends EventTarget {
     try {
       const result = await this._withToken((token) => diarizeFile(file, { token, signal, onProgress }));
       this._setLabels(result.labels);
+      this.segments.describeBy(result);
       this.uri = result.uri;
       result.segments.forEach((segment, id) => this.segments.apply({ id, final: true, segment }));
       this.duration = result.duration;
@@ -151,6 +152,7 @@ export class Session extends EventTarget {
       return false;
     }
     this._setLabels(stream.labels);
+    this.segments.describeBy(stream);
     stream.addEventListener("segment", ({ detail }) => {
       this.segments.apply(detail);
       if (detail.final && detail.segment) this._emit("final", { ...detail.segment, final: true });

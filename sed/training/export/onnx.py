@@ -1,5 +1,8 @@
 """Export of a trained tagger to one ONNX file: calibrated posteriors of the main labels, with a card inside.
 
+With a head of `sed.training.objectives.dimensions`, arousal, valence and dominance are a second output, mapped from the
+scale of manifests (-1 to 1) to 0 to 1.
+
 In: a tagger of any kind in `sed.networks.store.KINDS`. Out: an ONNX file for `sed.emotion.onnx.OnnxTagger`, in fp32,
 or with int8 weights in the matrix products (most of the file).
 """
@@ -23,7 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sed.corpora.ratings import DIMENSIONS
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
+from sed.emotion.tagger import frame_rows
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
 from sed.networks.base import FrameTagger
@@ -37,10 +42,15 @@ _MAX_BYTES = 2**31 - 2**20  # protobuf's limit, less room for the graph
 
 
 class PosteriorTagger(nn.Module):
-    """A copy of `model` with calibrated posteriors over `labels` only: waves to posteriors."""
+    """A copy of `model` with calibrated posteriors over `labels` only: waves to posteriors, and to the dimensions of
+    `head`, if there is one."""
 
     def __init__(
-        self, model: FrameTagger, labels: Sequence[str], calibration: Calibration | None = None
+        self,
+        model: FrameTagger,
+        labels: Sequence[str],
+        calibration: Calibration | None = None,
+        head: nn.Linear | None = None,
     ) -> None:
         super().__init__()
         calibration = calibration or Calibration()
@@ -48,17 +58,30 @@ class PosteriorTagger(nn.Module):
         self.model.prepare_for_inference()
         rows = [model.labels.index(label) for label in labels]
         trained = self.model.classifier
-        classifier = nn.Linear(trained.in_features, len(labels))
+        if head is not None and head.in_features != trained.in_features:
+            raise ModelError(
+                f"found a head of dimensions for {head.in_features} features, expected {trained.in_features}, as the"
+                " model has without the branches that only training needs"
+            )
+        self.columns = len(labels)
+        classifier = nn.Linear(trained.in_features, self.columns + (head.out_features if head else 0))
         with torch.no_grad():
-            classifier.weight.copy_(trained.weight[rows] / calibration.temperature)
-            classifier.bias.copy_(trained.bias[rows] / calibration.temperature)
+            classifier.weight[: self.columns].copy_(trained.weight[rows] / calibration.temperature)
+            classifier.bias[: self.columns].copy_(trained.bias[rows] / calibration.temperature)
             if calibration.offsets:
-                classifier.bias.add_(torch.tensor(calibration.offsets))
+                classifier.bias[: self.columns].add_(torch.tensor(calibration.offsets))
+            if head is not None:  # from -1..1 to 0..1
+                classifier.weight[self.columns :].copy_(head.weight / 2)
+                classifier.bias[self.columns :].copy_((head.bias + 1) / 2)
         self.model.classifier = classifier
+        self.has_head = head is not None
 
-    def forward(self, waves: Tensor) -> Tensor:
-        """``(B, T)`` to ``(B, ceil(T / 320), labels)``."""
-        return torch.softmax(self.model(waves), dim=2)
+    def forward(self, waves: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """``(B, T)`` to ``(B, ceil(T / 320), labels)``, and with a head also ``(B, ceil(T / 320), dimensions)``."""
+        logits = self.model(waves)
+        if not self.has_head:
+            return torch.softmax(logits, dim=2)
+        return torch.softmax(logits[:, :, : self.columns], dim=2), logits[:, :, self.columns :]
 
 
 def export_onnx(
@@ -69,14 +92,15 @@ def export_onnx(
     calibration: Calibration | None = None,
     int8: bool = False,
     clips: Sequence[np.ndarray] = (),
+    head: nn.Linear | None = None,
 ) -> OnnxTagger:
     """Write `model` as ONNX to `path`, atomically, and open it.
 
     The posteriors are over `labels`, in that order; `card` adds to the card inside the file (name, licence, window in
-    samples, ...). With `int8` the weights of the matrix products have 8 bits; with `clips` of audio ``(T,)`` to
-    calibrate the value ranges, so do the convolutions over bands and frames, and in a `CompactTagger` those over
-    frames. Raises `ModelError` if the model cannot be written as one ONNX file that accepts audio of any length and
-    gives the same posteriors.
+    samples, ...). A `head` of `sed.training.objectives.dimensions` adds the output ``dimensions``. With `int8` the
+    weights of the matrix products have 8 bits; with `clips` of audio ``(T,)`` to calibrate the value ranges, so do the
+    convolutions over bands and frames, and in a `CompactTagger` those over frames. Raises `ModelError` if the model
+    cannot be written as one ONNX file that accepts audio of any length and gives the same posteriors.
     """
     path, max_samples = Path(path), model.max_samples
     full = {
@@ -87,12 +111,13 @@ def export_onnx(
         "longest": max_samples,
         **asdict(calibration or Calibration()),
         "weights": "float32",
+        **({} if head is None else {"dimensions": list(DIMENSIONS)}),
     }
     if max_samples and full["window"] > max_samples:
         raise ModelError(
             f"found a window of {full['window']} samples, expected at most the model's {max_samples}"
         )
-    original = PosteriorTagger(model, labels, calibration).eval()
+    original = PosteriorTagger(model, labels, calibration, head).eval()
     program = _convert(original)
     with _staging_folder(path) as folder:
         part = folder / "model.onnx"
@@ -139,7 +164,7 @@ def _convert(model: PosteriorTagger) -> Any:
                 model,
                 (example,),
                 input_names=["waves"],
-                output_names=["posteriors"],
+                output_names=["posteriors", "dimensions"] if model.has_head else ["posteriors"],
                 dynamic_shapes={"waves": {0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")}},
                 opset_version=OPSET,
                 dynamo=True,
@@ -203,9 +228,12 @@ def trial_waves(max_samples: int | None) -> list[np.ndarray]:
     ]
 
 
-def largest_difference(model: Any, tagger: OnnxTagger, waves: Sequence[np.ndarray]) -> float:
-    """Largest absolute difference of posteriors between the exported file and `model`, over `waves` ``(T,)``."""
-    original = PosteriorTagger(model, tagger.labels, calibration_from_card(tagger.card)).eval()
+def largest_difference(
+    model: Any, tagger: OnnxTagger, waves: Sequence[np.ndarray], head: nn.Linear | None = None
+) -> float:
+    """Largest absolute difference of posteriors, and of the dimensions of `head`, between the exported file and
+    `model`, over `waves` ``(T,)``."""
+    original = PosteriorTagger(model, tagger.labels, calibration_from_card(tagger.card), head).eval()
     return _difference(original, tagger, waves)
 
 
@@ -213,8 +241,9 @@ def _difference(original: PosteriorTagger, tagger: OnnxTagger, waves: Sequence[n
     differences = [0.0]
     for wave in waves:
         with torch.inference_mode():
-            expected = original(torch.from_numpy(wave)[None]).numpy()
-        differences.append(float(np.abs(expected - tagger.posteriors(wave[None])).max()))
+            outputs = original(torch.from_numpy(wave)[None])
+        expected = torch.cat(outputs if original.has_head else (outputs,), 2).clamp(0, 1).numpy()
+        differences.append(float(np.abs(expected - frame_rows(tagger, wave[None])).max()))
     return float(np.max(differences))  # NaN if any is, which Python's own max may skip
 
 

@@ -1,11 +1,11 @@
 """Regression of arousal, valence and dominance: a linear head on the tagger's features, loss 1 - CCC.
 
-After training the head is stored in the tagger's folder; `load_dimensions` opens both.
+After training the head is stored in the tagger's folder; `load_dimensions` opens both, `mean_head` is for export.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +70,10 @@ class Dimensions(Objective):
 def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:
     """The dimensional predictor of a trained folder: a function from a ``(T,)`` wave at 16 kHz to ``(frames, 3)``
     float32, arousal, valence and dominance every 20 ms. Raises `ModelError` if the folder has no such head."""
-    from safetensors.torch import load_file
-
     from sed.networks.store import load_tagger
 
     tagger, _ = load_tagger(folder)
-    head = nn.Linear(tagger.classifier.in_features, len(DIMENSIONS))
-    try:
-        head.load_state_dict(load_file(Path(folder) / HEAD))
-    except Exception as error:  # safetensors raises its own exception for damaged files
-        raise ModelError(f"no head for arousal, valence, dominance in {folder}: {error}") from error
+    head = _load_head(Path(folder))
     tap = FeatureTap(tagger)
 
     def dimensions(wave: np.ndarray) -> np.ndarray:
@@ -88,3 +82,36 @@ def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:
             return head(tap.take()[0]).numpy()
 
     return dimensions
+
+
+def mean_head(folders: Sequence[Path]) -> nn.Linear | None:
+    """The head of the taggers in `folders`, with the mean of their weights; None if none of them has one.
+
+    Raises `ModelError` if only some have one, if one is damaged, or if their shapes differ.
+    """
+    present = [(folder / HEAD).is_file() for folder in folders]
+    if not any(present):
+        return None
+    if not all(present):
+        raise ModelError(
+            f"{folders[present.index(False)]}: found no {HEAD}, expected one as in the other folders"
+        )
+    heads = [_load_head(folder) for folder in folders]
+    if len({head.in_features for head in heads}) > 1:
+        raise ModelError(f"found files {HEAD} of different shapes, expected those of one recipe")
+    with torch.no_grad():
+        for name, value in heads[0].named_parameters():
+            value.copy_(torch.stack([head.get_parameter(name) for head in heads]).mean(0))
+    return heads[0]
+
+
+def _load_head(folder: Path) -> nn.Linear:
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(folder / HEAD)
+        head = nn.Linear(weights["weight"].shape[1], len(DIMENSIONS))
+        head.load_state_dict(weights)
+    except Exception as error:  # safetensors raises its own exception for damaged files
+        raise ModelError(f"no head for arousal, valence, dominance in {folder}: {error}") from error
+    return head

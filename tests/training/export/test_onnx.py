@@ -5,8 +5,10 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 from tiny_encoders import CONFIGS
 from tones import LABELS, make_corpora
+from torch import nn
 
 from sed.cli import export as export_command
 from sed.emotion import load_tagger as open_tagger
@@ -23,6 +25,7 @@ from sed.training.evaluation import evaluate
 from sed.training.export import onnx as export
 from sed.training.export.calibration import Calibration, calibrated, fit_calibration, read_calibration
 from sed.training.export.quantise import convolutions
+from sed.training.objectives.dimensions import HEAD, load_dimensions
 
 ENCODERS = {  # every option of head and input with one of the encoders
     "wavlm": {"layers": "last", "norm": "clip", "tail": "repeat", "inputs": "standardised"},
@@ -116,6 +119,35 @@ def test_convolutions_have_8_bits_if_calibration_clips_are_given(tmp_path):
     assert quantised["without"] == 0 and quantised["with"] >= 10
     assert len(convolutions(full.path)) == 11, "all but the first, which has one input channel"
     assert len(convolutions(full.path, over_time=True)) == 14, "the two of Whisper's stem, one of CAM++"
+
+
+@pytest.mark.slow
+def test_a_head_of_dimensions_is_a_second_output(tmp_path):
+    """From 0 to 1 instead of -1 to 1; of several folders the mean; the posteriors are as without it."""
+    torch.manual_seed(1)
+    folders, heads = [tmp_path / "one", tmp_path / "two"], []
+    for folder in folders:
+        save_tagger(make("compact"), folder, LABELS, {})
+        heads.append(nn.Linear(make("compact").classifier.in_features, 3))
+        save_file(heads[-1].state_dict(), folder / HEAD)
+    output = command(*folders, tmp_path / "m.onnx", "--temperature", 2)
+    assert "dimensions arousal valence dominance" in output and reported_difference(output) < 1e-4
+    tagger, waves = OnnxTagger(tmp_path / "m.onnx"), noise(1, 20_001)
+    posteriors, found = tagger.outputs(waves)
+    expected = np.mean([load_dimensions(folder)(waves[0]) for folder in folders], 0)
+    assert found[0] == pytest.approx(np.clip((expected + 1) / 2, 0, 1), abs=1e-4) and np.ptp(found) > 0.01
+    plain = export.export_onnx(make("compact"), tmp_path / "plain.onnx", LABELS, calibration=Calibration(2.0))
+    assert plain.dimensions == () and posteriors == pytest.approx(plain.posteriors(waves), abs=1e-5)
+    (folders[1] / HEAD).unlink()
+    with pytest.raises(
+        ModelError, match=r"two: found no dimensions\.safetensors, expected one as in the other"
+    ):
+        export_command.export(tuple(folders), tmp_path / "n.onnx", False, None, 1.0)
+
+
+def test_a_head_for_other_features_is_refused():
+    with pytest.raises(ModelError, match="found a head of dimensions for 5 features, expected"):
+        export.PosteriorTagger(make("logmel"), LABELS, head=nn.Linear(5, 3))
 
 
 @pytest.mark.slow
