@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from archive_files import contents, recorded
+from ray_workers import StoppedWorkers, busy_workers, wait_until
 
 BUCKET = "sed-cluster"
 MEMORY = 80 * 2**20
@@ -52,6 +52,7 @@ def second(cluster):
 
 @pytest.mark.slow
 def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command, sed_run, tmp_path):
+    """The node dies after it has written results, and with a job that its stopped worker cannot finish."""
     clips = make_clips(tmp_path / "calls" / "anna", 40)
     s3.mkdir(BUCKET)
     s3.put(str(clips), f"{BUCKET}/calls/anna", recursive=True)
@@ -63,17 +64,24 @@ def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command,
         stderr=subprocess.PIPE,
         text=True,
     )
-    end = time.monotonic() + 120
-    while run.poll() is None and time.monotonic() < end:
+
+    def written():
         s3.invalidate_cache()
-        if len(s3.find(f"{BUCKET}/out/anna")) >= 24:
-            break
-        time.sleep(0.05)
-    assert run.poll() is None, run.communicate()[1]
-    cluster.remove_node(second, allow_graceful=False)
+        return len(s3.find(f"{BUCKET}/out/anna"))
+
+    first = cluster.head_node
+    with StoppedWorkers() as workers:
+        workers.stop(first, second, run=run)  # each with a job, however late the other was ready
+        before = written()
+        workers.resume(second)
+        wait_until(lambda: written() >= before + 4, run)  # by the second: the first is stopped
+        workers.stop(second, run=run)
+        workers.resume(first)
+        wait_until(lambda: written() >= 72, run)  # all others but some of the last
+        cluster.remove_node(second, allow_graceful=False)
     _, stderr = run.communicate(timeout=150)
     assert run.returncode == 0, stderr
-    assert "lost with its worker" in stderr
+    assert stderr.count("lost with its worker") == 1
     assert "sed-run: 40 recordings: 40 done; 40.0 s of audio in " in stderr
     s3.invalidate_cache()
     s3.get(f"{BUCKET}/out", str(tmp_path / "out"), recursive=True)
@@ -114,7 +122,7 @@ def test_a_recording_that_kills_its_workers_is_abandoned(cluster, make_clips, co
     end = time.monotonic() + 150
     while run.poll() is None and time.monotonic() < end:
         if (tmp_path / "out" / "c001.rttm").exists():  # only the pipe is left
-            for pid in set(busy_workers(cluster)) - killed:
+            for pid in set(busy_workers(cluster.head_node)) - killed:
                 time.sleep(0.5)  # the report of the last clip may be in transit
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
@@ -124,18 +132,6 @@ def test_a_recording_that_kills_its_workers_is_abandoned(cluster, make_clips, co
     assert f"sed-run: {tmp_path}/stuck.wav: lost with its worker 3 times (" in stderr
     assert "sed-run: 3 recordings: 2 done, 1 failed; " in stderr
     assert sorted(contents(tmp_path / "out")) == ["c000.rttm", "c001.rttm"]
-
-
-def busy_workers(cluster):
-    """The processes of this cluster's actors that process a job, by the title that Ray sets."""
-    raylet = cluster.head_node.all_processes["raylet"][0].process.pid
-    for child in Path(f"/proc/{raylet}/task/{raylet}/children").read_text().split():
-        try:
-            title = Path(f"/proc/{child}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if title.startswith(b"ray::Actor.do"):
-            yield int(child)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 from chromium import Chromium
+from continuity import share_continued
 
 from sed import EmotionDiarizer
 from sed.result import Diarization
@@ -108,7 +109,7 @@ def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, serve
     browser.evaluate(f"document.getElementById('latency').value = '{latency}'")
     browser.click("#record")
     browser.wait("sed.state() === 'live'", 30)
-    time.sleep(RECORD_SECONDS)
+    browser.wait(f"sed.wav().size > 44 + 32000 * {RECORD_SECONDS}", 60)
     browser.wait("document.querySelector('#rows tr:not(.provisional)')", 60)  # final while still recording
     save_screenshot(browser, f"live-{latency}")
     browser.click("#record")
@@ -116,19 +117,13 @@ def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, serve
     save_screenshot(browser, f"stopped-{latency}")
 
     recorded, found = audio(browser), exported(browser)
-    assert len(recorded) / 16000 > RECORD_SECONDS - 2 and found.duration == len(recorded) / 16000
+    assert len(recorded) / 16000 > RECORD_SECONDS and found.duration == len(recorded) / 16000
     offline = EmotionDiarizer(latency=float(latency))((recorded, 16000))
     assert rows(found) == rows(offline)
     assert sum(s.duration for s in found) > found.duration / 3, "hardly any speech was found"
 
     played, _ = soundfile.read(microphone, dtype="float32")
-    start = len(recorded) // 3
-    part = recorded[start : start + 32000]  # two seconds, found in the file by cross-correlation
-    correlation = np.fft.irfft(np.fft.rfft(played, 1 << 19) * np.fft.rfft(part, 1 << 19).conj())[
-        : len(played)
-    ]
-    offset = int(correlation[: len(played) - 32000].argmax())
-    assert np.corrcoef(played[offset : offset + 32000], part)[0, 1] > 0.98
+    assert share_continued(recorded, played) > 0.9, "more gaps than a busy browser makes"
 
 
 def choose_file(browser, path):
