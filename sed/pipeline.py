@@ -15,7 +15,7 @@ import numpy as np
 
 from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
-from sed.emotion.bundled import edition_of
+from sed.emotion.bundled import is_bundled
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
@@ -95,8 +95,8 @@ class EmotionDiarizer:
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
-            # A bundled tagger costs as much as the speaker stage; others cost more and get all threads.
-            tagger = load_tagger(tagger, threads_per_stage if edition_of(tagger) else threads)
+            # The bundled tagger costs as much as the speaker stage; others cost more and get all threads.
+            tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads)
         self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
         self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
         if vad is not None and not isinstance(diarizer, str):

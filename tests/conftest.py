@@ -17,7 +17,6 @@ from hypothesis.internal.conjecture import providers
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
-os.environ.setdefault("SED_LICENCE_NOTICE", "0")  # tests/cli/test_licence.py tests it
 # If pytest was started in the background, SIGINT is ignored, and programs under test would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

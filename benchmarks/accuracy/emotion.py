@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.lib.report import commit, machine, percent, save, table
 from sed.corpora.audio import load_speech, read_manifest, to_float
-from sed.emotion.bundled import DEFAULT
+from sed.emotion.bundled import bundled_path
 from sed.emotion.decoding import DecoderOptions, decode
 from sed.emotion.onnx import OnnxTagger
 from sed.emotion.windows import posteriors_of
@@ -189,7 +189,7 @@ def main() -> None:
     """Measure, save, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--model", type=Path, default=DEFAULT.path)
+    parser.add_argument("--model", type=Path, default=bundled_path())
     parser.add_argument("--split", default="test", choices=["test", "valid"])
     parser.add_argument("--name", help="name of the result files; default emotion, or emotion-SPLIT")
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """Ordinary speech first: what the bundled tagger calls the speech of people who do not act.
 
-    python -m benchmarks.accuracy.ordinary --shared ../shared [--tagger default] [--split valid]
+    python -m benchmarks.accuracy.ordinary --shared ../shared [--tagger FILE] [--split valid]
         [--unseen RESULTS]
 
 In: recordings of meetings, telephone calls and readers, in which nobody acts, each through the whole `EmotionDiarizer`.
@@ -104,13 +104,11 @@ def main() -> None:
     """Measure, save, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--tagger", default="default", help="an edition, or a file or folder of a tagger")
+    parser.add_argument("--tagger", default="bundled", help="a file or folder of a tagger")
     parser.add_argument("--split", default="test", choices=["test", "valid"])
     parser.add_argument("--name", help="name of the result files; default ordinary, or ordinary-SPLIT")
     arguments = parser.parse_args()
-    diarizer = (
-        EmotionDiarizer() if arguments.tagger == "default" else EmotionDiarizer(tagger=arguments.tagger)
-    )
+    diarizer = EmotionDiarizer(tagger=arguments.tagger)
     found = {
         "tagger": arguments.tagger,
         "split": arguments.split,

@@ -21,7 +21,7 @@ from sed.archive.inputs import Input
 from sed.archive.ledger import Ledger, open_ledger
 from sed.archive.outputs import Outputs
 from sed.archive.work import Report
-from sed.emotion.bundled import edition_of
+from sed.emotion.bundled import bundled_path, is_bundled
 from sed.emotion.folders import SPEECHBRAIN, TRAINED
 from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
@@ -195,8 +195,8 @@ def fingerprint(
     from sed import __version__
 
     plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
-    if (edition := edition_of(tagger := plain.get("tagger"))) is not None:
-        plain["tagger"] = _by_content(str(edition.path), _tagger_files)
+    if is_bundled(tagger := plain.get("tagger")):
+        plain["tagger"] = _by_content(str(bundled_path()), _tagger_files)
     elif isinstance(tagger, str):
         plain["tagger"] = _by_content(tagger, _tagger_files)
     if isinstance(diarizer := plain.get("diarizer"), str):

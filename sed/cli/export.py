@@ -6,6 +6,7 @@ The weights of several folders (of one recipe, started from the same weights) ar
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -24,6 +25,20 @@ from sed.errors import ModelError
     help="A manifest, or a folder with one: calibrate posteriors on its split `valid`.",
 )
 @click.option(
+    "--ordinary",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="With --corpora, a manifest of ordinary speech (repeatable): its split `valid` stands for the neutral speech "
+    "of the recordings that posteriors are calibrated for.",
+)
+@click.option(
+    "--neutral",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.5,
+    show_default=True,
+    help="With --ordinary: the share of neutral speech in these recordings.",
+)
+@click.option(
     "--temperature", type=click.FloatRange(0.05, 20), help="Divide logits by this instead of calibrating."
 )
 @click.option(
@@ -36,6 +51,8 @@ def main(
     target: Path,
     int8: bool,
     corpora: Path | None,
+    ordinary: tuple[Path, ...],
+    neutral: float,
     temperature: float | None,
     calibration: Path | None,
 ) -> None:
@@ -44,7 +61,9 @@ def main(
         raise click.UsageError("--temperature: found nan, expected a number from 0.05 to 20")
     if temperature is not None and calibration is not None:
         raise click.UsageError("--temperature cannot be combined with --calibration")
-    for line in export(folders, target, int8, corpora, temperature, calibration):
+    if ordinary and corpora is None:
+        raise click.UsageError("--ordinary without --corpora: expected both")
+    for line in export(folders, target, int8, corpora, temperature, calibration, ordinary, neutral):
         click.echo(line)
 
 
@@ -55,10 +74,12 @@ def export(
     corpora: Path | None,
     temperature: float | None,
     calibration_file: Path | None = None,
+    ordinary: Sequence[Path] = (),
+    neutral: float = 0.5,
 ) -> list[str]:
     """Write `target` from the weight average of the taggers in `folders` (of runs or of taggers); returns the lines of
     a summary. The calibration is that of `calibration_file`, a temperature, or fitted on the split `valid` of
-    `corpora`."""
+    `corpora`, with `ordinary` for recordings of which `neutral` is neutral (`fit_calibration`)."""
     from sed.corpora.audio import load_speech, read_manifest, to_float
     from sed.networks.averaging import load_mean
     from sed.networks.store import WEIGHTS, tagger_folder
@@ -81,7 +102,12 @@ def export(
     elif temperature is not None:
         calibration = Calibration(temperature)
     else:
-        calibration = Calibration() if speech is None else fit_calibration(model, speech, labels)
+        talk = load_speech(read_manifest(ordinary, ["valid"])) if ordinary else []
+        calibration = (
+            Calibration()
+            if speech is None
+            else fit_calibration(model, speech, labels, ordinary=talk, neutral=neutral)
+        )
     if speech is not None:
         waves = [to_float(samples)[:max_samples] for _, samples in speech[:: max(1, len(speech) // 12)]]
     sources = [sha256(tagger_folder(folder) / WEIGHTS) for folder in folders]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, command
-from sed.cli.licence import licence_notice
 from sed.cli.options import TAGGER_SETTINGS, common_options, tagger_options
 from sed.console import handled
 
@@ -108,7 +107,6 @@ def _process(
             for name in ("latency", "speakers", "max_speakers", *TAGGER_SETTINGS, "threads")
         }
     )
-    licence_notice(NAME, options["tagger"], quiet)
     recorder = open_recorder(record, source.rate, overwrite) if record else None
     showing = sys.stdout.isatty() and not quiet and not files.to_stdout
     timeline = Timeline(span + 1) if showing else None

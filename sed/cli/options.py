@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sed.emotion.bundled import described_editions
+from sed.emotion.bundled import LICENCE, NAME
 from sed.errors import OptionError
 
 
@@ -67,8 +67,8 @@ tagger_options = _all_of(
     click.option(
         "--tagger",
         metavar="NAME|PATH",
-        help=f"Emotion model: {described_editions()}; or an ONNX file, a folder from sed-train or SpeechBrain, or "
-        "owner/name on the Hugging Face hub.",
+        help=f"Emotion model: an ONNX file, a folder from sed-train or SpeechBrain, or owner/name on the Hugging Face "
+        f"hub (default: {NAME}, free for every use, {LICENCE}).",
     ),
     click.option(
         "--prior",

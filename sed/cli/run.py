@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.licence import licence_notice
 from sed.cli.options import common_options, diarizer_options, on_command_line
 from sed.console import handled
 
@@ -133,7 +132,6 @@ def main(
             journal = Journal(plan, fingerprint(settings, speech, given), posteriors=posteriors, fresh=fresh)
     except SedError as error:
         fail(NAME, error, USAGE)
-    licence_notice(NAME, settings["tagger"], quiet)
     stop = on_error == "stop"
     try:
         with journal or contextlib.nullcontext(), _interrupted_by_signals(), _listener(quiet) as listener:

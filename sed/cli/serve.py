@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.licence import licence_notice
 from sed.cli.options import TAGGER_SETTINGS, tagger_options
 
 NAME = "sed-serve"
@@ -187,7 +186,6 @@ def _serve(options: Any, models: dict[str, Any], quiet: bool) -> None:
     app: Any = None
     try:
         diarizer = EmotionDiarizer(**models)
-        licence_notice(NAME, models["tagger"], quiet)
         app = create_app(options, make_stream=diarizer.stream, diarize=diarizer)
 
         def started() -> None:

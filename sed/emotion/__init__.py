@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sed.emotion.bundled import EDITIONS, edition_of
+from sed.emotion.bundled import NAME, is_bundled
 from sed.errors import ModelError
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ def load_tagger(
 ) -> Tagger:
     """Load the tagger `name`:
 
-    - None or ``default``: the bundled tagger; ``free``: its edition that is free for every use (`sed.emotion.bundled`).
-      A file or folder with such a name is meant by its path (``./free``, or a `Path`);
+    - None or ``bundled``: the tagger in the package (`sed.emotion.bundled`);
     - an ONNX file with a model card, as written by ``sed-export``;
     - a folder written by ``sed-train`` (the run's folder or its ``tagger``);
     - a folder in SpeechBrain's layout: hyperparams.yaml, wav2vec2.ckpt, model.ckpt, label_encoder.txt;
@@ -36,8 +35,8 @@ def load_tagger(
     """
     from sed.emotion.onnx import OnnxTagger
 
-    if (edition := edition_of(name)) is not None:
-        return OnnxTagger.bundled(threads, edition)
+    if is_bundled(name):
+        return OnnxTagger.bundled(threads)
     path = Path(name or "")
     if path.suffix == ".onnx":
         return OnnxTagger(path, threads)
@@ -51,7 +50,7 @@ def load_tagger(
         return open_folder(folder, hub=True, threads=threads, device=device, precision=precision)
     found = "a file without the suffix .onnx" if path.exists() else "nothing"
     raise ModelError(
-        f"tagger {str(name)!r}: found {found}, expected {', '.join(edition.name for edition in EDITIONS)},"
+        f"tagger {str(name)!r}: found {found}, expected {NAME},"
         " an ONNX file (its name ends in .onnx), the folder of a tagger, or the name of a model on the Hugging Face hub"
         " (owner/name)"
     )

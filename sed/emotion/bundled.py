@@ -1,67 +1,30 @@
-"""The emotion models in the package: their names for ``--tagger``, files, licences, and which is the default.
+"""The emotion model in the package: its name for ``--tagger``, its file and its licence.
 
-This is the only place that names their files. A model card, ``sed/models/<file>.md``, lies beside each.
+This is the only place that names the file. Its card, ``sed/models/emotion.md``, lies beside it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from sed.inference import MODELS
 
-
-@dataclass(frozen=True)
-class Edition:
-    """A bundled model: `name` as for ``--tagger``, `file` in ``sed/models``, `licence`, and one sentence about it."""
-
-    name: str
-    file: str
-    licence: str
-    commercial: bool
-    about: str
-
-    @property
-    def path(self) -> Path:
-        """The ONNX file, which `sed.emotion.onnx.OnnxTagger` opens."""
-        return MODELS / self.file
+NAME = "bundled"
+FILE = "emotion.onnx"
+LICENCE = "Apache-2.0"
 
 
-DEFAULT = Edition(
-    "default",
-    "emotion-compact.onnx",
-    "CC BY-NC-SA 4.0",
-    commercial=False,
-    about="the most accurate one, not for commercial use",
-)
-FREE = Edition(
-    "free",
-    "emotion-free.onnx",
-    "ODbL 1.0, CC0, MIT, Apache-2.0",
-    commercial=True,
-    about="free for every use, with credit to CREMA-D",
-)
-EDITIONS = (DEFAULT, FREE)
+def bundled_path() -> Path:
+    """The ONNX file, which `sed.emotion.onnx.OnnxTagger` opens."""
+    return MODELS / FILE
 
 
-def edition_of(tagger: object) -> Edition | None:
-    """The edition that the value of ``--tagger`` or ``EmotionDiarizer(tagger=)`` names (None: the default edition);
-    None if it is another model. A file or folder with the name of an edition is meant by its path, such as ``./free``.
+def is_bundled(tagger: object) -> bool:
+    """Whether the value of ``--tagger`` or ``EmotionDiarizer(tagger=)`` means the model in the package (as None does).
 
-    >>> edition_of(None).name, edition_of("free").name, edition_of("./free"), edition_of(Path("free"))
-    ('default', 'free', None, None)
+    A file or folder of that name is meant by its path.
+
+    >>> is_bundled(None), is_bundled("bundled"), is_bundled("./bundled"), is_bundled(Path("bundled"))
+    (True, True, False, False)
     """
-    if tagger is None:
-        return DEFAULT
-    if not isinstance(tagger, str):
-        return None
-    return next((edition for edition in EDITIONS if edition.name == tagger), None)
-
-
-def described_editions() -> str:
-    """The editions in one line, for the help of commands.
-
-    >>> print(described_editions())
-    default (CC BY-NC-SA 4.0: ... not for commercial use), free (...: free for every use, ...)
-    """
-    return ", ".join(f"{edition.name} ({edition.licence}: {edition.about})" for edition in EDITIONS)
+    return tagger is None or tagger == NAME

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sed.emotion.bundled import DEFAULT, Edition
+from sed.emotion.bundled import bundled_path
 from sed.emotion.tagger import check_waves, is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count
@@ -58,14 +58,15 @@ class OnnxTagger:
         """Maximum length of the input in samples; None: unlimited."""
 
     @classmethod
-    def bundled(cls, threads: int = 1, edition: Edition = DEFAULT) -> OnnxTagger:
-        """The bundled tagger, or another edition of it. Raises `ModelError` if its file is not in the package."""
-        if not edition.path.is_file():
+    def bundled(cls, threads: int = 1) -> OnnxTagger:
+        """The tagger in the package. Raises `ModelError` if its file is not there."""
+        path = bundled_path()
+        if not path.is_file():
             raise ModelError(
-                f"tagger {edition.name!r}: this installation has no file {edition.path}, expected the model in it"
-                " (reinstall sed, or name another model)"
+                f"this installation has no file {path}, expected the bundled emotion model (reinstall sed, or name"
+                " another model)"
             )
-        return cls(edition.path, threads)
+        return cls(path, threads)
 
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.

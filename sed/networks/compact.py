@@ -8,7 +8,7 @@ the states of both. Items of a batch are independent: nothing is normalised acro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,12 @@ class CompactTagger(FrameTagger):
             )
         _, layers = self._encoder_states(waves, 0, 0.0)
         return torch.cat([*layers[-self.config.fusion :], halve_frames(self.voice(waves))], 2)
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """The weights of the encoders, which `fused_states` depend on."""
+        voice = [] if self.voice is None else [self.voice.encoder]
+        for module in (self.conv1, self.conv2, self.embed_positions, self.layers, *voice):
+            yield from module.parameters()
 
     def fused_features(self, states: Tensor) -> Tensor:
         """The features of `classifier` from `fused_states`, ``(B, F, width)`` at the halved rate."""

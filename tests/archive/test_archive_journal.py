@@ -13,7 +13,7 @@ from sed.archive.journal import Journal, fingerprint
 from sed.archive.ledger import FULL, LocalLedger, open_ledger
 from sed.archive.outputs import Outputs
 from sed.archive.work import Report
-from sed.emotion.bundled import DEFAULT
+from sed.emotion.bundled import FILE, bundled_path
 from sed.errors import OptionError
 
 SETTINGS = {"sed": "1", "vad": "webrtc"}
@@ -232,9 +232,9 @@ def test_the_fingerprint_depends_on_file_content_and_not_on_threads(tmp_path):
 
 def test_the_fingerprint_of_a_bundled_model_is_that_of_its_content(tmp_path, monkeypatch):
     unnamed = fingerprint({"tagger": None})
-    assert unnamed == fingerprint({}) == fingerprint({"tagger": "default"})
-    assert unnamed == fingerprint({"tagger": str(DEFAULT.path)}) != fingerprint({"tagger": "free"})
-    (tmp_path / DEFAULT.file).write_bytes(b"a newer model of the same version")
+    assert unnamed == fingerprint({}) == fingerprint({"tagger": "bundled"})
+    assert unnamed == fingerprint({"tagger": str(bundled_path())})
+    (tmp_path / FILE).write_bytes(b"a newer model of the same version")
     monkeypatch.setattr("sed.emotion.bundled.MODELS", tmp_path)
     assert fingerprint({}) != unnamed
 

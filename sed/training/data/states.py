@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,9 @@ def compute_states(
 
     An augmentation with a share of `channel` takes those of `channels` (about 300 of them).
 
-    `model` gives ``fused_states(waves)``, ``(B, T)`` to ``(B, F, width)``, for at most ``max_samples`` samples;
-    longer utterances are cut there. Utterances without speech are left out.
+    `model` has ``fused_states(waves)``, ``(B, T)`` to ``(B, F, width)``, for at most ``max_samples`` samples (longer
+    utterances are cut there), and ``encoder_parameters()``, the weights that these depend on. Utterances without speech
+    are left out.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,8 @@ def compute_states(
             lenders = (
                 channels[:: max(1, len(channels) // 300)] if augmentation and augmentation.channel else ()
             )
-            key = _key([encoder, augmentation, augmentation and seed, *map(_row, [*members, *lenders])])
+            changes = [json.dumps(asdict(augmentation)), seed] if augmentation else []
+            key = _key([encoder, *changes, *map(_row, [*members, *lenders])])
             if (part := _stored(target, key, members, view)) is None:
                 _log.info("states of %s, %s, view %d: %d utterances", corpus, split, view, len(members))
                 change = _Change(augmentation, [seed, view], _waves(lenders)) if augmentation else None
@@ -92,12 +94,10 @@ def _key(values: Sequence[object]) -> str:
 
 
 def _fingerprint(model: Any) -> str:
-    """Of the weights that the states depend on: all frozen ones."""
+    """Of the weights that the states depend on."""
     digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            digest.update(name.encode())
-            digest.update(parameter.detach().cpu().numpy().tobytes())
+    for parameter in model.encoder_parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -109,7 +109,7 @@ def export_onnx(
         "labels": list(labels),
         "frame_rate": FRAME_RATE,
         "longest": max_samples,
-        **asdict(calibration or Calibration()),
+        **_in_card(calibration or Calibration(), labels),
         "weights": "float32",
         **({} if head is None else {"dimensions": list(DIMENSIONS)}),
     }
@@ -131,6 +131,12 @@ def export_onnx(
             write_card(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
+
+
+def _in_card(calibration: Calibration, labels: Sequence[str]) -> dict[str, Any]:
+    values = asdict(calibration)
+    prior = values.pop("prior")
+    return {**values, "prior": dict(zip(labels, prior, strict=True))} if prior else values
 
 
 @contextmanager
