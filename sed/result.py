@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pyannote.core import Annotation
 
 
+DIMENSIONS = ("arousal", "valence", "dominance")
+"""The dimensions that ``sed-train`` can learn; other taggers may have others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """An interval in which one speaker expresses one emotion.

@@ -28,6 +28,7 @@ from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
+BESIDE = ("dimensions.safetensors",)  # beside the files of sed-train, if it learnt them
 ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files
 
 
@@ -225,7 +226,7 @@ def _tagger_files(folder: Path) -> dict[str, Path]:
     """The files that `sed.emotion.folders.open_folder` reads, by name."""
     for place, names in ((folder, TRAINED), (folder / "tagger", TRAINED), (folder, SPEECHBRAIN)):
         if all((place / name).is_file() for name in names):
-            wanted = names if names is TRAINED else (*names, *ENCODER)
+            wanted = (*names, *(BESIDE if names is TRAINED else ENCODER))
             return {name: place / name for name in wanted if (place / name).is_file()}
     return {}
 

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sed.errors import FormatError
-
-DIMENSIONS = ("arousal", "valence", "dominance")
+from sed.result import DIMENSIONS
 
 
 @dataclass(frozen=True)

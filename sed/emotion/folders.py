@@ -43,13 +43,15 @@ def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchT
 
 def _open_trained(folder: Path, **options: Any) -> TorchTagger:
     from sed.emotion.neural import TorchTagger
+    from sed.networks.dimensions import HEAD, load_head
     from sed.networks.store import load_tagger
 
     model, description = load_tagger(folder)
     card = description["card"]
     window = card.get("window", min(5 * FRAME_RATE * HOP, model.max_samples or 5 * FRAME_RATE * HOP))
+    head = load_head(folder) if (folder / HEAD).is_file() else None
     try:
-        return TorchTagger(model, description["labels"], window, card, **options)
+        return TorchTagger(model, description["labels"], window, card, head=head, **options)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from error
 

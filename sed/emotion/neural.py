@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.utils import parametrize
 
 from sed.emotion.tagger import check_waves, is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count
 from sed.networks.base import FrameTagger
+from sed.networks.dimensions import with_dimensions
+from sed.result import DIMENSIONS
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -29,10 +32,11 @@ class TorchTagger:
     `window` is in samples; `card` describes the origin of the model. `device` is ``auto`` (a GPU if there is one),
     ``cpu``, ``cuda``, ``cuda:1``, ...; `precision` is ``auto`` (bf16 on a GPU that supports it, else fp16; fp32 on a
     CPU), ``fp32``, ``fp16`` or ``bf16``. On a CPU, waves are processed one at a time with `threads` threads: batches
-    would not be faster, and results do not depend on the other waves.
+    would not be faster, and results do not depend on the other waves. `head` (`sed.networks.dimensions`) adds arousal,
+    valence and dominance.
 
-    Raises `OptionError` on an unknown device or precision, and `ModelError` if `labels` or `window` do not fit the
-    model.
+    Raises `OptionError` on an unknown device or precision, and `ModelError` if `labels`, `window` or `head` do not fit
+    the model.
     """
 
     frame_rate: int = FRAME_RATE
@@ -46,6 +50,7 @@ class TorchTagger:
         threads: int = 1,
         device: str = "auto",
         precision: str = "auto",
+        head: nn.Linear | None = None,
     ) -> None:
         if threads < 1:
             raise OptionError(f"a tagger with {threads} threads: expected at least 1")
@@ -69,6 +74,10 @@ class TorchTagger:
         self.batch = 1 if self.device.type == "cpu" else 16
         self._threads = threads
         model.prepare_for_inference()
+        self.dimensions: tuple[str, ...] = () if head is None else DIMENSIONS
+        """Names of the dimensions that the model estimates beside the posteriors; mostly none."""
+        if head is not None:
+            model.classifier = with_dimensions(model.classifier, head)
         for module in list(model.modules()):
             if parametrize.is_parametrized(module):
                 for name in list(module.parametrizations.keys()):  # type: ignore[union-attr,operator]
@@ -82,22 +91,40 @@ class TorchTagger:
         Raises `OptionError` on another shape, on no samples, and on more than `max_samples`, and `ModelError` if the
         model returns NaN.
         """
+        return self._run(waves)[0]
+
+    def outputs(self, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `posteriors`, and the dimensions ``(batch, ceil(samples / 320), dimensions)`` float32, limited to 0 to 1.
+
+        Only for a model with `dimensions`.
+        """
+        posteriors, dimensions = self._run(waves)
+        return posteriors, np.clip(dimensions, 0, 1)
+
+    def _run(self, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posteriors and dimensions (without columns if there is no head) of ``(batch, samples)`` waves."""
         waves = np.array(
             waves, np.float32, order="C"
         )  # a copy, because torch does not accept read-only arrays
         check_waves(waves, self.max_samples)
-        result = np.empty((len(waves), frame_count(waves.shape[1]), len(self.labels)), np.float32)
+        shape = len(waves), frame_count(waves.shape[1])
+        result = np.empty((*shape, len(self.labels)), np.float32)
+        dimensions = np.empty((*shape, len(self.dimensions)), np.float32)
         with self._inference_settings():
             for start in range(0, len(waves), self.batch):
                 batch = torch.from_numpy(waves[start : start + self.batch]).to(self.device)
-                logits = self._model(batch)[:, :, self._columns].float()
-                result[start : start + self.batch] = torch.softmax(logits, 2).cpu().numpy()
+                outputs = self._model(batch).float()
+                posteriors = torch.softmax(outputs[:, :, self._columns], 2)
+                result[start : start + self.batch] = posteriors.cpu().numpy()
+                if self.dimensions:
+                    values = outputs[:, :, -len(self.dimensions) :]
+                    dimensions[start : start + self.batch] = values.cpu().numpy()
         if not np.isfinite(result).all() and np.isfinite(waves).all():
             raise ModelError(
                 "the model returned NaN posteriors: its weights are damaged"
                 + (", or too large for fp16 (use fp32 or bf16)" if self.precision == "fp16" else "")
             )
-        return result
+        return result, dimensions
 
     @contextmanager
     def _inference_settings(self) -> Iterator[None]:

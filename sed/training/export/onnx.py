@@ -26,12 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sed.corpora.ratings import DIMENSIONS
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
 from sed.emotion.tagger import frame_rows
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
 from sed.networks.base import FrameTagger
+from sed.networks.dimensions import with_dimensions
+from sed.result import DIMENSIONS
 from sed.training.export.calibration import Calibration, calibration_from_card
 from sed.training.export.quantise import quantise
 
@@ -58,23 +59,14 @@ class PosteriorTagger(nn.Module):
         self.model.prepare_for_inference()
         rows = [model.labels.index(label) for label in labels]
         trained = self.model.classifier
-        if head is not None and head.in_features != trained.in_features:
-            raise ModelError(
-                f"found a head of dimensions for {head.in_features} features, expected {trained.in_features}, as the"
-                " model has without the branches that only training needs"
-            )
-        self.columns = len(labels)
-        classifier = nn.Linear(trained.in_features, self.columns + (head.out_features if head else 0))
+        classifier = nn.Linear(trained.in_features, len(labels))
         with torch.no_grad():
-            classifier.weight[: self.columns].copy_(trained.weight[rows] / calibration.temperature)
-            classifier.bias[: self.columns].copy_(trained.bias[rows] / calibration.temperature)
+            classifier.weight.copy_(trained.weight[rows] / calibration.temperature)
+            classifier.bias.copy_(trained.bias[rows] / calibration.temperature)
             if calibration.offsets:
-                classifier.bias[: self.columns].add_(torch.tensor(calibration.offsets))
-            if head is not None:  # from -1..1 to 0..1
-                classifier.weight[self.columns :].copy_(head.weight / 2)
-                classifier.bias[self.columns :].copy_((head.bias + 1) / 2)
-        self.model.classifier = classifier
-        self.has_head = head is not None
+                classifier.bias.add_(torch.tensor(calibration.offsets))
+        self.columns, self.has_head = len(labels), head is not None
+        self.model.classifier = classifier if head is None else with_dimensions(classifier, head)
 
     def forward(self, waves: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """``(B, T)`` to ``(B, ceil(T / 320), labels)``, and with a head also ``(B, ceil(T / 320), dimensions)``."""

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from sed.corpora.ratings import DIMENSIONS
 from sed.errors import ModelError, OptionError
 from sed.files import atomic
+from sed.networks.dimensions import HEAD, load_head
 from sed.training.data.clips import Batch, Speech
 from sed.training.objectives.base import FeatureTap, Objective, event_means
 from sed.training.objectives.losses import concordance
-
-HEAD = "dimensions.safetensors"
 
 
 class Dimensions(Objective):
@@ -73,7 +72,7 @@ def load_dimensions(folder: str | Path) -> Callable[[np.ndarray], np.ndarray]:
     from sed.networks.store import load_tagger
 
     tagger, _ = load_tagger(folder)
-    head = _load_head(Path(folder))
+    head = load_head(Path(folder))
     tap = FeatureTap(tagger)
 
     def dimensions(wave: np.ndarray) -> np.ndarray:
@@ -96,22 +95,10 @@ def mean_head(folders: Sequence[Path]) -> nn.Linear | None:
         raise ModelError(
             f"{folders[present.index(False)]}: found no {HEAD}, expected one as in the other folders"
         )
-    heads = [_load_head(folder) for folder in folders]
+    heads = [load_head(folder) for folder in folders]
     if len({head.in_features for head in heads}) > 1:
         raise ModelError(f"found files {HEAD} of different shapes, expected those of one recipe")
     with torch.no_grad():
         for name, value in heads[0].named_parameters():
             value.copy_(torch.stack([head.get_parameter(name) for head in heads]).mean(0))
     return heads[0]
-
-
-def _load_head(folder: Path) -> nn.Linear:
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(folder / HEAD)
-        head = nn.Linear(weights["weight"].shape[1], len(DIMENSIONS))
-        head.load_state_dict(weights)
-    except Exception as error:  # safetensors raises its own exception for damaged files
-        raise ModelError(f"no head for arousal, valence, dominance in {folder}: {error}") from error
-    return head

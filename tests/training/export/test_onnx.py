@@ -12,10 +12,12 @@ from torch import nn
 
 from sed.cli import export as export_command
 from sed.emotion import load_tagger as open_tagger
+from sed.emotion.neural import TorchTagger
 from sed.emotion.onnx import OnnxTagger
 from sed.errors import FormatError, ModelError
 from sed.grid import frame_count
 from sed.networks.compact import CompactTagger
+from sed.networks.dimensions import HEAD
 from sed.networks.logmel import LogMelTagger
 from sed.networks.lora import LowRankLinear
 from sed.networks.pretrained import EncoderTagger
@@ -25,7 +27,7 @@ from sed.training.evaluation import evaluate
 from sed.training.export import onnx as export
 from sed.training.export.calibration import Calibration, calibrated, fit_calibration, read_calibration
 from sed.training.export.quantise import convolutions
-from sed.training.objectives.dimensions import HEAD, load_dimensions
+from sed.training.objectives.dimensions import load_dimensions
 
 ENCODERS = {  # every option of head and input with one of the encoders
     "wavlm": {"layers": "last", "norm": "clip", "tail": "repeat", "inputs": "standardised"},
@@ -136,9 +138,18 @@ def test_a_head_of_dimensions_is_a_second_output(tmp_path):
     posteriors, found = tagger.outputs(waves)
     expected = np.mean([load_dimensions(folder)(waves[0]) for folder in folders], 0)
     assert found[0] == pytest.approx(np.clip((expected + 1) / 2, 0, 1), abs=1e-4) and np.ptp(found) > 0.01
+    folder_tagger = open_tagger(folders[0])
+    one = np.clip((load_dimensions(folders[0])(waves[0]) + 1) / 2, 0, 1)
+    assert folder_tagger.dimensions == tagger.dimensions
+    assert folder_tagger.outputs(waves)[1][0] == pytest.approx(one, abs=1e-5)
+    assert np.array_equal(folder_tagger.outputs(waves)[0], folder_tagger.posteriors(waves))
     plain = export.export_onnx(make("compact"), tmp_path / "plain.onnx", LABELS, calibration=Calibration(2.0))
     assert plain.dimensions == () and posteriors == pytest.approx(plain.posteriors(waves), abs=1e-5)
     (folders[1] / HEAD).unlink()
+    without = open_tagger(folders[1])
+    assert without.dimensions == () and np.array_equal(
+        without.posteriors(waves), folder_tagger.posteriors(waves)
+    )
     with pytest.raises(
         ModelError, match=r"two: found no dimensions\.safetensors, expected one as in the other"
     ):
@@ -148,6 +159,8 @@ def test_a_head_of_dimensions_is_a_second_output(tmp_path):
 def test_a_head_for_other_features_is_refused():
     with pytest.raises(ModelError, match="found a head of dimensions for 5 features, expected"):
         export.PosteriorTagger(make("logmel"), LABELS, head=nn.Linear(5, 3))
+    with pytest.raises(ModelError, match=r"remove dimensions\.safetensors to use it without dimensions"):
+        TorchTagger(make("logmel"), LABELS, 16_000, head=nn.Linear(5, 3))
 
 
 @pytest.mark.slow
