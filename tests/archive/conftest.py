@@ -38,7 +38,7 @@ def sed_run(command):
 
     def run(*arguments, **options):
         return subprocess.run(
-            command(*arguments), capture_output=True, text=True, check=False, timeout=240, **options
+            command(*arguments), capture_output=True, text=True, check=False, timeout=480, **options
         )
 
     return run

@@ -53,7 +53,7 @@ def second(cluster):
 @pytest.mark.slow
 def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command, sed_run, tmp_path):
     """The node dies after it has written results, and with a job that its stopped worker cannot finish."""
-    clips = make_clips(tmp_path / "calls" / "anna", 40)
+    clips = make_clips(tmp_path / "calls" / "anna", 20)
     s3.mkdir(BUCKET)
     s3.put(str(clips), f"{BUCKET}/calls/anna", recursive=True)
     local = sed_run(tmp_path / "calls", "-o", "rttm,json", "-d", tmp_path / "local")
@@ -77,18 +77,18 @@ def test_a_killed_node_changes_nothing(cluster, second, s3, make_clips, command,
         wait_until(lambda: written() >= before + 4, run)  # by the second: the first is stopped
         workers.stop(second, run=run)
         workers.resume(first)
-        wait_until(lambda: written() >= 72, run)  # all others but some of the last
+        wait_until(lambda: written() >= 20, run)
         cluster.remove_node(second, allow_graceful=False)
-    _, stderr = run.communicate(timeout=150)
+    _, stderr = run.communicate(timeout=300)
     assert run.returncode == 0, stderr
     assert stderr.count("lost with its worker") == 1
-    assert "sed-run: 40 recordings: 40 done; 40.0 s of audio in " in stderr
+    assert "sed-run: 20 recordings: 20 done; 20.0 s of audio in " in stderr
     s3.invalidate_cache()
     s3.get(f"{BUCKET}/out", str(tmp_path / "out"), recursive=True)
     found = {n: data for n, data in contents(tmp_path / "out").items() if not n.startswith(".sed-journal/")}
-    assert found == contents(tmp_path / "local") and len(found) == 80
+    assert found == contents(tmp_path / "local") and len(found) == 40
     again = sed_run(f"s3://{BUCKET}/calls/", "-o", "rttm,json", "-d", f"s3://{BUCKET}/out/")
-    assert again.returncode == 0 and "40 recordings: 0 done, 40 done before" in again.stderr
+    assert again.returncode == 0 and "20 recordings: 0 done, 20 done before" in again.stderr
     s3.rm(BUCKET, recursive=True)
 
 
@@ -119,7 +119,7 @@ def test_a_recording_that_kills_its_workers_is_abandoned(cluster, make_clips, co
     arguments = (clips, tmp_path / "stuck.wav", "-d", tmp_path / "out", "--ray", cluster.address)
     run = subprocess.Popen(command(*arguments, "--workers", "1"), stderr=subprocess.PIPE, text=True)
     killed = set()
-    end = time.monotonic() + 150
+    end = time.monotonic() + 300
     while run.poll() is None and time.monotonic() < end:
         if (tmp_path / "out" / "c001.rttm").exists():  # only the pipe is left
             for pid in set(busy_workers(cluster.head_node)) - killed:

@@ -22,7 +22,7 @@ def is_busy(pid):
         return False
 
 
-def wait_until(condition, run, seconds=120):
+def wait_until(condition, run, seconds=300):
     """Wait until `condition()` is true, which must happen before the process `run` ends."""
     end = time.monotonic() + seconds
     while not condition():
