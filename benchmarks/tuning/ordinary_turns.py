@@ -1,17 +1,17 @@
-"""Manifests of ordinary conversation for ``hparams/emotion.yaml``: the turns of meetings and telephone calls.
+"""Manifests of ordinary conversation for ``hparams/emotion.yaml``: the speech of meetings and telephone calls.
 
     python -m benchmarks.tuning.ordinary_turns ../shared -o results/turns
 
-In: recordings with reference speakers (RTTM). Out: ``meetings.csv`` and ``calls.csv`` with the parts in which one
-person speaks alone, for 1 to 9 seconds, in the splits of `benchmarks.accuracy.ordinary`: the meetings' part train and
-the calls `hvb_00*` and `hvb_02*` are for training (`train`), `development` is `valid`, all else `test`.
+In: recordings with reference speakers (RTTM). Out: ``meetings.csv`` and ``calls.csv`` with all their speech in pieces
+of 1 to 9 seconds, overlaps and changes of speaker included, as windows of a conversation contain them. Splits are those
+of `benchmarks.accuracy.ordinary`: the meetings' part train and the calls `hvb_00*` and `hvb_02*` are for training
+(`train`), `development` is `valid`, all else `test`.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,26 +21,23 @@ from sed.result import Segment
 COLUMNS = ("corpus", "path", "speaker", "language", "emotion", "duration", "split", "start", "stop")
 SPLITS = {"train": "train", "development": "valid", "test": "test"}
 TUNED_CALLS = ("hvb_00", "hvb_02")
-GAP = 0.4  # seconds of pause that one part may contain
-SHORTEST, PIECE, LONGEST = 1.0, 6.0, 9.0  # seconds; longer parts are cut into pieces
+GAP = 0.4  # seconds of pause that one piece may contain
+SHORTEST, PIECE, LONGEST = 1.0, 6.0, 9.0  # seconds; longer speech is cut
 
 
-def alone(turns: Sequence[Segment]) -> Iterator[tuple[float, float, str]]:
-    """Start, end and speaker of each part in which one person speaks alone."""
-    edges = sorted({edge for turn in turns for edge in (turn.start, turn.end)})
-    parts: list[tuple[float, float, str | None]] = []
-    for start, end in itertools.pairwise(edges):
-        names = {turn.speaker for turn in turns if turn.start <= start and turn.end >= end}
-        name = names.pop() if len(names) == 1 else None
-        if name and parts and parts[-1][2] == name and start - parts[-1][1] < GAP:
-            parts[-1] = (parts[-1][0], end, name)
-        elif name or names:
-            parts.append((start, end, name))
-    for start, end, name in parts:
-        while name and end - start >= SHORTEST:
+def pieces(turns: Sequence[Segment]) -> Iterator[tuple[float, float]]:
+    """Start and end of each piece of speech, of one person or of several at once or in turn."""
+    parts: list[list[float]] = []
+    for turn in sorted(turns, key=lambda turn: turn.start):
+        if parts and turn.start - parts[-1][1] < GAP:
+            parts[-1][1] = max(parts[-1][1], turn.end)
+        else:
+            parts.append([turn.start, turn.end])
+    for start, end in parts:
+        while end - start >= SHORTEST:
             stop = min(end, start + PIECE)
             stop = end if end - stop < SHORTEST and end - start < LONGEST else stop
-            yield start, stop, name
+            yield start, stop
             start = stop
 
 
@@ -48,12 +45,9 @@ def rows(corpus: str, annotation: Path, audio: Path | None, split: str) -> Itera
     """The rows of all recordings in `annotation`; their audio is `audio`, or ``<uri>.wav`` beside it."""
     for recording in read_all(annotation):
         path = (audio or annotation.with_name(f"{recording.uri}.wav")).resolve()
-        for start, stop, name in alone(list(recording)):
-            speaker = (
-                f"{corpus}_{name}_{split}"  # voices may be in two splits, which is no harm for neutral speech
-            )
+        for start, stop in pieces(list(recording)):
             times = [f"{stop - start:.3f}", split, f"{start:.3f}", f"{stop:.3f}"]
-            yield [corpus, str(path), speaker, "en", "neutral", *times]
+            yield [corpus, str(path), recording.uri, "en", "neutral", *times]
 
 
 def write(path: Path, found: Iterable[list[str]]) -> None:

@@ -224,13 +224,15 @@ class CompactTagger(FrameTagger):
         super().prepare_for_inference()
         if not isinstance(self.classifier, SharedClassifier):
             return
-        kept = [bool(share) for share in self.classifier.shares]
+        unused = {
+            id(head) for head, share in zip(self.heads, self.classifier.shares, strict=True) if not share
+        }
         self.classifier = self.classifier.folded()
-        if not kept[0]:
+        if id(self.head) in unused:
             self.head = None
-        if self.fusion is not None and not kept[2]:
+        if id(self.fusion) in unused:
             self.fusion = None
-        if self.voice is not None and not kept[1]:
+        if self.voice is not None and id(self.voice.head) in unused:
             self.voice.head = None
             if self.fusion is None:
                 self.voice = None  # its states are no longer used

@@ -73,6 +73,14 @@ def test_logits_from_states_are_those_of_the_waves(model):
         assert torch.allclose(double_frames(logits, 31), model(waves), atol=1e-5)
 
 
+def test_inference_keeps_the_output(model):
+    waves = torch.randn(1, 9700) * 0.1
+    with torch.no_grad():
+        before = model(waves)
+        model.prepare_for_inference()
+        assert torch.allclose(model(waves), before, atol=1e-5)
+
+
 def test_a_head_that_needs_other_states_is_refused():
     other = CompactTagger(LABELS, **{**SHAPE, "encoder_head": True})
     with pytest.raises(OptionError, match="expected fusion, encoder_head False and voice_halved True"):

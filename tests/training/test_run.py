@@ -224,6 +224,21 @@ def test_a_bias_is_corrected_even_for_a_rare_label():
         assert 0.3 < fitted.offsets[0] - fitted.offsets[1] < 1.2
 
 
+def test_posteriors_are_those_of_a_stated_share_of_ordinary_speech():
+    """Four times the odds of neutral: an offset of log 4, and the card of the export states the prior."""
+    model = FirstSample()
+    model.labels = ("neutral", "b")
+    speech = drawn_speech()
+    acted, ordinary = ([item for item in speech if item[0].emotion == label] for label in ("b", "a"))
+    half, most = (
+        fit_calibration(model, acted, ["neutral", "b"], ordinary=ordinary, neutral=share)
+        for share in (0.5, 0.8)
+    )
+    shift = np.subtract(*most.offsets) - np.subtract(*half.offsets)
+    assert shift == pytest.approx(np.log(4), abs=0.15)
+    assert half.prior == (0.5, 0.5) and most.prior == pytest.approx((0.8, 0.2))
+
+
 def test_errors_of_the_commands(tmp_path, capsys):
     with pytest.raises(OptionError, match="no recipe"):
         run_command([str(tmp_path / "none.yaml")])
