@@ -41,8 +41,10 @@ def wait_until(condition, seconds=5.0):
 
 def test_raw_body_and_form_give_the_same_result(start_server, recording):
     server, body = start_server(), recording(0.5)
-    raw = httpx.post(f"{server.http}/diarize?name=my call.wav", content=body)
-    form = httpx.post(f"{server.http}/diarize", files={"file": ("my call.wav", body)}, data={"note": "x"})
+    raw = httpx.post(f"{server.http}/diarize?name=my call.wav", content=body, timeout=60)
+    form = httpx.post(
+        f"{server.http}/diarize", files={"file": ("my call.wav", body)}, data={"note": "x"}, timeout=60
+    )
     assert raw.status_code == form.status_code == 200
     assert raw.json() == form.json()
     assert raw.json()["uri"] == "my_call" and raw.json()["duration"] == 16.0
@@ -52,7 +54,9 @@ def test_raw_body_and_form_give_the_same_result(start_server, recording):
 def test_rttm_reads_back(start_server, recording, tmp_path):
     from sed.formats import read
 
-    answer = httpx.post(f"{start_server().http}/diarize?format=rttm&name=call.wav", content=recording(0.5))
+    answer = httpx.post(
+        f"{start_server().http}/diarize?format=rttm&name=call.wav", content=recording(0.5), timeout=60
+    )
     assert answer.headers["content-type"].startswith("text/plain")
     (tmp_path / "call.rttm").write_text(answer.text)
     assert [(s.end, s.speaker, s.emotion) for s in read(tmp_path / "call.rttm")] == [(16.0, "spk00", "angry")]
@@ -66,7 +70,9 @@ def test_progress_lines(start_server, recording):
             time.sleep(0.1)
         return Diarization(uri, 8.0, [Segment(0, 8, "spk00", "sad", 0.5)], LABELS)
 
-    answer = httpx.post(f"{start_server(diarize=slow).http}/diarize?progress=1", content=recording(0.1))
+    answer = httpx.post(
+        f"{start_server(diarize=slow).http}/diarize?progress=1", content=recording(0.1), timeout=60
+    )
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert [line["type"] for line in lines[:-1]] == ["progress"] * (len(lines) - 1) and len(lines) > 2
     assert 0 < lines[-2]["time"] < lines[-2]["duration"] == 8.0
@@ -87,7 +93,7 @@ def test_progress_lines(start_server, recording):
 )
 def test_errors_of_a_file_are_reported(start_server, query, body, status, code, message):
     server = start_server(max_upload=10000, max_seconds=6)
-    answer = httpx.post(f"{server.http}/diarize{query}", content=body)
+    answer = httpx.post(f"{server.http}/diarize{query}", content=body, timeout=60)
     problem = json.loads(answer.text.splitlines()[-1])
     assert (answer.status_code, problem["type"], problem["code"]) == (status, "error", code)
     assert message in problem["message"] and "/tmp" not in problem["message"]
@@ -108,7 +114,7 @@ def test_a_form_without_a_file(start_server):
         {"data": {"a": "b"}, "files": {"f": (None, "text")}},
         {"content": b"xx", "headers": {"content-type": "multipart/form-data"}},
     ):
-        answer = httpx.post(f"{server.http}/diarize", **form)
+        answer = httpx.post(f"{server.http}/diarize", **form, timeout=60)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
