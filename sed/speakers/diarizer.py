@@ -139,7 +139,8 @@ class SegmentationSession:
             features = features.reshape(frames, FEATURES_PER_FRAME, -1)
             for column, track in enumerate(section.tracks):
                 active = section.active[:, column]
-                for start, end in find_speech_runs(active, section.cuts, self._options.speech_runs):
+                activity = section.activity[:, column]
+                for start, end in find_speech_runs(active, activity, section.cuts, self._options.speech_runs):
                     chosen, seconds = frames_to_embed(
                         section.active, column, start, end, self._options.speech_runs
                     )

@@ -25,6 +25,7 @@ class SpeechRunOptions:
 
     min_pause: shortest pause of a local speaker that ends a run, as another speaker may follow.
     min_run: a run is cut where a window sees a change if at least this is left on both sides.
+    max_run: longer runs are cut where the activity is lowest, as the network sometimes misses a change of speakers.
     max_embed_seconds: maximum clean speech of a run that is embedded; more costs time and adds little.
     target_embed_seconds: if a run has less clean speech than `min_clean_seconds`, overlapped speech is added up to
         this.
@@ -34,6 +35,7 @@ class SpeechRunOptions:
 
     min_pause: float = 0.5
     min_run: float = 0.8
+    max_run: float = 4.0
     max_embed_seconds: float = 2.5
     target_embed_seconds: float = 1.0
     min_embed_seconds: float = 0.3
@@ -84,14 +86,14 @@ class SpeechRun:
 
 
 def find_speech_runs(
-    active: np.ndarray, cuts: np.ndarray, options: SpeechRunOptions
+    active: np.ndarray, activity: np.ndarray, cuts: np.ndarray, options: SpeechRunOptions
 ) -> list[tuple[int, int]]:
     """Start and end (exclusive) of the runs of one track, `active` ``(frames,)`` bool, which may change its speaker
-    where `cuts` ``(frames,)`` bool is true.
+    where `cuts` ``(frames,)`` bool is true, and less likely where its `activity` ``(frames,)`` is low.
 
     >>> active = np.repeat([True, False, True, False, True], [50, 10, 140, 100, 50])
     >>> cuts = np.zeros(350, bool); cuts[[5, 120]] = True
-    >>> find_speech_runs(active, cuts, SpeechRunOptions(min_pause=0.5, min_run=0.8))
+    >>> find_speech_runs(active, active, cuts, SpeechRunOptions(min_pause=0.5, min_run=0.8))
     [(0, 120), (120, 200), (300, 350)]
     """
     min_pause, min_run = seconds_to_frames(options.min_pause), seconds_to_frames(options.min_run)
@@ -108,7 +110,20 @@ def find_speech_runs(
                 found.append((start, cut))
                 start = cut
         found.append((start, end))
+    found = [part for start, end in found for part in _split_long(activity, start, end, options)]
     return [(start, end) for start, end in found if active[start:end].any()]
+
+
+def _split_long(
+    activity: np.ndarray, start: int, end: int, options: SpeechRunOptions
+) -> list[tuple[int, int]]:
+    """The parts of a run of at most `options.max_run`, cut where the activity (mean over 0.1 s) is lowest."""
+    if end - start <= seconds_to_frames(options.max_run):
+        return [(start, end)]
+    margin = seconds_to_frames(options.max_run) // 4
+    smooth = np.convolve(activity[start:end].astype(np.float64), np.ones(5) / 5, "same")[margin:-margin]
+    cut = start + margin + int(smooth.argmin())
+    return [*_split_long(activity, start, cut, options), *_split_long(activity, cut, end, options)]
 
 
 def frames_to_embed(

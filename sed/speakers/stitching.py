@@ -39,12 +39,14 @@ _MAX_CANDIDATES = 6  # tracks that are compared with the local speakers of a win
 class Section:
     """Consecutive frames: `active` ``(frames, tracks)`` bool from frame `start`, and the numbers of these `tracks`.
 
-    `cuts` ``(frames,)`` bool are the frames where some window sees a local speaker start or stop.
+    `activity` ``(frames, tracks)`` is the mean activity in the windows, `cuts` ``(frames,)`` bool are the frames where
+    some window sees a local speaker start or stop.
     """
 
     start: int
     active: np.ndarray
     tracks: tuple[int, ...]
+    activity: np.ndarray
     cuts: np.ndarray
 
 
@@ -188,14 +190,17 @@ class Stitcher:
         scores = (
             np.stack([t.scores[:frames] for t in self._tracks], 1) if self._tracks else np.zeros((frames, 0))
         )
-        sums = np.add.reduceat(scores / weight, bounds[:-1], axis=0)
+        activity = scores / weight
+        sums = np.add.reduceat(activity, bounds[:-1], axis=0)
         active = np.zeros(scores.shape, bool)
         for start, end, row in zip(bounds[:-1], bounds[1:], sums, strict=True):
             chosen = np.argsort(-row, kind="stable")[: counts[start]]
             active[start:end, chosen[row[chosen] > 0]] = True
         used = np.flatnonzero(active.any(0))
         numbers = tuple(self._tracks[n].number for n in used)
-        section = Section(self.first, active[:, used], numbers, self._cuts[:frames].copy())
+        section = Section(
+            self.first, active[:, used], numbers, activity[:, used], self._cuts[:frames].copy()
+        )
         self._drop(frames)
         return section
 
