@@ -2,11 +2,10 @@
 
 In: 16 kHz float32 blocks of any size. Out: `Turns` on the 20 ms grid.
 
-The segmentation network finds up to three local speakers in each window of 10 s. Only the middle of each window is
-used, where the network has context on both sides; these tiles cover the recording without overlap. The speech of a
-local speaker is cut into runs at pauses. The clean part of each run is embedded, the embeddings are clustered, and each
-run is assigned to a speaker. Runs are clustered instead of local speakers because the network sometimes merges two
-speakers within 10 s, but rarely without a pause between them.
+The segmentation network finds up to three local speakers in each window of 10 s. Windows overlap; what they see is
+stitched together (`sed.speakers.stitching`). The speech of each track is cut into runs at pauses and where any window
+sees a local speaker start or stop, as the network sometimes takes two speakers for one. The clean part of each run is
+embedded, the embeddings are projected (`sed.speakers.projection`) and clustered, and each run is assigned to a speaker.
 
 Only the runs are held in memory until the end: about a kilobyte each, 1.6 MB per hour of conversation.
 """
@@ -21,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from sed.audio.fbank import FEATURES_PER_FRAME
-from sed.errors import OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, assign_speakers, find_speakers
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
 from sed.speakers.online import SegmentationActivity
 from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
+from sed.speakers.projection import Projection
 from sed.speakers.smoothing import make_turns
 from sed.speakers.speech_runs import (
     SpeechRun,
@@ -36,8 +35,9 @@ from sed.speakers.speech_runs import (
     frames_to_embed,
     overlapping_pairs,
 )
+from sed.speakers.stitching import Section, Stitcher
 from sed.speakers.turns import Turns
-from sed.speech.segmentation import WINDOW_FRAMES, Segmentation, SegmentationStream
+from sed.speech.segmentation import Segmentation, SegmentationStream
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DiarizationOptions:
     """Options of the diarization; times in seconds. Tuned on AMI clips of part train and on conversations simulated
     from `train` speakers (`benchmarks/peers/diarization.py --tune`).
 
-    step: hop between segmentation windows, and length of their tiles; a multiple of 0.04.
+    step: hop between segmentation windows, up to 10; a multiple of 0.02.
     min_duration_off: pauses of a speaker up to this length are bridged.
     min_duration_on: turns shorter than this are dropped.
     speech_runs: how the speech of local speakers is cut into runs and embedded.
@@ -90,11 +90,11 @@ class SegmentationDiarizer:
         self.options = options or DiarizationOptions()
         if not isinstance(segmentation, Segmentation):
             segmentation = Segmentation(segmentation, threads)
+        self.projection = Projection.bundled() if embedding is None else None
         if not isinstance(embedding, SpeakerEmbedding):
             embedding = SpeakerEmbedding(embedding, threads)
         self.segmentation, self.embedding = segmentation, embedding
-        if seconds_to_frames(self.options.step) % 2:
-            raise OptionError(f"a step of {self.options.step} s: expected a multiple of 0.04 s")
+        SegmentationStream(segmentation.activities, self.options.step)  # raises an error now, not at a recording
 
     def begin(self) -> SegmentationSession:
         """Start a new recording."""
@@ -110,11 +110,12 @@ class SegmentationSession:
     """State of one recording for a `SegmentationDiarizer`."""
 
     def __init__(self, diarizer: SegmentationDiarizer) -> None:
-        self._embedding, self._options, self._bounds = diarizer.embedding, diarizer.options, diarizer.bounds
-        self._stream = SegmentationStream(diarizer.segmentation.active, self._options.step)
+        self._embedding, self._projection = diarizer.embedding, diarizer.projection
+        self._options, self._bounds = diarizer.options, diarizer.bounds
+        self._stream = SegmentationStream(diarizer.segmentation.activities, self._options.step)
         self._hop = self._stream.step // HOP
         self._features = FeatureStream()
-        self._pending: tuple[int, np.ndarray] | None = None  # the latest window, which may be the last
+        self._stitcher = Stitcher()
         self._samples = 0
         self.speech_runs: list[SpeechRun] = []
 
@@ -124,51 +125,52 @@ class SegmentationSession:
             part = samples[start : start + self._stream.step]
             self._samples += len(part)
             self._features.push(part)
-            for window in self._stream.push(part):
-                self._add_window(window)
+            for number, activities in self._stream.push(part):
+                self._stitcher.push(number * self._hop, activities)
+                self._process(self._stitcher.final((number + 1) * self._hop))
 
-    def _add_window(self, window: tuple[int, np.ndarray] | None) -> None:
-        """Process the pending window, which is the last one if `window` is None, and hold back `window`."""
-        if self._pending is not None:
-            number, active = self._pending
-            self._process(number, active, last=window is None)
-            self._features.drop((number + 1) * self._hop)
-        self._pending = window
+    def _process(self, sections: Sequence[Section]) -> None:
+        """Cut the speech of `sections` into runs and embed them."""
+        for section in sections:
+            if not section.tracks:
+                continue
+            frames = len(section.active)
+            features = self._features.between(section.start, section.start + frames)
+            features = features.reshape(frames, FEATURES_PER_FRAME, -1)
+            for column, track in enumerate(section.tracks):
+                active = section.active[:, column]
+                activity = section.activity[:, column]
+                for start, end in find_speech_runs(active, activity, section.cuts, self._options.speech_runs):
+                    chosen, seconds = frames_to_embed(
+                        section.active, column, start, end, self._options.speech_runs
+                    )
+                    vector = None
+                    if len(chosen):
+                        vector = self._embed(features[chosen].reshape(-1, features.shape[2]))
+                    run = SpeechRun.from_active(
+                        section.start + start, active[start:end], track, vector, seconds
+                    )
+                    self.speech_runs.append(run)
+        self._features.drop(self._stitcher.first)
 
-    def _process(self, number: int, active: np.ndarray, last: bool) -> None:
-        """Cut the speech in the tile of window `number` into runs and embed them."""
-        start, edge = number * self._hop, (WINDOW_FRAMES - self._hop) // 2
-        if last:
-            active = active[: frame_count(self._samples) - start]
-        tile = slice(edge if number else 0, len(active) if last else WINDOW_FRAMES - edge)
-        features: np.ndarray | None = None
-        for column in range(active.shape[1]):
-            local_speaker = (number, column)
-            for first, end in find_speech_runs(active[:, column], tile, self._options.speech_runs):
-                frames, seconds = frames_to_embed(active, column, first, end, tile, self._options.speech_runs)
-                vector = None
-                if len(frames):
-                    if features is None:
-                        features = self._features.between(start, start + len(active))
-                        features = features.reshape(len(active), FEATURES_PER_FRAME, -1)
-                    vector = self._embedding(features[frames].reshape(-1, features.shape[2]))
-                low, high = max(first, tile.start), min(end, tile.stop)
-                run_active = active[low:high, column]
-                run = SpeechRun.from_active(start + low, run_active, local_speaker, vector, seconds)
-                self.speech_runs.append(run)
+    def _embed(self, features: np.ndarray) -> np.ndarray:
+        vector = self._embedding(features)
+        return vector if self._projection is None else self._projection(vector)
 
     def close(self) -> Turns:
         """The turns of the whole recording."""
         self._features.close()
-        for window in self._stream.close():
-            self._add_window(window)
-        self._add_window(None)
+        frames = frame_count(self._samples)
+        for number, activities in self._stream.close():
+            start = number * self._hop
+            self._stitcher.push(start, activities[: frames - start])
+        self._process(self._stitcher.close(frames))
         options = self._options
         speakers = cluster_speech_runs(self.speech_runs, options.clustering, *self._bounds)
         return turns_of_speakers(
             self.speech_runs,
             speakers,
-            frame_count(self._samples),
+            frames,
             seconds_to_frames(options.min_duration_off),
             seconds_to_frames(options.min_duration_on),
         )
@@ -198,7 +200,7 @@ def cluster_speech_runs(
 ) -> np.ndarray:
     """The speaker of each run ``(n,)``, or -1.
 
-    A run without an embedding has the speaker of the nearest embedded run of the same local speaker, if there is one.
+    A run without an embedding has the speaker of the nearest embedded run of the same track, if there is one.
     """
     speakers = np.full(len(speech_runs), -1)
     order = sorted(range(len(speech_runs)), key=lambda n: (speech_runs[n].start, speech_runs[n].end))
@@ -208,7 +210,9 @@ def cluster_speech_runs(
     vectors = [speech_runs[n].vector for n in embedded]
     seconds = np.array([speech_runs[n].seconds for n in embedded])
     pairs = overlapping_pairs([speech_runs[n] for n in embedded])
-    clean = seconds > 0
+    clean = seconds >= options.min_run_seconds
+    if not clean.any():
+        clean = seconds > 0
     if not clean.any():
         clean[:], seconds[:] = True, 1 / FRAME_RATE
     clean_pairs = np.where(clean, np.cumsum(clean) - 1, -1)[pairs]  # indices among the clean runs
@@ -216,11 +220,11 @@ def cluster_speech_runs(
     clean_vectors = list(compress(vectors, clean))
     centroids = find_speakers(clean_vectors, seconds[clean], clean_pairs, options, min_speakers, max_speakers)
     speakers[embedded] = assign_speakers(vectors, pairs, centroids)
-    by_local_speaker: dict[tuple[int, int], list[int]] = {}
+    by_track: dict[int, list[int]] = {}
     for n in embedded.tolist():
-        by_local_speaker.setdefault(speech_runs[n].local_speaker, []).append(n)
+        by_track.setdefault(speech_runs[n].track, []).append(n)
     for n, run in enumerate(speech_runs):
-        if run.vector is None and (same := by_local_speaker.get(run.local_speaker)):
+        if run.vector is None and (same := by_track.get(run.track)):
             nearest = min(same, key=lambda other: abs(speech_runs[other].start - run.start))
             speakers[n] = speakers[nearest]
     return speakers

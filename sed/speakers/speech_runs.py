@@ -1,7 +1,7 @@
-"""Cuts the speech of local speakers into runs, and selects the frames of a run that are embedded.
+"""Cuts the speech of tracks into runs of one speaker, and selects the frames of a run that are embedded.
 
-In: the bool activity of the local speakers of one window, ``(frames, local speakers)`` on the 20 ms grid, and the
-tile: the slice of the window that belongs to no other window. Out: runs within the tile, and frames to embed.
+In: the bool activity of the tracks of one section (`sed.speakers.stitching`), ``(frames, tracks)`` on the 20 ms grid,
+and the frames where a track may change its speaker. Out: runs, and frames to embed.
 """
 
 from __future__ import annotations
@@ -24,33 +24,37 @@ class SpeechRunOptions:
     """How the speech of local speakers is cut into runs and embedded; times in seconds.
 
     min_pause: shortest pause of a local speaker that ends a run, as another speaker may follow.
+    min_run: a run is cut where a window sees a change if at least this is left on both sides.
+    max_run: longer runs are cut where the activity is lowest, as the network sometimes misses a change of speakers.
     max_embed_seconds: maximum clean speech of a run that is embedded; more costs time and adds little.
-    target_embed_seconds: if a run has less clean speech within the tile, clean speech outside the tile is added.
+    target_embed_seconds: if a run has less clean speech than `min_clean_seconds`, overlapped speech is added up to
+        this.
     min_embed_seconds: runs with less speech are not embedded.
-    min_clean_seconds: clean speech (of a single speaker) from which the embedding uses no other and takes part in the
-        clustering; otherwise overlapped speech is added, and the embedding is only assigned to a speaker.
+    min_clean_seconds: clean speech (of a single speaker) from which the embedding uses no other.
     """
 
     min_pause: float = 0.5
-    max_embed_seconds: float = 3.0
-    target_embed_seconds: float = 1.5
+    min_run: float = 0.8
+    max_run: float = 4.0
+    max_embed_seconds: float = 2.5
+    target_embed_seconds: float = 1.0
     min_embed_seconds: float = 0.3
-    min_clean_seconds: float = 0.8
+    min_clean_seconds: float = 0.5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SpeechRun:
-    """Speech of one local speaker without a long pause, within one tile.
+    """Speech of one track (`sed.speakers.stitching`) without a long pause or a change of speakers.
 
-    `start` and `end` are frames of the recording, `bits` is the packed activity (see `active`), `local_speaker` the
-    numbers of the window and of the local speaker in it. `vector` is the unit embedding or None, `seconds` the clean
+    `start` and `end` are frames of the recording, `bits` is the packed activity (see `active`), `track` the
+    number of the track. `vector` is the unit embedding or None, `seconds` the clean
     speech that was embedded (0: too little, so the run takes no part in the clustering).
     """
 
     start: int
     end: int
     bits: bytes
-    local_speaker: tuple[int, int]
+    track: int
     vector: np.ndarray | None
     seconds: float
 
@@ -59,16 +63,16 @@ class SpeechRun:
         cls,
         start: int,
         active: np.ndarray,
-        local_speaker: tuple[int, int],
+        track: int,
         vector: np.ndarray | None,
         seconds: float,
     ) -> SpeechRun:
         """A run from frame `start` with speech where `active` ``(frames,)`` is true.
 
-        >>> SpeechRun.from_active(7, np.array([True, False, True]), (0, 0), None, 0.0).spans.tolist()
+        >>> SpeechRun.from_active(7, np.array([True, False, True]), 0, None, 0.0).spans.tolist()
         [[7, 8], [9, 10]]
         """
-        return cls(start, start + len(active), np.packbits(active).tobytes(), local_speaker, vector, seconds)
+        return cls(start, start + len(active), np.packbits(active).tobytes(), track, vector, seconds)
 
     @property
     def active(self) -> np.ndarray:
@@ -81,60 +85,70 @@ class SpeechRun:
         return runs(self.active) + self.start
 
 
-def find_speech_runs(active: np.ndarray, tile: slice, options: SpeechRunOptions) -> list[tuple[int, int]]:
-    """Start and end (exclusive) of the runs of one local speaker, `active` ``(frames,)`` bool, with speech in `tile`.
+def find_speech_runs(
+    active: np.ndarray, activity: np.ndarray, cuts: np.ndarray, options: SpeechRunOptions
+) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of the runs of one track, `active` ``(frames,)`` bool, which may change its speaker
+    where `cuts` ``(frames,)`` bool is true, and less likely where its `activity` ``(frames,)`` is low.
 
-    They may start before the tile and end after it.
-
-    >>> active = np.repeat([True, False, True, False, True], [50, 10, 40, 100, 50])
-    >>> find_speech_runs(active, slice(60, 190), SpeechRunOptions(min_pause=0.5))
-    [(0, 100)]
+    >>> active = np.repeat([True, False, True, False, True], [50, 10, 140, 100, 50])
+    >>> cuts = np.zeros(350, bool); cuts[[5, 120]] = True
+    >>> find_speech_runs(active, active, cuts, SpeechRunOptions(min_pause=0.5, min_run=0.8))
+    [(0, 120), (120, 200), (300, 350)]
     """
-    min_pause = seconds_to_frames(options.min_pause)
+    min_pause, min_run = seconds_to_frames(options.min_pause), seconds_to_frames(options.min_run)
     merged: list[tuple[int, int]] = []
     for start, end in runs(active).tolist():
         if merged and start - merged[-1][1] < min_pause:
             merged[-1] = (merged[-1][0], end)
         else:
             merged.append((start, end))
-    return [
-        (start, end)
-        for start, end in merged
-        if start < tile.stop
-        and end > tile.start
-        and active[max(start, tile.start) : min(end, tile.stop)].any()
-    ]
+    found = []
+    for start, end in merged:
+        for cut in (np.flatnonzero(cuts[start:end]) + start).tolist():
+            if min(cut - start, end - cut) >= min_run:
+                found.append((start, cut))
+                start = cut
+        found.append((start, end))
+    found = [part for start, end in found for part in _split_long(activity, start, end, options)]
+    return [(start, end) for start, end in found if active[start:end].any()]
+
+
+def _split_long(
+    activity: np.ndarray, start: int, end: int, options: SpeechRunOptions
+) -> list[tuple[int, int]]:
+    """The parts of a run of at most `options.max_run`, cut where the activity (mean over 0.1 s) is lowest."""
+    if end - start <= seconds_to_frames(options.max_run):
+        return [(start, end)]
+    margin = seconds_to_frames(options.max_run) // 4
+    smooth = np.convolve(activity[start:end].astype(np.float64), np.ones(5) / 5, "same")[margin:-margin]
+    cut = start + margin + int(smooth.argmin())
+    return [*_split_long(activity, start, cut, options), *_split_long(activity, cut, end, options)]
 
 
 def frames_to_embed(
-    active: np.ndarray, column: int, start: int, end: int, tile: slice, options: SpeechRunOptions
+    active: np.ndarray, column: int, start: int, end: int, options: SpeechRunOptions
 ) -> tuple[np.ndarray, float]:
-    """The frames to embed for the run from `start` to `end` of local speaker `column`.
+    """The frames to embed for the run from `start` to `end` of track `column` in `active` ``(frames, tracks)`` bool.
 
     Returns their indices in ascending order (empty if there is too little speech), and the seconds of clean speech
     among them (0 if overlapped speech had to be added).
 
-    >>> single = np.ones((100, 1), bool)
-    >>> frames, seconds = frames_to_embed(single, 0, 0, 100, slice(0, 500), SpeechRunOptions())
+    >>> frames, seconds = frames_to_embed(np.ones((100, 1), bool), 0, 0, 100, SpeechRunOptions())
     >>> len(frames), seconds
     (100, 2.0)
     """
-    frames = np.arange(len(active))
-    speech = active[:, column] & (frames >= start) & (frames < end)
-    clean = speech & (active.sum(1) == 1)
-    inside = (frames >= tile.start) & (frames < tile.stop)
-    chosen = _from_longest_runs(clean & inside, seconds_to_frames(options.max_embed_seconds))
-    missing = seconds_to_frames(options.target_embed_seconds) - len(chosen)
-    if missing > 0:
-        chosen = np.concatenate([chosen, _from_longest_runs(clean & ~inside, missing)])
+    speech = active[start:end, column]
+    clean = speech & (active[start:end].sum(1) == 1)
+    chosen = _from_longest_runs(clean, seconds_to_frames(options.max_embed_seconds))
     seconds = len(chosen) / FRAME_RATE
     if seconds < options.min_clean_seconds:
         seconds = 0.0
         missing = seconds_to_frames(options.target_embed_seconds) - len(chosen)
-        chosen = np.concatenate([chosen, _from_longest_runs(speech & ~clean & inside, missing)])
+        chosen = np.concatenate([chosen, _from_longest_runs(speech & ~clean, missing)])
     if len(chosen) < max(1, seconds_to_frames(options.min_embed_seconds)):
         chosen = chosen[:0]
-    return np.sort(chosen), seconds
+    return start + np.sort(chosen), seconds
 
 
 def overlapping_pairs(speech_runs: Sequence[SpeechRun]) -> np.ndarray:
@@ -142,7 +156,7 @@ def overlapping_pairs(speech_runs: Sequence[SpeechRun]) -> np.ndarray:
 
     That is, both are active for at least half a second, and for most of the shorter run.
 
-    >>> long, short = (SpeechRun.from_active(0, np.ones(n, bool), (0, n), None, 0.0) for n in (100, 30))
+    >>> long, short = (SpeechRun.from_active(0, np.ones(n, bool), n, None, 0.0) for n in (100, 30))
     >>> overlapping_pairs([long, short]).tolist()
     [[0, 1]]
     """

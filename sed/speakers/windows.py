@@ -14,6 +14,7 @@ import numpy as np
 
 from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.grid import FRAME_RATE, SAMPLE_RATE, seconds_to_frames
+from sed.speakers.agglomeration import Linkage
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, cosine_similarities, find_speakers
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
@@ -41,7 +42,9 @@ class WindowOptions:
     min_duration_off: float = 0.3
     min_duration_on: float = 0.1
     clustering: ClusteringOptions = field(
-        default_factory=lambda: ClusteringOptions(0.3, min_speaker_seconds=3.0, min_speaker_share=0.02)
+        default_factory=lambda: ClusteringOptions(
+            0.3, Linkage(), min_speaker_seconds=3.0, min_speaker_share=0.02
+        )
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.speakers.clustering import ClusteringOptions, Clusters, agglomerate, assign_speakers, find_speakers
+from sed.speakers.agglomeration import Clusters, Linkage, agglomerate
+from sed.speakers.clustering import ClusteringOptions, assign_speakers, find_speakers
 
 NO_PAIRS = np.zeros((0, 2), np.int64)
 
@@ -89,8 +90,35 @@ def test_clusters_with_little_speech_are_not_speakers():
     assert len(find_speakers(vectors, seconds, NO_PAIRS, ClusteringOptions())) == 5
 
 
+def test_the_more_speech_two_clusters_have_the_more_alike_they_must_be():
+    angle = np.deg2rad(70)  # cosine 0.34
+    vectors = np.array([[1, 0], [np.cos(angle), np.sin(angle)]])
+    for seconds, speakers in ((1.0, 1), (3.0, 1), (12.0, 2)):
+        assert len(find_speakers(vectors, np.full(2, seconds), NO_PAIRS, ClusteringOptions())) == speakers
+
+
+def test_the_similarities_are_those_of_the_linkage():
+    """Recomputed from the members at every merge."""
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(12, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    seconds, pairs, link = rng.uniform(0.5, 30, 12), np.array([[0, 1], [2, 5]]), Linkage(0.3, 0.1, 0.04, 0.2)
+    history = agglomerate(Clusters.from_embeddings(vectors, seconds, pairs), link)
+    members = [[n] for n in range(12)]
+    for (i, j), similarity in zip(history.pairs, history.similarities, strict=True):
+        one, two = (np.array(members[n]) for n in (i, j))
+        sums = [(vectors[m] * seconds[m, None]).sum(0) for m in (one, two)]
+        total = np.array([seconds[m].sum() for m in (one, two)])
+        product = sums[0] @ sums[1]
+        expected = 0.7 * product / total.prod() + 0.3 * product / np.prod([np.linalg.norm(s) for s in sums])
+        expected -= 0.1 * np.log(min(total.min(), 20) / 2.5) + 0.04 * np.log(min(total.max(), 60) / 6)
+        expected -= 0.2 * any((a in one and b in two) or (b in one and a in two) for a, b in pairs.tolist())
+        assert similarity == pytest.approx(expected, abs=1e-5)
+        members[i] += members[j]
+
+
 def test_overlap_separates_moderately_similar_embeddings():
-    angle = np.deg2rad(55)  # cosine 0.57
+    angle = np.deg2rad(60)  # cosine 0.5
     vectors = np.array([[1, 0], [np.cos(angle), np.sin(angle)]])
     seconds = np.full(2, 5.0)
     assert len(find_speakers(vectors, seconds, NO_PAIRS, ClusteringOptions())) == 1
