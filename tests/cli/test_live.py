@@ -29,7 +29,7 @@ LABELS = ("neutral", "happy", "angry", "sad")
 class HalfSeconds:
     """One final segment per half second, with two alternating speakers; then the rest."""
 
-    labels = LABELS
+    labels, dimensions, settings = LABELS, (), {}
 
     def __init__(self) -> None:
         self.samples, self.number = 0, 0
