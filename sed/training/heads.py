@@ -46,7 +46,7 @@ def train_heads(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | Non
     }
     acted, ordinary = (
         compute_states(
-            model, rows[own], h["states_folder"], h["augmentations"], h["seed"], channels=rows[other]
+            model, rows[own], h["states_folder"], h["augmentations"], h["states_seed"], channels=rows[other]
         )
         for own, other in (("acted", "ordinary"), ("ordinary", "acted"))
     )

@@ -41,5 +41,5 @@ def test_a_path_with_that_name_is_another_model(tmp_path, monkeypatch):
 
 
 def test_no_other_module_names_the_file():
-    found = [path for path in ROOT.glob("sed/**/*.py") if FILE in path.read_text(encoding="utf-8")]
+    found = [path for path in ROOT.glob("sed/**/*.py") if f'"{FILE}"' in path.read_text(encoding="utf-8")]
     assert found == [ROOT / "sed" / "emotion" / "bundled.py"]

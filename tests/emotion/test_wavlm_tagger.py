@@ -226,8 +226,8 @@ def test_the_message_on_an_unsupported_encoder_contains_the_folder(published, tm
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("nothing", "tagger 'nothing': found nothing, expected default, free, an ONNX file"),
-        ("tests/nothing", "tagger 'tests/nothing': found nothing, expected default, free, an ONNX file"),
+        ("nothing", "tagger 'nothing': found nothing, expected bundled, an ONNX file"),
+        ("tests/nothing", "tagger 'tests/nothing': found nothing, expected bundled, an ONNX file"),
         ("./a/b", "tagger './a/b': found nothing"),
         ("setup.cfg", "tagger 'setup.cfg': found a file without the suffix .onnx"),
         (
