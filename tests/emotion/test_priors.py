@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sed import EmotionDiarizer, read
@@ -38,6 +38,7 @@ def posteriors(tagger):
     return tagger.posteriors(np.zeros((1, 320), np.float32))[0]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(1e-6, 1), min_size=4, max_size=4),
     st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
@@ -52,6 +53,7 @@ def test_bayes_rule_in_each_frame(p, pi, q):
     assert found[0] == pytest.approx(expected / expected.sum(), rel=1e-4, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-4, 1), min_size=4, max_size=4), st.floats(0.01, 100))
 def test_sensitivity_multiplies_the_odds_against_neutral(p, factor):
     p = np.array(p) / np.sum(p)
@@ -180,7 +182,7 @@ def test_sed_run_and_sed_live_write_the_setting(data, tmp_path):
     from sed.cli.run import main as run
 
     angry = str(data / "emodb_15_angry_1.flac")
-    for options, settings in (
+    for options, expected in (
         (
             ["--prior", "neutral=0.97,sad=0.01"],
             {"prior": {"neutral": 0.97, "happy": 0.01, "angry": 0.01, "sad": 0.01}},
@@ -190,8 +192,8 @@ def test_sed_run_and_sed_live_write_the_setting(data, tmp_path):
     ):
         done = CliRunner().invoke(run, [angry, *options, "-o", f"{tmp_path}/a.json"])
         assert done.exit_code == 0, done.stderr
-        assert json.loads((tmp_path / "a.json").read_text()).get("settings") == settings
-        assert read(tmp_path / "a.json").settings == (settings or {})
+        assert json.loads((tmp_path / "a.json").read_text()).get("settings") == expected
+        assert read(tmp_path / "a.json").settings == (expected or {})
     done = CliRunner().invoke(
         live, ["--input", angry, "--fast", "-q", "-o", f"{tmp_path}/b.json", "--sensitivity", "2"]
     )
