@@ -15,6 +15,7 @@ from benchmarks.lib.diarization_sets import Recording, errors, meetings, simulat
 from benchmarks.peers.diarizers import Place, Resemblyzer, Turn, turns_to_list
 from sed.grid import FRAME_RATE, SAMPLE_RATE
 from sed.speakers import SegmentationDiarizer
+from sed.speakers.agglomeration import Linkage
 from sed.speakers.clustering import ClusteringOptions
 from sed.speakers.diarizer import DiarizationOptions, cluster_speech_runs, turns_of_speakers
 
@@ -33,10 +34,15 @@ def tune(shared: Path, _: Path | None) -> None:
         session.push(recording.samples)
         outputs.append((session.close(), session.speech_runs))
     plain = DiarizationOptions()
-    for threshold in (0.35, 0.38, 0.41, 0.44):
-        for penalty in (0.0, 0.2, 0.4):
-            for share in (0.02, 0.04, 0.06):
-                options = ClusteringOptions(threshold, penalty, min_speaker_share=share)
+    for threshold in (0.24, 0.26, 0.28, 0.3, 0.32):
+        for linkage in (
+            Linkage(0.6, 0.05, 0.05),
+            Linkage(0.5, 0.06, 0.05),
+            Linkage(0.7, 0.06, 0.06),
+            Linkage(),
+        ):
+            for share in (0.03, 0.04, 0.06):
+                options = ClusteringOptions(threshold, linkage, min_speaker_share=share)
                 found = []
                 for turns, speech_runs in outputs:
                     speakers = cluster_speech_runs(speech_runs, options)

@@ -94,7 +94,9 @@ class SegmentationDiarizer:
         if not isinstance(embedding, SpeakerEmbedding):
             embedding = SpeakerEmbedding(embedding, threads)
         self.segmentation, self.embedding = segmentation, embedding
-        SegmentationStream(segmentation.activities, self.options.step)  # raises an error now, not at a recording
+        SegmentationStream(
+            segmentation.activities, self.options.step
+        )  # raises an error now, not at a recording
 
     def begin(self) -> SegmentationSession:
         """Start a new recording."""

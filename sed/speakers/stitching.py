@@ -198,9 +198,7 @@ class Stitcher:
             active[start:end, chosen[row[chosen] > 0]] = True
         used = np.flatnonzero(active.any(0))
         numbers = tuple(self._tracks[n].number for n in used)
-        section = Section(
-            self.first, active[:, used], numbers, activity[:, used], self._cuts[:frames].copy()
-        )
+        section = Section(self.first, active[:, used], numbers, activity[:, used], self._cuts[:frames].copy())
         self._drop(frames)
         return section
 

@@ -194,10 +194,19 @@ def test_speech_runs_end_at_long_pauses_and_where_a_window_sees_a_change():
     options = SpeechRunOptions(min_pause=0.2, min_run=0.3)
     active, cuts = np.zeros(100, bool), np.zeros(100, bool)
     active[5:20] = active[25:40] = active[60:70] = active[90:] = True  # pauses of 5, 20 and 20 frames
-    assert find_speech_runs(active, cuts, options) == [(5, 40), (60, 70), (90, 100)]
+    assert find_speech_runs(active, active, cuts, options) == [(5, 40), (60, 70), (90, 100)]
     cuts[[10, 25, 65]] = True  # the first and the last would leave less than 0.3 s
-    assert find_speech_runs(active, cuts, options) == [(5, 25), (25, 40), (60, 70), (90, 100)]
-    assert find_speech_runs(np.zeros(100, bool), cuts, options) == []
+    assert find_speech_runs(active, active, cuts, options) == [(5, 25), (25, 40), (60, 70), (90, 100)]
+    assert find_speech_runs(np.zeros(100, bool), active, cuts, options) == []
+
+
+def test_a_long_run_is_cut_where_the_activity_is_lowest():
+    active, activity, options = np.ones(500, bool), np.full(500, 0.9), SpeechRunOptions(max_run=4.0)
+    activity[193:198] = 0.6
+    found = find_speech_runs(active, activity, np.zeros(500, bool), options)
+    assert found[0] == (0, 195) and found[-1][1] == 500
+    assert all(50 <= end - start <= 200 for start, end in found)
+    assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]]
 
 
 def test_clean_speech_is_embedded_first():
