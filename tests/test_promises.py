@@ -200,7 +200,7 @@ def test_invalid_options():
 
 
 @pytest.mark.parametrize(
-    "model", sorted((ROOT / "sed" / "models").glob("*.onnx")), ids=lambda path: path.stem
+    "model", sorted((ROOT / "sed" / "models").glob("*.[on]*")), ids=lambda path: path.stem
 )
 def test_every_bundled_model_has_a_card(model):
     card = model.with_suffix(".md").read_text(encoding="utf-8")

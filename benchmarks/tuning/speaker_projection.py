@@ -1,6 +1,6 @@
-"""Trains the projection of speaker embeddings (`sed/speakers/projection.npz`).
+"""Trains the projection of speaker embeddings (`sed/models/speaker-projection.npz`).
 
-    python -m benchmarks.tuning.speaker_projection --shared ../shared -o sed/speakers/projection.npz
+    python -m benchmarks.tuning.speaker_projection --shared ../shared -o sed/models/speaker-projection.npz
 
 Emotion, room, noise and line change the embedding of a voice. The projection shrinks the directions in which one
 speaker varies and keeps those in which speakers differ: linear discriminant analysis with shrinkage, mixed with the
@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--out", type=Path, default=Path("sed/speakers/projection.npz"))
+    parser.add_argument("-o", "--out", type=Path, default=Path("sed/models/speaker-projection.npz"))
     arguments = parser.parse_args()
     samples = list(embedded(arguments.shared, arguments.seed))
     mean, matrix = projection(samples)

@@ -7,11 +7,12 @@ Common Voice (CC0), and LibriSpeech (CC BY 4.0).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-_FILE = Path(__file__).resolve().parent / "projection.npz"
+from sed.inference import MODELS
+
+_FILE = MODELS / "speaker-projection.npz"
 
 
 @dataclass(frozen=True, eq=False)
