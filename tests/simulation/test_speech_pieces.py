@@ -43,6 +43,15 @@ def test_loud_background_is_not_speech_but_steady_speech_is():
     assert speech_pieces(tone(2)) == [(0, 2 * RATE)]  # no silence to estimate a background from
 
 
+@pytest.mark.parametrize("ratio", [13, 18, 23])
+def test_noise_around_an_utterance_is_not_speech(ratio):
+    """As in CREMA-D, half of whose clips have their background less than 23 dB below the voice."""
+    noise = np.random.default_rng(0).normal(size=3 * RATE)
+    samples = (0.1 / np.sqrt(2) * 10 ** (-ratio / 20) * noise).astype(np.float32)
+    samples[RATE : 2 * RATE] += tone(1, 0.1)
+    assert speech_pieces(samples) == [(RATE - 160, 2 * RATE + 160)]
+
+
 @pytest.mark.parametrize("samples", [silence(0), silence(1), np.ones(10, np.float32) * 0])
 def test_silence_has_no_pieces_and_no_level(samples):
     assert speech_pieces(samples) == []
