@@ -28,11 +28,11 @@ def speech_pieces(
     """Start and end (exclusive) of each speech piece in `samples`, in samples.
 
     A 20 ms frame is speech if it is within 30 dB of the loud frames (95th percentile) and 10 dB above the background
-    (5th percentile). Soft utterances (sad ones of EMO-DB) have a background only 30 dB below: there a frame within 20 dB
-    is speech if it is 5 dB above the background, and in noise (half of CREMA-D has it 13 to 23 dB below) any frame that
-    is. Speech shorter than `min_speech` seconds is a click and is dropped; silences shorter than
-    `min_silence` seconds are closed (the NIST rule for diarization references). Each piece is extended by 10 ms on
-    both sides for weak onsets and releases. Digital silence has no pieces.
+    (5th percentile). If that leaves less than 20 dB, because the speech is soft (EMO-DB) or noisy (half of CREMA-D has
+    its background 13 to 23 dB below the loud frames), 5 dB above the background are enough. Speech shorter than
+    `min_speech` seconds is a click and is dropped; silences shorter than `min_silence` seconds are closed (the NIST
+    rule for diarization references). Each piece is extended by 10 ms on both sides for weak onsets and releases.
+    Digital silence has no pieces.
 
     >>> tone = np.sin(np.arange(16000) / 5).astype(np.float32)
     >>> silence = np.zeros(8000, np.float32)

@@ -1,4 +1,4 @@
-"""Regression of arousal, valence and dominance: a linear head on the tagger's features, loss 1 - CCC.
+"""Regression of arousal, valence and dominance: a linear head on the tagger's features, loss 1 - CCC or by ranks.
 
 After training the head is stored in the tagger's folder; `load_dimensions` opens both, `mean_head` is for export.
 """
@@ -19,7 +19,7 @@ from sed.files import atomic
 from sed.networks.dimensions import HEAD, load_head
 from sed.training.data.clips import Batch, Speech
 from sed.training.objectives.base import FeatureTap, Objective, event_means
-from sed.training.objectives.losses import concordance
+from sed.training.objectives.losses import concordance, ranking_loss
 
 
 class Dimensions(Objective):
@@ -27,13 +27,24 @@ class Dimensions(Objective):
 
     The prediction for an utterance is the mean over its frames. The loss is 1 minus the concordance correlation
     coefficient over the utterances of a batch; 0 for a batch with fewer than two rated utterances.
+
+    ranking: share of the loss, 0 to 1, that is a ranking loss instead (`ranking_loss`): raters of different corpora
+        agree on which of two utterances is more aroused, but not on the scale.
+    min_difference: pairs with a smaller difference in rating are not ranked.
     """
+
+    def __init__(self, weight: float = 0.0, ranking: float = 0.0, min_difference: float = 0.1) -> None:
+        super().__init__(weight)
+        if not 0 <= ranking <= 1:
+            raise OptionError(f"Dimensions with ranking {ranking}: expected 0 to 1")
+        self.ranking, self.min_difference = ranking, min_difference
 
     def build(self, tagger: Any, speech: Speech) -> None:
         """Make the head, with a bias initialised to the mean of each dimension."""
         self.values = np.array(
             [u.ratings.dimensions if u.ratings else (np.nan,) * 3 for u, _ in speech], np.float32
         )
+        self.corpora = [u.corpus for u, _ in speech]
         known = ~np.isnan(self.values)
         if not known.any():
             raise OptionError(
@@ -46,7 +57,7 @@ class Dimensions(Objective):
                 self.head.bias[column] = float(rated.mean()) if len(rated) else 0.0
 
     def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
-        """1 - CCC, averaged over the dimensions with ratings in the batch."""
+        """The loss, averaged over the dimensions with ratings in the batch."""
         means, sources = event_means(features, batch)
         predicted = self.head(means)
         true = torch.from_numpy(self.values[sources]).to(predicted)
@@ -54,7 +65,12 @@ class Dimensions(Objective):
         for column in range(len(DIMENSIONS)):
             rated = ~torch.isnan(true[:, column])
             if int(rated.sum()) > 1:
-                losses.append(1 - concordance(predicted[rated, column, None], true[rated, column, None])[0])
+                ours, theirs = predicted[rated, column], true[rated, column]
+                loss = (1 - self.ranking) * (1 - concordance(ours[:, None], theirs[:, None])[0])
+                if self.ranking:
+                    corpora = [self.corpora[s] for s, r in zip(sources, rated.tolist(), strict=True) if r]
+                    loss = loss + self.ranking * ranking_loss(ours, theirs, corpora, self.min_difference)
+                losses.append(loss)
         return torch.stack(losses).mean() if losses else predicted.sum() * 0
 
     def save(self, folder: Path) -> None:

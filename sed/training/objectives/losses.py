@@ -5,6 +5,7 @@ Shapes: ``B`` clips, ``F`` frames, ``C`` labels. Frames with target -1 (NaN for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -89,6 +90,26 @@ def concordance(predicted: Tensor, true: Tensor) -> Tensor:
     covariance = ((predicted - mean_p) * (true - mean_t)).mean(0)
     spread = predicted.var(0, unbiased=False) + true.var(0, unbiased=False) + (mean_p - mean_t) ** 2
     return 2 * covariance / spread.clamp(min=1e-8)
+
+
+def ranking_loss(predicted: Tensor, true: Tensor, groups: Sequence[str], min_difference: float) -> Tensor:
+    """Logistic loss of the order of all pairs ``(N,)`` of one group (RankNet, C. Burges et al., ICML 2005).
+
+    Counts pairs whose true values differ by at least `min_difference`, which also scales the predicted differences;
+    0 if there are none.
+
+    >>> right, wrong = (ranking_loss(torch.tensor(p), torch.tensor([0.2, 0.8]), "aa", 0.1)
+    ...                 for p in ([0.2, 0.8], [0.8, 0.2]))
+    >>> float(right) < 0.01, float(wrong) > 5, float(ranking_loss(torch.rand(2), torch.rand(2), "ab", 0.0))
+    (True, True, 0.0)
+    """
+    names = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+    group = torch.tensor([names[name] for name in groups], device=true.device)
+    counted = (true[:, None] - true[None] >= max(min_difference, 1e-6)) & (group[:, None] == group[None])
+    if not counted.any():
+        return predicted.sum() * 0
+    difference = (predicted[:, None] - predicted[None])[counted]
+    return functional.softplus(-difference / max(min_difference, 1e-3)).mean()
 
 
 class _Reversed(torch.autograd.Function):

@@ -8,44 +8,17 @@ import pytest
 import torch
 from tones import LABELS, QUIET, SHORT, TINY_COMPACT, losses, make_corpora, run, tone
 from torch import nn
+from toy_batches import WIDTH, Tagger, batch, speech
 
 from sed.corpora.audio import Utterance, read_manifest, read_wave
 from sed.corpora.ratings import Ratings
 from sed.errors import FormatError, OptionError
 from sed.networks.store import load_tagger
 from sed.simulation.patterns import Event
-from sed.training.data.clips import Batch
 from sed.training.objectives.adversary import SpeakerAdversary
 from sed.training.objectives.base import FeatureTap, Objectives, SoftLabels, event_frames, frame_values
 from sed.training.objectives.dimensions import Dimensions, load_dimensions
 from sed.training.objectives.weak_labels import WeakLabels
-
-WIDTH = 6
-
-
-class Tagger(nn.Module):
-    """The parts of a tagger that objectives use."""
-
-    labels = ("neutral", "happy", "angry", "sad")
-
-    def __init__(self):
-        super().__init__()
-        self.classifier = nn.Linear(WIDTH, 4)
-
-    def forward(self, x):
-        return self.classifier(x)
-
-
-def speech(emotions, speakers=None, ratings=None, corpora=None):
-    size = len(emotions)
-    speakers, ratings = speakers or ["s"] * size, ratings or [None] * size
-    rows = zip(corpora or ["c"] * size, speakers, emotions, ratings, strict=True)
-    return [(Utterance(c, Path(), s, e, "train", r), np.zeros(1, np.int16)) for c, s, e, r in rows]
-
-
-def batch(events, frames=40):
-    targets = np.zeros((len(events), frames), np.int64)
-    return Batch(np.zeros((len(events), frames * 320), np.float32), targets, None, events)
 
 
 def test_events_cover_frames_by_their_centres():
@@ -295,7 +268,7 @@ def test_joint_training_predicts_dimensions_and_soft_labels_soften(rated, tmp_pa
 
 @pytest.mark.slow
 def test_all_objectives_together_resume_bit_identically(rated, tmp_path):
-    options = {"dimensions": 0.5, "soft_labels": 0.5, "speaker_adversary": 0.1}
+    options = {"dimensions": 0.5, "soft_labels": 0.5, "speaker_adversary": 0.1, "contrastive": 0.1, "triplet": 0.1, "ranking": 0.5}
     options |= {"weak_labels": 0.3, "weak_kind": "attention", "weak_corpora": "[two]"}
     whole = tiny(rated, tmp_path / "whole", **options)
     for epochs in (1, 2):
