@@ -35,6 +35,7 @@ from sed.networks.dimensions import with_dimensions
 from sed.result import DIMENSIONS
 from sed.training.export.calibration import Calibration, calibration_from_card
 from sed.training.export.quantise import quantise
+from sed.training.export.tables import tabulate_fourier_bases
 
 OPSET = 20  # the first with Gelu as one operator
 WINDOW = 5 * FRAME_RATE * HOP  # samples, default of the card
@@ -115,12 +116,12 @@ def export_onnx(
         part = folder / "model.onnx"
         program.save(str(part), external_data=False)
         del program
-        write_card(part, full)
+        finish(part, full)
         _compare(original, OnnxTagger(part), max_samples)
         if int8:
             source, part = part, part.with_name("int8.onnx")
             quantise(source, part, clips, model.int8_convolutions)
-            write_card(part, {**full, "weights": "int8"})
+            finish(part, {**full, "weights": "int8"})
         os.replace(part, path)
     return OnnxTagger(path)
 
@@ -193,11 +194,12 @@ def _quiet() -> Iterator[None]:
             log.setLevel(before)
 
 
-def write_card(path: Path, card: Mapping[str, Any]) -> None:
-    """Write `card` into the ONNX file at `path`, replacing its present one."""
+def finish(path: Path, card: Mapping[str, Any]) -> None:
+    """Write `card` into the ONNX file at `path`, replacing its present one, and make Fourier bases tables."""
     import onnx
 
     graph = onnx.load(path)
+    tabulate_fourier_bases(graph.graph)
     del graph.metadata_props[:]
     onnx.helper.set_model_props(graph, {CARD_PROPERTY: json.dumps(card)})
     graph.doc_string = ""

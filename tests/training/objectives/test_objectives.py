@@ -268,7 +268,14 @@ def test_joint_training_predicts_dimensions_and_soft_labels_soften(rated, tmp_pa
 
 @pytest.mark.slow
 def test_all_objectives_together_resume_bit_identically(rated, tmp_path):
-    options = {"dimensions": 0.5, "soft_labels": 0.5, "speaker_adversary": 0.1, "contrastive": 0.1, "triplet": 0.1, "ranking": 0.5}
+    options = {
+        "dimensions": 0.5,
+        "soft_labels": 0.5,
+        "speaker_adversary": 0.1,
+        "contrastive": 0.1,
+        "triplet": 0.1,
+        "ranking": 0.5,
+    }
     options |= {"weak_labels": 0.3, "weak_kind": "attention", "weak_corpora": "[two]"}
     whole = tiny(rated, tmp_path / "whole", **options)
     for epochs in (1, 2):
