@@ -35,7 +35,12 @@ export class Speakers {
     const mix = document.createElement("td");
     mix.className = "mix";
     mix.append(this._bar(emotions), this._shares(emotions));
-    row.append(head, cell(`${clock(talk)}`, `${Math.round(100 * share)} %`), mix, cell(turns), cell(interruptions));
+    const counts = [cell(turns), cell(interruptions)];
+    ["turns", "interrupts"].forEach((name, n) => (counts[n].dataset.name = name)); // shown where there is no header
+    row.append(head, cell(`${clock(talk)}`, `${Math.round(100 * share)} %`), mix, ...counts);
+    row.setAttribute("role", "row"); // a grid on narrow screens
+    head.setAttribute("role", "rowheader");
+    for (const other of row.querySelectorAll("td")) other.setAttribute("role", "cell");
     return row;
   }
 
