@@ -77,7 +77,10 @@ on("token", storeSecret);
 on("away", (away) => panel.setState(session.state, session.segments.all().length > 0, away));
 on("final", (segment) => panel.announce(segment));
 on("moment", ({ probabilities, audible }) => moment.show(probabilities, audible));
-on("level", (decibels) => panel.setLevel(decibels));
+on("level", (decibels) => {
+  panel.setLevel(decibels);
+  if (session.away) scheduleRender(); // no events of the server do
+});
 on("delay", (seconds) => panel.setDelay(seconds));
 on("work", (work) => panel.setWork(work));
 on("problem", (problem) => panel.setProblem(problem));

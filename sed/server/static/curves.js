@@ -1,7 +1,7 @@
 /** Smoothed probability of each emotion over time, for a timeline on which single segments would be too narrow. */
 
 const STEP = 3; // pixels between two points
-const SMOOTHING = 4; // standard deviation of the Gaussian, in points
+const SMOOTHING = 3; // standard deviation of the Gaussian, in points
 
 /**
  * The curves of the segments of one speaker: {step, curves}, where `curves` maps each emotion to one value per `step`
@@ -21,6 +21,21 @@ export function curvesOf(segments, { start, span }, width) {
   }
   const curves = new Map([...sums].map(([emotion, values]) => [emotion, smooth(values)]));
   return { step: STEP, curves };
+}
+
+/**
+ * The curves on top of each other, in the order of `labels`: {step, layers, most}, with layers of {emotion, base, top}
+ * and the largest value `most`.
+ */
+export function stacked({ step, curves }, labels) {
+  const names = [...new Set([...labels, ...curves.keys()])].filter((name) => curves.has(name));
+  let base = new Float32Array(curves.get(names[0])?.length ?? 0);
+  const layers = names.map((emotion) => {
+    const layer = { emotion, base, top: curves.get(emotion).map((value, n) => base[n] + value) };
+    base = layer.top;
+    return layer;
+  });
+  return { step, layers, most: base.reduce((most, value) => Math.max(most, value), 0) };
 }
 
 /** What the model found, or the emotion that a person has chosen. */

@@ -1,13 +1,14 @@
 /** Draws the timeline on a canvas: the waveform, one row per speaker, one colour per emotion, and a time axis. */
 
-import { curvesOf, isCrowded } from "./curves.js";
+import { curvesOf, isCrowded, stacked } from "./curves.js";
 import { clock } from "./segments.js";
 
 const LANE = 46; // pixels
 const BAR = 30;
 const AXIS = 26;
 const WAVE = 44; // height of the waveform
-const CURVE = 40; // height of the curves of a row
+const CURVE = 36; // height of the curves of a row
+const MIN_CURVE = 0.25; // the share of the time that a speaker talks, at least, at the full height of the curves
 const THIN = 4; // width in pixels below which a segment is drawn without edge and round corners
 const NARROW = 500; // width in pixels below which the column of speaker names is narrower
 const TICKS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]; // seconds
@@ -100,29 +101,30 @@ export class Lanes {
     }
   }
 
+  /** Curves of every speaker, in one scale: the tallest reaches the top of its row. */
   _paintCurves(c, view, x, colour, scale) {
-    view.speakers.forEach((speaker, lane) => {
+    const lanes = view.speakers.map((speaker) => {
       const own = view.segments.filter((segment) => (segment.speaker ?? "?") === speaker);
-      const { step, curves } = curvesOf(own, view, this.width);
-      const names = [...new Set([...view.labels, ...curves.keys()])].filter((name) => curves.has(name));
-      const bottom = (lane + 1) * LANE - (LANE - CURVE) / 2;
-      const base = new Float32Array(curves.get(names[0])?.length ?? 0);
-      for (const name of names) {
-        const top = curves.get(name).map((value, n) => base[n] + value);
-        this._paintArea(c, base, top, step, bottom, this._look(name).colour, colour("--card"));
-        base.set(top);
+      return stacked(curvesOf(own, view, this.width), view.labels);
+    });
+    const most = Math.max(MIN_CURVE, ...lanes.map(({ most: height }) => height));
+    lanes.forEach(({ step, layers }, lane) => {
+      const bottom = lane * LANE + (LANE + BAR) / 2;
+      for (const { emotion, base, top } of layers) {
+        const height = (value) => bottom - (value / most) * CURVE;
+        this._paintArea(c, base.map(height), top.map(height), step, this._look(emotion).colour, colour("--card"));
       }
     });
     const selected = view.segments.find((segment) => segment.id === view.selected);
     if (selected) this._paintSegment(c, view, selected, x, colour, scale);
   }
 
-  _paintArea(c, base, top, step, bottom, fill, edge) {
-    const point = (values, n) => [this._gutter + n * step, bottom - Math.min(1, values[n]) * CURVE];
+  _paintArea(c, base, top, step, fill, edge) {
+    const left = this._gutter;
     c.beginPath();
-    c.moveTo(...point(base, 0));
-    for (let n = 0; n < top.length; n++) c.lineTo(...point(top, n));
-    for (let n = top.length - 1; n >= 0; n--) c.lineTo(...point(base, n));
+    c.moveTo(left, base[0]);
+    for (let n = 0; n < top.length; n++) c.lineTo(left + n * step, top[n]);
+    for (let n = top.length - 1; n >= 0; n--) c.lineTo(left + n * step, base[n]);
     c.fillStyle = fill;
     c.fill();
     c.strokeStyle = edge;

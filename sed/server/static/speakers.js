@@ -19,6 +19,7 @@ export class Speakers {
   show(segments, speakers, part, editable) {
     $("speakers").hidden = !segments.length;
     $("part-clear").hidden = !part;
+    $("rename-help").hidden = !editable;
     $("part-text").textContent = part ? `${clock(part.start, 1)} – ${clock(part.end, 1)}` : "whole recording";
     if (!segments.length || $("summary").contains(document.activeElement)) return; // not while a name is typed
     const key = `${speakers} ${editable} ${part?.start} ${part?.end}`;
