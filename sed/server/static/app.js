@@ -38,7 +38,7 @@ const exporter = new Exports(session, about.formats, {
 addEventListener("hashchange", () => session.setToken(takeSecret())); // a link with a secret in an open page
 const latency = () => Number($("latency").value);
 /** Run `action` if nothing is lost by it, or the user agrees. */
-const ifFree = (action) => async (...values) => (await keeping.mayDiscard()) && action(...values);
+const ifFree = (action) => (...values) => keeping.unlessLost(() => action(...values));
 const hideChooser = chooser({
   limits: about.limits,
   isIdle: () => session.state === "idle",

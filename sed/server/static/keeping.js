@@ -46,12 +46,12 @@ export class Keeping {
     this.isUnsaved = false;
   }
 
-  /** Ask whether unsaved results may be discarded, if there are some; resolves with whether to go on. */
-  async mayDiscard() {
-    if (!this.isUnsaved || !this._session.segments.all().length) return true;
-    const found = count(this._session.segments.all().length, "segment");
-    const text = `${found} of ${this._session.uri} were not downloaded and would be lost.`;
-    return ask("Discard this recording?", text, "Discard");
+  /** Call `action` at once if no unsaved results would be lost by it, or else after the user has agreed. */
+  unlessLost(action) {
+    const { uri, segments } = this._session;
+    if (!this.isUnsaved || !segments.all().length) return void action();
+    const text = `${count(segments.all().length, "segment")} of ${uri} were not downloaded and would be lost.`;
+    ask("Discard this recording?", text, "Discard").then((agreed) => agreed && action());
   }
 
   /** A new recording begins: forget the one before. */
