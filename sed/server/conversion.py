@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +22,7 @@ from sed.server.address import client_address
 from sed.server.admission import Upload
 from sed.server.hub import Hub
 from sed.server.options import ServerOptions
+from sed.server.protocol import Start
 from sed.server.refusal import UploadError
 
 MAX_BYTES = 1 << 24  # of a result: more than 50,000 segments
@@ -28,12 +30,14 @@ LIMITS = ("max_upload", "max_upload_seconds", "max_seconds")  # options that the
 
 
 def about(options: ServerOptions) -> dict[str, Any]:
-    """What the page needs to know beforehand: the formats that can be written here, and the limits of uploads.
+    """What the page needs to know beforehand: the keys of a stream's ``start``, the formats that can be written here,
+    and the limits of uploads.
 
     >>> about(ServerOptions(port=0))["formats"][0]
     {'name': 'rttm', 'suffix': '.rttm'}
     """
     return {
+        "start": [field.name for field in fields(Start)],
         "formats": [{"name": n, "suffix": formats.suffix(n)} for n in formats.names() if _is_installed(n)],
         "limits": {name: getattr(options, name) for name in LIMITS},
     }

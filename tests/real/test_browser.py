@@ -107,6 +107,7 @@ def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, serve
     browser.set_viewport(1280, 800)
     browser.open(server)
     browser.evaluate(f"document.getElementById('latency').value = '{latency}'")
+    browser.evaluate("document.getElementById('refine').checked = false")
     browser.click("#record")
     browser.wait("sed.state() === 'live'", 30)
     browser.wait(f"sed.wav().size > 44 + 32000 * {RECORD_SECONDS}", 60)
@@ -145,6 +146,7 @@ def test_a_whole_file_and_a_streamed_file(browser, server, clip, tmp_path):
     assert rows(exported(browser)) == rows(EmotionDiarizer()(path))
     assert exported(browser).uri == "clip"
 
+    browser.evaluate("document.getElementById('refine').checked = false")
     choose_file(browser, path)
     browser.click("#play-live")
     assert browser.evaluate("sed.state()") != "idle"

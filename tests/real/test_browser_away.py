@@ -53,6 +53,7 @@ def test_a_lost_server_loses_nothing(need_program, microphone):
         url, kill = stack.enter_context(serving())
         browser.set_viewport(1280, 900)
         browser.open(url)
+        browser.evaluate("document.getElementById('refine').checked = false")
         browser.click("#record")
         browser.wait("document.querySelector('#rows tr:not(.provisional)')", 40)
         kill()

@@ -24,7 +24,7 @@ const [palette, about] = await Promise.all(["palette.json", "about.json"].map((n
 const panel = new Panel();
 const timeline = new Timeline($("timeline"), palette);
 const moment = new Moment($("bars"), $("now-word"), $("now-who"), palette);
-const session = new Session((refused) => panel.askToken(refused), takeSecret());
+const session = new Session((refused) => panel.askToken(refused), takeSecret(), features);
 const playback = new Playback(session, timeline, (text) => panel.setProblem(text));
 const table = new Table($("rows"), palette, { onPlay: choose, onSelect: (id) => timeline.select(id) });
 const filter = new Filter(scheduleRender);
@@ -91,6 +91,12 @@ on("analysed", (found) => {
   timeline.select(session.segments.all()[0]?.id ?? null);
   panel.announceNow(`${count(found, "segment")} found.`);
 });
+
+/** What the page asks of a stream, if the server offers it. */
+function features() {
+  const offered = new Set(about.start);
+  return { relabel: offered.has("relabel"), refine: offered.has("refine") && $("refine").checked };
+}
 
 function corrected(what) {
   keeping.changed();
@@ -194,6 +200,7 @@ timeline.addEventListener("view", ({ detail: { start, span, duration, follow } }
 addEventListener("beforeunload", (event) => session.isLive && event.preventDefault());
 
 $("server").textContent = location.host;
+$("refine").parentElement.hidden = !about.start.includes("refine");
 showLabels(palette.labels);
 session.segments.labels = palette.labels;
 panel.setState("idle", false, false);

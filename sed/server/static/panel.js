@@ -25,7 +25,7 @@ export class Panel {
     $("record").setAttribute("aria-pressed", String(busy));
     $("record-text").textContent = busy ? (state === "finishing" ? "Give up" : "Stop") : "Record";
     $("record").disabled = state === "finishing" && !away;
-    for (const id of ["open", "example", "latency", "analyse", "play-live"]) $(id).disabled = busy;
+    for (const id of ["open", "example", "latency", "refine", "analyse", "play-live"]) $(id).disabled = busy;
     $("example").hidden = hasSegments;
     $("empty").hidden = busy || hasSegments;
   }

@@ -23,9 +23,13 @@ const SILENCE = -55; // decibels below which no probabilities are shown
  * `token` (a secret that was entered).
  */
 export class Session extends EventTarget {
-  /** `askToken(refused)` asks the user for the server's secret; it resolves with the secret or undefined. */
-  constructor(askToken, token) {
+  /**
+   * `askToken(refused)` asks the user for the server's secret; it resolves with the secret or undefined. `features()`
+   * returns options of `SedStream.open`, such as `refine`.
+   */
+  constructor(askToken, token, features = () => ({})) {
     super();
+    this._features = features;
     this._askToken = askToken;
     this._token = token;
     this._run = 0; // number of the latest recording; pending operations of earlier ones are ignored
@@ -188,7 +192,8 @@ export class Session extends EventTarget {
   }
 
   async _connect(run, latency) {
-    const uplink = new Uplink(this.recording, () => this._withToken((token) => connectTo({ latency, token })));
+    const options = { latency, ...this._features() };
+    const uplink = new Uplink(this.recording, () => this._withToken((token) => connectTo({ ...options, token })));
     const stream = await uplink.open();
     if (!this._isConnecting(run)) {
       uplink.close(); // stopped meanwhile
