@@ -1,7 +1,8 @@
 """`create_app`: the routes of the server as one Starlette application.
 
-``/stream`` is the WebSocket of PROTOCOL.md, ``POST /diarize`` accepts a file, ``/healthz`` and ``/metrics`` are
-for operators, ``/palette.json`` returns the colours, and all other paths serve the page in ``static/``.
+``/stream`` is the WebSocket of PROTOCOL.md, ``POST /diarize`` accepts a file, ``POST /convert`` a result, ``/healthz``
+and ``/metrics`` are for operators, ``/palette.json`` returns the colours, ``/about.json`` formats and limits, and all
+other paths serve the page in ``static/``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from sed.server import uploads
+from sed.server import conversion, uploads
 from sed.server.exchange import ExchangeMiddleware
 from sed.server.guard import Guard, has_token
 from sed.server.hub import Hub, Stream
@@ -66,6 +67,14 @@ def create_app(
     async def upload(request: Request) -> Response:
         return await uploads.diarize(hub, request) if has_token(request.headers, options) else _unauthorized()
 
+    async def convert(request: Request) -> Response:
+        return (
+            await conversion.convert(hub, request) if has_token(request.headers, options) else _unauthorized()
+        )
+
+    async def about(_: Request) -> Response:
+        return JSONResponse(conversion.about(options))
+
     async def health(_: Request) -> Response:
         state = hub.health()
         return JSONResponse(state, 200 if state["status"] == "ok" else 503)
@@ -93,6 +102,8 @@ def create_app(
         routes=[
             WebSocketRoute("/stream", stream),
             Route("/diarize", upload, methods=["POST"]),
+            Route("/convert", convert, methods=["POST"]),
+            Route("/about.json", about),
             Route("/healthz", health),
             Route("/metrics", metrics),
             Route("/palette.json", palette),

@@ -12,6 +12,7 @@ STATUS = {
     "too_slow": 408,
     "too_long": 413,
     "bad_audio": 422,
+    "bad_result": 422,
     "too_many": 429,
     "internal": 500,
     "overload": 503,

@@ -1,4 +1,4 @@
-"""Writes demo/web.png: the page during the demo conversation, in a real browser.
+"""Writes demo/web.png: the page with its example, analysed by the bundled models, in a real browser.
 
     python tests/support/make_screenshot.py
 
@@ -10,39 +10,33 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-import soundfile
 from chromium import Chromium
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
-RECORD_SECONDS = 34.0
+SELECTED = 4  # number of the segment that is selected
 
 
 def main() -> None:
-    """Serve the page, record for `RECORD_SECONDS`, and save a screenshot."""
+    """Serve the page, analyse the example, select a segment, and save a screenshot."""
     program = shutil.which("chromium")
     if program is None:
         sys.exit("the program chromium is not installed: expected it on the PATH")
-    samples, rate = soundfile.read(DEMO / "conversation.flac", dtype="int16")
     command = [sys.executable, "-m", "sed.cli.serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            microphone = Path(folder) / "conversation.wav"
-            soundfile.write(microphone, samples, rate)
-            with Chromium(program, microphone) as browser:
-                browser.set_viewport(1280, 800)
-                browser.open(server.stdout.readline().split()[1])
-                browser.click("#record")
-                browser.wait("sed.state() === 'live'")
-                time.sleep(RECORD_SECONDS)
-                if delay := browser.evaluate("document.getElementById('delay').textContent"):
-                    sys.exit(f"the page is{delay.replace('·', '')}: expected an otherwise idle machine")
-                browser.screenshot(DEMO / "web.png")
+        with Chromium(program) as browser:
+            browser.set_viewport(1280, 860)
+            browser.open(server.stdout.readline().split()[1])
+            browser.click("#example")
+            browser.wait("sed.state() === 'idle' && document.querySelectorAll('#rows tr').length > 5", 120)
+            browser.evaluate(f"sed.timeline.select(sed.session.segments.all()[{SELECTED}].id)")
+            browser.evaluate("sed.playback.seek(sed.timeline.selected.start)")
+            browser.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+            browser.evaluate("new Promise((done) => setTimeout(done, 300))")
+            browser.screenshot(DEMO / "web.png")
     finally:
         server.terminate()
         server.wait(20)

@@ -1,62 +1,112 @@
 /** The page: connects the controls to the session, and the session's events to the views. */
 
 import { chooser } from "./chooser.js";
+import { Editing } from "./editing.js";
+import { Exports } from "./exports.js";
+import { Filter } from "./filter.js";
+import { Keeping } from "./keeping.js";
 import { Moment } from "./moment.js";
 import { Panel } from "./panel.js";
-import { Player } from "./recording.js";
-import { clock, describe, save } from "./segments.js";
+import { Playback } from "./playback.js";
+import { clock, describe } from "./segments.js";
 import { storeSecret, takeSecret } from "./secret.js";
 import { Session } from "./session.js";
+import { lanesInWords, Speakers } from "./speakers.js";
 import { Table } from "./table.js";
 import { Timeline } from "./timeline.js";
+import { count, problemOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const ZOOM = 1.5; // factor per click
+const EXAMPLE = "example.mp3";
 
-const palette = await (await fetch("palette.json")).json();
+const [palette, about] = await Promise.all(["palette.json", "about.json"].map((name) => fetch(name).then((r) => r.json())));
 const panel = new Panel();
 const timeline = new Timeline($("timeline"), palette);
 const moment = new Moment($("bars"), $("now-word"), $("now-who"), palette);
-const table = new Table($("rows"), palette, choose);
-const player = new Player((time) => (timeline.played = time));
-const session = new Session((refused) => panel.askToken(refused), takeSecret());
+const session = new Session((refused) => panel.askToken(refused), takeSecret(), features);
+const playback = new Playback(session, timeline, (text) => panel.setProblem(text));
+const table = new Table($("rows"), palette, { onPlay: choose, onSelect: (id) => timeline.select(id) });
+const filter = new Filter(scheduleRender);
+const speakersTable = new Speakers(palette, { onRename: rename, onClear: () => (timeline.part = null) });
+const keeping = await Keeping.open(session, (text) => panel.setProblem(text));
+const editing = new Editing({ session, timeline, playback, palette, onChange: corrected });
+const exporter = new Exports(session, about.formats, {
+  onSaved: (kind) => kind !== "wav" && keeping.saved(),
+  onProblem: (error) => panel.setProblem(problemOf(error)),
+});
 addEventListener("hashchange", () => session.setToken(takeSecret())); // a link with a secret in an open page
 const latency = () => Number($("latency").value);
+/** Run `action` if nothing is lost by it, or the user agrees. */
+const ifFree = (action) => (...values) => keeping.unlessLost(() => action(...values));
 const hideChooser = chooser({
+  limits: about.limits,
   isIdle: () => session.state === "idle",
-  onAnalyse: (file) => session.analyse(file),
-  onStream: (file) => session.streamFile(file, latency()),
+  onAnalyse: ifFree((file) => session.analyse(file)),
+  onStream: ifFree((file) => session.streamFile(file, latency())),
+  onResult: ifFree((file, audio) => session.openResult(file, audio)),
+  onProblem: (text) => panel.setProblem(text),
 });
 
 // Events of the session
 
 const on = (name, action) => session.addEventListener(name, ({ detail }) => action(detail));
 on("reset", () => {
-  player.stop();
+  playback.reset();
   timeline.follow = true;
   timeline.clear();
+  filter.clear();
   panel.clearAnnouncements();
   hideChooser();
+  keeping.reset();
 });
 on("state", (state) => {
-  panel.setState(state, session.segments.all().length > 0);
+  panel.setState(state, session.segments.all().length > 0, session.away);
+  if (state === "idle") {
+    editing.reset();
+    if (keeping.isUnsaved) keeping.save();
+  }
   scheduleRender();
 });
-on("change", scheduleRender);
+on("change", () => {
+  if (session.isLive) keeping.changed();
+  scheduleRender();
+});
 on("labels", showLabels);
 on("token", storeSecret);
+on("away", (away) => panel.setState(session.state, session.segments.all().length > 0, away));
 on("final", (segment) => panel.announce(segment));
 on("moment", ({ probabilities, audible }) => moment.show(probabilities, audible));
-on("level", (decibels) => panel.setLevel(decibels));
+on("level", (decibels) => {
+  panel.setLevel(decibels);
+  if (session.away) scheduleRender(); // no events of the server do
+});
 on("delay", (seconds) => panel.setDelay(seconds));
 on("work", (work) => panel.setWork(work));
 on("problem", (problem) => panel.setProblem(problem));
-on("analysed", (count) => {
+on("analysed", (found) => {
   timeline.follow = false;
   render();
   timeline.fit();
-  panel.announceNow(`${count} segment${count === 1 ? "" : "s"} found.`);
+  timeline.select(session.segments.all()[0]?.id ?? null);
+  panel.announceNow(`${count(found, "segment")} found.`);
 });
+
+/** What the page asks of a stream, if the server offers it. */
+function features() {
+  const offered = new Set(about.start);
+  return { relabel: offered.has("relabel"), refine: offered.has("refine") && $("refine").checked };
+}
+
+function corrected(what) {
+  keeping.changed();
+  panel.announceNow(what);
+  scheduleRender();
+}
+
+function rename(from, to) {
+  editing.rename(from, to);
+}
 
 // Rendering
 
@@ -76,33 +126,53 @@ function render() {
   const all = segments.all();
   const speakers = segments.speakers();
   const live = state === "live" || state === "finishing";
-  timeline.show(all, speakers, { duration, live });
-  const listed = table.show(all, timeline.selected?.id, timeline.follow);
+  timeline.show(all, speakers, { duration, live, recording });
   moment.setSpeakers(live ? segments.speaking(duration) : null);
-  const speakerCount = `${speakers.length} speaker${speakers.length === 1 ? "" : "s"}`;
-  const listedCount = listed < all.length ? ` · ${listed} of them listed` : "";
-  $("count").textContent = all.length ? `${all.length} · ${speakerCount}${listedCount}` : "";
-  $("clock").textContent = clock(duration);
-  $("rttm").disabled = $("json").disabled = !all.some((segment) => segment.final);
-  $("wav").disabled = !recording.length;
+  renderList(all, speakers);
+  speakersTable.show(all, speakers, timeline.part, editing.enabled);
+  if (!live) $("lanes").replaceChildren(...lanesInWords(all, speakers).map(listItem));
+  $("clock").textContent = clock(live ? Math.max(duration, recording.duration) : duration);
+  $("pale").hidden = !live;
+  editing.update();
+  playback.update();
+  exporter.update();
+}
+
+function renderList(all, speakers) {
+  filter.offer(speakers, [...new Set(all.map((segment) => segment.emotion ?? "unknown"))].sort());
+  const listed = filter.apply(all);
+  table.show(listed, timeline.selected?.id, timeline.follow);
+  $("filters").hidden = !all.length;
+  const shown = listed.length < all.length ? `${listed.length} of ${all.length}` : `${all.length}`;
+  $("count").textContent = all.length ? `${shown} · ${count(speakers.length, "speaker")}` : "";
+}
+
+function listItem(textContent) {
+  return Object.assign(document.createElement("li"), { textContent });
 }
 
 function showLabels(labels) {
   moment.setLabels(labels);
+  timeline.labels = labels;
   $("legend").replaceChildren(...moment.legend());
 }
 
-/** Select a segment and play it; null stops playback. */
+/** Select a segment and play it. */
 function choose(segment) {
-  if (!segment) return player.stop();
   timeline.select(segment.id);
-  const isPlaying = player.play(session.recording, segment.start, segment.end);
-  if (!isPlaying) panel.setProblem("The audio of this segment is no longer stored in the page.");
+  playback.play(segment);
+}
+
+async function tryExample() {
+  const response = await fetch(EXAMPLE);
+  session.analyse(new File([await response.blob()], EXAMPLE));
 }
 
 // Controls
 
-$("record").addEventListener("click", () => (session.state === "idle" ? session.start(latency()) : session.stop(null)));
+$("record").addEventListener("click", () => (session.state === "idle" ? startRecording() : session.stop(null)));
+const startRecording = ifFree(() => session.start(latency()));
+$("example").addEventListener("click", ifFree(tryExample));
 $("zoom-in").addEventListener("click", () => timeline.zoom(1 / ZOOM));
 $("zoom-out").addEventListener("click", () => timeline.zoom(ZOOM));
 $("fit").addEventListener("click", () => {
@@ -115,6 +185,7 @@ $("follow").addEventListener("change", () => {
 });
 $("scroll").addEventListener("input", () => timeline.scrollTo(Number($("scroll").value)));
 timeline.addEventListener("choose", ({ detail }) => choose(detail));
+timeline.addEventListener("part", scheduleRender);
 timeline.addEventListener("select", ({ detail }) => {
   if (detail) panel.announceNow(describe(detail));
   scheduleRender();
@@ -126,21 +197,14 @@ timeline.addEventListener("view", ({ detail: { start, span, duration, follow } }
   $("scroll").ariaValueText = `from ${clock(start)}`;
   $("follow").checked = follow;
 });
-const exported = {
-  json: () => session.segments.toJson(session.uri, session.duration),
-  rttm: () => session.segments.toRttm(session.uri),
-  wav: () => session.recording.toWav(),
-};
-const MIME_TYPES = { json: "application/json", rttm: "text/plain", wav: "audio/wav" };
-for (const [kind, make] of Object.entries(exported)) {
-  $(kind).addEventListener("click", () => save(make(), `${session.uri}.${kind}`, MIME_TYPES[kind]));
-}
-addEventListener("beforeunload", (event) => session.state === "live" && event.preventDefault());
+addEventListener("beforeunload", (event) => session.isLive && event.preventDefault());
 
 $("server").textContent = location.host;
+$("refine").parentElement.hidden = !about.start.includes("refine");
 showLabels(palette.labels);
 session.segments.labels = palette.labels;
-panel.setState("idle", false);
+panel.setState("idle", false, false);
 render();
 /** For tests and the browser's console: the exports without a click. */
-globalThis.sed = { ...exported, state: () => session.state };
+const exported = Object.fromEntries(["json", "rttm", "wav", "clips"].map((kind) => [kind, () => exporter.make(kind)]));
+globalThis.sed = { ...exported, state: () => session.state, session, timeline, playback, keep: () => keeping.save() };

@@ -185,6 +185,24 @@ export async function diarizeFile(file, { url = "diarize", token, onProgress = (
   throw new SedError("closed", "The server has closed the connection before the result.");
 }
 
+/**
+ * Convert a result (a Blob of any format that sed reads) into the format `format` (POST /convert); `name` is its file
+ * name. Resolves with a Blob; rejects with a SedError.
+ */
+export async function convert(result, { url = "convert", format = "json", name = "", token } = {}) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  let response;
+  try {
+    const query = new URLSearchParams({ format, name });
+    response = await fetch(`${url}?${query}`, { method: "POST", body: result, headers });
+  } catch {
+    throw new SedError("unreachable", "The server cannot be reached.");
+  }
+  if (response.ok) return response.blob();
+  const { code, message } = await response.json();
+  throw new SedError(code, message);
+}
+
 async function* jsonLines(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

@@ -15,47 +15,72 @@ export function addControls(box, timeline) {
 function addPointerControls(box, timeline) {
   const tip = box.querySelector(".tip");
   const pointers = new Map(); // id -> its latest event
-  let moved = 0;
+  let drag = null; // what the first pointer does: {kind, moved, from}, and the edge of a boundary
   box.addEventListener("pointerdown", (event) => {
     if (event.button) return;
     pointers.set(event.pointerId, event);
-    moved = 0;
+    drag = { ...kindOf(position(box, event), timeline), moved: 0 };
   });
   box.addEventListener("pointermove", (event) => {
     const before = pointers.get(event.pointerId);
     if (!before) return hover(event, box, tip, timeline);
     if (pointers.size === 2) {
       const other = [...pointers.values()].find((p) => p.pointerId !== event.pointerId);
-      const distance = Math.max(20, Math.abs(event.clientX - other.clientX));
-      const factor = Math.abs(before.clientX - other.clientX) / distance;
-      const middle = position(box, { clientX: (event.clientX + other.clientX) / 2, clientY: 0 });
-      timeline.zoom(Math.min(2, Math.max(0.5, factor)), timeline.timeAt(middle.x));
-      moved = Infinity;
+      pinch(before, event, other, box, timeline);
+      drag.moved = Infinity;
     } else {
-      moved += Math.abs(event.clientX - before.clientX);
-      if (moved > CLICK_TOLERANCE) {
+      drag.moved += Math.abs(event.clientX - before.clientX);
+      if (drag.moved > CLICK_TOLERANCE) {
         box.setPointerCapture(event.pointerId);
-        timeline.scrollBy(before.clientX - event.clientX);
+        moveTo(event, before, drag, box, timeline);
       }
     }
     pointers.set(event.pointerId, event);
   });
   const release = (event) => {
-    if (!pointers.delete(event.pointerId) || event.type !== "pointerup" || moved > CLICK_TOLERANCE) return;
-    const { x, y } = position(box, event);
-    const segment = timeline.segmentAt(x, y);
-    timeline.select(segment?.id ?? null);
-    if (segment) timeline.emit("choose", segment);
+    if (!pointers.delete(event.pointerId)) return;
+    if (drag.kind === "edge") timeline.dropEdge();
+    if (event.type === "pointerup" && drag.moved <= CLICK_TOLERANCE) click(position(box, event), timeline);
   };
   for (const name of ["pointerup", "pointercancel"]) box.addEventListener(name, release);
   box.addEventListener("pointerleave", () => (tip.hidden = true));
+}
+
+/** What dragging from a position does: move a boundary, select a part of the time, or scroll. */
+function kindOf({ x, y }, timeline) {
+  const edge = timeline.edgeAt(x, y);
+  if (edge) return { kind: "edge", edge };
+  return timeline.isInLane(y) ? { kind: "scroll" } : { kind: "part", from: timeline.timeAt(x) };
+}
+
+function moveTo(event, before, { kind, edge, from }, box, timeline) {
+  const time = Math.max(0, timeline.timeAt(position(box, event).x));
+  if (kind === "edge") timeline.dragEdge(edge, time);
+  else if (kind === "part") timeline.part = { start: Math.max(0, Math.min(from, time)), end: Math.max(from, time) };
+  else timeline.scrollBy(before.clientX - event.clientX);
+}
+
+function pinch(before, event, other, box, timeline) {
+  const distance = Math.max(20, Math.abs(event.clientX - other.clientX));
+  const factor = Math.abs(before.clientX - other.clientX) / distance;
+  const middle = position(box, { clientX: (event.clientX + other.clientX) / 2, clientY: 0 });
+  timeline.zoom(Math.min(2, Math.max(0.5, factor)), timeline.timeAt(middle.x));
+}
+
+function click({ x, y }, timeline) {
+  if (!timeline.isInLane(y)) return timeline.emit("seek", Math.max(0, timeline.timeAt(x)));
+  const segment = timeline.segmentAt(x, y);
+  timeline.select(segment?.id ?? null);
+  if (segment) timeline.emit("choose", segment);
+  else timeline.emit("seek", Math.max(0, timeline.timeAt(x)));
 }
 
 function hover(event, box, tip, timeline) {
   const { x, y } = position(box, event);
   const segment = timeline.segmentAt(x, y);
   tip.hidden = !segment;
-  box.style.cursor = segment ? "pointer" : "grab";
+  const cursor = timeline.edgeAt(x, y) ? "ew-resize" : timeline.isInLane(y) ? "grab" : "text";
+  box.style.cursor = segment && cursor === "grab" ? "pointer" : cursor;
   if (!segment) return;
   tip.textContent = describe(segment);
   tip.style.left = `${Math.max(0, Math.min(x + 12, box.clientWidth - tip.offsetWidth - 4))}px`;
@@ -78,18 +103,14 @@ function key(event, timeline) {
   const at = segments.indexOf(selected ?? timeline.first);
   const last = segments.length - 1;
   const go = (to) => segments[to] && timeline.select(segments[to].id);
-  const play = () => selected && timeline.emit("choose", selected);
   const actions = {
     ArrowRight: () => go(selected ? Math.min(last, at + 1) : at),
     ArrowLeft: () => go(selected ? Math.max(0, at - 1) : at),
     Home: () => go(0),
     End: () => go(last),
-    Enter: play,
-    " ": play,
     "+": () => timeline.zoom(1 / ZOOM),
     "=": () => timeline.zoom(1 / ZOOM),
     "-": () => timeline.zoom(ZOOM),
-    Escape: () => timeline.emit("choose", null),
   };
   if (!actions[event.key]) return;
   event.preventDefault();

@@ -40,7 +40,7 @@ export class Moment {
 
   /** Show the active speakers; null: not recording. */
   setSpeakers(names) {
-    this._who.textContent = names === null ? "not recording" : names.join(" and ") || "no speech";
+    this._who.textContent = names === null ? "" : names.join(" and ") || "no speech";
   }
 
   /** Show `probabilities` by label, or nothing if they are null or the input is silent. */

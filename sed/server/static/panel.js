@@ -15,16 +15,18 @@ export class Panel {
     setInterval(() => this._announcePending(), ANNOUNCE_INTERVAL);
   }
 
-  /** `state` as in `Session`; `hasSegments`: whether segments are shown. */
-  setState(state, hasSegments) {
-    $("status").textContent = STATUS[state] ?? (hasSegments ? "Done" : "Ready");
+  /** `state` as in `Session`; `hasSegments`: whether segments are shown; `away`: whether the server is away. */
+  setState(state, hasSegments, away) {
+    const text = STATUS[state] ?? (hasSegments ? "Done" : "Ready");
+    $("status").textContent = away && state !== "idle" ? `${text} · server away` : text;
     $("status").parentElement.dataset.state = state;
     this.setDelay(0);
     const busy = state !== "idle";
     $("record").setAttribute("aria-pressed", String(busy));
-    $("record-text").textContent = busy ? "Stop" : "Record";
-    $("record").disabled = state === "finishing";
-    for (const id of ["open", "latency", "analyse", "play-live"]) $(id).disabled = busy;
+    $("record-text").textContent = busy ? (state === "finishing" ? "Give up" : "Stop") : "Record";
+    $("record").disabled = state === "finishing" && !away;
+    for (const id of ["open", "example", "latency", "refine", "analyse", "play-live"]) $(id).disabled = busy;
+    $("example").hidden = hasSegments;
     $("empty").hidden = busy || hasSegments;
   }
 

@@ -1,14 +1,40 @@
 /** Audio stored in the page for playback: 16 kHz mono 16-bit, at most the last hour. */
 
 export const RATE = 16000;
+export const PEAKS = 50; // peaks per second
+export const CHUNK = 10 * RATE; // samples that are stored together
 const MAX_SAMPLES = 3600 * RATE; // 115 MB
-const CHUNK = 10 * RATE;
+const BLOCK = RATE / PEAKS;
 
 export class Recording {
   constructor() {
     this._chunks = [];
     this._dropped = 0; // samples at the start that are no longer stored
     this.length = 0; // samples received
+    this._peaks = new Uint8Array(PEAKS * 60);
+  }
+
+  /** A recording of chunks as `chunk` returns them, without the first `dropped` samples. */
+  static of(chunks, dropped) {
+    const recording = new Recording();
+    recording.length = recording._dropped = dropped;
+    chunks.forEach((chunk) => recording.push(chunk));
+    return recording;
+  }
+
+  /** Number `n` of the chunks of `CHUNK` samples from the start, as far as received; undefined if it is not stored. */
+  chunk(n) {
+    const place = n - this._dropped / CHUNK;
+    const used = Math.min(CHUNK, this.length - n * CHUNK);
+    return place >= 0 && used > 0 ? this._chunks[place]?.subarray(0, used) : undefined;
+  }
+
+  /** The largest absolute sample between two times in seconds, 0 to 1. */
+  peak(start, end) {
+    const last = Math.min(Math.max(start + 1 / PEAKS, end) * PEAKS, this.length / BLOCK);
+    let most = 0;
+    for (let n = Math.max(0, Math.floor(start * PEAKS)); n < last; n++) most = Math.max(most, this._peaks[n]);
+    return most / 255;
   }
 
   /** Seconds received. */
@@ -28,12 +54,27 @@ export class Recording {
       if (used === 0) this._chunks.push(new Int16Array(CHUNK));
       const part = samples.subarray(done, done + CHUNK - used);
       this._chunks.at(-1).set(part, used);
+      this._addPeaks(part);
       this.length += part.length;
       done += part.length;
       if (this.length - this._dropped > MAX_SAMPLES) {
         this._chunks.shift();
         this._dropped += CHUNK;
       }
+    }
+  }
+
+  _addPeaks(samples) {
+    const blocks = Math.ceil((this.length + samples.length) / BLOCK);
+    if (blocks > this._peaks.length) {
+      const larger = new Uint8Array(2 * blocks);
+      larger.set(this._peaks);
+      this._peaks = larger;
+    }
+    for (let n = 0; n < samples.length; n++) {
+      const block = Math.floor((this.length + n) / BLOCK);
+      const value = Math.min(255, Math.abs(samples[n]) >> 7);
+      if (value > this._peaks[block]) this._peaks[block] = value;
     }
   }
 
@@ -54,11 +95,11 @@ export class Recording {
 
   /** All stored audio, as a WAV file. */
   toWav() {
-    const samples = this.slice(0, this.duration);
+    const size = (this.length - this._dropped) * 2;
     const head = new DataView(new ArrayBuffer(44));
     const text = (place, word) => [...word].forEach((c, n) => head.setUint8(place + n, c.charCodeAt(0)));
     text(0, "RIFF");
-    head.setUint32(4, 36 + samples.length * 2, true);
+    head.setUint32(4, 36 + size, true);
     text(8, "WAVEfmt ");
     head.setUint32(16, 16, true);
     head.setUint16(20, 1, true);
@@ -68,8 +109,10 @@ export class Recording {
     head.setUint16(32, 2, true);
     head.setUint16(34, 16, true);
     text(36, "data");
-    head.setUint32(40, samples.length * 2, true);
-    return new Blob([head, samples], { type: "audio/wav" });
+    head.setUint32(40, size, true);
+    const first = this._dropped / CHUNK;
+    const chunks = this._chunks.map((_, n) => this.chunk(first + n));
+    return new Blob([head, ...chunks], { type: "audio/wav" });
   }
 }
 
@@ -85,46 +128,4 @@ export async function decodeFile(file) {
     mono[place] = Math.max(-32768, Math.min(32767, Math.round((sum / channels.length) * 32768)));
   }
   return mono;
-}
-
-/** Plays parts of a recording, one at a time. */
-export class Player {
-  /** `onTime(seconds)` is called during playback, and `onTime(null)` at its end. */
-  constructor(onTime) {
-    this._onTime = onTime;
-  }
-
-  /** Play `recording` from `start` to `end` (seconds); returns whether that audio is stored. */
-  play(recording, start, end) {
-    this.stop();
-    const samples = recording.slice(start, end);
-    if (!samples.length || start < recording.from) return false;
-    this._context ??= new AudioContext();
-    this._context.resume();
-    const buffer = this._context.createBuffer(1, samples.length, RATE);
-    buffer.copyToChannel(Float32Array.from(samples, (x) => x / 32768), 0);
-    const source = this._context.createBufferSource();
-    source.buffer = buffer;
-    source.connect(this._context.destination);
-    source.onended = () => this._source === source && this.stop();
-    const started = this._context.currentTime;
-    source.start();
-    this._source = source;
-    const tick = () => {
-      if (this._source !== source) return;
-      this._onTime(Math.min(end, start + this._context.currentTime - started));
-      requestAnimationFrame(tick);
-    };
-    tick();
-    return true;
-  }
-
-  stop() {
-    const source = this._source;
-    this._source = null;
-    if (source) {
-      source.stop();
-      this._onTime(null);
-    }
-  }
 }

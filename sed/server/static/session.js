@@ -1,14 +1,15 @@
 /** One recording at a time: sends the microphone or a file to the server, and keeps the results. */
 
-import { diarizeFile, SedError, SedStream } from "./client.js";
+import { convert, diarizeFile, SedError } from "./client.js";
 import { Microphone } from "./microphone.js";
 import { decodeFile, RATE, Recording } from "./recording.js";
 import { clock, Segments } from "./segments.js";
+import { connectTo, Uplink } from "./uplink.js";
+import { problemOf, sentence, stem, waiting } from "./words.js";
 
-const MAX_DELAY = 30; // seconds of unprocessed audio at which recording stops, to bound the memory
-const MAX_PENDING = 100; // frames of 100 ms that are buffered until the server is ready
 const SHOWN_DELAY = 3; // seconds of delay, beyond the latency, from which on it is shown
-const CHUNK = 10 * RATE; // samples of a file that are stored at once, so that audio that was not sent is not stored
+const PUSHED = RATE; // samples of a file that are stored at once
+const AHEAD = 20; // seconds of a file that are stored before they are processed
 const SILENCE = -55; // decibels below which no probabilities are shown
 
 /**
@@ -18,12 +19,17 @@ const SILENCE = -55; // decibels below which no probabilities are shown
  * Emits CustomEvents with these details: `reset` (a new recording; earlier results are discarded), `state`, `change`
  * (segments have changed), `labels` (names), `final` (a segment that will not change), `moment` ({probabilities,
  * audible}), `level` (decibels), `delay` (seconds, or 0), `work` ({text, share} or null), `problem` (a sentence or
- * null), `analysed` (number of segments of a whole file), `token` (a secret that was entered).
+ * null), `analysed` (number of segments of a whole file), `away` (whether the server is, while recording goes on),
+ * `token` (a secret that was entered).
  */
 export class Session extends EventTarget {
-  /** `askToken(refused)` asks the user for the server's secret; it resolves with the secret or undefined. */
-  constructor(askToken, token) {
+  /**
+   * `askToken(refused)` asks the user for the server's secret; it resolves with the secret or undefined. `features()`
+   * returns options of `SedStream.open`, such as `refine`.
+   */
+  constructor(askToken, token, features = () => ({})) {
     super();
+    this._features = features;
     this._askToken = askToken;
     this._token = token;
     this._run = 0; // number of the latest recording; pending operations of earlier ones are ignored
@@ -40,23 +46,15 @@ export class Session extends EventTarget {
   async start(latency) {
     const run = this._reset(`live-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}`, "connecting");
     try {
-      const pending = []; // audio recorded before the server is ready
       const microphone = await Microphone.open({
-        onFrame: (frame) => {
-          if (run !== this._run) return; // the last frames of an earlier recording
-          if (this._stream) return this._sendFrame(frame);
-          pending.push(frame);
-          if (pending.length > MAX_PENDING) pending.shift();
-        },
+        onFrame: (frame) => run === this._run && this._record(frame), // not the last frames of an earlier recording
         onLost: () => this.stop("The microphone was disconnected. The results so far are kept."),
       });
       if (!this._isConnecting(run)) return void microphone.close(); // stopped meanwhile
       this._microphone = microphone;
-      if (!(await this._connect(run, latency))) return;
-      pending.forEach((frame) => this._sendFrame(frame));
-      this._setState("live");
+      if (await this._connect(run, latency)) this._setState("live");
     } catch (error) {
-      if (run === this._run) await this.stop(sentence(error.message));
+      if (run === this._run) await this.stop(problemOf(error));
     }
   }
 
@@ -72,15 +70,53 @@ export class Session extends EventTarget {
       this._whole = samples.length / RATE;
       this._emit("work", { text: "Sending the file…" });
       const shouldContinue = () => run === this._run && this.state === "live";
-      for (let first = 0; first < samples.length && shouldContinue(); first += CHUNK) {
-        const part = samples.subarray(first, first + CHUNK);
-        this.recording.push(part);
-        await this._stream.sendPaced(part, shouldContinue);
+      for (let first = 0; first < samples.length && shouldContinue(); first += PUSHED) {
+        this.recording.push(samples.subarray(first, first + PUSHED));
+        this._uplink.push();
+        while (shouldContinue() && this.recording.duration > this._uplink.processed + AHEAD) await sleep(50);
       }
       if (run === this._run) await this.stop(null);
     } catch (error) {
-      if (run === this._run) await this.stop(sentence(error.message));
+      if (run === this._run) await this.stop(problemOf(error));
     }
+  }
+
+  /** Open a saved result of any format that the server reads, with its audio if there is some. */
+  async openResult(file, audio) {
+    this._reset(stem(file.name), "analysing");
+    this._emit("work", { text: "Opening the result…" });
+    try {
+      const result = await this._withToken((token) => convert(file, { format: "json", name: file.name, token }));
+      this._take(JSON.parse(await result.text()), audio && (await decodeFile(audio)));
+      this._finish(null);
+      this._emit("analysed", this.segments.all().length);
+    } catch (error) {
+      this._finish(problemOf(error));
+    }
+  }
+
+  /** Show what `storage` has kept: a result and its audio. */
+  restore({ result, segments, recording }) {
+    this._reset(result.uri, "analysing");
+    this._take({ ...result, segments }, null);
+    this.recording = recording;
+    this._finish(null);
+    this._emit("analysed", segments.length);
+  }
+
+  /** The content of the recording in the format `kind`, as a Blob. */
+  export(kind) {
+    const json = new Blob([this.segments.toJson(this.uri, this.duration)], { type: "application/json" });
+    return this._withToken((token) => convert(json, { format: kind, name: "result.json", token }));
+  }
+
+  _take(result, samples) {
+    this._setLabels(result.labels ?? []);
+    this.segments.describeBy(result);
+    this.uri = result.uri;
+    this.segments.replaceBy(result.segments);
+    this.duration = Math.max(result.duration, samples ? samples.length / RATE : 0);
+    if (samples) this.recording.push(samples);
   }
 
   /** Analyse a whole file. */
@@ -97,29 +133,38 @@ export class Session extends EventTarget {
     };
     try {
       const result = await this._withToken((token) => diarizeFile(file, { token, signal, onProgress }));
-      this._setLabels(result.labels);
-      this.segments.describeBy(result);
-      this.uri = result.uri;
-      result.segments.forEach((segment, id) => this.segments.apply({ id, final: true, segment }));
-      this.duration = result.duration;
       const samples = await sound;
-      if (samples) this.recording.push(samples);
+      this._take(result, samples);
+      this.duration = result.duration;
       this._finish(samples ? null : "This browser cannot decode the file, so its audio cannot be played here.");
       this._emit("analysed", result.segments.length);
     } catch (error) {
-      this._finish(signal.aborted ? null : sentence(error.message));
+      this._finish(signal.aborted ? null : problemOf(error));
     }
   }
 
-  /** Stop, and wait for the remaining results of the server. `problem` is an error message or null. */
+  /**
+   * Stop, and wait for the remaining results of the server; a second call while the server is away gives up waiting.
+   * `problem` is an error message or null.
+   */
   async stop(problem) {
+    if (this.state === "finishing" && this.away) return this._uplink.close();
     if (this.state === "idle" || this.state === "finishing") return;
-    if (this.state === "analysing") return this._abort.abort();
+    if (this.state === "analysing") return this._abort?.abort();
     this._setState("finishing");
     await this._microphone?.close();
-    if (this._stream && !this._stream.closed) await this._stream.end();
-    else this._stream?.close();
-    this._finish(problem);
+    const complete = (await this._uplink?.end()) ?? true;
+    this._finish(problem ?? (complete ? null : "The end of the recording was not analysed: the server is away."));
+  }
+
+  /** Whether a recording goes on, from the first sample to the last result. */
+  get isLive() {
+    return this.state === "live" || this.state === "finishing";
+  }
+
+  /** Whether the server is away while a recording goes on. */
+  get away() {
+    return Boolean(this._uplink?.away);
   }
 
   _reset(uri, state) {
@@ -137,7 +182,8 @@ export class Session extends EventTarget {
     this.uri = uri;
     this.duration = 0;
     this._whole = null; // seconds of a file that is streamed
-    this._stream = this._microphone = this._abort = null;
+    this._refined = null; // segments that replace those of the stream
+    this._uplink = this._microphone = this._abort = null;
   }
 
   /** Whether recording number `run` is the latest one and still connecting. */
@@ -146,51 +192,63 @@ export class Session extends EventTarget {
   }
 
   async _connect(run, latency) {
-    const stream = await this._withToken((token) => SedStream.open({ sampleRate: RATE, latency, token }));
+    const options = { latency, ...this._features() };
+    const uplink = new Uplink(this.recording, () => this._withToken((token) => connectTo({ ...options, token })));
+    const stream = await uplink.open();
     if (!this._isConnecting(run)) {
-      stream.close(); // stopped meanwhile
+      uplink.close(); // stopped meanwhile
       return false;
     }
     this._setLabels(stream.labels);
     this.segments.describeBy(stream);
-    stream.addEventListener("segment", ({ detail }) => {
-      this.segments.apply(detail);
-      if (detail.final && detail.segment) this._emit("final", { ...detail.segment, final: true });
-      this._emit("change");
-    });
-    stream.addEventListener("progress", ({ detail }) => this._progress(stream, detail));
-    stream.addEventListener("error", ({ detail }) => this._lost(sentence(detail.message)));
-    this._stream = stream;
+    this._listen(uplink, latency);
+    this._uplink = uplink;
     return true;
   }
 
-  _progress(stream, { time, probabilities, level }) {
-    this.duration = time;
-    this._emit("moment", { probabilities, audible: level > SILENCE });
+  _listen(uplink, latency) {
+    const on = (name, action) => uplink.addEventListener(name, ({ detail }) => uplink === this._uplink && action(detail));
+    on("segment", (event) => {
+      this.segments.apply(event);
+      if (event.final && event.segment) this._emit("final", { ...event.segment, final: true });
+      this._emit("change");
+    });
+    on("relabel", (event) => this._change(() => this.segments.relabel(event)));
+    on("refined", ({ segments }) => this._change(() => this.segments.replaceBy((this._refined = segments))));
+    on("complete", (seen) => this._change(() => seen && !this._refined && this.segments.keep(seen)));
+    on("progress", (event) => this._progress(uplink, latency, event));
+    on("error", ({ message }) => this.stop(sentence(message)));
+    on("away", (away) => {
+      this._emit("away", away);
+      const text = "The server is away. Recording goes on in this page; the results will catch up.";
+      this._emit("work", { text: away ? text : "Connected again; catching up…" });
+    });
+  }
+
+  _change(action) {
+    action();
+    this._emit("change");
+  }
+
+  _progress(uplink, latency, { time, probabilities, level }) {
+    const isBehind = time < this.duration; // a repeated stream
+    this.duration = Math.max(this.duration, time);
+    if (!isBehind) this._emit("moment", { probabilities, audible: level > SILENCE });
     if (!this._microphone) this._emit("level", level);
-    if (this._whole) {
-      this._emit("work", { text: `Processed ${clock(time)} of ${clock(this._whole)}`, share: time / this._whole });
-    }
-    const delay = stream.unprocessed - stream.latency;
+    const whole = this._whole ?? (isBehind && this.recording.duration);
+    if (whole) this._emit("work", { text: `Processed ${clock(time)} of ${clock(whole)}`, share: time / whole });
+    else this._emit("work", null);
+    const delay = this.recording.duration - uplink.processed - latency;
     this._emit("delay", this._microphone && delay > SHOWN_DELAY ? delay : 0);
     this._emit("change");
   }
 
-  /** Handle an error of the server. */
-  _lost(problem) {
-    if (this.state === "finishing") this._emit("problem", problem);
-    else this.stop(problem);
-  }
-
-  _sendFrame(frame) {
+  _record(frame) {
     this.recording.push(frame);
-    this._stream.send(frame);
+    this._uplink?.push();
     let sum = 0;
     for (const sample of frame) sum += (sample / 32768) ** 2;
     this._emit("level", 10 * Math.log10(sum / frame.length + 1e-10));
-    if (this._stream.unprocessed > MAX_DELAY) {
-      this.stop("The server cannot keep up with this microphone, so recording was stopped.");
-    }
   }
 
   /** Run `action(token)`; if the server requires its secret, ask for it and retry. */
@@ -209,7 +267,9 @@ export class Session extends EventTarget {
   }
 
   _finish(problem) {
-    this._microphone = this._stream = this._abort = null;
+    this._uplink?.close();
+    this._microphone = this._uplink = this._abort = null;
+    this._emit("away", false);
     this._emit("work", null);
     this._emit("moment", { probabilities: null, audible: false });
     this._emit("level", -Infinity);
@@ -232,16 +292,6 @@ export class Session extends EventTarget {
   }
 }
 
-/** A message for a file that waits for `ahead` others. */
-function waiting(ahead) {
-  return ahead === 1 ? "Waiting in the queue: 1 file before yours" : `Waiting in the queue: ${ahead} files before yours`;
-}
-
-function stem(name) {
-  return name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_.+-]+/gu, "_") || "recording";
-}
-
-function sentence(text) {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(first) ? first : `${first}.`;
+function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,14 +1,16 @@
 /**
- * The timeline: its segments, the visible time range and the selected segment.
+ * The timeline: its segments, the visible time range, the selected segment and the selected part of the time.
  *
  * Emits CustomEvents: `choose` (detail: the segment to play, or null to stop), `select` (detail: the segment or
- * null) and `view` (detail: {start, span, duration, follow}, in seconds).
+ * null), `seek` (detail: a time), `part` (detail: {start, end} or null), `move` (detail: {id, start, end}, new
+ * boundaries of a segment) and `view` (detail: {start, span, duration, follow}). All times are in seconds.
  */
 
 import { addControls } from "./gestures.js";
 import { Lanes } from "./lanes.js";
 
 const SPANS = [2, 3600 * 8]; // seconds, the closest and the widest view
+const GRIP = 6; // pixels on each side of a boundary by which it can be moved
 const NOW = 0.92; // position of the current time in follow mode, as a fraction of the width
 
 export class Timeline extends EventTarget {
@@ -17,9 +19,13 @@ export class Timeline extends EventTarget {
     super();
     this._lanes = new Lanes(box, palette);
     this.follow = true;
+    this.labels = [];
+    this.editable = false; // whether boundaries can be moved
     this.clear();
     new ResizeObserver(() => this.draw()).observe(box);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)", "(prefers-contrast: more)"]) {
+      matchMedia(query).addEventListener("change", () => this.draw());
+    }
     addControls(box, this);
   }
 
@@ -32,21 +38,59 @@ export class Timeline extends EventTarget {
     this._live = false;
     this._played = null;
     this._selected = null;
+    this._part = null;
+    this._moved = null; // a segment whose boundary is being moved, as it would be
+    this._recording = null;
     this.draw();
   }
 
-  /** Show these segments (sorted) of a recording of `duration` seconds; `live`: it is still growing. */
-  show(segments, speakers, { duration, live }) {
+  /** Show these segments (sorted) of a `recording` of `duration` seconds; `live`: it is still growing. */
+  show(segments, speakers, { duration, live, recording }) {
     this.segments = segments;
+    this._recording = recording;
     Object.assign(this, { _speakers: speakers, _duration: duration, _live: live });
     if (this.follow) this._start = Math.max(0, duration - this._span * (live ? NOW : 1));
     this.draw();
   }
 
-  /** The playback position in seconds, or null. */
-  set played(time) {
+  /** Show the playback position in seconds, or none with null; `follow`: scroll to it if it is out of view. */
+  showPlayed(time, follow) {
     this._played = time;
-    if (time !== null && (time < this._start || time > this._start + this._span)) this.scrollTo(time);
+    if (follow && (time < this._start || time > this._start + this._span)) this.scrollTo(time);
+    this.draw();
+  }
+
+  /** The selected part of the time, {start, end}, or null. */
+  get part() {
+    return this._part;
+  }
+
+  set part(part) {
+    this._part = part;
+    this.draw();
+    this.emit("part", part);
+  }
+
+  /** The boundary of the selected segment at a position in pixels: "start", "end" or undefined. */
+  edgeAt(x, y) {
+    const segment = this.editable ? this.selected : null;
+    if (!segment || this._laneOf(segment) !== this._lanes.laneAt(y)) return undefined;
+    const distance = (time) => Math.abs(((time - this.timeAt(x)) / this._span) * this._lanes.width);
+    if (distance(segment.end) <= GRIP) return "end";
+    return distance(segment.start) <= GRIP ? "start" : undefined;
+  }
+
+  /** Show the selected segment with its `edge` at `time`. */
+  dragEdge(edge, time) {
+    this._moved = { ...this.selected, [edge]: time };
+    this.draw();
+  }
+
+  /** Emit `move` for the boundary that was dragged. */
+  dropEdge() {
+    const { _moved: moved } = this;
+    this._moved = null;
+    if (moved && moved.end > moved.start) this.emit("move", { id: moved.id, start: moved.start, end: moved.end });
     this.draw();
   }
 
@@ -59,8 +103,9 @@ export class Timeline extends EventTarget {
     return this.segments.find((segment) => segment.end > this._start) ?? null;
   }
 
-  /** Select a segment, and scroll it into view. */
-  select(id) {
+  /** Select a segment, and scroll it into view; `segments` are the new ones if they have just changed. */
+  select(id, segments = this.segments) {
+    this.segments = segments;
     this._selected = id;
     const segment = this.selected;
     if (segment && (segment.start < this._start || segment.start > this._start + this._span * 0.95)) {
@@ -103,11 +148,21 @@ export class Timeline extends EventTarget {
     return this._lanes.timeAt(x, { start: this._start, span: this._span });
   }
 
+  /** Whether a position in the box, in pixels, is in a speaker's row. */
+  isInLane(y) {
+    const lane = this._lanes.laneAt(y);
+    return lane >= 0 && lane < Math.max(2, this._speakers.length);
+  }
+
+  _laneOf(segment) {
+    return this._speakers.indexOf(segment.speaker ?? "?");
+  }
+
   /** The segment at a position in the box, in pixels; the later one if two overlap. */
   segmentAt(x, y) {
     const [time, lane] = [this.timeAt(x), this._lanes.laneAt(y)];
     return this.segments.findLast(
-      (s) => s.start <= time && time < s.end && this._speakers.indexOf(s.speaker ?? "?") === lane,
+      (s) => s.start <= time && time < s.end && this._laneOf(s) === lane,
     );
   }
 
@@ -115,9 +170,11 @@ export class Timeline extends EventTarget {
     if (this._frameRequest) return;
     this._frameRequest = requestAnimationFrame(() => {
       this._frameRequest = 0;
-      const { segments, _speakers: speakers, _live: live, _played: played, _selected: selected } = this;
-      const { _start: start, _span: span, _duration: duration, follow } = this;
-      this._lanes.paint({ segments, speakers, start, span, duration, live, played, selected });
+      const { _speakers: speakers, _live: live, _played: played, _selected: selected, _moved: moved } = this;
+      const { _start: start, _span: span, _duration: duration, _part: part, _recording: recording, follow, labels } = this;
+      const segments = moved ? this.segments.map((s) => (s.id === moved.id ? moved : s)) : this.segments;
+      const marks = { played, selected, part };
+      this._lanes.paint({ segments, speakers, labels, recording, start, span, duration, live, ...marks });
       this.emit("view", { start, span, duration, follow });
     });
   }

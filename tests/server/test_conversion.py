@@ -1,0 +1,67 @@
+"""POST /convert and /about.json of a running server: every format, other formats in, limits and tokens."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from sed import formats
+from sed.formats import dumps
+from sed.result import Diarization, Segment
+from sed.server import conversion
+
+RESULT = Diarization(
+    "call",
+    9.0,
+    [
+        Segment(1.0, 2.0, "anna", "happy", 0.7, {"neutral": 0.3, "happy": 0.7}),
+        Segment(5.0, 8.0, "ben", "angry", 0.6),
+    ],
+    ("neutral", "happy", "angry"),
+)
+
+
+def post(server, content, **query):
+    return httpx.post(f"{server.http}/convert", params=query, content=content, timeout=20)
+
+
+def test_every_format_is_written_as_the_package_writes_it(start_server):
+    server = start_server()
+    offered = {f["name"]: f["suffix"] for f in httpx.get(f"{server.http}/about.json").json()["formats"]}
+    assert set(offered) == set(formats.names())  # all extras are installed where the tests run
+    for name in offered:
+        response = post(server, dumps(RESULT, "json"), format=name)
+        assert (response.status_code, response.content) == (200, dumps(RESULT, name)), name
+
+
+def test_a_result_of_another_format_is_read(start_server):
+    response = post(start_server(), dumps(RESULT, "rttm"), name="../x/call.rttm")
+    found = response.json()
+    assert [s["speaker"] for s in found["segments"]] == ["anna", "ben"] and found["uri"] == "call"
+
+
+def test_bad_requests_are_explained(start_server, monkeypatch):
+    server = start_server()
+    for content, query, status, code in (
+        (b"\x00\x01 no result", {"name": "x.wav"}, 422, "bad_result"),
+        (b"", {"name": "x.json"}, 422, "bad_result"),
+        (dumps(RESULT, "json"), {"format": "docx"}, 400, "bad_request"),
+        (dumps(RESULT, "jsonl") * 2, {"name": "x.jsonl"}, 422, "bad_result"),
+    ):
+        response = post(server, content, **query)
+        assert (response.status_code, response.json()["code"]) == (status, code), response.text
+    monkeypatch.setattr(conversion, "MAX_BYTES", 10)
+    assert post(server, dumps(RESULT, "json")).json()["code"] == "too_long"
+    assert httpx.get(f"{server.http}/healthz").json()["uploads"]["receiving"] == 0
+
+
+def test_the_token_is_required(start_server):
+    server = start_server(token="hush")
+    assert post(server, dumps(RESULT, "json")).status_code == 401
+    limits = httpx.get(f"{server.http}/about.json").json()["limits"]
+    assert limits == {"max_upload": 1 << 29, "max_upload_seconds": 3600, "max_seconds": 14400}
+
+
+@pytest.mark.parametrize("name", ["", "/", "call.json", "C:\\x\\call.json"])
+def test_any_name_is_fine(name):
+    assert conversion.render(dumps(RESULT, "json"), name, "rttm") == dumps(RESULT, "rttm")
