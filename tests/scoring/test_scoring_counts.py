@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sed.errors import OptionError
 from sed.scoring import counts
+from sed.scoring.recall import recall_by, recall_interval
 from sed.scoring.utterances import concordance, expected_calibration_error, weighted_f1
 
 LABELS = 7  # as MELD
@@ -97,3 +98,15 @@ def test_agreeing_units_have_an_exact_interval_only_with_weights():
 def test_invalid_confidences(arguments):
     with pytest.raises(OptionError, match="expected"):
         expected_calibration_error(*arguments)
+
+
+def test_corpora_weigh_the_same_whatever_their_size():
+    """A large corpus that is half right and a small one that is right: the mean is over corpora."""
+    true = np.array([0, 1] * 200 + [0, 1] * 5)
+    predicted = np.where(np.arange(410) < 200, true, 1 - true)
+    predicted[400:] = true[400:]
+    corpora = np.array(["large"] * 400 + ["small"] * 10)
+    value, interval = recall_interval(true, predicted, 2, strata=corpora)
+    assert value == pytest.approx(0.75)
+    assert interval.low < value < interval.high and interval.high - interval.low < 0.1
+    assert recall_by(true, predicted, corpora, 2) == {"large": 0.5, "small": 1.0}
