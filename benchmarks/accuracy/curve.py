@@ -3,9 +3,9 @@
     python -m benchmarks.accuracy.ordinary --shared ../shared --split valid --curve
 
 In: ordinary recordings through the whole `EmotionDiarizer`, and the utterances of acted corpora. Out:
-benchmarks/results/operating-curve-valid.{md,json,png} and operating-curve-valid-reliability.png: for each prior of neutral, the share of ordinary
-speech called neutral and the recall on corpora that the tagger never learnt from; then confidence against accuracy, of
-the segments of ordinary speech and of acted utterances, before and after calibration.
+benchmarks/results/operating-curve-valid.{md,json,png} and operating-curve-valid-reliability.png: for each prior of
+neutral, the share of ordinary speech called neutral and the recall on corpora that the tagger never learnt from; then
+confidence against accuracy, of the segments of ordinary speech and of acted utterances, before and after calibration.
 """
 
 from __future__ import annotations
@@ -225,11 +225,14 @@ def _curve_panel(axis: Any, found: dict[str, Any], series: dict[str, list[float]
     for number, (name, values) in enumerate(series.items()):
         y = [100 * values[n] for _, n in points]
         axis.plot(x, y, "o-", color=plots.COLOURS[2 * number], markersize=4, label=name)
+        labelled: list[tuple[float, float]] = []
         for (point, _), across, up in zip(points, x, y, strict=True):
             if _is_shipped(point, found):
-                label = "shipped" if number == 0 else None
+                label = "shipped" if number == len(series) - 1 else None
                 axis.plot(across, up, "s", markersize=9, mfc="none", mec="#000000", label=label)
-            if number == 0 and len(series) == 2:
+            near = labelled and np.hypot(across - labelled[-1][0], up - labelled[-1][1]) < 2.5
+            if number == 0 and len(series) == 2 and not near:
+                labelled.append((across, up))
                 place = {"textcoords": "offset points", "xytext": (5, 3), "fontsize": 7, "color": "#555555"}
                 axis.annotate(f"{point['prior']:g}", (across, up), **place)
     axis.axvline(85, color="#bbbbbb", linewidth=0.8, linestyle="--")

@@ -54,7 +54,7 @@ def prior_change(old: np.ndarray, new: np.ndarray) -> Transform:
     """As `sed.emotion.priors.reweighted`: posteriors under the prior `new` ``(labels,)`` instead of `old`.
 
     >>> change = prior_change(np.array([0.5, 0.5]), np.array([0.9, 0.1]))
-    >>> change(np.array([[0.5, 0.5]])).round(2).tolist()
+    >>> change(np.array([[0.5, 0.5]])).astype(float).round(2).tolist()
     [[0.9, 0.1]]
     """
     factors = (new / old).astype(np.float64)
@@ -70,7 +70,7 @@ def uncalibrated(card: Mapping[str, Any]) -> Transform:
     """The softmax of the network's logits, from its posteriors: the softmax of ``logits / temperature + offsets``.
 
     >>> plain = uncalibrated({"temperature": 2.0, "offsets": [0.0, 0.0]})
-    >>> plain(np.array([[0.75, 0.25]])).round(2).tolist()
+    >>> plain(np.array([[0.75, 0.25]])).astype(float).round(2).tolist()
     [[0.9, 0.1]]
     """
     offsets = np.array(card.get("offsets") or 0.0)
