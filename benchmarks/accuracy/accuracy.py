@@ -25,8 +25,8 @@ from sed.formats import read_all, read_uem
 from sed.grid import FRAME_RATE, SAMPLE_RATE, frame_at
 from sed.result import Diarization, Segment
 from sed.scoring import der, eder, joint_error
-from sed.scoring.uncertainty import SPREAD, bootstrap
-from sed.scoring.utterances import exact_recall_interval, unweighted_average_recall
+from sed.scoring.recall import recall_interval
+from sed.scoring.uncertainty import bootstrap
 from sed.simulation.sets import conversation_set
 from sed.simulation.speech_pieces import speech_pieces
 from sed.speakers import ReferenceTurns
@@ -100,23 +100,15 @@ def utterances(diarizer: EmotionDiarizer, corpora: Path, split: str) -> dict[str
 
 def _utterance_figures(rows: list[tuple[str, str, float, float, float]]) -> dict[str, Any]:
     truth, predicted = [row[0] for row in rows], [row[1] for row in rows]
-    rng = np.random.default_rng(0)
-    resampled = []
-    for _ in range(1000):  # stratified by label, so that no sample lacks one
-        drawn = np.concatenate(
-            [rng.choice(own, len(own)) for own in (np.flatnonzero(np.array(truth) == e) for e in set(truth))]
-        )
-        resampled.append(unweighted_average_recall([truth[i] for i in drawn], [predicted[i] for i in drawn]))
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    if high - low < SPREAD:  # all are right: resampling gives no interval
-        low, high = exact_recall_interval(truth, predicted)
+    numbers = {label: number for number, label in enumerate(dict.fromkeys([*truth, *predicted]))}
+    sides = [np.array([numbers[label] for label in side]) for side in (truth, predicted)]
     recalls = {
         emotion: float(np.mean([v == emotion for t, v in zip(truth, predicted, strict=True) if t == emotion]))
         for emotion in sorted(set(truth))
     }
     return {
         "utterances": len(rows),
-        "uar": (unweighted_average_recall(truth, predicted), (float(low), float(high))),
+        "uar": recall_interval(sides[0], sides[1], len(numbers)),
         "recall": recalls,
         "frames_argmax": pooled([Score(row[2], row[4]) for row in rows]),
         "frames_segments": pooled([Score(row[3], row[4]) for row in rows]),

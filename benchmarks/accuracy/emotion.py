@@ -27,34 +27,14 @@ from sed.emotion.onnx import OnnxTagger
 from sed.emotion.windows import posteriors_of
 from sed.grid import frames_to_seconds, samples_to_seconds
 from sed.result import Segment
-from sed.scoring import bootstrap, eder, exact_recall_interval
-from sed.scoring.uncertainty import SPREAD
+from sed.scoring import bootstrap, eder, expected_calibration_error
+from sed.scoring.recall import recall_interval
 from sed.simulation.patterns import Event, frame_labels
 from sed.training.data.clips import Speech, pattern_clips
-from sed.training.evaluation import unweighted_recall
 from sed.training.export.onnx import sha256
 
 SEED = 2306
 CLIPS = 200
-RESAMPLES = 1000
-
-
-def recall_interval(
-    true: np.ndarray, predicted: np.ndarray, labels: int
-) -> tuple[float, tuple[float, float]]:
-    """Unweighted average recall and its 95 % interval: bootstrap over utterances, exact where all samples agree."""
-
-    def recall(rows: np.ndarray | slice) -> float:
-        confusion = np.zeros((labels, labels))
-        np.add.at(confusion, (true[rows], predicted[rows]), 1)
-        return unweighted_recall(confusion)
-
-    rng = np.random.default_rng(SEED)
-    drawn = [recall(rng.integers(len(true), size=len(true))) for _ in range(RESAMPLES)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    if high - low < SPREAD:
-        low, high = exact_recall_interval(true.tolist(), predicted.tolist())
-    return recall(slice(None)), (float(low), float(high))
 
 
 def utterances(tagger: OnnxTagger, speech: Speech) -> dict[str, dict[str, Any]]:
@@ -71,7 +51,7 @@ def utterances(tagger: OnnxTagger, speech: Speech) -> dict[str, dict[str, Any]]:
         true, predicted, right, frames, confidence = (
             np.array(column) for column in zip(*values, strict=True)
         )
-        uar, interval = recall_interval(true, predicted, len(tagger.labels))
+        uar, interval = recall_interval(true, predicted, len(tagger.labels), seed=SEED)
         recalls = {
             label: float(np.mean(predicted[true == number] == number))
             for number, label in enumerate(tagger.labels)
@@ -85,6 +65,7 @@ def utterances(tagger: OnnxTagger, speech: Speech) -> dict[str, dict[str, Any]]:
             "frames": float(right.sum() / frames.sum()),
             "accuracy": float(np.mean(true == predicted)),
             "confidence": float(confidence.mean()),
+            "ece": expected_calibration_error(np.minimum(confidence, 1.0), true == predicted),
         }
     return found
 
@@ -157,7 +138,7 @@ def report(found: dict[str, Any]) -> str:
     rows = [
         [corpus, f["utterances"], percent(f["uar"], f["interval"])]
         + [percent(f["recall"][label]) if label in f["recall"] else "" for label in labels]
-        + [percent(f["frames"]), percent(f["accuracy"]), percent(f["confidence"])]
+        + [percent(f["frames"]), percent(f["accuracy"]), percent(f["confidence"]), percent(f["ece"])]
         for corpus, f in found["corpora"].items()
     ]
     clips = found["patterns"]
@@ -165,7 +146,7 @@ def report(found: dict[str, Any]) -> str:
         [name, percent(clips[name]["eder"], clips[name]["interval"]), percent(clips[name]["macro"])]
         for name in ("argmax", "decoder", "all neutral")
     ]
-    head = ["corpus", "utterances", "UAR", *labels, "frames", "accuracy", "mean confidence"]
+    head = ["corpus", "utterances", "UAR", *labels, "frames", "accuracy", "mean confidence", "ECE"]
     return "\n\n".join(
         [
             "# The emotion tagger without diarization",

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.emotion import RESAMPLES, SEED, recall_interval
+from benchmarks.accuracy.emotion import SEED
 from benchmarks.lib.effects import DAMAGES
-from benchmarks.peers.emotion_systems import mean_recall
 from sed import EmotionDiarizer
 from sed.corpora.audio import to_float
 from sed.emotion.windows import posteriors_of
 from sed.result import Diarization
+from sed.scoring.recall import recall_interval
 from sed.training.data.clips import Speech, pattern_clips
 
 UNKNOWN = "gender not given"
@@ -82,7 +82,7 @@ def fairness(
         rows[name] = {
             "speakers": len(members),
             "utterances": int(mine.sum()),
-            "uar": _recall(true[mine], predicted[mine], corpora[mine], len(labels)),
+            "uar": recall_interval(true[mine], predicted[mine], len(labels), strata=corpora[mine], seed=SEED),
             "eder": eders[name],
             "der": [
                 pair
@@ -91,20 +91,6 @@ def fairness(
             ],
         }
     return rows
-
-
-def _recall(true: np.ndarray, predicted: np.ndarray, corpora: np.ndarray, labels: int) -> Any:
-    """UAR, averaged over corpora, and its interval."""
-    names = np.unique(corpora)
-    if len(names) == 1:
-        return recall_interval(true, predicted, labels)
-    rng = np.random.default_rng(SEED)
-    parts = [np.flatnonzero(corpora == name) for name in names]
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = np.concatenate([rng.choice(part, len(part)) for part in parts])
-        drawn.append(mean_recall(true[rows], predicted[rows], corpora[rows], labels))
-    return mean_recall(true, predicted, corpora, labels), tuple(np.percentile(drawn, [2.5, 97.5]).tolist())
 
 
 def der_while(reference: Diarization, found: Diarization, members: set[str]) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.emotion import CLIPS, RESAMPLES, SEED, clip_errors, recall_interval
+from benchmarks.accuracy.emotion import CLIPS, SEED, clip_errors
 from benchmarks.lib import plots
 from benchmarks.lib.report import commit, machine, percent, save, table
 from benchmarks.peers.emotion_features import Campplus, EGemaps, Whisper
@@ -32,7 +32,6 @@ from benchmarks.peers.emotion_systems import (
     FrameTagger,
     Pooled,
     System,
-    mean_recall,
     truth_of,
     wavlm,
 )
@@ -41,6 +40,7 @@ from sed.emotion.decoding import DecoderOptions, decode
 from sed.emotion.onnx import OnnxTagger
 from sed.grid import samples_to_seconds
 from sed.scoring import bootstrap
+from sed.scoring.recall import recall_interval
 from sed.scoring.uncertainty import paired_test
 from sed.simulation.patterns import Event
 from sed.training.data.clips import Speech, pattern_clips
@@ -109,15 +109,8 @@ def recalls(posteriors: np.ndarray, speech: Speech, labels: Sequence[str]) -> di
     found: dict[str, Any] = {}
     for corpus in dict.fromkeys(corpora.tolist()):
         own = corpora == corpus
-        found[corpus] = recall_interval(true[own], predicted[own], len(labels))
-    rng = np.random.default_rng(SEED)
-    groups = [np.flatnonzero(corpora == corpus) for corpus in found]
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = np.concatenate([rng.choice(group, len(group)) for group in groups])
-        drawn.append(mean_recall(true[rows], predicted[rows], corpora[rows], len(labels)))
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    found["mean"] = mean_recall(true, predicted, corpora, len(labels)), (float(low), float(high))
+        found[corpus] = recall_interval(true[own], predicted[own], len(labels), seed=SEED)
+    found["mean"] = recall_interval(true, predicted, len(labels), strata=corpora, seed=SEED)
     return found
 
 

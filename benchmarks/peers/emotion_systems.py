@@ -30,8 +30,8 @@ from sed.emotion import load_tagger
 from sed.emotion.tagger import Tagger
 from sed.emotion.windows import posteriors_of
 from sed.grid import HOP
+from sed.scoring.recall import mean_recall_by
 from sed.training.data.clips import Speech
-from sed.training.evaluation import unweighted_recall
 
 SPECTROGRAM_HOP = HOP // 2  # samples from one spectrogram frame to the next
 CELL_POWER = 0.75  # an emotion with n utterances in a corpus weighs n ** 0.25 in total, as in our recipe
@@ -136,21 +136,6 @@ def cell_weights(true: np.ndarray, corpora: np.ndarray, power: float) -> np.ndar
     return weights / weights.mean()
 
 
-def recalls(true: np.ndarray, predicted: np.ndarray, corpora: np.ndarray, labels: int) -> dict[str, float]:
-    """Unweighted average recall of each corpus."""
-    found = {}
-    for corpus in np.unique(corpora):
-        confusion = np.zeros((labels, labels))
-        np.add.at(confusion, (true[corpora == corpus], predicted[corpora == corpus]), 1)
-        found[str(corpus)] = unweighted_recall(confusion)
-    return found
-
-
-def mean_recall(true: np.ndarray, predicted: np.ndarray, corpora: np.ndarray, labels: int) -> float:
-    """Unweighted average recall, averaged over corpora."""
-    return float(np.mean(list(recalls(true, predicted, corpora, labels).values())))
-
-
 class _Classifier:
     """Features of one layer, scaled, to scores: a support vector machine or logistic regression."""
 
@@ -199,7 +184,7 @@ class Pooled:
         for layer in range(whole.shape[1]):
             for strength in STRENGTHS[self._kind]:
                 tried = _Classifier(self._kind, layer, strength).fit(whole, true, weights)
-                recall = mean_recall(held_true, tried.scores(held).argmax(1), held_corpora, len(labels))
+                recall = mean_recall_by(held_true, tried.scores(held).argmax(1), held_corpora, len(labels))
                 if best is None or recall > best[0]:
                     best = recall, tried
         assert best is not None
@@ -250,7 +235,7 @@ class Cnn:
 
         def validate(model: LogMelCnn) -> float:
             predicted = np.array([logits(model, one[None])[0].argmax() for one in held])
-            return mean_recall(held_true, predicted, held_corpora, len(labels))
+            return mean_recall_by(held_true, predicted, held_corpora, len(labels))
 
         self._model = train_network(spectrograms, true, weights, validate, EPOCHS, seed)
         whole = np.concatenate([logits(self._model, spectrogram[None]) for spectrogram in held])

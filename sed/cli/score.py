@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, command
+from sed.cli.printing import output_option, print_json, print_tables
 
 if TYPE_CHECKING:
     from sed.result import Diarization
     from sed.scoring.corpus import Report
     from sed.scoring.loading import Annotations
-    from sed.scoring.tables import Table
 
 NAME = "sed-score"
 METRICS = ("eder", "der", "joint", "events", "boundaries")
@@ -81,14 +81,7 @@ class Renaming(click.ParamType):
     "manifest, or a pattern whose capturing group is the group in a recording's name, such as '^([^_]+)_'.",
 )
 @click.option("--per-file", is_flag=True, help="Add one row per recording.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "markdown"]),
-    default="table",
-    show_default=True,
-    help="Format of the report on standard output.",
-)
+@output_option
 @click.option("--plot", metavar="PATH", help="Draw the reference above the hypothesis (png, svg, pdf).")
 @click.option("--recording", metavar="NAME", help="The recording to plot, if there are several.")
 @click.option("--samples", default=1000, show_default=True, metavar="N", help="Bootstrap samples.")
@@ -170,12 +163,22 @@ def _hypothesis(name: str, truth: Annotations) -> Annotations:
     """The annotations of `name`; a recording whose name differs from a reference's in blanks only, or that is the
     only one on each side, is matched to that reference."""
     from sed.formats import spelling
-    from sed.scoring.loading import load, pair_single
+    from sed.scoring.loading import load, match_folders, pair_single
 
     found = load(name)
     for other, same in spelling.match(truth.recordings, found.recordings).items():
         click.echo(f"sed-score: {other} is scored against {same}: the names differ in blanks only", err=True)
         found.rename(other, same)
+    matched = match_folders(truth.recordings, found.recordings)
+    for other, same in matched.items():
+        found.rename(other, same)
+    if matched:
+        other, same = next(iter(matched.items()))
+        click.echo(
+            f"sed-score: {len(matched)} recordings are scored against references whose names differ in folders only, "
+            f"such as {other} against {same}",
+            err=True,
+        )
     if (uri := pair_single(truth.recordings, found.recordings)) is not None:
         (name,) = found.recordings
         click.echo(f"sed-score: {name} is scored against {uri}, the only recording on each side", err=True)
@@ -229,46 +232,21 @@ def _as_scored(side: Diarization, report: Report) -> Diarization:
 
 def _print(reports: list[Report], names: tuple[str, str | None], output: str, per_file: bool) -> None:
     """Print the first report and, if there is a second, their comparison."""
-    from sed.formats.spelling import printable
     from sed.scoring.tables import comparison, finite, tables, to_dict
 
     first, *others = reports
     if output == "json":
-        import json
-
         result = to_dict(first, per_file=per_file)
         if others:
             result["against"] = {"hypothesis": names[1], **to_dict(others[0], per_file=per_file)}
             tests = {name: first.compare(others[0], name) for name in first.shared(others[0])}
             result["comparison"] = finite({name: test.to_dict() for name, test in tests.items()})
-        click.echo(printable(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)))
+        print_json(result)
         return
     shown = tables(first, per_file=per_file)
     if others:
         shown.insert(1, comparison(first, others[0], names[1] or ""))
-    if output == "markdown":
-        click.echo(printable("\n\n".join(table.markdown() for table in shown)))
-    elif sys.stdout.isatty():
-        _print_rich(shown)
-    else:
-        click.echo(printable("\n\n".join(table.plain() for table in shown)))
-
-
-def _print_rich(shown: list[Table]) -> None:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    from sed.formats.spelling import printable
-
-    console = Console()
-    for table in shown:
-        drawn = RichTable(title=Text(table.title), title_justify="left", header_style="bold")
-        for number, column in enumerate(table.columns):
-            drawn.add_column(Text(column), justify="left" if number == 0 else "right")
-        for row in table.rows:
-            drawn.add_row(*(Text(printable(cell)) for cell in row))
-        console.print(drawn)
+    print_tables(shown, output)
 
 
 if __name__ == "__main__":

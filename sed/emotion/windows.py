@@ -87,7 +87,12 @@ class PosteriorStream:
         return np.concatenate(parts)
 
 
+def rows_of(tagger: Tagger, samples: np.ndarray) -> np.ndarray:
+    """Posteriors and dimensions ``(frames, labels + dimensions)`` of a whole recording ``(n,)`` at 16 kHz."""
+    stream = PosteriorStream(tagger)
+    return np.concatenate([stream.push(samples), stream.close()])
+
+
 def posteriors_of(tagger: Tagger, samples: np.ndarray) -> np.ndarray:
     """Posteriors ``(frames, labels)`` of a whole recording ``(n,)`` at 16 kHz."""
-    stream = PosteriorStream(tagger)
-    return np.concatenate([stream.push(samples), stream.close()])[:, : len(tagger.labels)]
+    return rows_of(tagger, samples)[:, : len(tagger.labels)]

@@ -35,12 +35,14 @@ _MODULES = {
     "eder": "emotion",
     "event_score": "events",
     "exact_recall_interval": "utterances",
+    "expected_calibration_error": "utterances",
     "joint_error": "speakers",
     "macro_f1": "utterances",
     "paired_test": "uncertainty",
     "score": "corpus",
     "unweighted_average_recall": "utterances",
     "weighted_accuracy": "utterances",
+    "weighted_f1": "utterances",
 }
 __all__ = [*_MODULES]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -177,3 +178,26 @@ def pair_single(references: Mapping[str, Diarization], hypotheses: Mapping[str, 
     if len(references) == len(hypotheses) == 1 and references.keys() != hypotheses.keys():
         return next(iter(references))
     return None
+
+
+def match_folders(references: Iterable[str], hypotheses: Iterable[str]) -> dict[str, str]:
+    """Names of hypotheses without a reference, with the reference that differs in leading folders only.
+
+    If there are several such references, or several hypotheses for one, none is matched.
+
+    >>> match_folders(["anna/1", "bob/1", "bob/2", "3"], ["2", "1", "x/3", "4"])
+    {'2': 'bob/2', 'x/3': '3'}
+    """
+    known, found = set(references), list(hypotheses)
+    free = known - set(found)
+    candidates: dict[str, list[str]] = {name: [] for name in found if name not in known}
+    tails: dict[str, list[str]] = {}
+    for name in free:
+        tails.setdefault(name.rpartition("/")[2], []).append(name)
+    for name, own in candidates.items():
+        for reference in tails.get(name.rpartition("/")[2], ()):
+            if f"/{reference}".endswith(f"/{name}") or f"/{name}".endswith(f"/{reference}"):
+                own.append(reference)
+    pairs = {name: own[0] for name, own in candidates.items() if len(own) == 1}
+    taken = Counter(pairs.values())
+    return {name: reference for name, reference in pairs.items() if taken[reference] == 1}

@@ -73,7 +73,7 @@ def _by_group(columns: list[np.ndarray], groups: Sequence[Hashable] | None) -> l
     return [np.bincount(place, weights=column, minlength=len(number)) for column in columns]
 
 
-def _draws(recordings: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+def draws(recordings: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each sample draws each recording, ``(samples, recordings)``, in chunks."""
     generator = np.random.default_rng(seed)
     step = max(1, CHUNK // max(recordings, 1))
@@ -89,7 +89,7 @@ def _quotients(numerator: np.ndarray, denominator: np.ndarray, rates: bool) -> n
         return np.where(denominator == 0, undefined, numerator / denominator)
 
 
-def _quantiles(drawn: np.ndarray, level: float) -> Interval:
+def quantiles(drawn: np.ndarray, level: float) -> Interval:
     """The central interval of the defined values with probability `level`; nan if there are none."""
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
@@ -160,9 +160,9 @@ def estimate(
     if len(wrong) < 2:
         return NO_INTERVAL, "none"
     drawn = np.concatenate(
-        [_quotients(part @ wrong, part @ whole, rates) for part in _draws(len(wrong), samples, seed)]
+        [_quotients(part @ wrong, part @ whole, rates) for part in draws(len(wrong), samples, seed)]
     )
-    interval = _quantiles(drawn, level)
+    interval = quantiles(drawn, level)
     if interval.high - interval.low > SPREAD:
         return interval, "bootstrap"
     if not np.isnan(interval.low) and whole.sum() > 0 and (rates if share is None else share):
@@ -213,8 +213,8 @@ def paired_test(
         return PairedTest(observed, NO_INTERVAL, observed, recordings, exact, grouped)
     interval = NO_INTERVAL
     if count > 1:
-        drawn = np.concatenate([difference(part) for part in _draws(count, samples, seed)])
-        interval = _quantiles(drawn, level)
+        drawn = np.concatenate([difference(part) for part in draws(count, samples, seed)])
+        interval = quantiles(drawn, level)
         same = np.array_equal(e1, e2) and np.array_equal(t1, t2)
         if interval.high - interval.low <= SPREAD and not same:
             interval = _exact_difference(observed, t1, t2, level) if rates else NO_INTERVAL

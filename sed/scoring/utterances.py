@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sed.errors import OptionError
+from sed.scoring import counts
 from sed.scoring.exact import effective_count, share_interval
 from sed.scoring.uncertainty import Interval
 
@@ -24,9 +25,8 @@ def _counts(
             f"{len(reference)} reference and {len(hypothesis)} hypothesis labels: expected as many, 1 or more"
         )
     place = {label: number for number, label in enumerate(dict.fromkeys([*reference, *hypothesis]))}
-    table = np.zeros((len(place), len(place)), int)
-    np.add.at(table, ([place[label] for label in reference], [place[label] for label in hypothesis]), 1)
-    return list(place), table
+    sides = [np.array([place[label] for label in side]) for side in (reference, hypothesis)]
+    return list(place), counts.confusion_counts(sides[0], sides[1], len(place))
 
 
 def unweighted_average_recall(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
@@ -35,9 +35,7 @@ def unweighted_average_recall(reference: Sequence[Hashable], hypothesis: Sequenc
     >>> unweighted_average_recall(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"])
     0.5
     """
-    _, table = _counts(reference, hypothesis)
-    present = table.sum(1) > 0
-    return float((np.diag(table)[present] / table.sum(1)[present]).mean())
+    return float(counts.mean_recall(_counts(reference, hypothesis)[1]))
 
 
 def exact_recall_interval(
@@ -52,8 +50,8 @@ def exact_recall_interval(
     (0.882, 1.0)
     """
     _, table = _counts(reference, hypothesis)
-    counts = table.sum(1)[table.sum(1) > 0]
-    weights = np.repeat(1 / counts, counts)
+    sizes = table.sum(1)[table.sum(1) > 0]
+    weights = np.repeat(1 / sizes, sizes)
     share = min(unweighted_average_recall(reference, hypothesis), 1.0)
     return Interval(*share_interval(share, effective_count(weights), level))
 
@@ -64,8 +62,7 @@ def weighted_accuracy(reference: Sequence[Hashable], hypothesis: Sequence[Hashab
     >>> weighted_accuracy(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"])
     0.75
     """
-    _, table = _counts(reference, hypothesis)
-    return float(np.trace(table) / table.sum())
+    return float(counts.accuracy(_counts(reference, hypothesis)[1]))
 
 
 def macro_f1(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
@@ -74,8 +71,34 @@ def macro_f1(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> f
     >>> round(macro_f1(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"]), 4)
     0.4286
     """
-    _, table = _counts(reference, hypothesis)
-    return float((2 * np.diag(table) / (table.sum(0) + table.sum(1))).mean())
+    return float(counts.macro_f1(_counts(reference, hypothesis)[1]))
+
+
+def weighted_f1(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> float:
+    """The mean F1 over labels, weighted by their frequency in the reference (MELD's figure).
+
+    >>> round(weighted_f1(["sad", "sad", "sad", "happy"], ["sad", "sad", "sad", "sad"]), 4)
+    0.6429
+    """
+    return float(counts.weighted_f1(_counts(reference, hypothesis)[1]))
+
+
+def expected_calibration_error(
+    confidence: ArrayLike, correct: Sequence[bool] | np.ndarray, bins: int = counts.BINS
+) -> float:
+    """ECE: the mean difference of confidence (0 to 1) and accuracy over `bins` equal bins, weighted by utterances.
+
+    >>> round(expected_calibration_error([0.9, 0.9, 0.6, 0.6], [True, True, True, False]), 3)
+    0.1
+    """
+    sure, right = np.asarray(confidence, np.float64), np.asarray(correct, bool)
+    if sure.shape != right.shape or sure.ndim != 1 or not len(sure):
+        raise OptionError(
+            f"values of shapes {sure.shape} and {right.shape}: expected (n,) twice, n at least 1"
+        )
+    if not ((sure >= 0) & (sure <= 1)).all():
+        raise OptionError("found a confidence that is not from 0 to 1, expected probabilities")
+    return float(counts.calibration_error(counts.reliability_sums(sure, right, bins)))
 
 
 def concordance(reference: ArrayLike, hypothesis: ArrayLike) -> float:
@@ -91,7 +114,5 @@ def concordance(reference: ArrayLike, hypothesis: ArrayLike) -> float:
         raise OptionError(f"values of shapes {a.shape} and {b.shape}: expected (n,) twice, n at least 1")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise OptionError("found values that are not finite, expected finite numbers")
-    spread = a.var() + b.var() + (a.mean() - b.mean()) ** 2
-    if spread == 0:
-        return float("nan")
-    return float(2 * ((a - a.mean()) * (b - b.mean())).mean() / spread)
+    shift = (a.mean() + b.mean()) / 2  # keeps the sums of squares small
+    return float(counts.concordance_of(counts.moments(a - shift, b - shift)))

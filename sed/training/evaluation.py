@@ -14,20 +14,10 @@ from typing import Any
 import numpy as np
 
 from sed.corpora.audio import to_float
+from sed.scoring.counts import mean_recall
 from sed.simulation.patterns import Event, frame_labels
 from sed.training.data.clips import Speech
 from sed.training.export.calibration import Calibration, calibrated
-
-
-def unweighted_recall(confusion: np.ndarray) -> float:
-    """Mean recall of the classes that occur, from counts ``(true, predicted)``.
-
-    >>> unweighted_recall(np.array([[9, 1], [5, 5]]))
-    0.7
-    """
-    totals = confusion.sum(axis=1)
-    present = totals > 0
-    return float(np.mean(np.diag(confusion)[present] / totals[present]))
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,7 @@ class Report:
 
     def recalls(self) -> dict[str, float]:
         """Unweighted average recall by corpus."""
-        return {corpus: unweighted_recall(confusion) for corpus, confusion in self.confusions.items()}
+        return {corpus: float(mean_recall(confusion)) for corpus, confusion in self.confusions.items()}
 
     def scores(self) -> dict[str, float]:
         """The scores that checkpoints are compared by."""

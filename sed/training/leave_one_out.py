@@ -19,8 +19,9 @@ from sed.corpora.audio import load_speech, read_manifest
 from sed.errors import OptionError
 from sed.files import save_bytes
 from sed.networks.store import load_tagger
+from sed.scoring.counts import mean_recall
 from sed.training.data.clips import pattern_clips
-from sed.training.evaluation import evaluate, unweighted_recall
+from sed.training.evaluation import evaluate
 from sed.training.export.calibration import Calibration, fit_calibration
 from sed.training.recipe.checks import as_list
 from sed.training.recipe.run import run_recipe
@@ -131,7 +132,7 @@ def _score(tagger: Path, manifest: Any, corpus: str, h: Mapping[str, Any]) -> di
     confusion = report.confusions[corpus]
     recall = [float(row[n] / row.sum()) if row.sum() else None for n, row in enumerate(confusion)]
     return {
-        "uar": unweighted_recall(confusion),
+        "uar": float(mean_recall(confusion)),
         "interval": recall_interval(confusion, h["draws"], h["seed"]),
         "utterances": int(confusion.sum()),
         "recall": dict(zip(labels, recall, strict=True)),

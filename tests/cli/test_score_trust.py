@@ -215,11 +215,11 @@ def test_zed_against_itself_has_no_error_for_speechbrain(shared):
 
 def test_the_plot_shows_the_scored_time(monkeypatch):
     """No differences are drawn after the end or between spellings."""
-    import sed.plot
+    import sed.plot.timeline
 
     drawn = []
-    real = sed.plot._differences
-    monkeypatch.setattr(sed.plot, "_differences", lambda *a: drawn.append(real(*a)) or drawn[-1])
+    real = sed.plot.timeline._differences
+    monkeypatch.setattr(sed.plot.timeline, "_differences", lambda *a: drawn.append(real(*a)) or drawn[-1])
     write("r.rttm", REFERENCE)
     write("h.rttm", Diarization("call", 50.0, [Segment(0, 8, "x", "Happy"), Segment(8, 50, "x", "zeal")]))
     assert run("r.rttm", "h.rttm", "--plot", "a.png").exit_code == 0

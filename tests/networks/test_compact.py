@@ -7,7 +7,8 @@ from sed.grid import HOP, frame_count
 from sed.networks.compact import CompactTagger
 from sed.networks.mel import BINS, FOURIER, LogMel, mask_spectrum, mel_filters
 from sed.networks.store import CARD, WEIGHTS, load_tagger, save_tagger
-from sed.training.evaluation import evaluate_posteriors, unweighted_recall
+from sed.scoring.counts import mean_recall
+from sed.training.evaluation import evaluate_posteriors
 from sed.training.objectives.losses import run_means, tagger_loss
 from sed.training.schedule import learning_rate_factor
 
@@ -214,4 +215,4 @@ def test_evaluation_by_hand():
         .sum()
         == 2
     )
-    assert unweighted_recall(np.array([[3, 1, 0], [0, 0, 0], [1, 0, 1]])) == pytest.approx(0.625)
+    assert mean_recall(np.array([[3, 1, 0], [0, 0, 0], [1, 0, 1]])) == pytest.approx(0.625)

@@ -8,17 +8,12 @@ strip at the bottom is black where the emotions of the two differ. Needs matplot
 
 from __future__ import annotations
 
-import logging
-import re
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sed.errors import MissingDependencyError, OptionError, install_hint
-from sed.files import atomic
+from sed.errors import MissingDependencyError, install_hint
 from sed.formats.spelling import printable
 from sed.palette import colour, ink
 from sed.result import Diarization, Segment
@@ -31,10 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-logger = logging.getLogger("sed")
-SUFFIXES = (".png", ".svg", ".pdf")
 NO_EMOTION: dict[str, Any] = {"facecolor": "#f4f4f4", "edgecolor": "#888888"}  # a segment without an emotion
-_GLYPH = re.compile(r"Glyph (\d+) .*missing from")  # matplotlib's warning of a missing glyph
 PLAIN: Any = {"parse_math": False}  # names may contain dollar signs
 CHARACTER_WIDTH = 0.065  # inches per character of a label
 
@@ -103,35 +95,6 @@ def plot(
         for label in legend.get_texts():
             label.set(**PLAIN)
     return figure
-
-
-def save_plot(
-    reference: Diarization,
-    hypothesis: Diarization,
-    path: str | Path,
-    *,
-    neutral: str = "neutral",
-    region: Region | None = None,
-) -> None:
-    """Write the figure of `plot` to `path` as PNG, SVG or PDF, depending on its suffix.
-
-    Raises `OptionError` on other suffixes and if the file cannot be written.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"plot to {path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    figure = plot(reference, hypothesis, neutral=neutral, region=region)
-    try:
-        with atomic(path, path.suffix) as part, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            figure.savefig(part, dpi=150)
-    except OSError as error:
-        raise OptionError(f"plot to {path}: cannot be written ({error.strerror})") from error
-    missing = [chr(int(glyph[1])) for one in caught if (glyph := _GLYPH.match(str(one.message)))]
-    if missing:
-        logger.warning(
-            "plot to %s: its font lacks %s, drawn as boxes", path, " ".join(dict.fromkeys(missing))
-        )
 
 
 def _row_label(speaker: str | None) -> str:
