@@ -14,7 +14,7 @@ FLOORS = (
     {"grid", "palette", "files", "console", "inference", "spooling", "stage_pool"},
     {"result", "audio"},
     {"formats", "speech", "networks"},
-    {"speakers", "emotion", "scoring", "corpora"},
+    {"speakers", "emotion", "scoring", "corpora", "transcripts"},
     {"segmenting", "plot", "simulation"},
     {"streaming", "training"},
     {"pipeline"},
