@@ -18,7 +18,7 @@ FLOORS = (
     {"segmenting", "plot", "simulation"},
     {"streaming", "training"},
     {"pipeline"},
-    {"live", "server", "archive"},
+    {"live", "server", "archive", "agents"},
     {"cli"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
