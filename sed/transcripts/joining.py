@@ -13,7 +13,9 @@ transcript with an `Attribution` for each.
 
 from __future__ import annotations
 
+import itertools
 import logging
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -32,6 +34,7 @@ logger = logging.getLogger("sed")
 MAX_DISTANCE = 0.5  # seconds from a word outside speech to the segment that it is attributed to
 _SHORTEST = 0.02  # seconds: a word without duration counts as one frame
 Span = tuple[float, float]
+Overlap = tuple[Segment, float, float]  # a segment, and from when to when a span overlaps it
 
 
 def add_words(
@@ -91,7 +94,7 @@ class _Timeline:
 
     def _shares(self, span: Span) -> dict[str | None, float]:
         """Seconds of overlap with each speaker who has any."""
-        found = {speaker: sum(o for _, o in track.overlaps(span)) for speaker, track in self._tracks.items()}
+        found = {speaker: _seconds(track.overlaps(span)) for speaker, track in self._tracks.items()}
         return {speaker: seconds for speaker, seconds in found.items() if seconds > 0}
 
     def _attribution(
@@ -104,8 +107,8 @@ class _Timeline:
             return round(shares[speaker], 6), round(context.get(speaker, 0.0), 6)
 
         speaker = max(sorted(shares, key=lambda name: name or ""), key=rank)
-        overlaps = [pair for span in spans for pair in self._tracks[speaker].overlaps(span)]
-        return Attribution(speaker, _longest_emotion(overlaps), *self._means(overlaps, spans))
+        overlaps = [overlap for span in spans for overlap in self._tracks[speaker].overlaps(span)]
+        return Attribution(speaker, _longest_emotion(overlaps), *self._means(overlaps))
 
     def _nearest(self, spans: Sequence[Span]) -> Attribution:
         candidates = [track.nearest(span) for track in self._tracks.values() for span in spans]
@@ -114,23 +117,13 @@ class _Timeline:
             return UNATTRIBUTED
         return Attribution(segment.speaker, segment.emotion, segment.probabilities, segment.dimensions)
 
-    def _means(
-        self, overlaps: Sequence[tuple[Segment, float]], spans: Sequence[Span]
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Mean probabilities and dimensions over the frames of `spans` within the segments of `overlaps`."""
+    def _means(self, overlaps: Sequence[Overlap]) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean probabilities and dimensions over the frames of `overlaps`."""
         result = self._result
         if result.posteriors is None:
             return _weighted(overlaps, "probabilities"), _weighted(overlaps, "dimensions")
-        frames = np.unique(
-            np.concatenate(
-                [
-                    np.arange(*frame_range(max(low, s.start), min(high, s.end), result.frame_rate))
-                    for low, high in spans
-                    for s, _ in overlaps
-                    if min(high, s.end) > max(low, s.start)
-                ]
-            )
-        )
+        ranges = (frame_range(low, high, result.frame_rate) for _, low, high in overlaps)
+        frames = np.unique(np.concatenate([np.arange(*frames) for frames in ranges]))
         frames = frames[frames < len(result.posteriors)]
         alone = frames[~self._several[frames]]
         frames = alone if len(alone) else frames
@@ -146,20 +139,23 @@ class _Track:
     segments: Sequence[Segment]
 
     def __post_init__(self) -> None:
-        self._starts = np.array([s.start for s in self.segments])
+        self._starts = [s.start for s in self.segments]
         # Segments of one speaker may overlap in references; the running maximum keeps the ends sorted.
-        self._ends = np.maximum.accumulate([s.end for s in self.segments])
+        self._ends = list(itertools.accumulate((s.end for s in self.segments), max))
 
-    def overlaps(self, span: Span) -> list[tuple[Segment, float]]:
-        """The segments that overlap `span`, and by how many seconds."""
+    def overlaps(self, span: Span) -> list[Overlap]:
+        """The segments that overlap `span`, and from when to when."""
         low, high = span
-        first, last = int(np.searchsorted(self._ends, low, "right")), int(np.searchsorted(self._starts, high))
-        pairs = ((s, min(s.end, high) - max(s.start, low)) for s in self.segments[first:last])
-        return [pair for pair in pairs if pair[1] > 0]
+        first, last = bisect_right(self._ends, low), bisect_left(self._starts, high)
+        return [
+            (s, max(s.start, low), min(s.end, high))
+            for s in self.segments[first:last]
+            if s.end > low and s.start < high
+        ]
 
     def nearest(self, span: Span) -> tuple[float, Segment]:
         """The distance in seconds to the nearest segment, and the segment."""
-        at = int(np.searchsorted(self._starts, span[0]))
+        at = bisect_left(self._starts, span[0])
         around = self.segments[max(0, at - 1) : at + 1]
         return min(
             ((max(s.start - span[1], span[0] - s.end, 0.0), s) for s in around), key=lambda pair: pair[0]
@@ -240,10 +236,14 @@ def _texts(sentence: Sentence, groups: Sequence[Sequence[Word]]) -> list[str]:
     return [sentence.text[start:end].strip() for start, end in zip(cuts, ends, strict=True)]
 
 
-def _longest_emotion(overlaps: Sequence[tuple[Segment, float]]) -> str | None:
+def _seconds(overlaps: Iterable[Overlap]) -> float:
+    return sum(high - low for _, low, high in overlaps)
+
+
+def _longest_emotion(overlaps: Sequence[Overlap]) -> str | None:
     seconds: dict[str | None, float] = {}
-    for segment, overlap in overlaps:
-        seconds[segment.emotion] = seconds.get(segment.emotion, 0.0) + overlap
+    for segment, low, high in overlaps:
+        seconds[segment.emotion] = seconds.get(segment.emotion, 0.0) + high - low
     return max(seconds, key=lambda emotion: round(seconds[emotion], 6))
 
 
@@ -254,9 +254,11 @@ def _mean(rows: np.ndarray, frames: np.ndarray, names: Sequence[str]) -> dict[st
     return dict(zip(names, map(float, mean), strict=True))
 
 
-def _weighted(overlaps: Sequence[tuple[Segment, float]], field: str) -> dict[str, float]:
+def _weighted(overlaps: Sequence[Overlap], field: str) -> dict[str, float]:
     """The mean of a field of the segments that have it, by overlap."""
-    known = [(getattr(segment, field), overlap) for segment, overlap in overlaps if getattr(segment, field)]
+    known = [
+        (getattr(segment, field), high - low) for segment, low, high in overlaps if getattr(segment, field)
+    ]
     total = sum(overlap for _, overlap in known)
     names = dict.fromkeys(name for values, _ in known for name in values)
     return {n: round(sum(v.get(n, 0.0) * overlap for v, overlap in known) / total, 4) for n in names}
