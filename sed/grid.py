@@ -53,3 +53,13 @@ def frame_at(seconds: float) -> int:
     (2, 3)
     """
     return math.floor(seconds * FRAME_RATE + 1e-6)
+
+
+def frame_range(start: float, end: float, rate: int = FRAME_RATE) -> tuple[int, int]:
+    """The first frame that the time from `start` to `end` seconds touches, and the one after the last, at least one.
+
+    >>> frame_range(0.06, 0.1), frame_range(0.059, 0.101), frame_range(1, 1)
+    ((3, 5), (2, 6), (50, 51))
+    """
+    first = math.floor(start * rate + 1e-6)
+    return first, max(first + 1, math.ceil(end * rate - 1e-6))

@@ -38,6 +38,20 @@ def luminance(hex_colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def on_black(hex_colour: str) -> str:
+    """`hex_colour` mixed with white until it has a contrast of at least 4.5 as text on black, as captions have it.
+
+    >>> on_black(COLOURS["happy"]), on_black(COLOURS["angry"])
+    ('#f0d000', '#c4575b')
+    """
+    channels = [int(hex_colour[i : i + 2], 16) for i in (1, 3, 5)]
+    for percent in range(0, 101, 5):
+        mixed = "#" + "".join(f"{round(c + (255 - c) * percent / 100):02x}" for c in channels)
+        if luminance(mixed) >= 4.5 * 0.05 - 0.05:
+            return mixed
+    return "#ffffff"
+
+
 def ink(hex_colour: str) -> str:
     """Black or white, whichever has more contrast as text on `hex_colour`.
 

@@ -14,11 +14,11 @@ FLOORS = (
     {"grid", "palette", "files", "console", "inference", "spooling", "stage_pool"},
     {"result", "audio"},
     {"formats", "speech", "networks"},
-    {"speakers", "emotion", "scoring", "corpora"},
+    {"speakers", "emotion", "scoring", "corpora", "transcripts"},
     {"segmenting", "labelling", "plot", "simulation"},
     {"streaming", "training"},
     {"pipeline"},
-    {"live", "server", "archive"},
+    {"live", "server", "archive", "agents"},
     {"cli"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sed import formats
+from sed import formats, transcripts
 from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.errors import FormatError, OptionError, SedError
 from sed.files import save_bytes
 from sed.formats.spelling import TEXT
 from sed.result import Diarization
+from sed.transcripts import Transcript
 
 logger = logging.getLogger("sed")
 
@@ -50,10 +51,16 @@ class Outputs:
 
     @classmethod
     def parse(
-        cls, specs: Sequence[str], directory: str | None, recordings: int, lines: bool = False
+        cls,
+        specs: Sequence[str],
+        directory: str | None,
+        recordings: int,
+        lines: bool = False,
+        default: str = "rttm",
     ) -> Outputs:
         """Parse the values of ``-o`` (each may be a comma-separated list), ``-d`` and ``--json-lines``.
 
+        `default` is the format if none is given.
         Raises `OptionError` if they contradict each other or name an unknown format, and `MissingDependencyError` if
         a format or the folder's protocol needs a package that is not installed.
         """
@@ -76,7 +83,7 @@ class Outputs:
             else:
                 raise OptionError(f"output {item!r}: expected a path or one of {', '.join(formats.names())}")
         if not kinds and not paths and not (lines and directory is None):
-            kinds = ["rttm"]
+            kinds = [default]
         for kind in [*kinds, *(kind for _, kind in paths)]:
             formats.check(kind)
         if directory == "":  # an unset shell variable
@@ -123,8 +130,13 @@ class Outputs:
         stem = TEXT.write(source.stem) if self.is_remote else source.stem
         return [stem + formats.suffix(kind) for kind in self.kinds]
 
-    def render(self, result: Diarization, source: Input) -> tuple[list[Product], list[SedError]]:
-        """`result` in every requested format, and an error for each format that cannot hold it."""
+    def render(
+        self, result: Diarization, source: Input, words: Transcript | None = None
+    ) -> tuple[list[Product], list[SedError]]:
+        """`result` in every requested format, and an error for each format that cannot hold it.
+
+        With `words`, a transcript of `add_words`, the formats that hold words are those of the transcript.
+        """
         wanted: list[tuple[str, str | None]] = [(kind, str(path)) for path, kind in self.paths]
         for kind, name in zip(self.kinds, self.names(source), strict=True):
             wanted.append((kind, None if self.directory is None else remote.join(self.directory, name)))
@@ -134,7 +146,9 @@ class Outputs:
         errors: list[SedError] = []
         for kind, target in wanted:
             try:
-                products.append(Product(kind, target, formats.dumps(result, kind)))
+                worded = words is not None and kind in transcripts.FORMATS
+                data = transcripts.dumps(words, kind) if worded else formats.dumps(result, kind)  # type: ignore[arg-type]
+                products.append(Product(kind, target, data))
             except Exception as error:
                 if not isinstance(error, SedError | OSError | MemoryError):  # a bug in sed: log the traceback
                     logger.debug("%s as %s: %r", source.path, kind, error, exc_info=True)

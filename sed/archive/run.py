@@ -91,14 +91,16 @@ def run(
     stdout: IO[str],
     *,
     turns: Mapping[str, Diarization] | None = None,
+    transcripts: Mapping[str, str] | None = None,
     journal: Journal | None = None,
     stop_on_error: bool = False,
 ) -> Summary:
     """Process `recordings` and return a summary.
 
-    `turns` are given turns by the recording's uri. With a `journal`, recordings that are done are skipped, and new
-    ones are recorded. With `stop_on_error`, no recording is started after one has failed. Raises `SedError` if the
-    run cannot start; `KeyboardInterrupt` ends it cleanly and is reported in the summary.
+    `turns` are given turns by the recording's uri, `transcripts` paths of transcripts by its stem. With a `journal`,
+    recordings that are done are skipped, and new ones are recorded. With `stop_on_error`, no recording is started
+    after one has failed. Raises `SedError` if the run cannot start; `KeyboardInterrupt` ends it cleanly and is
+    reported in the summary.
     """
     if not pool.is_in_process and any(r.path == "-" for r in recordings):
         raise OptionError("standard input cannot be combined with several workers: expected files")
@@ -110,7 +112,12 @@ def run(
     if not todo:
         return summary
     jobs = (
-        Job(number, recording, None if turns is None else turns[recording.uri])
+        Job(
+            number,
+            recording,
+            None if turns is None else turns[recording.uri],
+            None if transcripts is None else transcripts[recording.stem],
+        )
         for number, recording in enumerate(todo)
     )
     queue = Dispatch(jobs, ordered=order.outputs.to_stdout)

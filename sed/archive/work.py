@@ -18,6 +18,8 @@ from sed.archive.inputs import Input
 from sed.archive.outputs import Outputs, Product, sentence
 from sed.errors import AudioError, MissingDependencyError, SedError
 from sed.result import Diarization
+from sed.transcripts import Transcript, add_words, read_transcript
+from sed.transcripts.engines import load_engine
 
 logger = logging.getLogger("sed")
 
@@ -26,22 +28,25 @@ logger = logging.getLogger("sed")
 class Order:
     """`settings` of `EmotionDiarizer` except its threads, `outputs`, and whether to keep the frame `posteriors`.
 
-    With `return_products` the results are returned in the report; otherwise the worker writes the files.
+    With `return_products` the results are returned in the report; otherwise the worker writes the files. `asr` is the
+    recogniser that transcribes each recording, if any (`sed.transcripts.engines`).
     """
 
     settings: Mapping[str, Any]
     outputs: Outputs
     posteriors: bool = False
     return_products: bool = False
+    asr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Recording `number` of a run, with its turns if they are given."""
+    """Recording `number` of a run, with its turns and the path of its transcript if they are given."""
 
     number: int
     recording: Input
     turns: Diarization | None = None
+    transcript: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Worker:
 
         self._order = order
         self._diarizer = EmotionDiarizer(**order.settings, threads=threads)
+        self._engine = None if order.asr is None else load_engine(order.asr, threads)
 
     def do(self, job: Job, progress: Callable[[float, float | None], None] | None = None) -> Report:
         """Process a job; failures are returned as a report. `progress` is as in `EmotionDiarizer`."""
@@ -91,16 +97,21 @@ class Worker:
         recording = job.recording
         try:
             turns = None if job.turns is None else ReferenceTurns(job.turns)
+            words = self._transcript(job)
             with _source(recording) as source:
                 result = self._diarizer(
                     source,
                     uri=recording.uri,
                     turns=turns,
                     progress=progress,
-                    posteriors=self._order.posteriors,
+                    posteriors=self._order.posteriors or words is not None,
                 )
             _check_turns(job, result.duration)
-            products, errors = self._order.outputs.render(result, recording)
+            if words is not None:
+                words = add_words(result, words)
+            if not self._order.posteriors:
+                result = replace(result, posteriors=None, dimension_track=None)
+            products, errors = self._order.outputs.render(result, recording, words)
             if not self._order.return_products:
                 products, more = self._order.outputs.deliver(products)
                 errors += more
@@ -110,6 +121,15 @@ class Worker:
             return Report(job.number, 0.0, time.monotonic() - started).failing(recording, [error])
         report = Report(job.number, result.duration, time.monotonic() - started, None, tuple(products))
         return report.failing(recording, errors)
+
+    def _transcript(self, job: Job) -> Transcript | None:
+        """The transcript that is given or recognised; None if there is none."""
+        if job.transcript is not None:
+            return read_transcript(job.transcript, job.recording.uri)
+        if self._engine is None:
+            return None
+        with _source(job.recording) as source:
+            return self._engine(source, job.recording.uri)
 
 
 def _check_turns(job: Job, duration: float) -> None:

@@ -18,6 +18,7 @@ from sed.console import handled
 
 if TYPE_CHECKING:
     from sed.archive.inputs import Input
+    from sed.archive.outputs import Outputs
     from sed.archive.summary import Summary
     from sed.cli.progress import Messages, ProgressBar
 
@@ -54,6 +55,17 @@ NAME = "sed-run"
     "--speech", metavar="PATH", help="Take turns and speakers from this file instead of detecting them."
 )
 @click.option(
+    "--words",
+    metavar="FILE|DIR",
+    help="Transcript (JSON of WhisperX, Whisper or faster-whisper, SRT, WebVTT, CTM), or a folder with one per "
+    "recording, whose words get speakers and emotions: -o json (WhisperX's, default), webvtt, seglst, srt, ass.",
+)
+@click.option(
+    "--asr",
+    metavar="NAME[:MODEL]",
+    help="As --words with the transcript of an installed recogniser: faster-whisper[:MODEL].",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
@@ -82,6 +94,8 @@ def main(
     json_lines: bool,
     posteriors: bool,
     speech: str | None,
+    words: str | None,
+    asr: str | None,
     workers: int | None,
     ray: str | None,
     on_error: str,
@@ -97,6 +111,7 @@ def main(
     sed-run calls/ -o rttm,json -d out/        two files per recording
     sed-run call.wav -o call.vtt               the suffix selects the format
     sed-run stereo.wav --channels split        one speaker per channel
+    sed-run call.wav --words call.json -o call.vtt
     sed-run s3://calls/ -d s3://out/ --workers 8
 
     With -d a journal in the folder records what is done: run the same command again to resume.
@@ -111,14 +126,17 @@ def main(
     if not inputs and list_file is None:
         raise click.UsageError("Missing argument 'AUDIO...'.")
     try:
-        recordings = find_inputs(inputs, list_file)
-        plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
+        recordings: Sequence[Input] = find_inputs(inputs, list_file)
+        worded = words is not None or asr is not None
+        default = "json" if worded else "rttm"
+        plan = Outputs.parse(outputs, directory, len(recordings), json_lines, default)
         if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without standard output
             raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:
             check_names(recordings)
         if speech is not None:
             _check_speech_options(settings)
+        recordings, transcripts = _transcripts(words, asr, recordings, plan) if worded else (recordings, None)
         given = None if speech is None else load_bytes(speech)
         turns = _reference_turns(speech, given, recordings)
         if fresh and directory is None:
@@ -127,9 +145,13 @@ def main(
         from sed.archive.run import WorkerPool, run
         from sed.archive.work import Order
 
-        order, pool, journal = Order(settings, plan, posteriors), WorkerPool(workers, threads, ray), None
+        order, pool = Order(settings, plan, posteriors, asr=asr), WorkerPool(workers, threads, ray)
+        journal = None
         if directory is not None:
-            journal = Journal(plan, fingerprint(settings, speech, given), posteriors=posteriors, fresh=fresh)
+            identity = fingerprint(settings, speech, given)
+            if worded:
+                identity |= {"words": asr or "given"}
+            journal = Journal(plan, identity, posteriors=posteriors, fresh=fresh)
     except SedError as error:
         fail(NAME, error, USAGE)
     stop = on_error == "stop"
@@ -142,6 +164,7 @@ def main(
                 listener,
                 sys.stdout,
                 turns=turns,
+                transcripts=transcripts,
                 journal=journal,
                 stop_on_error=stop,
             )
@@ -152,12 +175,12 @@ def main(
         # The journal or the workers failed, rather than the command line.
         broken = isinstance(error, FormatError | WorkerError)
         fail(NAME, error, FAILED if broken else USAGE)
-    _print_summary(summary, quiet, None if journal is None else journal.name)
+    _identitysummary(summary, quiet, None if journal is None else journal.name)
     if summary.failed or summary.interrupted:
         sys.exit(FAILED)
 
 
-def _print_summary(summary: Summary, quiet: bool, journal: str | None) -> None:
+def _identitysummary(summary: Summary, quiet: bool, journal: str | None) -> None:
     """Print the summary, unless a single recording was processed."""
     if quiet or (summary.recordings == 1 and not summary.before and not summary.interrupted):
         return
@@ -179,6 +202,28 @@ def _check_speech_options(settings: Mapping[str, Any]) -> None:
         raise OptionError("--speech cannot be combined with --channels split")
     for name in on_command_line("vad", "diarizer"):
         raise OptionError(f"--speech cannot be combined with --{name}")
+
+
+def _transcripts(
+    words: str | None, asr: str | None, recordings: Sequence[Input], plan: Outputs
+) -> tuple[Sequence[Input], dict[str, str] | None]:
+    """The recordings, and the path of each one's transcript; None if `asr` makes them."""
+    from sed.archive.words import check_outputs, find_transcripts, with_versions
+    from sed.errors import OptionError
+    from sed.transcripts.engines import check_engine
+
+    check_outputs([*plan.kinds, *(kind for _, kind in plan.paths)])
+    if words is None:
+        if any(recording.path == "-" for recording in recordings):
+            raise OptionError(
+                "--asr cannot be combined with standard input: it is read once, expected a file"
+            )
+        check_engine(asr or "")
+        return recordings, None
+    if asr is not None:
+        raise OptionError("--words cannot be combined with --asr: expected one of them")
+    found = find_transcripts(words, recordings)
+    return with_versions(recordings, found), found
 
 
 def _reference_turns(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -30,6 +31,7 @@ from sed.formats import (
     rttm,
     seglst,
     speechbrain,
+    subtitles,
     textgrid,
     webvtt,
 )
@@ -50,6 +52,8 @@ _FORMATS: dict[str, Format] = {
         audacity.FORMAT,
         textgrid.FORMAT,
         webvtt.FORMAT,
+        subtitles.SRT,
+        subtitles.ASS,
         eaf.FORMAT,
         emotionml.FORMAT,
         parquet.FORMAT,
@@ -116,12 +120,12 @@ def format_of(path: str | PathLike[str]) -> str:
             return kind.name
     matches = [(len(s), kind.name) for kind in _FORMATS.values() for s in kind.suffixes if name.endswith(s)]
     if not matches:
-        raise FormatError(f"{path}: unknown suffix, expected one of {_suffixes()}", path=str(path))
+        raise FormatError(f"{path}: unknown suffix, expected one of {_suffixes(_FORMATS)}", path=str(path))
     return max(matches)[1]
 
 
-def _suffixes() -> str:
-    return ", ".join(sorted({s for kind in _FORMATS.values() for s in kind.suffixes}))
+def _suffixes(names: Iterable[str]) -> str:
+    return ", ".join(sorted({s for name in names for s in _FORMATS[name].suffixes}))
 
 
 def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], format: str | None = None) -> None:
@@ -236,7 +240,7 @@ def parse(data: bytes, path: Path, format: str | None = None) -> tuple[str, list
         return kind.name, kind.unpack(data, path)
     text = decode_text(data, path)
     if kind is None and (kind := recognise_text(text, path, _FORMATS)) is None:
-        text = f"{path}: its content is of no known format and its suffix is unknown, expected {_suffixes()}"
+        text = f"{path}: its content is of no known format and its suffix is unknown, expected {_suffixes(readable())}"
         raise FormatError(text, path=str(path))
     return kind.name, _parse(kind, text, path)
 

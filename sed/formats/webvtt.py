@@ -22,7 +22,12 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
 _HEADER = re.compile(r"WEBVTT(?![^ \t\n])")
 
 
-def _stamp(seconds: float) -> str:
+def stamp(seconds: float) -> str:
+    """A time as ``hours:minutes:seconds.milliseconds``.
+
+    >>> stamp(3661.5)
+    '01:01:01.500'
+    """
     milli = round(seconds * 1000)
     return f"{milli // 3_600_000:02d}:{milli // 60_000 % 60:02d}:{milli // 1000 % 60:02d}.{milli % 1000:03d}"
 
@@ -34,7 +39,7 @@ def _dump(diarization: Diarization) -> str:
             continue
         voice = "" if s.speaker is None else f"<v {html.escape(one_line(s.speaker), quote=False)}>"
         text = html.escape(one_line(s.emotion), quote=False)
-        cues.append(f"{_stamp(s.start)} --> {_stamp(s.end)}\n{voice}{text}\n")
+        cues.append(f"{stamp(s.start)} --> {stamp(s.end)}\n{voice}{text}\n")
     return "\n".join(cues)
 
 

@@ -1,15 +1,15 @@
 """`create_app`: the routes of the server as one Starlette application.
 
 ``/stream`` is the WebSocket of PROTOCOL.md, ``POST /diarize`` accepts a file, ``POST /convert`` a result, ``/healthz``
-and ``/metrics`` are for operators, ``/palette.json`` returns the colours, ``/about.json`` formats and limits, and all
-other paths serve the page in ``static/``.
+and ``/metrics`` are for operators, ``/palette.json`` returns the colours, ``/about.json`` formats and limits; each is also
+below ``/v1``. ``openapi.json`` and ``asyncapi.json`` describe them. All other paths serve the page in ``static/``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -36,6 +36,7 @@ from sed.server.worker import Diarize
 log = logging.getLogger("sed.server")
 
 STATIC = Path(__file__).parent / "static"
+DOCUMENTS = ("openapi.json", "asyncapi.json")
 FILE_STOP_TIMEOUT = 1.5  # seconds for the file being processed to end when the server stops
 
 
@@ -97,18 +98,20 @@ def create_app(
         if not await asyncio.to_thread(hub.files.join, FILE_STOP_TIMEOUT):
             log.warning("the file being processed does not end: the server exits without it")
 
+    page = _StaticPage(directory=STATIC, html=True)
+    endpoints = [
+        WebSocketRoute("/stream", stream),
+        Route("/diarize", upload, methods=["POST"]),
+        Route("/convert", convert, methods=["POST"]),
+        Route("/about.json", about),
+        Route("/healthz", health),
+        Route("/metrics", metrics),
+        Route("/palette.json", palette),
+        *(Route(f"/{name}", _document(name)) for name in DOCUMENTS),
+    ]
     app = _App(
         hub,
-        routes=[
-            WebSocketRoute("/stream", stream),
-            Route("/diarize", upload, methods=["POST"]),
-            Route("/convert", convert, methods=["POST"]),
-            Route("/about.json", about),
-            Route("/healthz", health),
-            Route("/metrics", metrics),
-            Route("/palette.json", palette),
-            Mount("/", _StaticPage(directory=STATIC, html=True)),
-        ],
+        routes=[Mount("/v1", routes=endpoints), *endpoints, Mount("/", page)],
         middleware=[Middleware(Guard, options=options, metrics=hub.metrics)],
         lifespan=lifespan,
     )
@@ -136,6 +139,15 @@ class _StaticPage(StaticFiles):
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["cache-control"] = "no-cache"
         return response
+
+
+def _document(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint for one of `DOCUMENTS`."""
+
+    async def document(_: Request) -> Response:
+        return FileResponse(STATIC / name, headers={"cache-control": "no-cache"})
+
+    return document
 
 
 def _unauthorized() -> Response:

@@ -1,0 +1,173 @@
+/** Types of client.js and of the messages of sed-serve (PROTOCOL.md, asyncapi.json, openapi.json). Times are seconds. */
+
+/** One speaker with one emotion. A field is left out if it is unknown. */
+export interface Segment {
+  start: number;
+  end: number;
+  speaker?: string;
+  emotion?: string;
+  confidence?: number;
+  /** Mean posterior of every label. */
+  probabilities?: Record<string, number>;
+  /** Only with models that estimate dimensions, such as arousal: 0 to 1. */
+  dimensions?: Record<string, number>;
+}
+
+/** The result of a file, as sed's JSON. */
+export interface Result {
+  format: "sed";
+  version: 1;
+  uri: string;
+  duration: number;
+  labels: string[];
+  frame_rate: number;
+  dimensions?: string[];
+  settings?: Settings;
+  segments: Segment[];
+}
+
+/** The server's prior or sensitivity, if it has one. */
+export interface Settings {
+  prior?: Record<string, number>;
+  sensitivity?: number;
+}
+
+export interface Limits {
+  max_rate: number;
+  burst: number;
+  max_waiting: number;
+  max_seconds: number;
+  max_message: number;
+  idle_timeout: number;
+}
+
+export interface SegmentMessage {
+  type: "segment";
+  id: number;
+  final: boolean;
+  time: number;
+  settled: number;
+  /** null: a provisional segment is taken back. */
+  segment: Segment | null;
+}
+
+export interface ProgressMessage {
+  type: "progress";
+  time: number;
+  settled: number;
+  waiting: number;
+  level: number;
+  probabilities: Record<string, number> | null;
+}
+
+/** The speaker `from` is the speaker `to`, also in all earlier segments. Only if `start` asked for it. */
+export interface RelabelMessage {
+  type: "relabel";
+  from: string;
+  to: string;
+  time: number;
+}
+
+/** The whole result, which replaces all segments. Only if `start` asked for it. */
+export interface RefinedMessage {
+  type: "refined";
+  segments: Segment[];
+}
+
+export interface EndMessage {
+  type: "end";
+  time: number;
+}
+
+/** Codes of the server, and `unreachable` and `closed` of the client itself. */
+export type ErrorCode =
+  | "bad_frame" | "bad_message" | "unauthorized" | "idle" | "too_long" | "too_fast" | "internal" | "too_many" | "overload"
+  | "bad_request" | "forbidden" | "too_slow" | "bad_audio" | "bad_result"
+  | "unreachable" | "closed";
+
+export interface ErrorDetail {
+  code: ErrorCode;
+  message: string;
+  retry_after?: number;
+}
+
+export interface StreamEvents {
+  segment: CustomEvent<SegmentMessage>;
+  progress: CustomEvent<ProgressMessage>;
+  relabel: CustomEvent<RelabelMessage>;
+  refined: CustomEvent<RefinedMessage>;
+  end: CustomEvent<EndMessage>;
+  error: CustomEvent<ErrorDetail>;
+}
+
+export class SedError extends Error {
+  constructor(code: ErrorCode, message: string, retryAfter?: number);
+  readonly code: ErrorCode;
+  /** Seconds after which a retry may succeed. */
+  readonly retryAfter?: number;
+}
+
+export interface OpenOptions {
+  /** `ws://` or `wss://`; default: the server of the page. */
+  url?: string;
+  sampleRate?: number;
+  latency?: number;
+  token?: string;
+}
+
+export class SedStream extends EventTarget {
+  /** Rejects with a SedError. */
+  static open(options?: OpenOptions): Promise<SedStream>;
+  private constructor();
+  readonly labels: string[];
+  readonly dimensions?: string[];
+  readonly settings?: Settings;
+  readonly limits: Limits;
+  readonly sampleRate: number;
+  readonly latency: number;
+  /** Seconds of audio sent. */
+  readonly sent: number;
+  /** Seconds that the server has processed. */
+  readonly processed: number;
+  readonly unprocessed: number;
+  readonly closed: boolean;
+  send(samples: Int16Array): void;
+  sendPaced(samples: Int16Array, shouldContinue?: () => boolean): Promise<void>;
+  /** True after the last event, false after an error. */
+  end(): Promise<boolean>;
+  close(): void;
+  addEventListener<Name extends keyof StreamEvents>(
+    type: Name,
+    listener: (event: StreamEvents[Name]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+}
+
+export interface FileProgress {
+  type: "progress";
+  time: number;
+  duration: number | null;
+  /** Files that the server processes before this one. */
+  ahead: number;
+}
+
+export interface FileOptions {
+  url?: string;
+  token?: string;
+  onProgress?: (progress: FileProgress) => void;
+  signal?: AbortSignal;
+}
+
+/** Diarize a whole file; rejects with a SedError. */
+export function diarizeFile(file: Blob, options?: FileOptions): Promise<Result>;
+
+/** Convert a result of any format that sed reads into another one (POST /convert). */
+export function convert(
+  result: Blob,
+  options?: { url?: string; format?: string; name?: string; token?: string },
+): Promise<Blob>;
