@@ -20,11 +20,13 @@ from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
 from sed.emotion.windows import PosteriorStream
+from sed.enrolment import EnrolledSpeaker, enrol_speakers
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
 from sed.result import Diarization
 from sed.segmenting import join, result_of
-from sed.speakers import make_diarizer
+from sed.speakers import SegmentationDiarizer, make_diarizer
+from sed.speakers.matching import name_speakers
 from sed.speakers.smoothing import merge_spans
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
 from sed.spooling import SpooledArray
@@ -51,6 +53,9 @@ class EmotionDiarizer:
     channels: ``mix``, the number of a channel starting at 1, or ``split``: each channel is one speaker
         (``channel1``, ``channel2``, ...), as in call-centre recordings.
     latency: None to use the whole recording; in seconds: the result equals that of `stream`.
+    enrol: recordings of known speakers, each alone and sounding as usual, by name: ``{"anna": ["a.wav", "b.wav"]}``. A
+        speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
+        bundled tagger); others stay unknown. Needs the diarizer ``segmentation``, and no latency. See `sed.enrolment`.
     threads: number of processor threads.
 
     Raises `OptionError` on invalid values, `ModelError` on unusable models and `MissingDependencyError` if an extra is
@@ -78,6 +83,7 @@ class EmotionDiarizer:
         max_speakers: int | None = None,
         channels: str | int = "mix",
         latency: float | None = None,
+        enrol: Mapping[str, Any] | None = None,
         threads: int = 1,
     ) -> None:
         if threads < 1:
@@ -123,6 +129,13 @@ class EmotionDiarizer:
                 threads=threads_per_stage,
             )
         self.diarizer: SpeakerDiarizer = diarizer
+        self.enrolled: dict[str, EnrolledSpeaker] = {}
+        if enrol:
+            if not isinstance(diarizer, SegmentationDiarizer):
+                raise OptionError(
+                    "enrol needs the diarizer 'segmentation' with its own vad, and no split channels"
+                )
+            self.enrolled = enrol_speakers(enrol, diarizer, tagger)
         if latency is not None:
             self.stream(latency)  # raises an error now rather than at the first recording
 
@@ -192,8 +205,11 @@ class EmotionDiarizer:
         duration = samples_to_seconds(samples)
         if self.channels != "split":
             turns, rows = found[0]
-            segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions)
-            return result_of(uri, duration, segments, rows.take_all() if posteriors else None, self.tagger)
+            turns = name_speakers(turns, {name: one.profile for name, one in self.enrolled.items()})
+            offsets = {name: one.offset for name, one in self.enrolled.items() if one.offset is not None}
+            segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions, offsets)
+            kept, known = rows.take_all() if posteriors else None, tuple(self.enrolled)
+            return result_of(uri, duration, segments, kept, self.tagger, turns.profiles, known)
         spans = tuple(
             merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
         )
@@ -211,9 +227,11 @@ class EmotionDiarizer:
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
-        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range or the
-        diarizer does not support live streams.
+        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range, the
+        diarizer does not support live streams, or speakers are enrolled.
         """
+        if self.enrolled:
+            raise OptionError("enrolled speakers cannot be combined with a live stream or a latency")
         if self.channels == "split":
             raise OptionError(
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"

@@ -15,7 +15,7 @@ FLOORS = (
     {"result", "audio"},
     {"formats", "speech", "networks"},
     {"speakers", "emotion", "scoring", "corpora"},
-    {"segmenting", "plot", "simulation"},
+    {"segmenting", "plot", "simulation", "enrolment"},
     {"streaming", "training"},
     {"pipeline"},
     {"live", "server", "archive"},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import common_options, diarizer_options, on_command_line
+from sed.cli.options import Enrolment, common_options, diarizer_options, on_command_line
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -54,6 +54,15 @@ NAME = "sed-run"
     "--speech", metavar="PATH", help="Take turns and speakers from this file instead of detecting them."
 )
 @click.option(
+    "--enrol",
+    "enrolments",
+    multiple=True,
+    type=Enrolment(),
+    metavar="NAME=FILE",
+    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
+    "who match get the name, others stay unknown.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
@@ -82,6 +91,7 @@ def main(
     json_lines: bool,
     posteriors: bool,
     speech: str | None,
+    enrolments: tuple[str, ...],
     workers: int | None,
     ray: str | None,
     on_error: str,
@@ -105,6 +115,7 @@ def main(
     """
     from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
+    from sed.enrolment import parse_enrolments
     from sed.errors import FormatError, OptionError, SedError, WorkerError
     from sed.files import load_bytes
 
@@ -117,6 +128,8 @@ def main(
             raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:
             check_names(recordings)
+        if enrolments:
+            settings["enrol"] = parse_enrolments(enrolments)
         if speech is not None:
             _check_speech_options(settings)
         given = None if speech is None else load_bytes(speech)
@@ -177,6 +190,8 @@ def _check_speech_options(settings: Mapping[str, Any]) -> None:
         raise OptionError("--speech cannot be combined with a number of speakers: the turns name them")
     if settings["channels"] == "split":
         raise OptionError("--speech cannot be combined with --channels split")
+    if "enrol" in settings:
+        raise OptionError("--speech cannot be combined with --enrol: the turns name the speakers")
     for name in on_command_line("vad", "diarizer"):
         raise OptionError(f"--speech cannot be combined with --{name}")
 
