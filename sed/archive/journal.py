@@ -27,7 +27,7 @@ from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
-POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
+POSTERIORS = ("json", "jsonl", "npz")  # the formats that --posteriors changes
 BESIDE = ("dimensions.safetensors",)  # beside the files of sed-train, if it learnt them
 ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files
 

@@ -32,8 +32,8 @@ NAME = "sed-run"
     "outputs",
     multiple=True,
     metavar="FORMAT|PATH",
-    help="rttm (default), json, jsonl, seglst, csv, parquet, audacity, textgrid, webvtt, ..., or a path whose suffix "
-    "selects the format; separate several by commas.",
+    help="rttm (default), json, jsonl, seglst, csv, parquet, npz, audacity, textgrid, webvtt, ..., or a path whose "
+    "suffix selects the format; separate several by commas.",
 )
 @click.option(
     "-d", "--directory", metavar="DIR|URL", help="Write one file per recording and format into this folder."
@@ -49,7 +49,7 @@ NAME = "sed-run"
     is_flag=True,
     help="Write one JSON object per recording to standard output, in input order.",
 )
-@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json and jsonl.")
+@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json, jsonl and npz.")
 @click.option(
     "--speech", metavar="PATH", help="Take turns and speakers from this file instead of detecting them."
 )
