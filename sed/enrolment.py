@@ -22,7 +22,8 @@ from sed.emotion.windows import PosteriorStream
 from sed.errors import OptionError
 from sed.result import SpeakerProfile
 from sed.speakers.diarizer import SegmentationDiarizer
-from sed.speakers.turns import Turns
+from sed.speakers.turns import SpeakerDiarizer, Turns
+from sed.speakers.windows import VoiceActivityDiarizer
 
 MIN_SECONDS = 1.5
 """Clean speech that an enrolment needs, in seconds."""
@@ -41,13 +42,20 @@ class EnrolledSpeaker:
 
 
 def enrol_speakers(
-    speakers: Mapping[str, Any], diarizer: SegmentationDiarizer, tagger: Tagger
+    speakers: Mapping[str, Any], diarizer: SpeakerDiarizer, tagger: Tagger, threads: int = 1
 ) -> dict[str, EnrolledSpeaker]:
     """Enrol `speakers`, which maps each name to a recording or a list of recordings (as for `sed.audio.open_audio`).
+
+    A `diarizer` of another class than `SegmentationDiarizer` is replaced by that, with the same embeddings and with
+    `threads` threads.
 
     Raises `OptionError` on a name that is blank or like that of an unknown speaker, on a name without recordings, and
     on recordings without speech, with too little clean speech, or of several speakers; `AudioError` as `open_audio`.
     """
+    if not isinstance(diarizer, SegmentationDiarizer):
+        own = isinstance(diarizer, VoiceActivityDiarizer) and diarizer.projection is None
+        embedding = diarizer.embedding if own else None  # type: ignore[attr-defined]
+        diarizer = SegmentationDiarizer(threads=threads, embedding=embedding)
     alone = copy.copy(diarizer)
     alone.bounds = (1, None)  # the bounds are those of the recordings to be processed
     return {name: _enrol(name, given, alone, tagger) for name, given in speakers.items()}

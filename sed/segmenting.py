@@ -187,6 +187,14 @@ def mean_posterior(posteriors: np.ndarray, weights: np.ndarray | None = None) ->
     return total / weights.sum()
 
 
+def mean_over_speakers(posteriors: Sequence[np.ndarray], active: np.ndarray) -> np.ndarray:
+    """One posterior per frame from several channels, each ``(frames, labels)``: the mean over the `active` ones
+    ``(frames, channels)``, or over all in silence."""
+    weights = np.where(active.any(1, keepdims=True), active, 1).astype(np.float32)
+    weights /= weights.sum(1, keepdims=True)
+    return sum(w[:, None] * p for w, p in zip(weights.T, posteriors, strict=True))  # type: ignore[return-value]
+
+
 def segment_of(
     mean: np.ndarray,
     start: int,

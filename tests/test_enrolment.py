@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from sed import EmotionDiarizer
+from sed import Diarization, EmotionDiarizer, Segment
 from sed.emotion.baseline import SHARE, USUAL, shifted, speaker_offset
 from sed.emotion.bundled import bundled_path
 from sed.enrolment import enrol_speakers, parse_enrolments
 from sed.errors import OptionError
 from sed.result import SpeakerProfile
 from sed.segmenting import join
-from sed.speakers import SegmentationDiarizer, Turns
+from sed.speakers import ReferenceTurns, SegmentationDiarizer, Turns
 from sed.speakers.matching import MATCH_THRESHOLD, name_speakers
 
 RATE = 16_000
@@ -152,12 +152,50 @@ def test_two_speakers_and_too_little_speech_are_refused(data, talk):
         EmotionDiarizer(enrol={"ann": (clip(data, "15", "neutral")[: int(1.3 * RATE)], RATE)})
 
 
-@pytest.mark.parametrize(
-    "other", [{"latency": 1.0}, {"channels": "split"}, {"diarizer": "none"}, {"vad": "webrtc"}]
-)
-def test_what_enrolment_cannot_be_combined_with(data, other):
-    with pytest.raises(OptionError, match="enrol"):
-        EmotionDiarizer(enrol={"ann": data / "emodb_15_neutral_1.flac"}, **other)
+def test_what_enrolment_cannot_be_combined_with(data, talk):
+    ann = {"ann": data / "emodb_15_neutral_1.flac"}
+    with pytest.raises(
+        OptionError, match="enrolled speakers cannot be combined with a live stream or a latency"
+    ):
+        EmotionDiarizer(enrol=ann, latency=1.0)
+
+    class Plain:
+        def begin(self):
+            return ReferenceTurns(Diarization("x", 1.0, [Segment(0, 1, "a")])).begin()
+
+    with pytest.raises(OptionError, match="gives no profiles of speakers"):
+        EmotionDiarizer(enrol=ann, diarizer=Plain())((talk, RATE))
+
+
+def test_a_channel_of_a_call_gets_the_name_and_others_keep_theirs(data):
+    parts = [clip(data, speaker, "happy") for speaker in ("16", "15")]
+    call = np.stack([np.concatenate([parts[0], 0 * parts[1]]), np.concatenate([0 * parts[0], parts[1]])], 1)
+    files = [data / f"emodb_15_{emotion}_1.flac" for emotion in ("neutral", "sad", "angry")]
+    diarizer = EmotionDiarizer(enrol={"ann": files}, channels="split")
+    result = diarizer((call, RATE))
+    assert result.speaker_names == ("ann", "channel1") and set(result.profiles) == {"ann", "channel1"}
+    assert min(s.start for s in result if s.speaker == "ann") > len(parts[0]) / RATE - 0.1
+    plain = EmotionDiarizer(channels="split")((call, RATE))
+    np.testing.assert_array_equal(result.posteriors, plain.posteriors)
+    assert result.segments[0].probabilities == plain.segments[0].probabilities
+    assert result.segments[-1].probabilities != plain.segments[-1].probabilities
+
+
+@pytest.mark.parametrize("other", [{"vad": "webrtc"}, {"diarizer": "none"}])
+def test_other_diarizers_find_known_speakers_too(data, other):
+    parts = [clip(data, "15", emotion) for emotion in ("happy", "angry", "sad")]
+    diarizer = EmotionDiarizer(enrol={"ann": data / "emodb_15_neutral_1.flac"}, **other)
+    assert diarizer((np.concatenate(parts), RATE)).speaker_names == ("ann",)
+
+
+def test_given_turns_keep_their_names_and_use_baselines(data, enrolling):
+    audio = (clip(data, "15", "happy"), RATE)
+    given = {
+        name: ReferenceTurns(Diarization("x", 2.0, [Segment(0.1, 1.8, name)])) for name in ("ann", "bob")
+    }
+    found = {name: enrolling(audio, turns=turns).segments[0] for name, turns in given.items()}
+    assert [found[name].speaker for name in found] == ["ann", "bob"]
+    assert found["ann"].probabilities != found["bob"].probabilities
 
 
 def test_the_form_of_an_option():

@@ -80,6 +80,29 @@ def name_speakers(
     return replace(turns, spans=spans, names=names, profiles=merged)
 
 
+def name_channels(
+    turns: Turns, enrolled: Mapping[str, SpeakerProfile], threshold: float = MATCH_THRESHOLD
+) -> Turns:
+    """`turns` of separate channels with the names of `enrolled` speakers: each channel is another speaker, in order.
+
+    A channel without a match, or less similar than another one of the same name, keeps its name.
+
+    >>> profiles = {f"channel{n}": SpeakerProfile(np.array([1.0, n / 9]), 5.0) for n in (1, 2)}
+    >>> turns = Turns((np.array([[0, 9]]), np.array([[9, 18]])), tuple(profiles), 18, profiles)
+    >>> name_channels(turns, {"ann": profiles["channel2"]}).names
+    ('channel1', 'ann')
+    """
+    profiles = turns.profiles or {}
+    matches = {n: found for n, p in profiles.items() if (found := best_match(p, enrolled, threshold))}
+    new: dict[str, str] = {}
+    for name in sorted(matches, key=lambda n: -matches[n][1]):
+        if matches[name][0] not in new.values():
+            new[name] = matches[name][0]
+    renamed = {new.get(name, name): profile for name, profile in profiles.items()}
+    names = tuple(new.get(name, name) for name in turns.names)
+    return replace(turns, names=names, profiles=None if turns.profiles is None else renamed)
+
+
 def _overlap(turns: Turns, one: int, other: int) -> int:
     """Frames in which two speakers of `turns` are both active."""
     active = np.zeros(turns.frames, bool)

@@ -77,3 +77,22 @@ def make_turns(
         own = zip(names, (profiles[n] for n in order), strict=True)
         found = {name: profile for name, profile in own if profile is not None}
     return Turns(tuple(merged[n] for n in order), names, frames, found)
+
+
+def channel_turns(channels: Sequence[Turns]) -> Turns:
+    """The turns of separate channels as one: the speakers of each are one speaker, ``channel1``, ``channel2``, ...
+
+    >>> one = Turns((np.array([[0, 5]]), np.array([[3, 8]])), ("spk00", "spk01"), 9)
+    >>> turns = channel_turns([one, Turns((), (), 9)])
+    >>> turns.names, [spans.tolist() for spans in turns.spans]
+    (('channel1', 'channel2'), [[[0, 8]], []])
+    """
+    names = tuple(f"channel{number}" for number in range(1, len(channels) + 1))
+    spans = tuple(merge_spans(np.concatenate([np.zeros((0, 2), int), *own.spans])) for own in channels)
+    profiles = None
+    if all(own.profiles is not None for own in channels):
+        pairs = [
+            (name, list((own.profiles or {}).values())) for name, own in zip(names, channels, strict=True)
+        ]
+        profiles = {name: SpeakerProfile.merged(found) for name, found in pairs if found}
+    return Turns(spans, names, channels[0].frames, profiles)

@@ -72,6 +72,21 @@ def test_the_speakers_of_a_recording_have_embeddings(data):
     assert formats.dumps(result, "npz") == formats.dumps(result, "npz")
 
 
+def test_given_turns_have_embeddings_in_the_file(data, tmp_path):
+    from click.testing import CliRunner
+
+    from sed.cli.run import main
+
+    recording, turns = str(data / "ami_trn00.flac"), str(data / "ami_trn00.rttm")
+    done = CliRunner().invoke(
+        main, [recording, "--speech", turns, "-o", str(tmp_path / "x.npz"), "--posteriors"]
+    )
+    assert done.exit_code == 0, done.output
+    found = np.load(tmp_path / "x.npz", allow_pickle=False)
+    assert found["speaker_embedding"].shape == (len(formats.read(turns).speaker_names), 192)
+    assert found["posteriors"].shape == (int(np.ceil(found["duration"] * 50)), 4)
+
+
 def test_it_is_not_read(result, tmp_path):
     formats.write(result, tmp_path / "x.npz")
     with pytest.raises(FormatError, match=r"x.npz: npz can only be written, expected one of rttm, "):
