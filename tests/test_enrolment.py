@@ -14,7 +14,7 @@ from sed.errors import OptionError
 from sed.result import SpeakerProfile
 from sed.segmenting import join
 from sed.speakers import ReferenceTurns, SegmentationDiarizer, Turns
-from sed.speakers.matching import MATCH_THRESHOLD, name_speakers
+from sed.speakers.matching import MATCH_THRESHOLD, name_channels, name_speakers
 
 RATE = 16_000
 
@@ -78,6 +78,13 @@ def test_parts_of_one_speaker_are_joined_unless_they_overlap():
     named = name_speakers(overlapping, ann)
     assert named.names == ("spk00", "ann", "spk01")  # the more similar one has the name
     assert named.spans[1].tolist() == [[5, 35]]
+
+
+def test_two_channels_are_never_one_speaker():
+    like = {"channel1": profile(1, 0.2), "channel2": profile(1, 0.1), "channel3": profile(0, 1)}
+    turns = Turns(tuple(np.array([[n, n + 9]]) for n in range(3)), tuple(like), 100, like)
+    named = name_channels(turns, {"ann": profile(1, 0)})
+    assert named.names == ("channel1", "ann", "channel3") and set(named.profiles) == set(named.names)
 
 
 def test_a_speaker_without_a_profile_or_below_the_threshold_stays_unknown():
