@@ -1,8 +1,8 @@
 """`ProfileCollector`: profiles of speakers whose turns another stage finds or knows, in one pass and bounded memory.
 
 In: 16 kHz audio in blocks, and for its 20 ms frames who is active, at the same time or later. Out: `SpeakerProfile`s.
-The first half minute of clean speech of each speaker is embedded, in windows on an absolute grid, so that the result
-does not depend on the blocks; after that it costs nothing.
+The first 15 s of clean speech of each speaker are embedded, in windows on an absolute grid, so that the result
+does not depend on the blocks; after that they cost nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sed.speakers.projection import Projection
 WINDOW = seconds_to_frames(2.5)
 MIN_FRAMES = seconds_to_frames(0.5)
 """Clean speech of a window that is embedded."""
-MAX_SECONDS = 30.0
+MAX_SECONDS = 15.0
 """Clean speech of a speaker that is embedded."""
 
 

@@ -50,7 +50,7 @@ def test_profiles_do_not_depend_on_the_blocks(data, meeting, name):
         np.testing.assert_array_equal(profile.vector, parts[speaker].vector)
 
 
-def test_half_a_minute_is_enough(meeting):
+def test_a_quarter_of_a_minute_is_enough(meeting):
     calls = []
 
     class Counting(SpeakerEmbedding):
