@@ -1,28 +1,33 @@
-"""What a speaker's own baseline gains: recall with offsets from several kinds of enrolment; prints a table.
+"""What a speaker's own baseline gains: recall with offsets from several kinds of enrolment; prints tables.
 
     python -m benchmarks.tuning.speaker_baseline ../shared
 
-`train` and `valid` speakers only, about 2 minutes of one core: clips of corpora that the bundled tagger never learnt
+`train` and `valid` speakers only, about 4 minutes of one core: clips of corpora that the bundled tagger never learnt
 from, beside the share of ordinary speech that is called neutral. Then the grid for the numbers of
-`sed.emotion.baseline`.
+`sed.emotion.baseline`, and recall in simulated conversations.
 """
 
 from __future__ import annotations
 
 import argparse
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tuning.enrolment import LABELS, UNSEEN, clips
-from sed.corpora.audio import load_speech, read_manifest, read_wave, to_float
+from benchmarks.tuning.enrolment import LABELS, UNSEEN, clips, halves, recording
+from sed.corpora.audio import load_speech, read_manifest, read_utterance, read_wave, to_float
 from sed.emotion import baseline, load_tagger
 from sed.emotion.tagger import Tagger
 from sed.emotion.windows import posteriors_of
 from sed.formats import read_all
+from sed.grid import FRAME_RATE
+from sed.result import Segment
+from sed.segmenting import join
+from sed.simulation.conversation import ConversationOptions, Utterance, simulate_conversation
+from sed.speakers import ReferenceTurns
 from sed.training.data.augment import Augmentation
 
 
@@ -149,11 +154,62 @@ def gains(shared: Path) -> None:
             row(f"usual speech, share {share}, shift {shift}", offset, {"neutral": 1.0}, False)
 
 
+def indices(segments: Iterable[Segment], frames: int, speaker: str) -> np.ndarray:
+    """The label of each frame of a speaker, -1 without speech, ``(frames,)``."""
+    found = np.full(frames, -1)
+    for one in (segment for segment in segments if segment.speaker == speaker):
+        found[round(one.start * FRAME_RATE) : round(one.end * FRAME_RATE)] = LABELS.index(str(one.emotion))
+    return found
+
+
+def conversations(shared: Path) -> None:
+    """Print frame recalls in simulated conversations of two speakers with given turns, enrolled with clean speech."""
+    rng, tagger = np.random.default_rng(3), load_tagger()
+    parts = {name: halves(own, rng) for name, own in clips(shared).items() if name.split("/")[0] in UNSEEN}
+    dry = ConversationOptions(room=0, noise=None, lines={"wide": 1})
+    offsets = [(0.0, shift) for shift in (0.25, 0.0, -0.25, -0.5)] + [
+        (0.75, s) for s in (0.0, -0.25, -0.5, -0.75)
+    ]
+    counts: dict[tuple[str, float, float], dict[str, np.ndarray]] = {}
+    for number in range(36):
+        corpus = UNSEEN[number % 3]
+        pool = [name for name in parts if name.startswith(corpus)]
+        chosen = [str(name) for name in rng.choice(pool, 2, replace=False)]
+        talk = {name: parts[name][1][:: 6 if corpus == "nemo" else 1][:80] for name in chosen}
+        own = {name: [Utterance(c.emotion, read_utterance(c)) for c in talk[name]] for name in chosen}
+        neutral = {name: [c for c in parts[name][0] if c.emotion == "neutral"] for name in chosen}
+        clean = {name: recording(neutral[name], 10, rng).astype(np.float32) for name in chosen}
+        usual = {name: baseline.centred_log_mean(posteriors_of(tagger, clean[name])) for name in chosen}
+        for title, options in (("dry", dry), ("rooms, noise, lines", ConversationOptions())):
+            samples, reference = simulate_conversation(own, number, options)
+            session = ReferenceTurns(reference).begin()
+            session.push(samples)
+            turns, posteriors = session.close(), posteriors_of(tagger, samples)
+            for share, shift in offsets:
+                mean, move = np.array([baseline.USUAL[label] for label in LABELS]), np.array([shift, 0, 0, 0])
+                given = {name: share * (mean - usual[name]) + move for name in chosen}
+                segments = join(turns, posteriors, LABELS, reference.duration, offsets=given)
+                of = counts.setdefault((title, share, shift), {name: np.zeros((4, 4)) for name in UNSEEN})
+                for name in chosen:
+                    true, found = (indices(s, len(posteriors), name) for s in (reference, segments))
+                    both = (true >= 0) & (found >= 0)
+                    np.add.at(of[corpus], (true[both], found[both]), 1)
+    for (title, share, shift), of in counts.items():
+        recall = np.mean([100 * np.diag(m) / np.maximum(m.sum(1), 1) for m in of.values()], 0)
+        wrong = np.mean([100 * (1 - np.trace(m) / m.sum()) for m in of.values()])
+        print(
+            f"{title}, share {share}, shift {shift}: neutral {recall[0]:.1f}, emotions {recall[1:].mean():.1f},"
+            f" UAR {recall.mean():.1f}, wrong {wrong:.1f} %"
+        )
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table and the recalls."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shared", type=Path)
-    gains(parser.parse_args().shared)
+    shared = parser.parse_args().shared
+    gains(shared)
+    conversations(shared)
 
 
 if __name__ == "__main__":

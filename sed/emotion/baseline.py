@@ -27,7 +27,7 @@ USUAL = {"neutral": 1.46, "happy": -0.52, "angry": -0.53, "sad": -0.41}
 """Mean log posterior of neutral speech of many speakers, less its mean over the labels."""
 SHARE = 0.75
 """Share of a speaker's deviation that is subtracted."""
-NEUTRAL_SHIFT = -0.75
+NEUTRAL_SHIFT = -0.5
 """Added to the log posterior of neutral."""
 
 
@@ -51,7 +51,7 @@ def speaker_offset(usual: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """What to add to the log posteriors of a speaker, ``(labels,)``; `usual` is the `centred_log_mean` of usual speech.
 
     >>> speaker_offset(np.array([USUAL["neutral"], USUAL["sad"] + 1.0]), ("neutral", "sad")).tolist()
-    [-0.75, -0.75]
+    [-0.5, -0.75]
     """
     offset = SHARE * (np.array([USUAL[label] for label in labels]) - usual)
     return offset + np.array([NEUTRAL_SHIFT if label == NEUTRAL else 0.0 for label in labels])
