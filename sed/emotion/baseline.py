@@ -8,7 +8,7 @@ passes for an emotion, the threshold of neutral can be lower (`NEUTRAL_SHIFT`) w
 neutral. Which emotions a recording has makes no difference, since the baseline is not taken from it.
 
 The numbers were chosen by `benchmarks/tuning/speaker_baseline.py` on `train` and `valid` speakers of corpora that the
-bundled tagger never learnt from (RAVDESS, nEMO, KAIST, speechocean762), and on meetings and calls of its training;
+bundled tagger never learnt from (RAVDESS, nEMO, KAIST, speechocean762), and on meetings and calls of its own training;
 `docs/training.md` has the table. They hold for that tagger and its labels; other taggers have no baseline.
 """
 
