@@ -4,8 +4,8 @@ In: `Turns` with profiles, and the profiles of enrolled speakers by name. Out: `
 
 Each speaker gets the name of the most similar enrolled one if their cosine reaches a threshold. Two speakers with the
 same name become one, since the clustering has split a speaker, unless they speak at the same time: then the less
-similar one stays unknown. By `benchmarks/tuning/enrolment.py`, on `train` and `valid` speakers, joining them lowers DER
-or leaves it as it is.
+similar one stays unknown. (In 60 simulated conversations of `train` and `valid` speakers joining them lowered DER from
+24.4 to 24.2 %, and never raised it.) `benchmarks/tuning/enrolment.py` prints the rates by threshold.
 """
 
 from __future__ import annotations
