@@ -20,12 +20,14 @@ from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
 from sed.emotion.windows import PosteriorStream
+from sed.enrolment import EnrolledSpeaker, enrol_speakers
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
 from sed.result import Diarization
-from sed.segmenting import join, result_of
+from sed.segmenting import join, mean_over_speakers, result_of
 from sed.speakers import make_diarizer
-from sed.speakers.smoothing import merge_spans
+from sed.speakers.matching import name_channels, name_speakers
+from sed.speakers.smoothing import channel_turns
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
 from sed.spooling import SpooledArray
 from sed.stage_pool import StagePool
@@ -51,6 +53,9 @@ class EmotionDiarizer:
     channels: ``mix``, the number of a channel starting at 1, or ``split``: each channel is one speaker
         (``channel1``, ``channel2``, ...), as in call-centre recordings.
     latency: None to use the whole recording; in seconds: the result equals that of `stream`.
+    enrol: recordings of known speakers, each alone and sounding as usual, by name: ``{"anna": ["a.wav", "b.wav"]}``. A
+        speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
+        bundled tagger); others stay unknown. Not with a latency. See `sed.enrolment`.
     threads: number of processor threads.
 
     Raises `OptionError` on invalid values, `ModelError` on unusable models and `MissingDependencyError` if an extra is
@@ -78,6 +83,7 @@ class EmotionDiarizer:
         max_speakers: int | None = None,
         channels: str | int = "mix",
         latency: float | None = None,
+        enrol: Mapping[str, Any] | None = None,
         threads: int = 1,
     ) -> None:
         if threads < 1:
@@ -123,6 +129,9 @@ class EmotionDiarizer:
                 threads=threads_per_stage,
             )
         self.diarizer: SpeakerDiarizer = diarizer
+        self.enrolled: dict[str, EnrolledSpeaker] = {}
+        if enrol:
+            self.enrolled = enrol_speakers(enrol, diarizer, tagger, threads_per_stage)
         if latency is not None:
             self.stream(latency)  # raises an error now rather than at the first recording
 
@@ -185,35 +194,40 @@ class EmotionDiarizer:
                     reported = _report(report, ends, reported, pool.finished, audio.duration)
                 pool.finish()
                 _report(report, ends, reported, pool.finished, audio.duration)
-        return self._finish(stages, name, samples, posteriors)
+        return self._finish(stages, name, samples, posteriors, turns is not None)
 
-    def _finish(self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool) -> Diarization:
+    def _finish(
+        self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool, named: bool
+    ) -> Diarization:
+        """The result; `named`: the turns were given with the names of their speakers."""
         found = [stage.close() for stage in stages]
-        duration = samples_to_seconds(samples)
-        if self.channels != "split":
-            turns, rows = found[0]
-            segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions)
-            return result_of(uri, duration, segments, rows.take_all() if posteriors else None, self.tagger)
-        spans = tuple(
-            merge_spans(np.concatenate([np.zeros((0, 2), int), *turns.spans])) for turns, _ in found
-        )
-        names = tuple(f"channel{n + 1}" for n in range(len(found)))
-        all_turns = Turns(spans, names, found[0][0].frames)
+        split = self.channels == "split"
+        turns = channel_turns([own for own, _ in found]) if split else found[0][0]
         channels = [rows for _, rows in found]
-        segments = join(all_turns, channels, self.labels, duration, self.decoder, self.dimensions)
-        mean = (
-            _mean_over_speakers([rows.take_all() for rows in channels], all_turns.active)
-            if posteriors
-            else None
-        )
-        return result_of(uri, duration, segments, mean, self.tagger)
+        if self.enrolled and not named:
+            if turns.profiles is None:
+                raise OptionError(
+                    "this diarizer gives no profiles of speakers: expected one that does, for enrol"
+                )
+            known = {name: one.profile for name, one in self.enrolled.items()}
+            turns = (name_channels if split else name_speakers)(turns, known)
+        duration, rows = samples_to_seconds(samples), channels if split else channels[0]
+        offsets = {name: one.offset for name, one in self.enrolled.items() if one.offset is not None}
+        segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions, offsets)
+        kept = None
+        if posteriors:
+            tracks = [own.take_all() for own in channels]
+            kept = mean_over_speakers(tracks, turns.active) if split else tracks[0]
+        return result_of(uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled))
 
     def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
-        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range or the
-        diarizer does not support live streams.
+        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range, the
+        diarizer does not support live streams, or speakers are enrolled.
         """
+        if self.enrolled:
+            raise OptionError("enrolled speakers cannot be combined with a live stream or a latency")
         if self.channels == "split":
             raise OptionError(
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"
@@ -273,10 +287,3 @@ def _report(
     for end in ends[reported:finished]:
         progress(samples_to_seconds(end), duration)
     return finished
-
-
-def _mean_over_speakers(posteriors: Sequence[np.ndarray], active: np.ndarray) -> np.ndarray:
-    """One posterior per frame from several channels: the mean over the active ones, or over all in silence."""
-    weights = np.where(active.any(1, keepdims=True), active, 1).astype(np.float32)
-    weights /= weights.sum(1, keepdims=True)
-    return sum(w[:, None] * p for w, p in zip(weights.T, posteriors, strict=True))  # type: ignore[return-value]

@@ -94,6 +94,39 @@ class Segment:
 
 
 @dataclass(frozen=True, eq=False)
+class SpeakerProfile:
+    """How a speaker sounds: the unit embedding `vector` ``(dimension,)`` float32 of `seconds` of clean speech.
+
+    The vector is the mean of the embeddings of the speaker's speech, projected (`sed.speakers.projection`), weighted by
+    their seconds and scaled to length 1. Only profiles of the same embedding network can be compared.
+
+    >>> one, other = (SpeakerProfile.from_sum(np.array(v), 2.0) for v in ([3.0, 0.0], [1.0, 1.0]))
+    >>> round(one.similarity(other), 3)
+    0.707
+    >>> SpeakerProfile.merged([one, other]).seconds
+    4.0
+    """
+
+    vector: np.ndarray
+    seconds: float
+
+    @classmethod
+    def from_sum(cls, total: np.ndarray, seconds: float) -> SpeakerProfile:
+        """From the sum `total` ``(dimension,)`` of embeddings times their seconds."""
+        return cls((total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32), float(seconds))
+
+    @classmethod
+    def merged(cls, profiles: Sequence[SpeakerProfile]) -> SpeakerProfile:
+        """One profile of several of one speaker, weighted by their seconds."""
+        total = np.sum([p.vector * np.float64(p.seconds) for p in profiles], axis=0)
+        return cls.from_sum(total, sum(p.seconds for p in profiles))
+
+    def similarity(self, other: SpeakerProfile) -> float:
+        """The cosine of the two vectors, -1 to 1."""
+        return float(self.vector @ other.vector)
+
+
+@dataclass(frozen=True, eq=False)
 class Diarization:
     """Speakers and emotions over time in one recording. Time without speech has no segment.
 
@@ -102,9 +135,12 @@ class Diarization:
     ``(frames, labels)`` float32, rows sum to 1, at `frame_rate` frames per second over the whole recording
     (silence included), or None for an annotation that was read from a file. Iterating gives the segments.
 
-    `settings` has the prior or the sensitivity of `EmotionDiarizer` that the probabilities are for, if one was given.
+    `settings` has the prior or the sensitivity of `EmotionDiarizer` that the probabilities are for, if one was given,
+    and the names of enrolled speakers.
     `dimensions` are the names of the dimensions that the tagger estimates, such as arousal (mostly none), and
     `dimension_track` ``(frames, dimensions)`` float32, from 0 to 1, is to them what `posteriors` is to the labels.
+    `profiles` has the `SpeakerProfile` of each speaker by name; it lacks speakers without clean speech, and is None if
+    the diarizer computes none. Profiles take no part in comparisons of results.
 
     Raises `FormatError` on a duration that is negative or not finite.
 
@@ -125,6 +161,7 @@ class Diarization:
     settings: Mapping[str, Any] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ()
     dimension_track: np.ndarray | None = field(default=None, repr=False)
+    profiles: Mapping[str, SpeakerProfile] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(sorted(self.segments)))

@@ -9,15 +9,16 @@ segments, offline and live.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sed.emotion.baseline import shifted
 from sed.emotion.decoding import DecoderOptions, Sliced, decode
 from sed.emotion.tagger import Tagger, dimensions_of
 from sed.grid import frames_to_seconds, seconds_to_frames
-from sed.result import Diarization, Segment
+from sed.result import Diarization, Segment, SpeakerProfile
 from sed.speakers.turns import Turns
 
 
@@ -28,12 +29,14 @@ def join(
     duration: float,
     options: DecoderOptions | None = None,
     dimensions: Sequence[str] = (),
+    offsets: Mapping[str, np.ndarray] | None = None,
 ) -> list[Segment]:
     """Segments of every speaker, in order.
 
     `posteriors` is ``(frames, labels)`` on the grid of `turns`, an array or `sed.spooling.SpooledArray`, or a list with
-    one per speaker (separately recorded channels); with `dimensions`, one column for each of them follows. No segment
-    ends after `duration` seconds.
+    one per speaker (separately recorded channels); with `dimensions`, one column for each of them follows. `offsets`
+    are added to the log posteriors of speakers, by name (`sed.emotion.baseline`). No segment ends after `duration`
+    seconds.
 
     >>> turns = Turns.from_active(np.ones((100, 1), bool), ("spk00",))
     >>> p = np.full((100, 2), [0.9, 0.1], np.float32); p[50:] = [0.2, 0.8]
@@ -47,9 +50,27 @@ def join(
     overlapped = None if separate else turns.overlapped
     for number, (name, spans) in enumerate(zip(turns.names, turns.spans, strict=True)):
         own: Sliced = posteriors[number] if separate else posteriors  # type: ignore[index, assignment]
+        if offsets and name in offsets:
+            own = _Shifted(own, offsets[name])
         for run in _runs(spans, options.memory):
             segments += _decode_run(run, own, overlapped, name, labels, duration, options, dimensions)
     return sorted(segments)
+
+
+class _Shifted:
+    """`rows` whose first columns, posteriors, are shifted by `offset` ``(labels,)`` when sliced."""
+
+    def __init__(self, rows: Sliced, offset: np.ndarray) -> None:
+        self._rows, self._offset = rows, offset
+        self.shape = rows.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        part = np.array(self._rows[rows], np.float32)
+        part[:, : len(self._offset)] = shifted(part[:, : len(self._offset)], self._offset)
+        return part
 
 
 class _Concatenated:
@@ -166,6 +187,14 @@ def mean_posterior(posteriors: np.ndarray, weights: np.ndarray | None = None) ->
     return total / weights.sum()
 
 
+def mean_over_speakers(posteriors: Sequence[np.ndarray], active: np.ndarray) -> np.ndarray:
+    """One posterior per frame from several channels, each ``(frames, labels)``: the mean over the `active` ones
+    ``(frames, channels)``, or over all in silence."""
+    weights = np.where(active.any(1, keepdims=True), active, 1).astype(np.float32)
+    weights /= weights.sum(1, keepdims=True)
+    return sum(w[:, None] * p for w, p in zip(weights.T, posteriors, strict=True))  # type: ignore[return-value]
+
+
 def segment_of(
     mean: np.ndarray,
     start: int,
@@ -195,9 +224,16 @@ def segment_of(
 
 
 def result_of(
-    uri: str, duration: float, segments: Sequence[Segment], rows: np.ndarray | None, tagger: Tagger
+    uri: str,
+    duration: float,
+    segments: Sequence[Segment],
+    rows: np.ndarray | None,
+    tagger: Tagger,
+    profiles: Mapping[str, SpeakerProfile] | None = None,
+    enrolled: Sequence[str] = (),
 ) -> Diarization:
-    """The result for `segments`; `rows` ``(frames, labels + dimensions)`` are the posteriors and dimensions to keep."""
+    """The result for `segments`; `rows` ``(frames, labels + dimensions)`` are the posteriors and dimensions to keep,
+    `profiles` those of the speakers, and `enrolled` the names of the enrolled speakers."""
     labels, dimensions = tuple(tagger.labels), dimensions_of(tagger)
     posteriors, track = rows, None
     if rows is not None and dimensions:
@@ -208,7 +244,8 @@ def result_of(
         segments,
         labels,
         posteriors,
-        settings=dict(getattr(tagger, "settings", {})),
+        settings={**getattr(tagger, "settings", {}), **({"enrolled": list(enrolled)} if enrolled else {})},
         dimensions=dimensions,
         dimension_track=track,
+        profiles=profiles,
     )

@@ -15,7 +15,7 @@ FLOORS = (
     {"result", "audio"},
     {"formats", "speech", "networks"},
     {"speakers", "emotion", "scoring", "corpora", "transcripts"},
-    {"segmenting", "labelling", "plot", "simulation"},
+    {"segmenting", "labelling", "plot", "simulation", "enrolment"},
     {"streaming", "training"},
     {"pipeline"},
     {"live", "server", "archive", "agents"},

@@ -27,7 +27,7 @@ from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
-POSTERIORS = ("json", "jsonl")  # the formats that --posteriors changes
+POSTERIORS = ("json", "jsonl", "npz")  # the formats that --posteriors changes
 BESIDE = ("dimensions.safetensors",)  # beside the files of sed-train, if it learnt them
 ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files
 
@@ -203,6 +203,10 @@ def fingerprint(
     if isinstance(diarizer := plain.get("diarizer"), str):
         name, colon, model = diarizer.partition(":")
         plain["diarizer"] = name + colon + _by_content(model, _all_files) if model else diarizer
+    if "enrol" in plain:
+        plain["enrol"] = {
+            name: [_by_content(f, _no_files) for f in own] for name, own in plain["enrol"].items()
+        }
     if speech is not None:
         named = "" if turns is not None and not Path(speech).is_file() else Path(speech).name
         digest = _digest(speech) if turns is None else hashlib.sha256(turns).hexdigest()[:16]
@@ -228,6 +232,10 @@ def _tagger_files(folder: Path) -> dict[str, Path]:
         if all((place / name).is_file() for name in names):
             wanted = (*names, *(BESIDE if names is TRAINED else ENCODER))
             return {name: place / name for name in wanted if (place / name).is_file()}
+    return {}
+
+
+def _no_files(_: Path) -> dict[str, Path]:
     return {}
 
 

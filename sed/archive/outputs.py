@@ -112,6 +112,10 @@ class Outputs:
         elif Path(self.directory).exists() and not Path(self.directory).is_dir():
             raise OptionError(f"{self.directory} is a file: expected a folder for -d")
 
+    def has(self, kind: str) -> bool:
+        """Whether results are written in the format `kind`."""
+        return kind in self.kinds or any(kind == own for _, own in self.paths)
+
     @property
     def to_stdout(self) -> bool:
         """Whether results go to standard output."""

@@ -84,10 +84,12 @@ class Worker:
 
     def __init__(self, order: Order, threads: int = 1) -> None:
         from sed.pipeline import EmotionDiarizer
+        from sed.speakers.embedding import SpeakerEmbedding
 
         self._order = order
         self._diarizer = EmotionDiarizer(**order.settings, threads=threads)
         self._engine = None if order.asr is None else load_engine(order.asr, threads)
+        self._embedding = SpeakerEmbedding(threads=threads) if order.outputs.has("npz") else None
 
     def do(self, job: Job, progress: Callable[[float, float | None], None] | None = None) -> Report:
         """Process a job; failures are returned as a report. `progress` is as in `EmotionDiarizer`."""
@@ -96,7 +98,7 @@ class Worker:
         started = time.monotonic()
         recording = job.recording
         try:
-            turns = None if job.turns is None else ReferenceTurns(job.turns)
+            turns = None if job.turns is None else ReferenceTurns(job.turns, self._embedding)
             words = self._transcript(job)
             with _source(recording) as source:
                 result = self._diarizer(

@@ -44,6 +44,22 @@ class Prior(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class Enrolment(click.ParamType):
+    """A known speaker and a recording: ``name=file``."""
+
+    name = "name=file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value, if it is of that form."""
+        from sed.enrolment import parse_enrolments
+
+        try:
+            parse_enrolments([value])
+        except OptionError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 def on_command_line(*names: str) -> list[str]:
     """The options among `names` that the user gave on the command line."""
     context = click.get_current_context()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import common_options, diarizer_options, on_command_line
+from sed.cli.options import Enrolment, common_options, diarizer_options, on_command_line
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ NAME = "sed-run"
     "outputs",
     multiple=True,
     metavar="FORMAT|PATH",
-    help="rttm (default), json, jsonl, seglst, csv, parquet, audacity, textgrid, webvtt, ..., or a path whose suffix "
-    "selects the format; separate several by commas.",
+    help="rttm (default), json, jsonl, seglst, csv, parquet, npz, audacity, textgrid, webvtt, ..., or a path whose "
+    "suffix selects the format; separate several by commas.",
 )
 @click.option(
     "-d", "--directory", metavar="DIR|URL", help="Write one file per recording and format into this folder."
@@ -50,7 +50,7 @@ NAME = "sed-run"
     is_flag=True,
     help="Write one JSON object per recording to standard output, in input order.",
 )
-@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json and jsonl.")
+@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json, jsonl and npz.")
 @click.option(
     "--speech", metavar="PATH", help="Take turns and speakers from this file instead of detecting them."
 )
@@ -64,6 +64,15 @@ NAME = "sed-run"
     "--asr",
     metavar="NAME[:MODEL]",
     help="As --words with the transcript of an installed recogniser: faster-whisper[:MODEL].",
+)
+@click.option(
+    "--enrol",
+    "enrolments",
+    multiple=True,
+    type=Enrolment(),
+    metavar="NAME=FILE",
+    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
+    "who match get the name, others stay unknown.",
 )
 @click.option(
     "--workers",
@@ -96,6 +105,7 @@ def main(
     speech: str | None,
     words: str | None,
     asr: str | None,
+    enrolments: tuple[str, ...],
     workers: int | None,
     ray: str | None,
     on_error: str,
@@ -120,6 +130,7 @@ def main(
     """
     from sed.archive.inputs import check_names, find_inputs
     from sed.archive.outputs import Outputs
+    from sed.enrolment import parse_enrolments
     from sed.errors import FormatError, OptionError, SedError, WorkerError
     from sed.files import load_bytes
 
@@ -134,6 +145,8 @@ def main(
             raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:
             check_names(recordings)
+        if enrolments:
+            settings["enrol"] = parse_enrolments(enrolments)
         if speech is not None:
             _check_speech_options(settings)
         recordings, transcripts = _transcripts(words, asr, recordings, plan) if worded else (recordings, None)
@@ -200,6 +213,8 @@ def _check_speech_options(settings: Mapping[str, Any]) -> None:
         raise OptionError("--speech cannot be combined with a number of speakers: the turns name them")
     if settings["channels"] == "split":
         raise OptionError("--speech cannot be combined with --channels split")
+    if "enrol" in settings:
+        raise OptionError("--speech cannot be combined with --enrol: the turns name the speakers")
     for name in on_command_line("vad", "diarizer"):
         raise OptionError(f"--speech cannot be combined with --{name}")
 

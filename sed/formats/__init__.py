@@ -27,6 +27,7 @@ from sed.formats import (
     emotionml,
     json,
     lab,
+    npz,
     parquet,
     rttm,
     seglst,
@@ -57,6 +58,7 @@ _FORMATS: dict[str, Format] = {
         eaf.FORMAT,
         emotionml.FORMAT,
         parquet.FORMAT,
+        npz.FORMAT,
         speechbrain.FORMAT,
         speechbrain.ZED,
     )
@@ -236,6 +238,9 @@ def parse(data: bytes, path: Path, format: str | None = None) -> tuple[str, list
     if format is None and _is_binary_content(data, path):
         format = "parquet"
     kind = None if format is None else _kind(format)
+    hint = kind_by_name(path, _FORMATS.values()) if kind is None else kind
+    if hint is not None and hint.pack is not None and hint.unpack is None:
+        return hint.name, _parse(hint, "", path)  # raises the error for a format that can only be written
     if kind is not None and kind.unpack is not None:
         return kind.name, kind.unpack(data, path)
     text = decode_text(data, path)

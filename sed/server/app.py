@@ -1,8 +1,8 @@
 """`create_app`: the routes of the server as one Starlette application.
 
 ``/stream`` is the WebSocket of PROTOCOL.md, ``POST /diarize`` accepts a file, ``POST /convert`` a result, ``/healthz``
-and ``/metrics`` are for operators, ``/palette.json`` returns the colours, ``/about.json`` formats and limits; each is also
-below ``/v1``. ``openapi.json`` and ``asyncapi.json`` describe them. All other paths serve the page in ``static/``.
+and ``/metrics`` are for operators, ``/palette.json`` returns the colours, ``/about.json`` formats and limits; each is
+also below ``/v1``. ``openapi.json`` and ``asyncapi.json`` describe them. All other paths serve the page in ``static/``.
 """
 
 from __future__ import annotations

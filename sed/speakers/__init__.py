@@ -3,6 +3,7 @@
 from sed.speakers.diarizer import DiarizationOptions, SegmentationDiarizer
 from sed.speakers.factory import make_diarizer
 from sed.speakers.given import OneSpeaker, ReferenceTurns
+from sed.speakers.linking import link_speakers
 from sed.speakers.turns import SpeakerDiarizer, Turns
 from sed.speakers.windows import VoiceActivityDiarizer
 
@@ -14,5 +15,6 @@ __all__ = [
     "SpeakerDiarizer",
     "Turns",
     "VoiceActivityDiarizer",
+    "link_speakers",
     "make_diarizer",
 ]

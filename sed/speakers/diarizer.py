@@ -21,6 +21,7 @@ import numpy as np
 
 from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.grid import FRAME_RATE, HOP, frame_count, seconds_to_frames
+from sed.result import SpeakerProfile
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, assign_speakers, find_speakers
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
@@ -186,12 +187,23 @@ def turns_of_speakers(
     min_duration_on: int,
 ) -> Turns:
     """Turns from `speech_runs` and the speaker of each ``(n,)`` (-1: none); durations are in frames."""
-    spans: list[list[np.ndarray]] = [[] for _ in range(int(speakers.max(initial=-1)) + 1)]
+    by_speaker: dict[int, list[SpeechRun]] = {}
     for run, speaker in zip(speech_runs, speakers.tolist(), strict=True):
         if speaker >= 0:
-            spans[speaker].append(run.spans)
-    merged = (np.concatenate(one) for one in spans if one)
-    return make_turns(merged, frames, min_duration_off, min_duration_on)
+            by_speaker.setdefault(speaker, []).append(run)
+    found = [by_speaker[speaker] for speaker in sorted(by_speaker)]
+    spans = (np.concatenate([run.spans for run in own]) for own in found)
+    profiles = [_profile_of(own) for own in found]
+    return make_turns(spans, frames, min_duration_off, min_duration_on, profiles)
+
+
+def _profile_of(speech_runs: Sequence[SpeechRun]) -> SpeakerProfile | None:
+    """The profile of the speaker of `speech_runs`; None if none of them has clean speech."""
+    clean = [run for run in speech_runs if run.vector is not None and run.seconds > 0]
+    if not clean:
+        return None
+    total = np.sum([run.vector * np.float64(run.seconds) for run in clean], axis=0)  # type: ignore[operator]
+    return SpeakerProfile.from_sum(total, sum(run.seconds for run in clean))
 
 
 def cluster_speech_runs(

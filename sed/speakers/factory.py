@@ -67,7 +67,11 @@ def make_diarizer(
         from sed.speakers.given import OneSpeaker
 
         detector = make_detector(vad or "segmentation", threads)
-        return OneSpeaker(detector, min_duration_on=0.0) if vad == EVERY_FRAME else OneSpeaker(detector)
+        if vad == EVERY_FRAME:  # a profile would be one of silence, too
+            return OneSpeaker(detector, min_duration_on=0.0)
+        from sed.speakers.embedding import SpeakerEmbedding
+
+        return OneSpeaker(detector, embedding=SpeakerEmbedding(threads=threads))
     if name == "pyannote":
         if vad is not None:
             raise OptionError(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sed.grid import frame_count, seconds_to_frames
-from sed.result import Diarization
+from sed.grid import HOP, frame_count, seconds_to_frames
+from sed.result import Diarization, SpeakerProfile
+from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.online import DetectorActivity, LiveTurns, SegmentationActivity, local_activity
 from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
+from sed.speakers.profiling import ProfileCollector
 from sed.speakers.smoothing import make_turns, merge_spans, smooth, speaker_names
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector, SpeechSession
@@ -20,7 +22,7 @@ DETECTOR_WINDOW = 4.0  # seconds of audio that an online session needs with dete
 
 
 class ReferenceTurns:
-    """The turns and speaker names of `annotation`.
+    """The turns and speaker names of `annotation`; with an `embedding` network also the speakers' profiles.
 
     Times are rounded to the nearest 20 ms and clipped to the recording. Segments without a speaker belong to
     ``spk00``.
@@ -33,12 +35,12 @@ class ReferenceTurns:
     (('Ann',), [5, 24])
     """
 
-    def __init__(self, annotation: Diarization) -> None:
-        self.annotation = annotation
+    def __init__(self, annotation: Diarization, embedding: SpeakerEmbedding | None = None) -> None:
+        self.annotation, self.embedding = annotation, embedding
 
     def begin(self) -> ReferenceSession:
         """Start a new recording."""
-        return ReferenceSession(self.annotation)
+        return ReferenceSession(self.annotation, self.embedding)
 
     def begin_online(self) -> ReferenceOnlineSession:
         """Start a live stream."""
@@ -46,33 +48,54 @@ class ReferenceTurns:
 
 
 class ReferenceSession:
-    """State of one recording for `ReferenceTurns`; only the number of samples matters."""
+    """State of one recording for `ReferenceTurns`; without an `embedding` only the number of samples matters."""
 
-    def __init__(self, annotation: Diarization) -> None:
-        self._annotation = annotation
+    def __init__(self, annotation: Diarization, embedding: SpeakerEmbedding | None = None) -> None:
         self._samples = 0
+        self._decided = 0  # frames
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for segment in annotation:
+            start, end = seconds_to_frames(segment.start), seconds_to_frames(segment.end)
+            if end > start:
+                spans.setdefault(segment.speaker or speaker_names(1)[0], []).append((start, end))
+        self._spans = {name: merge_spans(np.array(own)) for name, own in spans.items()}
+        self._profiles = None if embedding is None else ProfileCollector(len(spans), embedding)
 
     def push(self, samples: np.ndarray) -> None:
         """Process the next ``(n,)`` samples."""
         self._samples += len(samples)
+        if self._profiles is not None:
+            self._profiles.push(samples)
+            self._decide(self._samples // HOP)
+
+    def _decide(self, end: int) -> None:
+        """Tell the collector who is active up to frame `end`."""
+        assert self._profiles is not None
+        active = np.zeros((end - self._decided, len(self._spans)), bool)
+        for column, spans in enumerate(self._spans.values()):
+            for start, stop in spans[(spans[:, 1] > self._decided) & (spans[:, 0] < end)] - self._decided:
+                active[max(start, 0) : stop, column] = True
+        self._profiles.decide(active)
+        self._decided = end
 
     def close(self) -> Turns:
         """The reference turns, clipped to the end of the recording."""
-        frames = frame_count(self._samples)
-        spans: dict[str, list[tuple[int, int]]] = {}
-        for segment in self._annotation:
-            start, end = seconds_to_frames(segment.start), seconds_to_frames(segment.end)
-            if start < frames and end > start:
-                name = segment.speaker or speaker_names(1)[0]
-                spans.setdefault(name, []).append((start, min(end, frames)))
-        return Turns(tuple(merge_spans(np.array(own)) for own in spans.values()), tuple(spans), frames)
+        frames, profiles = frame_count(self._samples), None
+        if self._profiles is not None:
+            self._decide(frames)
+            found = zip(self._spans, self._profiles.close(), strict=True)
+            profiles = {name: profile for name, profile in found if profile is not None}
+        clipped = {n: np.minimum(own[own[:, 0] < frames], frames) for n, own in self._spans.items()}
+        within = {name: own for name, own in clipped.items() if len(own)}
+        return Turns(tuple(within.values()), tuple(within), frames, profiles)
 
 
 class OneSpeaker:
     """All speech belongs to ``spk00``: for recordings of one speaker, or with one channel per speaker.
 
     `speech` detects speech. `min_duration_off` and `min_duration_on` are in seconds: pauses up to the first are
-    bridged, then runs of speech shorter than the second are dropped.
+    bridged, then runs of speech shorter than the second are dropped. With an `embedding` network the speaker has a
+    profile.
 
     >>> from sed.speech.webrtc import WebRtcDetector
     >>> session = OneSpeaker(WebRtcDetector()).begin()
@@ -82,15 +105,20 @@ class OneSpeaker:
     """
 
     def __init__(
-        self, speech: SpeechDetector, min_duration_off: float = 0.3, min_duration_on: float = 0.1
+        self,
+        speech: SpeechDetector,
+        min_duration_off: float = 0.3,
+        min_duration_on: float = 0.1,
+        embedding: SpeakerEmbedding | None = None,
     ) -> None:
-        self.speech = speech
+        self.speech, self.embedding = speech, embedding
         self.min_duration_off = seconds_to_frames(min_duration_off)
         self.min_duration_on = seconds_to_frames(min_duration_on)
 
     def begin(self) -> OneSpeakerSession:
         """Start a new recording."""
-        return OneSpeakerSession(self.speech.begin(), self.min_duration_off, self.min_duration_on)
+        durations = self.min_duration_off, self.min_duration_on
+        return OneSpeakerSession(self.speech.begin(), *durations, self.embedding)
 
     def begin_online(self) -> OneSpeakerOnlineSession:
         """Start a live stream."""
@@ -101,20 +129,38 @@ class OneSpeaker:
 class OneSpeakerSession:
     """State of one recording for `OneSpeaker`; durations are in frames."""
 
-    def __init__(self, speech: SpeechSession, min_duration_off: int, min_duration_on: int) -> None:
+    def __init__(
+        self,
+        speech: SpeechSession,
+        min_duration_off: int,
+        min_duration_on: int,
+        embedding: SpeakerEmbedding | None = None,
+    ) -> None:
         self._speech = speech
+        self._profile = None if embedding is None else ProfileCollector(1, embedding)
         self._min_duration_off, self._min_duration_on = min_duration_off, min_duration_on
         self._active = bytearray()  # one byte per frame
 
     def push(self, samples: np.ndarray) -> None:
         """Process the next ``(n,)`` float32 samples at 16 kHz."""
-        self._active += self._speech.push(samples).tobytes()
+        if self._profile is not None:
+            self._profile.push(samples)
+        self._decide(self._speech.push(samples))
+
+    def _decide(self, speech: np.ndarray) -> None:
+        self._active += speech.tobytes()
+        if self._profile is not None:
+            self._profile.decide(speech[:, None])
 
     def close(self) -> Turns:
         """The turns of the whole recording."""
-        self._active += self._speech.close().tobytes()
+        self._decide(self._speech.close())
         speech = np.frombuffer(self._active, bool)
-        return make_turns([runs(speech)], len(speech), self._min_duration_off, self._min_duration_on)
+        durations = self._min_duration_off, self._min_duration_on
+        profiles: list[SpeakerProfile | None] | None = (
+            None if self._profile is None else self._profile.close()
+        )
+        return make_turns([runs(speech)], len(speech), *durations, profiles)
 
 
 class OneSpeakerOnlineSession:

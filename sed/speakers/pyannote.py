@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sed.errors import MissingDependencyError, ModelError, install_hint
 from sed.grid import SAMPLE_RATE, frame_count, seconds_to_frames
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.embedding import SpeakerEmbedding
+from sed.speakers.profiling import ProfileCollector
 from sed.speakers.smoothing import make_turns
 from sed.speakers.turns import Turns
 from sed.speech.segmentation import LOCAL_SPEAKERS, WINDOW, Segmentation
@@ -122,7 +124,12 @@ class PyannoteSession:
             start, end = seconds_to_frames(max(0.0, interval.start)), seconds_to_frames(interval.end)
             if start < min(end, frames):
                 spans[names.index(name)].append((start, min(end, frames)))
-        return make_turns((np.array(one).reshape(-1, 2) for one in spans), frames)
+        turns = make_turns((np.array(one).reshape(-1, 2) for one in spans), frames)
+        collector = ProfileCollector(len(turns.names))
+        collector.push(samples)
+        collector.decide(turns.active)
+        profiles = dict(zip(turns.names, collector.close(), strict=True))
+        return replace(turns, profiles={name: own for name, own in profiles.items() if own is not None})
 
 
 def is_pipeline(path: Path) -> bool:

@@ -6,10 +6,11 @@ in frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from sed.result import SpeakerProfile
 from sed.speakers.turns import Turns, runs
 
 
@@ -54,14 +55,44 @@ def speaker_names(count: int) -> tuple[str, ...]:
 
 
 def make_turns(
-    spans: Iterable[np.ndarray], frames: int, min_duration_off: int = 0, min_duration_on: int = 0
+    spans: Iterable[np.ndarray],
+    frames: int,
+    min_duration_off: int = 0,
+    min_duration_on: int = 0,
+    profiles: Sequence[SpeakerProfile | None] | None = None,
 ) -> Turns:
     """`Turns` from the spans of each speaker, merged, in order of first appearance; silent speakers are dropped.
+
+    `profiles` has the profile of each speaker, in the order of `spans`; None for those without clean speech.
 
     >>> turns = make_turns([np.array([[3, 5]]), np.array([[0, 1], [8, 9]])], 10, min_duration_off=2)
     >>> turns.names, [spans.tolist() for spans in turns.spans]
     (('spk00', 'spk01'), [[[0, 1], [8, 9]], [[3, 5]]])
     """
     merged = [merge_spans(one, min_duration_off, min_duration_on) for one in spans]
-    speaking = sorted((one for one in merged if len(one)), key=lambda one: int(one[0, 0]))
-    return Turns(tuple(speaking), speaker_names(len(speaking)), frames)
+    order = sorted((n for n, one in enumerate(merged) if len(one)), key=lambda n: int(merged[n][0, 0]))
+    names = speaker_names(len(order))
+    found = None
+    if profiles is not None:
+        own = zip(names, (profiles[n] for n in order), strict=True)
+        found = {name: profile for name, profile in own if profile is not None}
+    return Turns(tuple(merged[n] for n in order), names, frames, found)
+
+
+def channel_turns(channels: Sequence[Turns]) -> Turns:
+    """The turns of separate channels as one: the speakers of each are one speaker, ``channel1``, ``channel2``, ...
+
+    >>> one = Turns((np.array([[0, 5]]), np.array([[3, 8]])), ("spk00", "spk01"), 9)
+    >>> turns = channel_turns([one, Turns((), (), 9)])
+    >>> turns.names, [spans.tolist() for spans in turns.spans]
+    (('channel1', 'channel2'), [[[0, 8]], []])
+    """
+    names = tuple(f"channel{number}" for number in range(1, len(channels) + 1))
+    spans = tuple(merge_spans(np.concatenate([np.zeros((0, 2), int), *own.spans])) for own in channels)
+    profiles = None
+    if all(own.profiles is not None for own in channels):
+        pairs = [
+            (name, list((own.profiles or {}).values())) for name, own in zip(names, channels, strict=True)
+        ]
+        profiles = {name: SpeakerProfile.merged(found) for name, found in pairs if found}
+    return Turns(spans, names, channels[0].frames, profiles)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+from sed.result import SpeakerProfile
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +17,8 @@ class Turns:
 
     `spans` has one array ``(turns, 2)`` for each speaker: start and end (exclusive) of the turns in frames, ascending,
     with gaps between them. Turns of different speakers may overlap. `names` are the speakers' names, in order of first
-    appearance (``spk00``, ``spk01``, ...). Spans need far less memory than a mask: ten hours are 1.8 million frames.
+    appearance (``spk00``, ``spk01``, ...). `profiles` has the profile of each speaker with clean speech by name; None
+    if the diarizer computes none. Spans need far less memory than a mask: ten hours are 1.8 million frames.
 
     >>> turns = Turns.from_active(np.array([[0, 1], [1, 1], [1, 0]], bool), ("Ann", "Bob"))
     >>> [spans.tolist() for spans in turns.spans], turns.frames
@@ -27,6 +30,7 @@ class Turns:
     spans: tuple[np.ndarray, ...]
     names: tuple[str, ...]
     frames: int
+    profiles: Mapping[str, SpeakerProfile] | None = None
 
     @classmethod
     def from_active(cls, active: np.ndarray, names: Sequence[str]) -> Turns:

@@ -14,12 +14,14 @@ import numpy as np
 
 from sed.audio.fbank import FEATURES_PER_FRAME
 from sed.grid import FRAME_RATE, SAMPLE_RATE, seconds_to_frames
+from sed.result import SpeakerProfile
 from sed.speakers.agglomeration import Linkage
 from sed.speakers.bounds import speaker_bounds
 from sed.speakers.clustering import ClusteringOptions, cosine_similarities, find_speakers
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
 from sed.speakers.online import local_activity
 from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
+from sed.speakers.projection import Projection
 from sed.speakers.smoothing import make_turns, smooth
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector
@@ -73,6 +75,7 @@ class VoiceActivityDiarizer:
     ) -> None:
         self.bounds = speaker_bounds(speakers, min_speakers, max_speakers)
         self.speech, self.options = speech, options or WindowOptions()
+        self.projection = Projection.bundled() if embedding is None else None
         self.embedding = (
             embedding if isinstance(embedding, SpeakerEmbedding) else SpeakerEmbedding(embedding, threads)
         )
@@ -98,6 +101,7 @@ class VoiceActivitySession:
         self._pending = np.zeros(0, bool)  # speech from the start of the next window on
         self._step = seconds_to_frames(self._options.step)
         self._next = 0  # number of the next window
+        self._projection = diarizer.projection
         self._numbers: list[int] = []
         self._vectors: list[np.ndarray] = []
         self._seconds: list[float] = []
@@ -140,11 +144,22 @@ class VoiceActivitySession:
             seconds_to_frames(self._options.min_duration_on),
         )
         speakers = self._speakers(-(-len(speech) // self._step))
-        spans = (
-            runs(speech & np.repeat(speakers == speaker, self._step)[: len(speech)])
-            for speaker in range(int(speakers.max(initial=-1)) + 1)
-        )
-        return make_turns(spans, len(speech))
+        found = range(int(speakers.max(initial=-1)) + 1)
+        spans = (runs(speech & np.repeat(speakers == one, self._step)[: len(speech)]) for one in found)
+        return make_turns(spans, len(speech), profiles=[self._profile(speakers == one) for one in found])
+
+    def _profile(self, steps: np.ndarray) -> SpeakerProfile | None:
+        """The profile of the speaker of `steps` ``(steps,)`` bool, of the windows within them; None without any."""
+        within = np.append(steps, steps[-1:])
+        own = [n for n, number in enumerate(self._numbers) if within[number : number + 2].all()]
+        if not own:
+            return None
+        vectors = [self._vectors[n] for n in own]
+        if self._projection is not None:
+            vectors = [self._projection(vector) for vector in vectors]
+        seconds = np.array([self._seconds[n] for n in own])
+        total = np.sum([v * s for v, s in zip(vectors, seconds, strict=True)], axis=0)
+        return SpeakerProfile.from_sum(total, seconds.sum() / 2)  # windows overlap by half
 
     def _speakers(self, steps: int) -> np.ndarray:
         """The speaker of each step ``(steps,)``: by the two windows that contain it, or else as the nearest step."""
