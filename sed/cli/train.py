@@ -39,7 +39,7 @@ def main(arguments: tuple[str, ...]) -> None:
         if not _is_peer_failure(error):
             raise
         fail(NAME, SedError("another process of this run has ended and reports why"))
-    if os.environ.get("RANK", "0") == "0":  # set by torchrun
+    if folder is not None and os.environ.get("RANK", "0") == "0":  # set by torchrun
         click.echo(folder)
 
 
