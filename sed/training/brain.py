@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,8 +215,14 @@ class TaggerBrain(sb.Brain):
         if not getattr(h, "tensorboard", False) or loss is None:
             return
         if self.board is None:
-            self.board = make_tensorboard(Path(h.output_folder) / "tensorboard", h.epoch_counter.current)
+            self.board = make_tensorboard(Path(h.output_folder) / "tensorboard")
         rates = {f"rate/{n}": group["lr"] for n, group in enumerate(self.optimizer.param_groups)}
+        before = h.epoch_counter.current - 1  # a resumed run continues the curves
+        self.board.global_step = {
+            "meta": before,
+            "train": {"loss": before},
+            "valid": dict.fromkeys(scores, before),
+        }
         self.board.log_stats(rates, {"loss": loss}, scores)
         if self.board.writer is not None:  # only the main process has one
             self.board.writer.flush()
@@ -236,21 +241,13 @@ class TaggerBrain(sb.Brain):
         return {name: float(found.meta[name]) for name in checks.SCORES if found and name in found.meta}
 
 
-def make_tensorboard(folder: Path, epoch: int) -> Any:
-    """SpeechBrain's `TensorboardLogger` whose next values are those of `epoch`, from 1, also in a resumed run.
-
-    Raises `MissingDependencyError` if tensorboard is not installed.
-    """
+def make_tensorboard(folder: Path) -> Any:
+    """SpeechBrain's `TensorboardLogger`. Raises `MissingDependencyError` if tensorboard is not installed."""
     try:
         from speechbrain.utils.train_logger import TensorboardLogger
 
-        board = TensorboardLogger(str(folder))
+        return TensorboardLogger(str(folder))
     except ImportError as error:
         raise MissingDependencyError(
             f"tensorboard: True needs the package tensorboard ({error}): {install_hint('tensorboard')}"
         ) from error
-    board.global_step = {
-        "meta": epoch - 1,
-        **{part: defaultdict(lambda: epoch - 1) for part in ("train", "valid", "test")},
-    }
-    return board

@@ -109,7 +109,9 @@ def fit(
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
     checks.check_model(h, model, objectives.max_samples)
-    h["class_weights"] = class_weights(h.get("class_weights"), model.labels, sampler)
+    h["class_weights"] = class_weights(
+        h.get("class_weights") or {}, bool(h.get("balanced")), model.labels, sampler
+    )
 
     def save(tagger: Any, averaged: Objectives | None) -> None:
         if sb.utils.distributed.if_main_process():

@@ -54,7 +54,7 @@ class ClipOptions:
     """Clips per batch; 0: determined by `batch_seconds`."""
     whole: bool = False
     """Whether clips keep their own length, up to the maximum of `length`; shorter clips of a batch are padded, and
-    padding has no target. Requires `batch_clips`."""
+    padding has no target. Without `batch_clips`, as many clips as fit into `batch_seconds` with their padding."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` on invalid lengths, shares and weights."""
@@ -107,8 +107,6 @@ class ClipSampler:
         self.options = options or ClipOptions()
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
-        if self.options.whole and not self.options.batch_clips:
-            raise OptionError("clips.whole: found batch_clips 0, expected the number of clips per batch")
         self.speech = speech
         # Indices of utterances by corpus, emotion, speaker.
         self.tree: dict[str, dict[str, dict[str, list[int]]]] = {}
@@ -131,8 +129,21 @@ class ClipSampler:
         samples = frames * HOP
         count = self.options.batch_clips or max(1, round(self.options.batch_seconds * SAMPLE_RATE / samples))
         if self.options.whole:
-            return collate([self.clip(rng, longest * HOP) for _ in range(count)], self.labels, padded=True)
+            return collate(self._whole_clips(rng, longest * HOP), self.labels, padded=True)
         return collate([self.clip(rng, samples) for _ in range(count)], self.labels)
+
+    def _whole_clips(self, rng: np.random.Generator, samples: int) -> list[Clip]:
+        """`batch_clips` clips of at most `samples` samples, or as many as fit into `batch_seconds`, at least one."""
+        if self.options.batch_clips:
+            return [self.clip(rng, samples) for _ in range(int(self.options.batch_clips))]
+        clips: list[Clip] = []
+        longest = 0
+        while True:
+            clip = self.clip(rng, samples)
+            longest = max(longest, len(clip[0]))
+            if clips and (len(clips) + 1) * longest > seconds_to_samples(self.options.batch_seconds):
+                return clips
+            clips.append(clip)
 
     def clip(self, rng: np.random.Generator, samples: int) -> Clip:
         """One augmented clip of `samples` samples (with `whole` of its own length, at most `samples`)."""

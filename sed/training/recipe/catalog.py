@@ -9,6 +9,7 @@ from pathlib import Path
 from sed.errors import OptionError
 
 FOLDER = Path(__file__).resolve().parents[2] / "hparams"
+_INNER = ("recipe", "checkpointer", "epoch_counter")  # of the program, not to be changed
 _KEY = re.compile(r"(?P<key>[A-Za-z]\w*):(?P<rest>.*)")
 
 
@@ -45,28 +46,26 @@ def description(name: str) -> str:
     """The comment at the start of a recipe, in one line: its first sentence."""
     lines = []
     for line in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
+        if not line.startswith("#") or line.startswith(("# sed-train", "# torchrun")):
             break
         lines.append(line.lstrip("# ").rstrip())
     text = " ".join(lines)
-    return re.split(r"(?<=[.:;])\s", text, maxsplit=1)[0].rstrip(".:;")
+    return re.split(r"(?<=\.)\s(?=[A-Z])", text, maxsplit=1)[0].rstrip(".")
 
 
-def keys(name: str) -> list[tuple[str, str, str]]:
+def keys(recipe: Path) -> list[tuple[str, str, str]]:
     """The keys of a recipe in order: name, default and comment; the options of an object are ``object.key``."""
     found = []
     parent = ""
-    for line in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
+    for line in recipe.read_text(encoding="utf-8").splitlines():
         indent = len(line) - len(line.lstrip())
         match = _KEY.match(line.strip())
-        if match is None or line.startswith(("#", "__")) or indent > 4:
+        if match is None or indent > 4:
             continue
-        value, _, comment = match["rest"].partition("  #")
-        is_object = value.strip().startswith("!new:")
-        if indent == 0:
+        if not indent:
             parent = match["key"]
-        key = match["key"] if indent == 0 else f"{parent}.{match['key']}"
-        shown = "options" if is_object or not value.strip() else value.strip()
-        found.append((key, shown, comment.strip()))
-    return [row for row in found if row[0] not in ("recipe", "checkpointer", "epoch_counter")
-            and not row[0].startswith(("checkpointer.", "epoch_counter."))]  # fmt: skip
+        value, _, comment = match["rest"].partition("  #")
+        name = match["key"] if not indent else f"{parent}.{match['key']}"
+        if parent not in _INNER:
+            found.append((name, "" if value.strip().startswith("!new:") else value.strip(), comment.strip()))
+    return found
