@@ -24,6 +24,7 @@ from sed.training.data.clips import ClipSampler, Speech, pattern_clips
 from sed.training.data.loading import recipe_speech
 from sed.training.data.unlabelled import WithUnlabelled
 from sed.training.evaluation import Report, evaluate
+from sed.training.export.hub_files import write_hub_files
 from sed.training.objectives.base import Objectives
 from sed.training.objectives.class_weights import class_weights
 from sed.training.recipe import checks
@@ -100,7 +101,7 @@ def fit(
 
     After each epoch the averaged tagger is written to the folder ``tagger`` in the output folder, with its low-rank
     updates merged, and scored by `report`. At the end the scores of the weights that are kept are written to
-    ``scores.json``. Returns that folder.
+    ``scores.json``, and what makes the folder ready for a hub to it (`write_hub_files`). Returns that folder.
     """
     h = dict(h)
     main: Sequence[str] = list(h["labels"])
@@ -141,8 +142,9 @@ def fit(
     scores = brain.load_best()
     save(brain.ema, brain.objectives and brain.objectives_ema)
     if sb.utils.distributed.if_main_process():
-        text = json.dumps({"seed": h["seed"], "valid": scores}, indent=1) + "\n"
-        save_bytes(text.encode(), Path(h["output_folder"]) / "scores.json")
+        found = {"seed": h["seed"], "valid": scores}
+        save_bytes((json.dumps(found, indent=1) + "\n").encode(), Path(h["output_folder"]) / "scores.json")
+        write_hub_files(folder, found)
     return folder
 
 

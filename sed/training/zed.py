@@ -19,6 +19,7 @@ from sed.networks.store import load_tagger
 from sed.training.data.each_once import EachOnce, EachOnceClips, EachOnceOptions
 from sed.training.data.loading import recipe_speech
 from sed.training.evaluation import evaluate
+from sed.training.export.hub_files import write_hub_files
 from sed.training.recipe import checks
 from sed.training.smoke import SMOKE_CLIPS, SMOKE_UTTERANCES, shorten, state_outcome, with_smoke
 from sed.training.train import fit, process_count
@@ -114,7 +115,9 @@ def _test(h: Mapping[str, Any], folder: Path, manifest: Path, device: str) -> No
         SMOKE_CLIPS if h.get("smoke") else None,
     )
     scores = json.loads((output / SCORES).read_text(encoding="utf-8"))
-    save_bytes((json.dumps({**scores, "zed": found}, indent=1) + "\n").encode(), output / SCORES)
+    scores["zed"] = found
+    save_bytes((json.dumps(scores, indent=1) + "\n").encode(), output / SCORES)
+    write_hub_files(folder, scores)
     text = comparison(found, h["published"])
     save_bytes(text.encode(), output / "table.md")
     _log.info("ZED\n%s", text)

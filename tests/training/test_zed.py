@@ -73,6 +73,26 @@ def test_the_table_of_two_seeds_stands_beside_the_paper(two_seeds):
 
 
 @pytest.mark.slow
+def test_the_tagger_folder_is_ready_for_a_hub(two_seeds):
+    from huggingface_hub import ModelCard
+
+    from sed.emotion import load_tagger as open_tagger
+
+    folder = two_seeds[0] / "seed-79" / "tagger"
+    scores = json.loads((folder.parent / "scores.json").read_text())["zed"]
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.license == "other" and card.data.license_name == "that of the corpora"
+    assert card.data.pipeline_tag == "audio-classification"
+    values = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    expected = round(100 * scores["argmax"]["script"], 2)
+    assert values["EDER in %, argmax, mean of recordings"] == expected
+    assert "neutral, happy, angry, sad" in card.text and "- ZED, viterbi: EDER" in card.text
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model_type"] == "sed-encoder" and config["id2label"]["2"] == "angry"
+    assert list(open_tagger(folder).labels) == LABELS
+
+
+@pytest.mark.slow
 def test_predictions_are_scored_alike_by_sed_score(two_seeds):
     from sed.scoring import score
     from sed.scoring.loading import load
