@@ -155,7 +155,12 @@ def without_seeds(changes: str) -> tuple[str, Any]:
 def _values(changes: str) -> dict[str, Any]:
     import yaml
 
-    return dict(yaml.safe_load(changes) or {})
+    try:
+        return dict(yaml.safe_load(changes) or {})
+    except yaml.YAMLError as error:  # a tag, such as !ref
+        raise OptionError(
+            f"--seeds: found {one_line(error)}, expected plain values on the command line"
+        ) from error
 
 
 def _plain(recipe: Path, changes: str) -> dict[str, Any]:

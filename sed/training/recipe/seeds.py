@@ -44,6 +44,8 @@ def run_seeds(
 
     `values` are the plain values of the recipe with `changes`. The table is written after each run.
     """
+    import speechbrain as sb
+
     if "seed" not in values or not isinstance(values.get("output_folder"), str):
         raise OptionError("--seeds: found a recipe without seed or output_folder, expected one with both")
     folder = Path(values["output_folder"])
@@ -52,10 +54,12 @@ def run_seeds(
     for seed in seeds_of(seeds, int(values["seed"])):
         output = folder / f"seed-{seed}"
         run({**changes, **shared, "seed": seed, "output_folder": str(output)})
+        sb.utils.distributed.ddp_barrier()  # the main process has written the scores
         scores[seed] = json.loads((output / "scores.json").read_text(encoding="utf-8"))
         text = seed_table(scores, values.get("published") or {}, str(values.get("published_score") or ""))
-        save_bytes(text.encode(), folder / "table.md")
-        _log.info("%s", text)
+        if sb.utils.distributed.if_main_process():
+            save_bytes(text.encode(), folder / "table.md")
+            _log.info("%s", text)
     return folder / "table.md"
 
 
