@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
+from sed.training.recipe.catalog import find_recipe
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- (?P<note>not run here:[^\n]*?) -->\n)?```(?P<kind>\w+)\n(?P<code>.*?)```", re.S)
@@ -53,9 +55,9 @@ def test_command_lines_have_options_that_exist(command, arguments):
     module = import_module("sed.cli." + command.removeprefix("sed-"))
     given = [word.split("=")[0] for word in arguments if re.fullmatch(r"--?[a-z].*", word)]
     if command == "sed-train":  # options are the recipe's keys
-        (recipe,) = [word for word in arguments if word.endswith(".yaml")]
-        text = (ROOT / recipe).read_text(encoding="utf-8")
+        text = find_recipe(arguments[0]).read_text(encoding="utf-8")
         known = {f"--{key}" for key in re.findall(r"^([a-z_]+):", text, re.M)}
+        known |= {"--seeds", "--smoke", "--device"}
     else:
         options = [p for p in module.main.params if isinstance(p, click.Option)]
         known = {name for option in options for name in (*option.opts, *option.secondary_opts)}

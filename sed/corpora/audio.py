@@ -5,20 +5,29 @@ Also exports the manifest functions of `sed.corpora.manifest`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from sed.corpora.levels import equalise_loudness, trim_silence
 from sed.corpora.manifest import Utterance, find_manifest, read_manifest, write_manifest
-from sed.errors import AudioError
+from sed.corpora.silence import cut_silence
+from sed.errors import AudioError, OptionError
 from sed.grid import SAMPLE_RATE
 
+logger = logging.getLogger("sed")
+
+SILENCE = ("trim", "cut", "keep")
+
 __all__ = [
+    "SpeechOptions",
     "Utterance",
     "find_manifest",
     "load_speech",
+    "prepared_samples",
     "read_manifest",
     "read_utterance",
     "read_wave",
@@ -77,17 +86,66 @@ def read_utterance(utterance: Utterance) -> np.ndarray:
     return read_wave(utterance.path, utterance.start, utterance.stop)
 
 
-def load_speech(utterances: Iterable[Utterance]) -> list[tuple[Utterance, np.ndarray]]:
-    """Each utterance with its samples, silence trimmed and loudness equalised, as int16 to halve the memory.
+@dataclass(frozen=True)
+class SpeechOptions:
+    """How an utterance is prepared for training. The defaults are those of this project's models."""
 
-    Utterances without speech are omitted.
+    silence: str = "trim"
+    """``trim`` at both ends, ``cut`` everywhere (`sed.corpora.silence`, as the paper does), or ``keep``."""
+    aggressiveness: int = 3
+    """Of ``cut``: 0 to 3; higher values remove more."""
+    corpus_aggressiveness: Mapping[str, int] = field(default_factory=dict)
+    """The same for single corpora."""
+    equalise: bool = True
+    """Whether loudness is equalised (`sed.corpora.levels`)."""
+
+    def __post_init__(self) -> None:
+        """Raise `OptionError` on invalid values."""
+        if self.silence not in SILENCE:
+            raise OptionError(f"silence {self.silence!r}: expected one of {', '.join(SILENCE)}")
+        for value in (self.aggressiveness, *self.corpus_aggressiveness.values()):
+            if value not in range(4):
+                raise OptionError(f"aggressiveness {value}: expected 0, 1, 2 or 3")
+
+
+def prepared_samples(utterance: Utterance, options: SpeechOptions | None = None) -> np.ndarray:
+    """The samples of an utterance, prepared as `options` say, ``(n,)`` int16; empty without speech.
+
+    Raises as `read_wave` does.
+    """
+    options = options or SpeechOptions()
+    wave = read_utterance(utterance)
+    if options.silence == "cut":
+        wave = cut_silence(wave, options.corpus_aggressiveness.get(utterance.corpus, options.aggressiveness))
+    elif options.silence == "trim":
+        wave = trim_silence(wave)
+    if options.equalise:
+        wave = equalise_loudness(wave)
+    return np.round(wave.clip(-1, 1) * 32767).astype(np.int16)
+
+
+def load_speech(
+    utterances: Iterable[Utterance], options: SpeechOptions | None = None
+) -> list[tuple[Utterance, np.ndarray]]:
+    """Each utterance with its prepared samples, by default trimmed and equalised, as int16 to halve the memory.
+
+    Utterances without speech are omitted; a warning states their number.
     """
     speech = []
+    silent = 0
     for utterance in utterances:
-        wave = equalise_loudness(trim_silence(read_utterance(utterance)))
-        if len(wave):
-            speech.append((utterance, np.round(wave * 32767).astype(np.int16)))
+        samples = prepared_samples(utterance, options)
+        silent += not len(samples)
+        if len(samples):
+            speech.append((utterance, samples))
+    warn_of_silence(silent)
     return speech
+
+
+def warn_of_silence(utterances: int) -> None:
+    """Log a warning if `utterances`, the number of those without speech, is not 0."""
+    if utterances:
+        logger.warning("omitted %d utterances without speech", utterances)
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:

@@ -79,6 +79,9 @@ class CorpusReader:
     before it valid. `fixed_splits`: the speakers of valid and test; all others are train. `split_rule`: the splits of
     the entries are used, and the manifest states this name as their rule (`OFFICIAL`: splits may share speakers).
     None of them: speakers are drawn at random.
+
+    `example` is a file that identifies the corpus, relative to its folder, and `signature` the regular expression for
+    such files, for `sed.corpora.find`.
     """
 
     name: str
@@ -93,3 +96,5 @@ class CorpusReader:
     split_rule: str | None = None
     folds: tuple[str, ...] = ()
     split_summary: str = "speakers are drawn at random"
+    example: str = ""
+    signature: str = ""

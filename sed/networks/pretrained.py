@@ -20,6 +20,7 @@ from sed.grid import HOP
 from sed.networks import lora
 from sed.networks.backbones import make_backbone
 from sed.networks.base import FrameTagger
+from sed.networks.checkpointing import recompute
 from sed.networks.head import ContextBlock
 from sed.networks.weights import match_weights, read_weights
 
@@ -67,6 +68,9 @@ class EncoderTagger(FrameTagger):
         of an input together to mean 0 and variance 1, with nothing learned (SpeechBrain's ``output_norm``); ``none``.
     head: ``linear``, or ``context`` as in the compact tagger (`head_width`, `dilations`).
     tail: ``pad`` or ``repeat``; see `sed.networks.backbones.ConvBackbone`.
+    bias: whether the last layer is trained with a bias, which the published taggers lack.
+    gradient_checkpointing: whether the layers' inner states are computed again in the backward pass, for about a
+        third more time and far less memory.
     freeze_features: whether the convolutions are frozen.
     frozen_layers: number of lowest layers to freeze, with everything below them; -1 freezes the encoder.
     lora_rank: above 0, low-rank matrices are trained instead of the layers that are not frozen. `lora_alpha`
@@ -95,6 +99,8 @@ class EncoderTagger(FrameTagger):
         frozen_layers: int = 0,
         lora_rank: int = 0,
         lora_alpha: float = 16.0,
+        bias: bool = True,
+        gradient_checkpointing: bool = False,
         dropout: float | None = None,
         head_dropout: float = 0.1,
         spec_augment: int = 0,
@@ -127,11 +133,13 @@ class EncoderTagger(FrameTagger):
             for dilation in (dilations if head == "context" else ())
         )
         self.head_dropout = nn.Dropout(head_dropout)
-        self.classifier = nn.Linear(head_width if head == "context" else width, len(labels))
+        self.classifier = nn.Linear(head_width if head == "context" else width, len(labels), bias=bias)
         self._freeze(freeze_features, frozen_layers, lora_rank)
         if lora_rank:
             for layer in list(self.layers)[max(frozen_layers, 0) :]:
                 lora.add_low_rank(layer, LOW_RANK, lora_rank, lora_alpha)
+        if gradient_checkpointing:
+            recompute(self.layers)
 
     @property
     def max_samples(self) -> int | None:
@@ -239,8 +247,10 @@ class EncoderTagger(FrameTagger):
         match_weights(self.backbone.encoder, read_weights(path), str(path), self._lowest_only)
 
     def merge_low_rank(self) -> None:
-        """Add the low-rank updates to the encoder's weights, in place."""
+        """Add the low-rank updates to the encoder's weights, in place, and give a last layer without bias one of 0."""
         super().merge_low_rank()
+        if self.classifier.bias is None:
+            self.classifier.bias = nn.Parameter(self.classifier.weight.new_zeros(len(self.labels)))
         self.config = replace(self.config, lora_rank=0)
 
     def parameter_groups(

@@ -43,8 +43,11 @@ def save_tagger(model: Any, folder: str | Path, labels: Sequence[str], card: Map
         "card": dict(card),
     }
     with atomic(folder / CARD) as card_part, atomic(folder / WEIGHTS) as weights_part:
-        save_file(weights, weights_part)
         card_part.write_text(json.dumps(description, indent=1), encoding="utf-8")
+        save_file(weights, weights_part)
+        weights_part.chmod(
+            card_part.stat().st_mode
+        )  # safetensors writes files that only their owner can read
 
 
 def load_tagger(folder: str | Path) -> tuple[Any, dict[str, Any]]:

@@ -13,6 +13,23 @@ from sed.errors import MissingDependencyError, OptionError
 from sed.grid import HOP, SAMPLE_RATE
 
 
+def load_webrtc(aggressiveness: int) -> Any:
+    """A new detector of the package webrtcvad, whose ``is_speech(pcm, rate)`` judges 10, 20 or 30 ms.
+
+    Raises `OptionError` unless `aggressiveness` is 0 to 3, `MissingDependencyError` if the package is missing.
+    """
+    if aggressiveness not in (0, 1, 2, 3):
+        raise OptionError(f"WebRTC aggressiveness {aggressiveness}: expected 0, 1, 2 or 3")
+    try:
+        import webrtcvad
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the webrtc detector needs the package webrtcvad, which does not import ({error}): "
+            "pip install webrtcvad-wheels"
+        ) from error
+    return webrtcvad.Vad(aggressiveness)
+
+
 class WebRtcDetector:
     """Speech as detected by the package webrtcvad.
 
@@ -28,24 +45,15 @@ class WebRtcDetector:
     """
 
     def __init__(self, aggressiveness: int = 2, hangover: float = 0.1) -> None:
-        if aggressiveness not in (0, 1, 2, 3):
-            raise OptionError(f"WebRTC aggressiveness {aggressiveness}: expected 0, 1, 2 or 3")
         if hangover < 0:
             raise OptionError(f"a hangover of {hangover} s: expected 0 or more")
-        try:
-            import webrtcvad
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"the webrtc detector needs the package webrtcvad, which does not import ({error}): "
-                "pip install webrtcvad-wheels"
-            ) from error
-        self._module: Any = webrtcvad
+        load_webrtc(aggressiveness)
         self.aggressiveness = aggressiveness
         self.hangover = round(hangover * SAMPLE_RATE / HOP)
 
     def begin(self) -> WebRtcSession:
         """Start a new recording."""
-        return WebRtcSession(self._module.Vad(self.aggressiveness), self.hangover)
+        return WebRtcSession(load_webrtc(self.aggressiveness), self.hangover)
 
 
 class WebRtcSession:

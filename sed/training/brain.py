@@ -17,7 +17,7 @@ import speechbrain as sb
 import torch
 from torch import Tensor
 
-from sed.errors import SedError
+from sed.errors import MissingDependencyError, SedError, install_hint
 from sed.training.data.clips import Batch
 from sed.training.evaluation import Report
 from sed.training.objectives.base import FeatureTap, Objectives
@@ -33,10 +33,12 @@ class TaggerBrain(sb.Brain):
 
     Required in `hparams`: seed, steps, warmup_steps, decay_steps, encoder_rate, head_rate, layer_decay,
     weight_decay, label_smoothing, run_weight, ema_decay, clip_norm. Optional: betas, hard_weight (of the loss
-    of the frame labels), each_branch (a separate loss for each branch of the tagger, see
-    `FrameTagger.branch_logits`: trained jointly, one branch relies on the other), annealing (a scheduler such as
-    NewBob, whose value multiplies all rates) with annealing_score, and keep: ``last``, or the score whose best
-    checkpoint is kept. `validate` is called after each epoch with the averaged tagger and returns a `Report`.
+    of the frame labels), class_weights ``(C,)`` and focus (see `tagger_loss`), each_branch (a separate loss for each
+    branch of the tagger, see `FrameTagger.branch_logits`: trained jointly, one branch relies on the other), annealing
+    (a scheduler such as NewBob, whose value multiplies all rates; with head_annealing, which multiplies those of the
+    head instead) with annealing_score, tensorboard (whether to log to the folder ``tensorboard``), and keep: ``last``,
+    or the score whose best checkpoint is kept. `validate` is called after each epoch with the averaged tagger and
+    returns a `Report`.
 
     With several processes each reads different batches, and the gradients are averaged: ``N`` processes are
     equivalent to one with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
@@ -54,6 +56,7 @@ class TaggerBrain(sb.Brain):
         self.validate, self.log_file = validate, log_file
         self.ema = copy.deepcopy(self.modules["tagger"]).eval().requires_grad_(False)
         self.report: Report | None = None
+        self.board: Any = None
         self.objectives: Objectives | None = None
         if objectives:
             self.objectives = objectives.to(self.device)
@@ -76,6 +79,7 @@ class TaggerBrain(sb.Brain):
         """AdamW with a learning rate for each layer, all scaled by `learning_rate_factor`."""
         h = self.hparams
         groups = self._tagger.parameter_groups(h.encoder_rate, h.head_rate, h.layer_decay)
+        self.first_of_head = len(groups) - 1
         if self.objectives is not None and (parameters := list(self.objectives.parameters())):
             groups.append({"params": parameters, "lr": h.head_rate})
         self.rates = [group["lr"] for group in groups]
@@ -113,7 +117,14 @@ class TaggerBrain(sb.Brain):
         features = self.tap.take()
         each_branch = getattr(h, "each_branch", False)
         branches = self._tagger.branch_logits(features) if each_branch else [predictions]
-        losses = [tagger_loss(logits, targets, h.label_smoothing, h.run_weight) for logits in branches]
+        weights = getattr(h, "class_weights", None)
+        options = (
+            h.label_smoothing,
+            h.run_weight,
+            None if weights is None else torch.as_tensor(weights, device=self.device),
+            getattr(h, "focus", 0.0),
+        )
+        losses = [tagger_loss(logits, targets, *options) for logits in branches]
         loss = getattr(h, "hard_weight", 1.0) * torch.stack(losses).sum()
         if self.objectives is None:
             return loss
@@ -125,10 +136,11 @@ class TaggerBrain(sb.Brain):
         """Set the learning rates and the random state of this step, both functions of its number."""
         h = self.hparams
         factor = learning_rate_factor(self.optimizer_step, h.steps, h.warmup_steps, h.decay_steps)
-        if annealing := getattr(h, "annealing", None):
-            factor *= annealing.hyperparam_value
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+        annealing = [getattr(h, name, None) for name in ("annealing", "head_annealing")]
+        encoder, head = (1.0 if each is None else each.hyperparam_value for each in annealing)
+        for number, (group, rate) in enumerate(zip(self.optimizer.param_groups, self.rates, strict=True)):
+            of_head = number >= self.first_of_head and annealing[1] is not None
+            group["lr"] = rate * factor * (head if of_head else encoder)
         # A batch has the same index within its step for several processes and for gradient accumulation.
         per_process = self.grad_accumulation_factor
         part = self.train_set.rank * per_process + (self.step - 1) % per_process
@@ -187,8 +199,10 @@ class TaggerBrain(sb.Brain):
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             with self.log_file.open("a", encoding="utf-8") as log:
                 log.write(f"{line}{self.report}\n")
-        if loss is not None and (annealing := getattr(h, "annealing", None)):
-            annealing(scores[h.annealing_score])
+        self._log_to_tensorboard(loss, scores)
+        for name in ("annealing", "head_annealing"):
+            if loss is not None and (annealing := getattr(h, name, None)):
+                annealing(scores[h.annealing_score])
         if self.checkpointer is not None:
             self.checkpointer.save_and_keep_only(meta=scores, num_to_keep=3, **self._best())
 
@@ -196,8 +210,44 @@ class TaggerBrain(sb.Brain):
         keep = getattr(self.hparams, "keep", "last")
         return {} if keep == "last" else {"max_keys" if keep == "uar" else "min_keys": [keep]}
 
-    def load_best(self) -> None:
-        """With `keep` other than ``last``, load the best checkpoint; the newest of equal ones."""
-        if self.checkpointer is not None and (best := self._best()):
-            (choice, (key,)), *_ = best.items()
-            self.checkpointer.recover_if_possible(**{choice.rstrip("s"): key})
+    def _log_to_tensorboard(self, loss: float | None, scores: dict[str, float]) -> None:
+        h = self.hparams
+        if not getattr(h, "tensorboard", False) or loss is None:
+            return
+        if self.board is None:
+            self.board = make_tensorboard(Path(h.output_folder) / "tensorboard")
+        rates = {f"rate/{n}": group["lr"] for n, group in enumerate(self.optimizer.param_groups)}
+        before = h.epoch_counter.current - 1  # a resumed run continues the curves
+        self.board.global_step = {
+            "meta": before,
+            "train": {"loss": before},
+            "valid": dict.fromkeys(scores, before),
+        }
+        self.board.log_stats(rates, {"loss": loss}, scores)
+        if self.board.writer is not None:  # only the main process has one
+            self.board.writer.flush()
+
+    def load_best(self) -> dict[str, float]:
+        """With `keep` other than ``last``, load the best checkpoint; the newest of equal ones. Returns the scores of
+        the weights in use, on the validation speakers."""
+        if self.checkpointer is None:
+            return self.report.scores() if self.report else {}
+        choice: dict[str, Any] = {}
+        if best := self._best():
+            (name, (key,)), *_ = best.items()
+            choice = {name.rstrip("s"): key}
+            self.checkpointer.recover_if_possible(**choice)
+        found = self.checkpointer.find_checkpoint(**choice)
+        return {name: float(found.meta[name]) for name in checks.SCORES if found and name in found.meta}
+
+
+def make_tensorboard(folder: Path) -> Any:
+    """SpeechBrain's `TensorboardLogger`. Raises `MissingDependencyError` if tensorboard is not installed."""
+    try:
+        from speechbrain.utils.train_logger import TensorboardLogger
+
+        return TensorboardLogger(str(folder))
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"tensorboard: True needs the package tensorboard ({error}): {install_hint('tensorboard')}"
+        ) from error

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sed.corpora.audio import to_float
+from sed.corpora.stored import utterances_of
 from sed.scoring.counts import mean_recall
 from sed.simulation.patterns import Event, frame_labels
 from sed.training.data.clips import Speech
@@ -61,17 +62,17 @@ def evaluate_posteriors(
     The prediction for an utterance is the label with the largest mean posterior. `max_utterances` limits the
     utterances per emotion and corpus; evenly spaced ones are taken.
     """
-    groups: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
-    for utterance, samples in speech:
-        groups[utterance.corpus, utterance.emotion].append(samples)
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, utterance in enumerate(utterances_of(speech)):
+        groups[utterance.corpus, utterance.emotion].append(number)
     size = len(labels)
     confusions: dict[str, np.ndarray] = {}
     losses = []
-    for (corpus, emotion), waves in groups.items():
+    for (corpus, emotion), members in groups.items():
         true = list(labels).index(emotion)
-        count = min(len(waves), max_utterances or len(waves))
-        for number in np.linspace(0, len(waves) - 1, count).round().astype(int):
-            mean = posteriors(to_float(waves[number])).mean(axis=0)
+        count = min(len(members), max_utterances or len(members))
+        for chosen in np.linspace(0, len(members) - 1, count).round().astype(int):
+            mean = posteriors(to_float(speech[members[chosen]][1])).mean(axis=0)
             losses.append(-np.log(max(float(mean[true]), 1e-9)))
             confusions.setdefault(corpus, np.zeros((size, size), int))[true, int(mean.argmax())] += 1
     wrong = total = 0

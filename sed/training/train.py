@@ -6,6 +6,7 @@ The training loop is `sed.training.brain`.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,26 @@ from typing import Any
 import speechbrain as sb
 import torch
 
-from sed.corpora.audio import load_speech, read_manifest
+from sed.corpora.audio import read_manifest
+from sed.files import save_bytes
 from sed.networks.averaging import start_from
 from sed.networks.base import FrameTagger
 from sed.networks.store import save_tagger
 from sed.training.brain import TaggerBrain
 from sed.training.data.clips import ClipSampler, Speech, pattern_clips
+from sed.training.data.loading import recipe_speech
 from sed.training.data.unlabelled import WithUnlabelled
 from sed.training.evaluation import Report, evaluate
+from sed.training.export.hub_files import write_hub_files
 from sed.training.objectives.base import Objectives
+from sed.training.objectives.class_weights import class_weights
 from sed.training.recipe import checks
 from sed.training.schedule import Batches, NumberedBatches
+from sed.training.smoke import SMOKE_CLIPS, few, shorten, state_outcome, with_smoke
 from sed.training.standardise import standardise
 
 
+@with_smoke
 def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
     """Train a frame tagger with `hparams`, from the newest checkpoint in its folder if there is one.
 
@@ -45,11 +52,16 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
     utterances = read_manifest(manifest, checks.as_list(h.get("splits")) or ["train"], labels, left_out)
     if not h.get("teachers"):  # teachers may know labels that no utterance has
         checks.check_label_coverage(main, utterances)
-    speech = load_speech(utterances)
+    smoke = bool(h.get("smoke"))
+    if smoke:
+        shorten(h)
+        utterances = few(utterances)
+    speech = recipe_speech(h, utterances)
     # Corpora left out may be monitored, but must not affect training.
     affects_training = h.get("keep", "last") != "last" or h.get("annealing") is not None
-    valid = load_speech(read_manifest(manifest, ["valid"], main, left_out if affects_training else ()))
-    clips = pattern_clips(valid, main, h["valid_clips"], seed=h["seed"])
+    held_out = read_manifest(manifest, ["valid"], main, left_out if affects_training else ())
+    valid = recipe_speech(h, few(held_out) if smoke else held_out)
+    clips = pattern_clips(valid, main, SMOKE_CLIPS if smoke else h["valid_clips"], seed=h["seed"])
     sampler: Batches = ClipSampler(speech, labels, main, h["clips"], h["augmentation"], h["seed"])
     if h.get("unlabelled"):
         sampler = WithUnlabelled(
@@ -64,7 +76,7 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
             model.load_voice(h["voice_weights"])
         if h.get("standardise"):
             standardise(model, map(sampler.batch, range(h["standardise"])))
-    return fit(
+    folder = fit(
         h,
         model,
         sampler,
@@ -72,6 +84,9 @@ def train(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         lambda t: evaluate(t, valid, clips, main, h["valid_utterances"]),
         run_options,
     )
+    if smoke and sb.utils.distributed.if_main_process():
+        state_outcome(h, sampler)
+    return folder
 
 
 def fit(
@@ -85,14 +100,19 @@ def fit(
     """Train `model` on the batches of `sampler`; the `source` of their events is an index into `speech`.
 
     After each epoch the averaged tagger is written to the folder ``tagger`` in the output folder, with its low-rank
-    updates merged, and scored by `report`. Returns that folder.
+    updates merged, and scored by `report`. At the end the scores of the weights that are kept are written to
+    ``scores.json``, and what makes the folder ready for a hub to it (`write_hub_files`). Returns that folder.
     """
+    h = dict(h)
     main: Sequence[str] = list(h["labels"])
     folder = Path(h["output_folder"]) / "tagger"
     checks.check_schedule(h, dict(run_options or {}))
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
     checks.check_model(h, model, objectives.max_samples)
+    h["class_weights"] = class_weights(
+        h.get("class_weights") or {}, bool(h.get("balanced")), model.labels, sampler
+    )
 
     def save(tagger: Any, averaged: Objectives | None) -> None:
         if sb.utils.distributed.if_main_process():
@@ -119,9 +139,19 @@ def fit(
         batches, batch_size=None, shuffle=False, num_workers=int(h.get("workers") or 0)
     )
     brain.fit(h["epoch_counter"], loader, progressbar=False)
-    brain.load_best()
+    scores = brain.load_best()
     save(brain.ema, brain.objectives and brain.objectives_ema)
+    if sb.utils.distributed.if_main_process():
+        found = {"seed": h["seed"], "valid": scores}
+        save_bytes((json.dumps(found, indent=1) + "\n").encode(), Path(h["output_folder"]) / "scores.json")
+        write_hub_files(folder, found)
     return folder
+
+
+def process_count() -> int:
+    """The number of processes of this run."""
+    distributed = torch.distributed
+    return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def _merged(tagger: FrameTagger) -> FrameTagger:

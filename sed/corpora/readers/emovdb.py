@@ -54,4 +54,6 @@ READER = CorpusReader(
     url="https://www.openslr.org/115",
     read=read,
     published_speakers=4,
+    example="bea_Amused/amused_1-15_0001.wav",
+    signature=r"(bea|jenie|josh|sam)[_/][a-z]+/[a-z]+_\d+-\d+_\d{4}\.wav",
 )

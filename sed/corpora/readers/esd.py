@@ -73,4 +73,6 @@ READER = CorpusReader(
     published_utterances=(35_000, 17_500),
     published_speakers=20,
     split_summary="speakers are drawn at random; the published train, evaluation and test folders share all speakers",
+    example="0011/Angry/0011_000351.wav",
+    signature=r"\d{4}/(Angry|Happy|Neutral|Sad|Surprise)/([a-z]+/)?\d{4}_\d{6}\.wav",
 )

@@ -103,4 +103,6 @@ READER = CorpusReader(
     published_speakers=10,
     folds=tuple(f"Session{number}" for number in range(1, 6)),
     split_summary="--fold N: session N is test and the session before it valid (the usual five folds; default 5)",
+    example="Session1/dialog/EmoEvaluation/Ses01F_impro01.txt",
+    signature=r"Session\d/dialog/EmoEvaluation/Ses\d\d[FM]_\w+\.txt",
 )

@@ -46,4 +46,6 @@ READER = CorpusReader(
     read=read,
     published_utterances=(2400,),
     published_speakers=4,
+    example="female1_angry_10a_1.wav",
+    signature=r"(fe)?male\d_[a-z]+_\d+[ab]_\d\.wav",
 )

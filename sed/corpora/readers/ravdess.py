@@ -60,4 +60,6 @@ READER = CorpusReader(
     published_speakers=24,
     fixed_splits={"valid": ("19", "20"), "test": ("21", "22", "23", "24")},
     split_summary="actors 21-24 are test and 19-20 valid, as in the scores of this project",
+    example="Actor_01/03-01-05-01-01-01-01.wav",
+    signature=r"Actor_\d\d/03-01(-\d\d){5}\.wav",
 )

@@ -103,4 +103,6 @@ READER = CorpusReader(
     published_speakers=73,
     split_rule=OFFICIAL,
     split_summary="all utterances are test",
+    example="ZED.json",
+    signature=r"ZED\.json",
 )

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from sed.corpora.audio import Utterance, to_float
+from sed.corpora.stored import lengths_of, utterances_of
 from sed.errors import OptionError
 from sed.grid import HOP, SAMPLE_RATE, frame_count, samples_to_seconds, seconds_to_samples
 from sed.simulation.patterns import NEUTRAL, Event, frame_labels, join, transition_pattern
@@ -52,7 +54,7 @@ class ClipOptions:
     """Clips per batch; 0: determined by `batch_seconds`."""
     whole: bool = False
     """Whether clips keep their own length, up to the maximum of `length`; shorter clips of a batch are padded, and
-    padding has no target. Requires `batch_clips`."""
+    padding has no target. Without `batch_clips`, as many clips as fit into `batch_seconds` with their padding."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` on invalid lengths, shares and weights."""
@@ -105,17 +107,15 @@ class ClipSampler:
         self.options = options or ClipOptions()
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
-        if self.options.whole and not self.options.batch_clips:
-            raise OptionError("clips.whole: found batch_clips 0, expected the number of clips per batch")
         self.speech = speech
         # Indices of utterances by corpus, emotion, speaker.
         self.tree: dict[str, dict[str, dict[str, list[int]]]] = {}
         lengths: dict[str, int] = {}
-        for number, (utterance, samples) in enumerate(speech):
+        for number, (utterance, samples) in enumerate(lengths_of(speech)):
             if utterance.emotion in self.labels:
                 emotions = self.tree.setdefault(utterance.corpus, {})
                 emotions.setdefault(utterance.emotion, {}).setdefault(utterance.speaker, []).append(number)
-                lengths[utterance.corpus] = lengths.get(utterance.corpus, 0) + len(samples)
+                lengths[utterance.corpus] = lengths.get(utterance.corpus, 0) + samples
         if not self.tree:
             raise OptionError(f"no training speech with any of the emotions {', '.join(self.labels)}")
         shares = np.array([lengths[corpus] for corpus in self.tree], float) ** self.options.corpus_power
@@ -129,19 +129,21 @@ class ClipSampler:
         samples = frames * HOP
         count = self.options.batch_clips or max(1, round(self.options.batch_seconds * SAMPLE_RATE / samples))
         if self.options.whole:
-            return self.collate([self.clip(rng, longest * HOP) for _ in range(count)], padded=True)
-        return self.collate([self.clip(rng, samples) for _ in range(count)])
+            return collate(self._whole_clips(rng, longest * HOP), self.labels, padded=True)
+        return collate([self.clip(rng, samples) for _ in range(count)], self.labels)
 
-    def collate(self, clips: Sequence[Clip], padded: bool = False) -> Batch:
-        """`clips` as one batch, padded with zeros at the end; `lengths` is set only with `padded`."""
-        longest = max(len(wave) for wave, _, _ in clips)
-        waves, clean = np.zeros((2, len(clips), longest), np.float32)
-        targets = np.full((len(clips), frame_count(longest)), -1, np.int64)
-        for row, (wave, original, events) in enumerate(clips):
-            waves[row, : len(wave)], clean[row, : len(wave)] = wave, original
-            targets[row, : frame_count(len(wave))] = frame_labels(events, len(wave), self.labels)
-        lengths = np.array([len(wave) for wave, _, _ in clips]) if padded else None
-        return Batch(waves, targets, clean, [events for _, _, events in clips], lengths)
+    def _whole_clips(self, rng: np.random.Generator, samples: int) -> list[Clip]:
+        """`batch_clips` clips of at most `samples` samples, or as many as fit into `batch_seconds`, at least one."""
+        if self.options.batch_clips:
+            return [self.clip(rng, samples) for _ in range(int(self.options.batch_clips))]
+        clips: list[Clip] = []
+        longest = 0
+        while True:
+            clip = self.clip(rng, samples)
+            longest = max(longest, len(clip[0]))
+            if clips and (len(clips) + 1) * longest > seconds_to_samples(self.options.batch_seconds):
+                return clips
+            clips.append(clip)
 
     def clip(self, rng: np.random.Generator, samples: int) -> Clip:
         """One augmented clip of `samples` samples (with `whole` of its own length, at most `samples`)."""
@@ -152,8 +154,8 @@ class ClipSampler:
             clean, events = self._mixture(rng, corpus, emotion, speaker, samples)
         if not self.options.whole or len(clean) > samples:
             clean, events = self._crop(rng, clean, events, samples)
-        babble = [self.speech[self._utterance(rng, *self._draw(rng))][1] for _ in range(3)]
-        return self.augmentation(rng, clean, [to_float(speech) for speech in babble]), clean, events
+        babble = Waves(self.speech, [self._utterance(rng, *self._draw(rng)) for _ in range(3)])
+        return self.augmentation(rng, clean, babble), clean, events
 
     def _draw(self, rng: np.random.Generator) -> tuple[str, str, str]:
         corpus = list(self.tree)[rng.choice(len(self.tree), p=self._shares)]
@@ -227,6 +229,32 @@ class ClipSampler:
         return clip, moved
 
 
+def collate(clips: Sequence[Clip], labels: Sequence[str], padded: bool = False) -> Batch:
+    """`clips` as one batch, padded with zeros at the end; `lengths` is set only with `padded`."""
+    longest = max(len(wave) for wave, _, _ in clips)
+    waves, clean = np.zeros((2, len(clips), longest), np.float32)
+    targets = np.full((len(clips), frame_count(longest)), -1, np.int64)
+    for row, (wave, original, events) in enumerate(clips):
+        waves[row, : len(wave)], clean[row, : len(wave)] = wave, original
+        targets[row, : frame_count(len(wave))] = frame_labels(events, len(wave), labels)
+    lengths = np.array([len(wave) for wave, _, _ in clips]) if padded else None
+    return Batch(waves, targets, clean, [events for _, _, events in clips], lengths)
+
+
+class Waves(Sequence[np.ndarray]):
+    """The waves of some utterances of `speech`, float32, each read when it is used."""
+
+    def __init__(self, speech: Speech, numbers: Sequence[int]) -> None:
+        self.speech, self.numbers = speech, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The wave of utterance ``numbers[index]``."""
+        return to_float(self.speech[self.numbers[index]][1])
+
+
 def pattern_clips(
     speech: Speech, labels: Sequence[str], clips: int, seed: int
 ) -> list[tuple[np.ndarray, list[Event]]]:
@@ -238,12 +266,10 @@ def pattern_clips(
     if not clips:
         return []
     rng = np.random.default_rng(seed)
-    by_speaker: dict[str, dict[str, list[np.ndarray]]] = {}
-    for utterance, samples in speech:
+    by_speaker: dict[str, dict[str, list[int]]] = {}
+    for number, utterance in enumerate(utterances_of(speech)):
         if utterance.emotion in labels:
-            by_speaker.setdefault(utterance.speaker, {}).setdefault(utterance.emotion, []).append(
-                to_float(samples)
-            )
+            by_speaker.setdefault(utterance.speaker, {}).setdefault(utterance.emotion, []).append(number)
     pairs = [
         (speaker, emotion)
         for speaker, emotions in by_speaker.items()
@@ -252,7 +278,9 @@ def pattern_clips(
         if emotion != NEUTRAL and emotion in emotions
     ]
     if not pairs:
-        sets = ", ".join(sorted({f"{utterance.corpus} ({utterance.split})" for utterance, _ in speech}))
+        sets = ", ".join(
+            sorted({f"{utterance.corpus} ({utterance.split})" for utterance in utterances_of(speech)})
+        )
         raise OptionError(
             f"found no speaker of {sets or 'an empty set'} with both {NEUTRAL} and one of"
             f" {', '.join(label for label in labels if label != NEUTRAL)}, expected one for the transition patterns"
@@ -263,7 +291,11 @@ def pattern_clips(
         order += [pairs[number] for number in rng.permutation(len(pairs))]
     return [
         transition_pattern(
-            rng, by_speaker[speaker][NEUTRAL], by_speaker[speaker][emotion], emotion, patterns[n % 4]
+            rng,
+            Waves(speech, by_speaker[speaker][NEUTRAL]),
+            Waves(speech, by_speaker[speaker][emotion]),
+            emotion,
+            patterns[n % 4],
         )
         for n, (speaker, emotion) in enumerate(order[:clips])
     ]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sed.corpora.stored import utterances_of
 from sed.training.data.clips import Batch, Speech
 from sed.training.objectives.base import Objective, event_means
 from sed.training.objectives.losses import reverse_gradient
@@ -46,8 +47,10 @@ class SpeakerAdversary(Objective):
 
     def build(self, tagger: Any, speech: Speech) -> None:
         """Make the head, with one output per speaker."""
-        names = {name: number for number, name in enumerate(sorted({u.speaker for u, _ in speech}))}
-        self.speakers = [names[utterance.speaker] for utterance, _ in speech]
+        names = {
+            name: number for number, name in enumerate(sorted({u.speaker for u in utterances_of(speech)}))
+        }
+        self.speakers = [names[utterance.speaker] for utterance in utterances_of(speech)]
         self.head = nn.Sequential(
             nn.Linear(tagger.classifier.in_features, self.width), nn.ReLU(), nn.Linear(self.width, len(names))
         )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sed.corpora.stored import utterances_of
 from sed.errors import OptionError
 from sed.grid import HOP
 from sed.training.data.clips import Batch, Speech
@@ -152,7 +153,7 @@ class SoftLabels(Objective):
     def build(self, tagger: Any, speech: Speech) -> None:
         """Compute the vote distributions of all utterances."""
         self.shares = np.full((len(speech), len(tagger.labels)), np.nan, np.float32)
-        for number, (utterance, _) in enumerate(speech):
+        for number, utterance in enumerate(utterances_of(speech)):
             votes = utterance.ratings.votes if utterance.ratings else {}
             counts = np.array([votes.get(label, 0.0) for label in tagger.labels])
             if counts.sum() > 0:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sed.corpora.ratings import DIMENSIONS
+from sed.corpora.stored import utterances_of
 from sed.errors import ModelError, OptionError
 from sed.files import atomic
 from sed.networks.dimensions import HEAD, load_head
@@ -42,7 +43,7 @@ class Dimensions(Objective):
     def build(self, tagger: Any, speech: Speech) -> None:
         """Make the head, with a bias initialised to the mean of each dimension."""
         self.values = np.array(
-            [u.ratings.dimensions if u.ratings else (np.nan,) * 3 for u, _ in speech], np.float32
+            [u.ratings.dimensions if u.ratings else (np.nan,) * 3 for u in utterances_of(speech)], np.float32
         )
         self.corpora = [u.corpus for u, _ in speech]
         known = ~np.isnan(self.values)

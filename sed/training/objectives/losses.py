@@ -28,19 +28,48 @@ def run_means(logits: Tensor, targets: Tensor, min_frames: int = 10) -> tuple[Te
     return means[kept] / count[kept, None], label[kept]
 
 
-def tagger_loss(logits: Tensor, targets: Tensor, smoothing: float, run_weight: float) -> Tensor:
+def tagger_loss(
+    logits: Tensor,
+    targets: Tensor,
+    smoothing: float,
+    run_weight: float,
+    class_weights: Tensor | None = None,
+    focus: float = 0.0,
+) -> Tensor:
     """Cross-entropy of the frames with a target plus `run_weight` times that of the mean logits of each run.
 
-    Silence and padding have target -1 and are ignored.
+    Silence and padding have target -1 and are ignored. `class_weights` ``(C,)`` weight the labels; the mean is
+    weighted too. `focus` is the exponent of the focal loss (`cross_entropy`).
     """
-    loss = functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="sum"
-    ) / (targets >= 0).sum().clamp(min=1)
+    kept = targets.flatten() >= 0
+    loss = cross_entropy(logits.flatten(0, 1)[kept], targets.flatten()[kept], smoothing, class_weights, focus)
     if run_weight:
         means, labels = run_means(logits, targets)
         if len(labels):
-            loss = loss + run_weight * functional.cross_entropy(means, labels, label_smoothing=smoothing)
+            loss = loss + run_weight * cross_entropy(means, labels, smoothing, class_weights, focus)
     return loss
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, smoothing: float, class_weights: Tensor | None, focus: float
+) -> Tensor:
+    """Mean cross-entropy of `logits` ``(N, C)``, 0 for no rows; weighted by `class_weights` of the targets.
+
+    With `focus` above 0 each row is also multiplied by ``(1 - p) ** focus``, where ``p`` is the posterior of its
+    target, so that rows that are right already count little (focal loss, Lin et al. 2017).
+
+    >>> logits, targets = torch.tensor([[3.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0])
+    >>> [round(float(cross_entropy(logits, targets, 0.0, None, focus)), 3) for focus in (0.0, 2.0)]
+    [0.371, 0.087]
+    """
+    losses = functional.cross_entropy(
+        logits, targets, class_weights, reduction="none", label_smoothing=smoothing
+    )
+    if focus:
+        right = torch.softmax(logits, -1).gather(1, targets[:, None])[:, 0]
+        losses = losses * (1 - right) ** focus
+    total = len(targets) if class_weights is None else class_weights[targets].sum()
+    return losses.sum() / (max(total, 1) if isinstance(total, int) else total.clamp(min=1e-9))
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sed.corpora.stored import utterances_of
 from sed.errors import OptionError
 from sed.simulation.patterns import NEUTRAL
 from sed.training.data.clips import Batch, Speech
@@ -50,14 +51,15 @@ class WeakLabels(Objective):
 
     def build(self, tagger: Any, speech: Speech) -> None:
         """Determine the weakly labelled utterances, and make the head for the attention or the blank."""
-        known = {utterance.corpus for utterance, _ in speech}
+        utterances = utterances_of(speech)
+        known = {utterance.corpus for utterance in utterances}
         if missing := self.corpora - known - {"all"}:
             raise OptionError(f"weak labels for {sorted(missing)}: found the corpora {sorted(known)}")
         labels = list(tagger.labels)
         weak = [
-            u.emotion in labels and ("all" in self.corpora or u.corpus in self.corpora) for u, _ in speech
+            u.emotion in labels and ("all" in self.corpora or u.corpus in self.corpora) for u in utterances
         ]
-        self.label = [labels.index(u.emotion) if w else -1 for (u, _), w in zip(speech, weak, strict=True)]
+        self.label = [labels.index(u.emotion) if w else -1 for u, w in zip(utterances, weak, strict=True)]
         self.background = labels.index(NEUTRAL) if NEUTRAL in labels else None
         if self.kind in ("attention", "ctc"):
             self.extra = nn.Linear(tagger.classifier.in_features, 1)

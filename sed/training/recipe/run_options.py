@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,14 +71,14 @@ def is_debug_run(options: Mapping[str, Any]) -> bool:
     return bool(options.get("debug")) and not options.get("debug_persistently")
 
 
-def with_temporary_folder(changes: str) -> str:
-    """`changes` to a recipe (YAML) with a temporary output folder, so that a debug run of a few steps does not
-    overwrite a trained tagger."""
+def with_output_folder(changes: str, folder: str) -> str:
+    """`changes` to a recipe (YAML) with the output folder `folder`, so that a run of a few steps does not overwrite a
+    trained tagger."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     values = yaml.load(changes) or {}
-    values["output_folder"] = tempfile.mkdtemp(prefix="sed-debug-")
+    values["output_folder"] = folder
     text = io.StringIO()
     yaml.dump(values, text)
     return text.getvalue()

@@ -14,8 +14,11 @@ import yaml
 
 from sed.errors import OptionError
 
-MAY_DIFFER = {"epochs", "steps", "workers", "output_folder", "log_file", "checkpointer", "epoch_counter"}
-"""Keys that may change between parts of a run: its length, its output paths, and the number of workers."""
+MAY_DIFFER = {
+    *("epochs", "steps", "workers", "output_folder", "log_file", "checkpointer", "epoch_counter"),
+    *("audio", "audio_memory", "tensorboard", "data_folder", "decoders", "published", "published_score"),
+}
+"""Keys that may change between parts of a run: its length, its paths, and what does not change the weights."""
 
 _MISSING = "nothing"
 

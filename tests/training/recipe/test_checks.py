@@ -128,7 +128,7 @@ def test_steps_with_gradient_accumulation_and_too_few_epochs(caplog):
 def test_the_steps_of_the_recipes_match_their_epochs():
     for recipe in (ROOT / "hparams").glob("*.yaml"):
         values = plain_values(resolve_references(recipe.read_text()).getvalue())
-        if "epochs" in values:
+        if "epochs" in values and "steps" in values:
             assert values["epochs"] * values["epoch_steps"] == values["steps"], recipe
 
 
