@@ -1,4 +1,5 @@
-"""Loads taggers from folders, which `sed-train` wrote or which have SpeechBrain's layout, as their files show."""
+"""Loads taggers from folders that `sed-train` wrote, or in the layout of SpeechBrain or Hugging Face, as their files
+show."""
 
 from __future__ import annotations
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 TRAINED = ("tagger.json", "tagger.safetensors")
 SPEECHBRAIN = ("hyperparams.yaml", "wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
+TRANSFORMERS = ("config.json", "model.safetensors")
+TRANSFORMERS_OLD = ("config.json", "pytorch_model.bin")
+LAYOUTS = (TRAINED, SPEECHBRAIN, TRANSFORMERS, TRANSFORMERS_OLD)
+OPTIONAL = ("config.json", "preprocessor_config.json")
 
 
 def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
@@ -35,9 +40,14 @@ def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchT
         from sed.emotion.wavlm import open_speechbrain
 
         return open_speechbrain(folder, hub, **options)
+    if (folder / "config.json").is_file():
+        _require_torch(folder)
+        from sed.emotion.audio_classification import open_audio_classification
+
+        return open_audio_classification(folder, hub, **options)
     raise ModelError(
         f"{folder}: found {_listing(folder)}, expected a tagger: {' and '.join(TRAINED)} as sed-train writes"
-        f" them, or {', '.join(SPEECHBRAIN)} as SpeechBrain does"
+        f" them, {', '.join(SPEECHBRAIN)} as SpeechBrain does, or {' and '.join(TRANSFORMERS)} as Hugging Face does"
     )
 
 
