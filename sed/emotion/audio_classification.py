@@ -1,4 +1,4 @@
-"""Loads audio classification models of Hugging Face: their folder in, a `TorchTagger` out.
+"""Loads audio classification models of Hugging Face: their folder in, a `Network` out.
 
 The layout is that of ``save_pretrained``: ``config.json``, ``model.safetensors`` or ``pytorch_model.bin``, and
 ``preprocessor_config.json``. Nothing in the folder is executed. The names of the weights show the head:
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from sed.emotion.known_encoders import encoder_config
 from sed.emotion.label_names import DIMENSION_NAMES, label_names, renamed, sort_labels
-from sed.emotion.neural import TorchTagger
+from sed.emotion.neural import Network
 from sed.errors import ModelError
 from sed.grid import SAMPLE_RATE
 from sed.networks.backbones import without_initial_values
@@ -53,9 +53,8 @@ class _Folder:
     label_names: dict[str, str]
 
 
-def open_audio_classification(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
-    """Load the model in `folder`; `options` are passed to `TorchTagger`. `hub` allows downloading the configuration of
-    an encoder that is not in the folder.
+def read_audio_classification(folder: str | Path, hub: bool = False) -> Network:
+    """Read the model in `folder`. `hub` allows downloading the configuration of an encoder that is not in the folder.
 
     Raises `ModelError` if a file is missing or damaged, or describes another kind of model.
     """
@@ -69,7 +68,7 @@ def open_audio_classification(folder: str | Path, hub: bool = False, **options: 
     network.dimensions = tuple(model.dimensions)
     card = {"name": path.name, "encoder": model.config.get("model_type"), "label_names": model.label_names}
     window = min(WINDOW, network.max_samples or WINDOW)
-    return TorchTagger(network, model.labels, window, card, **options)
+    return Network(network, model.labels, window, card)
 
 
 def _read(path: Path) -> _Folder:

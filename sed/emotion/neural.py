@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,23 @@ class TorchTagger:
                 yield
             finally:
                 torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model of another library, read from its files: what `TorchTagger` and training start from.
+
+    `labels` are in the order of the tagger's, `window` is in samples.
+    """
+
+    model: FrameTagger
+    labels: Sequence[str]
+    window: int
+    card: dict[str, Any]
+
+    def tagger(self, **options: Any) -> TorchTagger:
+        """The tagger; `options` are those of `TorchTagger`. The model cannot be trained any more."""
+        return TorchTagger(self.model, self.labels, self.window, self.card, **options)
 
 
 def _device(name: str) -> torch.device:

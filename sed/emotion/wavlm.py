@@ -1,4 +1,4 @@
-"""Loads SpeechBrain's emotion models: their folder in, a `TorchTagger` with the same posteriors out.
+"""Loads SpeechBrain's emotion models: their folder in, a `Network` with the same posteriors out.
 
 The layout is that of ``speechbrain/emotion-diarization-wavlm-large``: ``hyperparams.yaml``, ``wav2vec2.ckpt``
 (the encoder), ``model.ckpt`` (one linear layer) and ``label_encoder.txt``. Utterance models such as
@@ -19,7 +19,7 @@ import torch
 from sed.emotion.hyperyaml import CLASS, MAX_CHARACTERS, read_hyperyaml
 from sed.emotion.known_encoders import encoder_config
 from sed.emotion.label_names import label_names, renamed, sort_labels
-from sed.emotion.neural import TorchTagger
+from sed.emotion.neural import Network
 from sed.errors import ModelError
 from sed.grid import SAMPLE_RATE
 from sed.networks.backbones import without_initial_values
@@ -31,9 +31,9 @@ WINDOW = (
 )  # the longest utterances of ZED; these models were designed for clips up to that length
 
 
-def open_speechbrain(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
-    """Load the tagger in `folder`; `options` are passed to `TorchTagger`. `hub` allows downloading the configuration of
-    the encoder, which is not in the folder.
+def read_speechbrain(folder: str | Path, hub: bool = False) -> Network:
+    """Read the model in `folder`. `hub` allows downloading the configuration of the encoder, which is not in the
+    folder.
 
     Raises `ModelError` if a file is missing, damaged, does not fit the others, or describes another kind of model.
     """
@@ -57,7 +57,7 @@ def open_speechbrain(folder: str | Path, hub: bool = False, **options: Any) -> T
     )
     _load_head(model, folder / "model.ckpt")
     card = {"name": folder.name, "encoder": encoder["source"], "label_names": renamed(found, labels)}
-    return TorchTagger(model, sort_labels(labels), WINDOW, card, **options)
+    return Network(model, sort_labels(labels), WINDOW, card)
 
 
 def read_labels(path: Path) -> list[str]:
