@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sed.errors import MissingDependencyError, ModelError, install_hint
 
-_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w][\w./-]*))?")
+_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w][\w.-]*))?")
 
 
 def is_hub_name(name: str) -> bool:
@@ -73,6 +73,25 @@ def fetch(name: str, alternatives: Sequence[Sequence[str]], optional: Sequence[s
     found = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
     expected = " or ".join(", ".join(files) for files in alternatives)
     raise ModelError(f"the model {name!r}: found {', '.join(found) or 'no files'}, expected {expected}")
+
+
+def local(name: str | Path, alternatives: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> Path:
+    """The path that `name` stands for: itself, or, if it does not exist and is a hub name, a folder with the files of
+    one of `alternatives` (`fetch`); ``owner/name/FILE`` or ``owner/name@revision/FILE`` is a file of the model.
+
+    >>> local("/tmp", [["config.json"]])
+    PosixPath('/tmp')
+    """
+    text, path = str(name), Path(name)
+    if path.exists():
+        return path
+    if is_hub_name(text):
+        return fetch(text, alternatives, optional)
+    owner, _, rest = text.partition("/")
+    model, _, file = rest.partition("/")
+    if file and is_hub_name(f"{owner}/{model}"):
+        return fetch(f"{owner}/{model}", [[file]]) / file
+    return path
 
 
 def _download(name: str, files: Sequence[str]) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sed.errors import ModelError
+from sed.hub import local
 
 INPUTS = ("raw", "centred", "normalised", "standardised")
 """Scalings of an encoder's input; see `sed.networks.pretrained.EncoderTagger`."""
@@ -16,13 +17,13 @@ INPUTS = ("raw", "centred", "normalised", "standardised")
 def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any], str]:
     """An encoder's configuration, and the scaling of its input (one of `INPUTS`).
 
-    `encoder` is the configuration itself or a folder with ``config.json`` and optionally
+    `encoder` is the configuration itself, or a folder or a hub name with ``config.json`` and optionally
     ``preprocessor_config.json``. Raises `ModelError` if there is none.
     """
     if isinstance(encoder, Mapping):
         # Encoders with layer norm in the convolutions were pretrained on normalised waves, as a rule.
         return dict(encoder), "normalised" if encoder.get("feat_extract_norm") == "layer" else "raw"
-    folder = Path(encoder)
+    folder = local(encoder, [("config.json",)], ["preprocessor_config.json"])
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         inputs = read_config(config)[1]

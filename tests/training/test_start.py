@@ -58,7 +58,7 @@ def test_a_file_of_another_shape_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_bundled_model_adapts_and_is_exported(clips, tmp_path, monkeypatch, request):
+def test_the_bundled_model_adapts(clips, tmp_path, monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
     with (tmp_path / "mine.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -69,7 +69,15 @@ def test_the_bundled_model_adapts_and_is_exported(clips, tmp_path, monkeypatch, 
         "clips_table": str(tmp_path / "mine.csv"),
         "output_folder": str(tmp_path / "run"),
     }
-    small = {"epochs": 1, "epoch_steps": 2, "steps": 2, "warmup_steps": 1, "decay_steps": 1, "keep": "last"}
+    small = {
+        "epochs": 1,
+        "epoch_steps": 2,
+        "steps": 2,
+        "warmup_steps": 1,
+        "decay_steps": 1,
+        "keep": "last",
+        "score_start": False,
+    }
     folder = run_recipe(RECIPE, options | small, {"device": "cpu"})
     adapted, start = load_tagger(folder), open_start("bundled")[0]
     assert adapted.labels == ("neutral", "happy", "angry", "sad")
@@ -79,8 +87,6 @@ def test_the_bundled_model_adapts_and_is_exported(clips, tmp_path, monkeypatch, 
         before = start(torch.from_numpy(wave)).softmax(2)[0].numpy()
     change = np.abs(adapted.posteriors(wave)[0] - before).max()
     assert 1e-5 < change < 0.5
-    export((tmp_path / "run",), tmp_path / "m.onnx", False, None, None)
-    assert np.abs(load_tagger(tmp_path / "m.onnx").posteriors(wave) - adapted.posteriors(wave)).max() < 1e-3
 
 
 def test_models_of_other_libraries_can_be_started_stored_and_exported(tmp_path):
