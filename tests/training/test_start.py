@@ -25,7 +25,7 @@ RECIPE = "hparams/adapt.yaml"
 
 @pytest.fixture(scope="module")
 def clips(data):
-    """Half-second windows of recordings, with their emotions."""
+    """Recordings with their emotions."""
     return [(path, path.stem.split("_")[2]) for path in sorted(data.glob("emodb_*_*_*.flac"))]
 
 
