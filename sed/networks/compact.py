@@ -262,9 +262,8 @@ class CompactTagger(FrameTagger):
         Raises `ModelError` if the file is missing or does not match.
         """
         stored = read_weights(path)
-        outer = next(
-            (name.removesuffix("conv1.weight") for name in stored if name.endswith("conv1.weight")), ""
-        )
+        ends = [name for name in stored if name.endswith("conv1.weight")]
+        outer = min(ends, key=len, default="").removesuffix("conv1.weight")
         prefixes = ("conv1.", "conv2.", "embed_positions.", "layers.")
         own = {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
         for name, value in own.items():

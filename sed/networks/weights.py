@@ -38,6 +38,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         if not present:
             raise ModelError(f"found no weights in {path}, expected {' or '.join(NAMES)}")
         path = present[0]
+    if not path.is_file():
+        raise ModelError(
+            f"found no weights at {path}, expected a file, a folder, or a name on the Hugging Face hub"
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
