@@ -209,15 +209,15 @@ def segment_of(
     dimensions) `mean` ``(labels + dimensions,)``.
 
     The mean is float64 and is rounded to 4 decimals, so that results are reproducible. No segment ends after
-    `duration` seconds.
+    `duration` seconds. Without labels (a tagger that only estimates dimensions) it has no emotion.
     """
     mean = np.round(mean, 4)
     return Segment(
         start=frames_to_seconds(start),
         end=min(frames_to_seconds(end), duration),
         speaker=speaker,
-        emotion=labels[emotion],
-        confidence=float(mean[emotion]),
+        emotion=labels[emotion] if labels else None,
+        confidence=float(mean[emotion]) if labels else None,
         probabilities=dict(zip(labels, map(float, mean[: len(labels)]), strict=True)),
         dimensions=dict(zip(dimensions, map(float, mean[len(labels) :]), strict=True)),
     )

@@ -86,13 +86,14 @@ def export(
     from sed.training.export.calibration import Calibration, fit_calibration, read_calibration
     from sed.training.export.onnx import export_onnx, largest_difference, sha256, trial_waves
     from sed.training.objectives.dimensions import mean_head
+    from sed.training.start import open_start
 
     if target.suffix.lower() != ".onnx" or target.is_dir():
         found = "a folder" if target.is_dir() else "another suffix"
         raise ModelError(f"{target}: found {found}, expected the output file last, such as model.onnx")
     if parent := next((path for path in target.parents if path.exists() and not path.is_dir()), None):
         raise ModelError(f"{target}: {parent} is a file, expected a folder")
-    model, description = load_mean(folders)
+    model, description = load_mean(folders) if len(folders) > 1 else open_start(folders[0])
     labels = description["labels"]
     max_samples = model.max_samples
     waves = trial_waves(max_samples)
@@ -110,7 +111,8 @@ def export(
         )
     if speech is not None:
         waves = [to_float(samples)[:max_samples] for _, samples in speech[:: max(1, len(speech) // 12)]]
-    sources = [sha256(tagger_folder(folder) / WEIGHTS) for folder in folders]
+    weights = [path for folder in folders if (path := tagger_folder(folder) / WEIGHTS).is_file()]
+    sources = [sha256(path) for path in weights]  # none of a model of another library
     card = {**description["card"], "source_sha256": sources[0] if len(sources) == 1 else sources}
     head = mean_head([tagger_folder(folder) for folder in folders])
     tagger = export_onnx(model, target, labels, card, calibration, int8, waves if speech else (), head)

@@ -21,8 +21,11 @@ def load_tagger(
     - an ONNX file with a model card, as written by ``sed-export``;
     - a folder written by ``sed-train`` (the run's folder or its ``tagger``);
     - a folder in SpeechBrain's layout: hyperparams.yaml, wav2vec2.ckpt, model.ckpt, label_encoder.txt;
-    - the name of a model on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large``: loaded from
-      the hub's cache, or downloaded. This is the only case in which the network is used.
+    - a folder in Hugging Face's layout, with an audio classification model: config.json, model.safetensors
+      (`sed.emotion.audio_classification`);
+    - the name of such a model on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large`` or
+      ``owner/name@revision``: loaded from the hub's cache, or downloaded. This is the only case in which the network is
+      used.
 
     `threads` is the number of CPU threads. `device` (``auto``, ``cpu``, ``cuda``, ...) and `precision` (``auto``,
     ``fp32``, ``fp16``, ``bf16``) apply to torch models; ONNX files always run on the CPU in their own precision.
@@ -40,13 +43,13 @@ def load_tagger(
     path = Path(name or "")
     if path.suffix == ".onnx":
         return OnnxTagger(path, threads)
-    from sed.emotion.folders import SPEECHBRAIN, TRAINED, open_folder
-    from sed.emotion.hub import fetch, is_hub_name
+    from sed.emotion.folders import LAYOUTS, OPTIONAL, open_folder
+    from sed.hub import fetch, is_hub_name
 
     if path.is_dir():
         return open_folder(path, threads=threads, device=device, precision=precision)
     if not path.exists() and is_hub_name(str(name)):
-        folder = fetch(str(name), [TRAINED, SPEECHBRAIN], ["config.json", "preprocessor_config.json"])
+        folder = fetch(str(name), LAYOUTS, OPTIONAL)
         return open_folder(folder, hub=True, threads=threads, device=device, precision=precision)
     found = "a file without the suffix .onnx" if path.exists() else "nothing"
     raise ModelError(

@@ -129,8 +129,8 @@ def decode(
     [35, 30]
     """
     options = options or DecoderOptions()
-    if len(posteriors) == 0:
-        return np.zeros(0, np.int16)
+    if 0 in posteriors.shape:  # no frames, or a tagger that estimates dimensions but no labels
+        return np.zeros(len(posteriors), np.int16)
     starts = np.zeros(0, np.intp) if turn_starts is None else np.asarray(turn_starts, np.intp)
     found = METHODS[options.method](posteriors, options, starts, weights, labels)
     return found.astype(np.int16, copy=False)

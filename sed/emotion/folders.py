@@ -1,4 +1,5 @@
-"""Loads taggers from folders, which `sed-train` wrote or which have SpeechBrain's layout, as their files show."""
+"""Loads taggers from folders that `sed-train` wrote, or in the layout of SpeechBrain or Hugging Face, as their files
+show."""
 
 from __future__ import annotations
 
@@ -10,10 +11,14 @@ from sed.files import described
 from sed.grid import FRAME_RATE, HOP
 
 if TYPE_CHECKING:
-    from sed.emotion.neural import TorchTagger
+    from sed.emotion.neural import Network, TorchTagger
 
 TRAINED = ("tagger.json", "tagger.safetensors")
 SPEECHBRAIN = ("hyperparams.yaml", "wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
+TRANSFORMERS = ("config.json", "model.safetensors")
+TRANSFORMERS_OLD = ("config.json", "pytorch_model.bin")
+LAYOUTS = (TRAINED, SPEECHBRAIN, TRANSFORMERS, TRANSFORMERS_OLD)
+OPTIONAL = ("config.json", "preprocessor_config.json")
 
 
 def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
@@ -24,20 +29,38 @@ def open_folder(folder: str | Path, hub: bool = False, **options: Any) -> TorchT
     torch or transformers are not installed.
     """
     folder = Path(folder)
+    if (trained := trained_folder(folder)) is not None:
+        _require_torch(trained)
+        return _open_trained(trained, **options)
+    return read_network(folder, hub).tagger(**options)
+
+
+def trained_folder(folder: Path) -> Path | None:
+    """Where the tagger that ``sed-train`` wrote is in `folder`; None if it holds something else. Raises `ModelError` if
+    one of its files is missing."""
     for candidate in (folder, folder / "tagger"):
         if any((candidate / name).is_file() for name in TRAINED):
             _require_files(candidate, TRAINED)
-            _require_torch(candidate)
-            return _open_trained(candidate, **options)
+            return candidate
+    return None
+
+
+def read_network(folder: Path, hub: bool = False) -> Network:
+    """The model in `folder`, which has the layout of SpeechBrain or Hugging Face; raises as `open_folder`."""
     if any((folder / name).is_file() for name in SPEECHBRAIN):
         _require_files(folder, SPEECHBRAIN)
         _require_torch(folder)
-        from sed.emotion.wavlm import open_speechbrain
+        from sed.emotion.wavlm import read_speechbrain
 
-        return open_speechbrain(folder, hub, **options)
+        return read_speechbrain(folder, hub)
+    if (folder / "config.json").is_file():
+        _require_torch(folder)
+        from sed.emotion.audio_classification import read_audio_classification
+
+        return read_audio_classification(folder, hub)
     raise ModelError(
         f"{folder}: found {_listing(folder)}, expected a tagger: {' and '.join(TRAINED)} as sed-train writes"
-        f" them, or {', '.join(SPEECHBRAIN)} as SpeechBrain does"
+        f" them, {', '.join(SPEECHBRAIN)} as SpeechBrain does, or {' and '.join(TRANSFORMERS)} as Hugging Face does"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ class TorchTagger:
     `window` is in samples; `card` describes the origin of the model. `device` is ``auto`` (a GPU if there is one),
     ``cpu``, ``cuda``, ``cuda:1``, ...; `precision` is ``auto`` (bf16 on a GPU that supports it, else fp16; fp32 on a
     CPU), ``fp32``, ``fp16`` or ``bf16``. On a CPU, waves are processed one at a time with `threads` threads: batches
-    would not be faster, and results do not depend on the other waves. `head` (`sed.networks.dimensions`) adds arousal,
+    would not be faster, and results do not depend on the other waves. A model that only estimates dimensions has no
+    `labels`. `head` (`sed.networks.dimensions`) adds arousal,
     valence and dominance.
 
     Raises `OptionError` on an unknown device or precision, and `ModelError` if `labels`, `window` or `head` do not fit
@@ -60,8 +62,11 @@ class TorchTagger:
         self.precision = _precision(precision, self.device)
         self.max_samples: int | None = model.max_samples
         """Maximum length of the input in samples; None: unlimited."""
+        if self.card.get("label_names"):
+            self.settings = {"label_names": self.card["label_names"]}
         distinct = set(self.labels)
-        if not 2 <= len(self.labels) == len(distinct) or distinct - set(model.labels):
+        only_dimensions = bool(model.dimensions) and not self.labels
+        if not (only_dimensions or 2 <= len(self.labels) == len(distinct)) or distinct - set(model.labels):
             raise ModelError(
                 f"found labels {list(self.labels)}, expected two or more distinct ones of {list(model.labels)}"
             )
@@ -74,7 +79,7 @@ class TorchTagger:
         self.batch = 1 if self.device.type == "cpu" else 16
         self._threads = threads
         model.prepare_for_inference()
-        self.dimensions: tuple[str, ...] = () if head is None else DIMENSIONS
+        self.dimensions: tuple[str, ...] = model.dimensions if head is None else DIMENSIONS
         """Names of the dimensions that the model estimates beside the posteriors; mostly none."""
         if head is not None:
             model.classifier = with_dimensions(model.classifier, head)
@@ -144,6 +149,23 @@ class TorchTagger:
                 yield
             finally:
                 torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model of another library, read from its files: what `TorchTagger` and training start from.
+
+    `labels` are in the order of the tagger's, `window` is in samples.
+    """
+
+    model: FrameTagger
+    labels: Sequence[str]
+    window: int
+    card: dict[str, Any]
+
+    def tagger(self, **options: Any) -> TorchTagger:
+        """The tagger; `options` are those of `TorchTagger`. The model cannot be trained any more."""
+        return TorchTagger(self.model, self.labels, self.window, self.card, **options)
 
 
 def _device(name: str) -> torch.device:

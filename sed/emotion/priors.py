@@ -32,7 +32,7 @@ class ReweightedTagger:
         self, tagger: Tagger, factors: np.ndarray, prior: np.ndarray, settings: Mapping[str, Any]
     ) -> None:
         self.labels, self.frame_rate, self.window = tagger.labels, tagger.frame_rate, tagger.window
-        self.settings = dict(settings)
+        self.settings = {**getattr(tagger, "settings", {}), **settings}
         self._tagger, self._factors, self._prior = tagger, factors, prior
 
     def __getattr__(self, name: str) -> Any:

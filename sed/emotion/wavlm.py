@@ -1,7 +1,9 @@
-"""Loads SpeechBrain's emotion diarization models: their folder in, a `TorchTagger` with the same posteriors out.
+"""Loads SpeechBrain's emotion models: their folder in, a `Network` with the same posteriors out.
 
 The layout is that of ``speechbrain/emotion-diarization-wavlm-large``: ``hyperparams.yaml``, ``wav2vec2.ckpt``
-(the encoder), ``model.ckpt`` (one linear layer) and ``label_encoder.txt``. SpeechBrain itself is not needed, and
+(the encoder), ``model.ckpt`` (one linear layer) and ``label_encoder.txt``. Utterance models such as
+``speechbrain/emotion-recognition-wav2vec2-IEMOCAP`` have the same files; before the linear layer they take a mean over
+time, so each frame has its own logits here, whose mean is their output. SpeechBrain itself is not needed, and
 nothing in the folder is executed. SpeechBrain returns no posteriors for the last 20 to 40 ms of a clip; here the
 last frame is repeated.
 """
@@ -9,56 +11,37 @@ last frame is repeated.
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sed.emotion.hub import cached, fetch
 from sed.emotion.hyperyaml import CLASS, MAX_CHARACTERS, read_hyperyaml
-from sed.emotion.neural import TorchTagger
+from sed.emotion.known_encoders import encoder_config
+from sed.emotion.label_names import label_names, renamed, sort_labels
+from sed.emotion.neural import Network
 from sed.errors import ModelError
 from sed.grid import SAMPLE_RATE
 from sed.networks.backbones import without_initial_values
-from sed.networks.pretrained import EncoderTagger, read_config
+from sed.networks.pretrained import EncoderTagger
 from sed.networks.weights import match_weights, read_weights
 
 WINDOW = (
     15 * SAMPLE_RATE
 )  # the longest utterances of ZED; these models were designed for clips up to that length
-LABEL_NAMES = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
-LABEL_ORDER = ("neutral", "happy", "angry", "sad")
-_CONFIG_FILES = ("config.json", "preprocessor_config.json")
-
-# The public configurations of these encoders, for folders that refer to one of them on a machine without network or
-# cache. All other values are the defaults of transformers.
-_WAVLM_LARGE = {
-    "model_type": "wavlm",
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-    "feat_extract_norm": "layer",
-    "do_stable_layer_norm": True,
-}
-KNOWN_ENCODERS: dict[str, tuple[dict[str, Any], str]] = {
-    "microsoft/wavlm-base": ({"model_type": "wavlm"}, "raw"),
-    "microsoft/wavlm-base-plus": ({"model_type": "wavlm"}, "raw"),
-    "microsoft/wavlm-large": (_WAVLM_LARGE, "normalised"),
-}
 
 
-def open_speechbrain(folder: str | Path, hub: bool = False, **options: Any) -> TorchTagger:
-    """Load the tagger in `folder`; `options` are passed to `TorchTagger`. `hub` allows downloading the configuration of
-    the encoder, which is not in the folder.
+def read_speechbrain(folder: str | Path, hub: bool = False) -> Network:
+    """Read the model in `folder`. `hub` allows downloading the configuration of the encoder, which is not in the
+    folder.
 
     Raises `ModelError` if a file is missing, damaged, does not fit the others, or describes another kind of model.
     """
     folder = Path(folder)
-    labels = read_labels(folder / "label_encoder.txt")
+    found = read_labels(folder / "label_encoder.txt")
+    labels = label_names(found)
     encoder = _read_hyperparams(folder / "hyperparams.yaml")
-    config, inputs = _encoder_config(folder, str(encoder["source"]), hub)
+    config, inputs = encoder_config(folder, str(encoder["source"]), hub)
     if inputs == "raw" or encoder["inputs"] == "standardised":
         inputs = encoder[
             "inputs"
@@ -73,13 +56,12 @@ def open_speechbrain(folder: str | Path, hub: bool = False, **options: Any) -> T
         model.backbone.encoder, read_weights(folder / "wav2vec2.ckpt"), str(folder / "wav2vec2.ckpt")
     )
     _load_head(model, folder / "model.ckpt")
-    return TorchTagger(
-        model, sort_labels(labels), WINDOW, {"name": folder.name, "encoder": encoder["source"]}, **options
-    )
+    card = {"name": folder.name, "encoder": encoder["source"], "label_names": renamed(found, labels)}
+    return Network(model, sort_labels(labels), WINDOW, card)
 
 
 def read_labels(path: Path) -> list[str]:
-    """The labels in a file of SpeechBrain's CategoricalEncoder, in the order of their indices, as full names.
+    """The labels in a file of SpeechBrain's CategoricalEncoder, in the order of their indices.
 
     Raises `ModelError` if the file is damaged or the indices are not 0, 1, 2, ...
     """
@@ -95,21 +77,9 @@ def read_labels(path: Path) -> list[str]:
     if len(found) < 2 or sorted(found) != list(range(len(found))):
         raise ModelError(f"{path}: found labels with indices {sorted(found)}, expected 0, 1, 2, ...")
     labels = [found[number] for number in range(len(found))]
-    if set(labels) <= set(LABEL_NAMES):
-        labels = [LABEL_NAMES[label] for label in labels]
     if len(set(labels)) < len(labels):
         raise ModelError(f"{path}: found labels {labels}, expected distinct ones")
     return labels
-
-
-def sort_labels(labels: list[str]) -> list[str]:
-    """`labels` with those of `LABEL_ORDER` first, then the others in their own order.
-
-    >>> sort_labels(["sad", "bored", "neutral", "happy"])
-    ['neutral', 'happy', 'sad', 'bored']
-    """
-    known = [label for label in LABEL_ORDER if label in labels]
-    return known + [label for label in labels if label not in LABEL_ORDER]
 
 
 def _read_hyperparams(path: Path) -> dict[str, Any]:
@@ -122,14 +92,17 @@ def _read_hyperparams(path: Path) -> dict[str, Any]:
     hyperparams = read_hyperyaml(text, str(path))
     modules = hyperparams.get("modules")
     if not isinstance(modules, dict) or not isinstance(modules.get("wav2vec2"), dict):
-        raise ModelError(f"{path}: found no modules with a wav2vec2, expected those of an emotion diarizer")
+        raise ModelError(f"{path}: found no modules with a wav2vec2, expected those of an emotion model")
     encoder = modules["wav2vec2"]
     if not isinstance(encoder.get("source"), str) or encoder.get("output_all_hiddens"):
         raise ModelError(
             f"{path}: found a wav2vec2 without source or with the states of all layers, expected those of the last"
         )
     pool = hyperparams.get("avg_pool")
-    if isinstance(pool, dict):
+    if isinstance(pool, dict) and str(pool.get(CLASS)).endswith("StatisticsPooling"):
+        if pool.get("return_std", True):
+            raise ModelError(f"{path}: found an avg_pool with deviations, expected return_std: False")
+    elif isinstance(pool, dict):
         sizes = (pool.get("kernel_size", 1), pool.get("stride", pool.get("kernel_size", 1)))
         if sizes != (1, 1):
             raise ModelError(f"{path}: found frames pooled by {sizes}, expected a window and a stride of 1")
@@ -141,40 +114,6 @@ def _read_hyperparams(path: Path) -> dict[str, Any]:
             raise ModelError(f"{path}: found an input_norm of type {kind!r}, expected 'sentence'")
         inputs = "standardised" if norm.get("std_norm", True) else "centred"
     return {"source": encoder["source"], "inputs": inputs, "output_norm": bool(encoder.get("output_norm"))}
-
-
-def _encoder_config(folder: Path, source: str, hub: bool) -> tuple[dict[str, Any], str]:
-    """Configuration and input scaling of the encoder `source`: from a folder, the cache, the hub, or built in."""
-    for candidate in (folder / source, Path(source), folder):
-        if _may_describe_encoder(candidate / "config.json"):
-            return read_config(candidate)
-    cached_config = cached(source, "config.json")
-    if cached_config is not None:
-        return read_config(cached_config.parent)
-    if hub:
-        try:
-            return read_config(fetch(source, [_CONFIG_FILES[:1]], _CONFIG_FILES[1:]))
-        except ModelError:
-            if source not in KNOWN_ENCODERS:
-                raise
-    if source in KNOWN_ENCODERS:
-        config, inputs = KNOWN_ENCODERS[source]
-        return dict(config), inputs
-    raise ModelError(
-        f"{folder}: found no configuration of the encoder {source!r}, expected a folder of that name or"
-        f" config.json in {folder}"
-    )
-
-
-def _may_describe_encoder(path: Path) -> bool:
-    """Whether a file is the configuration of an encoder, or damaged. SpeechBrain has other files of that name."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        return False
-    except (ValueError, RecursionError):
-        return True  # `read_config` reports the damage
-    return isinstance(content, dict) and "model_type" in content
 
 
 def _load_head(model: EncoderTagger, path: Path) -> None:

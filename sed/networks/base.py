@@ -32,6 +32,9 @@ class FrameTagger(nn.Module, ABC):
     labels: tuple[str, ...]
     """All trained labels, in the order of its logits."""
 
+    dimensions: tuple[str, ...] = ()
+    """Names of the outputs after the labels, such as arousal, from 0 to 1; mostly none."""
+
     config: Any
     """A frozen dataclass of everything that determines its shape; a saved tagger stores ``asdict(config)``."""
 

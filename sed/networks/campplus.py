@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sed.errors import ModelError
+from sed.hub import local
 
 WIDTH = 512
 _CHANNELS, _GROWTH, _HIDDEN = 32, 32, 128
@@ -142,9 +143,10 @@ class VoiceEncoder(nn.Module):
     def load(self, path: str | Path) -> None:
         """Load the weights from the published ONNX file (3D-Speaker's CAM++, 192-d).
 
-        Raises `ModelError` if the file is missing or is another network.
+        `path` may be a file on the Hugging Face hub, ``owner/name/FILE`` (`sed.hub.local`). Raises `ModelError` if the
+        file is missing or is another network.
         """
-        weights = _read(path)
+        weights = _read(local(path, []))
         state = {}
         for name, value in self.state_dict().items():
             found = weights.get(name)

@@ -24,6 +24,7 @@ from sed.networks.blocks import EncoderLayer, VoiceBranch, double_frames, halve_
 from sed.networks.campplus import WIDTH
 from sed.networks.head import Head, SharedClassifier
 from sed.networks.mel import LogMel, mask_spectrum, mix_styles
+from sed.networks.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -255,20 +256,18 @@ class CompactTagger(FrameTagger):
         return (total if fine is None else fine + double_frames(total, frames)), states
 
     def load_encoder(self, path: str | Path) -> None:
-        """Load the stem and the first layers from a safetensors file with transformers' WhisperEncoder names.
+        """Load the stem and the first layers from a file, a folder or a hub name of Whisper or of its encoder alone,
+        with transformers' names (`sed.networks.weights.read_weights`).
 
         Raises `ModelError` if the file is missing or does not match.
         """
-        from safetensors.torch import load_file
-
-        try:
-            stored = load_file(str(path))
-        except Exception as error:
-            raise ModelError(f"cannot read encoder weights from {path}: {error}") from error
+        stored = read_weights(path)
+        ends = [name for name in stored if name.endswith("conv1.weight")]
+        outer = min(ends, key=len, default="").removesuffix("conv1.weight")
         prefixes = ("conv1.", "conv2.", "embed_positions.", "layers.")
         own = {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
         for name, value in own.items():
-            found = stored.get(name)
+            found = stored.get(outer + name)
             if found is None or (found.shape != value.shape and name != "embed_positions.weight"):
                 shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
                 raise ModelError(f"{path}: found {shape} for {name}, expected shape {tuple(value.shape)}")

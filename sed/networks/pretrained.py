@@ -5,7 +5,6 @@ The encoder is described by its configuration, which is part of `config`: a save
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sed.errors import ModelError, OptionError
+from sed.errors import OptionError
 from sed.grid import HOP
 from sed.networks import lora
 from sed.networks.backbones import make_backbone
 from sed.networks.base import FrameTagger
 from sed.networks.checkpointing import recompute
+from sed.networks.encoder_config import INPUTS, read_config
 from sed.networks.head import ContextBlock
 from sed.networks.weights import match_weights, read_weights
 
-INPUTS = ("raw", "centred", "normalised", "standardised")
 LOW_RANK = ("q_proj", "v_proj")  # Hu et al. 2021 adapt these
 
 
@@ -81,6 +80,9 @@ class EncoderTagger(FrameTagger):
 
     config: EncoderConfig
     supports_lengths = True
+    sum_final_norm = (
+        False  # whether the sum over the layers takes the last states behind the encoder's last norm
+    )
 
     def __init__(
         self,
@@ -158,20 +160,7 @@ class EncoderTagger(FrameTagger):
         their logits.
         """
         frames = (waves.shape[1] + HOP - 1) // HOP
-        weights = None if self.layer_weights is None else torch.softmax(self.layer_weights, 0)
-        total: list[Tensor] = []
-
-        def add_layer(number: int, states: Tensor) -> None:
-            assert weights is not None
-            part = weights[number] * states
-            total[:] = [total[0] + part if total else part]
-
-        waves = self._scale(waves, lengths)
-        x = self.backbone(waves, lengths, None if weights is None else add_layer, self._mask)
-        x = total[0] if total else x
-        if self.config.norm == "clip":
-            x = self._clip_norm(x, lengths)
-        x = self.head_dropout(x if self.norm is None else self.norm(x))
+        x = self.states(waves, lengths)
         if self.reduce is not None:
             x = functional.gelu(self.reduce(x))
             exists = None
@@ -183,6 +172,26 @@ class EncoderTagger(FrameTagger):
                 x = block(x, exists)
             x = self.head_dropout(x)
         return self.backbone.extend(self.classifier(x), lengths, frames)
+
+    def states(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """What the head sees, ``(B, F, width)``: of the encoder's own frames, which may be one or two too few."""
+        weights = None if self.layer_weights is None else torch.softmax(self.layer_weights, 0)
+        total: list[Tensor] = []
+
+        def add_layer(number: int, states: Tensor) -> None:
+            assert weights is not None
+            if self.sum_final_norm and number == len(self.layers):
+                states = self.backbone.final_norm(states)
+            part = weights[number] * states
+            total[:] = [total[0] + part if total else part]
+
+        waves = self._scale(waves, lengths)
+        x = self.backbone(waves, lengths, None if weights is None else add_layer, self._mask)
+        x = total[0] if total else x
+        if self.config.norm == "clip":
+            x = self._clip_norm(x, lengths)
+        states: Tensor = self.head_dropout(x if self.norm is None else self.norm(x))
+        return states
 
     def _scale(self, waves: Tensor, lengths: Tensor | None) -> Tensor:
         kind = self.config.inputs
@@ -272,33 +281,6 @@ class EncoderTagger(FrameTagger):
         taken |= {id(p) for p in self.backbone.parameters()}
         head = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
         return [*groups, {"params": head, "lr": head_rate}]
-
-
-def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any], str]:
-    """An encoder's configuration, and the scaling of its input (one of `INPUTS`).
-
-    `encoder` is the configuration itself or a folder with ``config.json`` and optionally
-    ``preprocessor_config.json``. Raises `ModelError` if there is none.
-    """
-    if isinstance(encoder, Mapping):
-        # Encoders with layer norm in the convolutions were pretrained on normalised waves, as a rule.
-        return dict(encoder), "normalised" if encoder.get("feat_extract_norm") == "layer" else "raw"
-    folder = Path(encoder)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        inputs = read_config(config)[1]
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"found no encoder in {folder}, expected a folder with config.json: {error}"
-        ) from error
-    extractor = folder / "preprocessor_config.json"
-    if extractor.is_file() and config.get("model_type") != "whisper":
-        try:
-            normalise = json.loads(extractor.read_text(encoding="utf-8")).get("do_normalize", True)
-        except (OSError, ValueError, AttributeError) as error:
-            raise ModelError(f"{extractor} is damaged: {error}") from error
-        inputs = "normalised" if normalise else "raw"
-    return config, inputs
 
 
 def _one_of(name: str, value: str, expected: Sequence[str]) -> None:

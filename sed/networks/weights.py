@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sed.errors import ModelError
+from sed.hub import local
 
 NAMES = ("model.safetensors", "pytorch_model.bin")
 OPTIONAL = ("masked_spec_embed",)  # used in pretraining only
@@ -26,16 +27,21 @@ _RENAMED = {
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors in the file at `path`, or in the first of `NAMES` in that folder.
+    """The tensors in the file at `path`, or in the first of `NAMES` in that folder; `path` may be a name on the Hugging
+    Face hub, as for `sed.hub.local`.
 
     Raises `ModelError` if there is none, or it cannot be read.
     """
-    path = Path(path)
+    path = local(path, [(name,) for name in NAMES])
     if path.is_dir():
         present = [path / name for name in NAMES if (path / name).is_file()]
         if not present:
             raise ModelError(f"found no weights in {path}, expected {' or '.join(NAMES)}")
         path = present[0]
+    if not path.is_file():
+        raise ModelError(
+            f"found no weights at {path}, expected a file, a folder, or a name on the Hugging Face hub"
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -201,15 +201,16 @@ class StreamingDiarizer:
         self._latest = posteriors[-self._step :]
         overlapped = turns.active.sum(1) > 1
         weights = np.where(overlapped, self._options.weight_in_overlap(alone=True), 1.0)
+        columns = len(self.labels) or 1  # without labels, one column: a speech run is then never divided
         speakers = []
         for key, name, active in zip(turns.keys, turns.names, turns.active.T, strict=True):
             own = np.flatnonzero(active)
             decoder = self._decoders.setdefault(key, OnlineDecoder(self._options, self.labels))
             count = int(np.searchsorted(own, final - self._settled))
             frames, rows = own + self._settled, posteriors[own]
-            decoded = decoder.step(frames, rows[:, : len(self.labels)], weights[own], count, closing)
+            decoded = decoder.step(frames, rows[:, :columns], weights[own], count, closing)
             labels = self._segment_labels.setdefault(
-                key, SegmentLabels(seconds_to_frames(self._options.memory), len(self.labels))
+                key, SegmentLabels(seconds_to_frames(self._options.memory), columns)
             )
             scored = labels.step(frames, decoded, rows, weights[own], final=final, end=time, closing=closing)
             speakers.append(SpeakerFrames(key, name, frames, *scored))

@@ -21,12 +21,12 @@ from torch import Tensor
 from sed.corpora.manifest import SPLITS
 from sed.errors import OptionError
 from sed.networks import lora
-from sed.networks.store import load_tagger, tagger_folder
 from sed.training.data.clip_table import read_clips
 from sed.training.data.clips import Batch, ClipSampler, Speech
 from sed.training.evaluation import evaluate
 from sed.training.objectives.base import Objective
 from sed.training.recipe.checks import as_list, check_scores
+from sed.training.start import open_start
 from sed.training.train import fit
 
 _log = logging.getLogger("sed.training")
@@ -141,7 +141,8 @@ def check_table(folder: str | Path, table: str | Path) -> None:
 
 
 def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = None) -> Path:
-    """Adapt the tagger in folder `start` to the clips of `clips_table`; returns the new tagger's folder.
+    """Adapt the tagger `start` (`sed.training.start.open_start`) to the clips of `clips_table`; returns the folder of
+    the new one.
 
     Raises `OptionError` if a clip has an unknown split or an emotion that the tagger was not trained on, if all
     clips are held out, and if the output folder holds a run on other clips.
@@ -152,8 +153,7 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
         raise OptionError(
             "keep: found pattern_error, expected last, nll or uar: the clips form no transition patterns"
         )
-    start = Path(h["start"])
-    model, description = load_tagger(tagger_folder(start))
+    model, description = open_start(h["start"])
     model.merge_low_rank()  # low-rank updates of its own training become part of the weights
     speech = without_test(read_clips(h["clips_table"]), h["clips_table"])
     if unknown := sorted({u.emotion for u, _ in speech} - set(model.labels)):

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.prepare import Options, prepare
 from sed.corpora.splits import draw_splits
 from sed.errors import OptionError
+from sed.labels import normalise_emotion
 
 SPEAKERS = st.dictionaries(
     st.text("abcé/_1", min_size=1, max_size=4), st.sampled_from(["F", "M", "None"]), min_size=1, max_size=25

@@ -91,3 +91,30 @@ def test_the_config_of_speechbrain_is_not_used_as_that_of_the_encoder(published,
         load_tagger(folder)
     shutil.copytree(published.parent / "encoder", snapshot_folder(hub_cache[0], "owner/encoder"))
     assert load_tagger(folder).labels == ("neutral", "happy", "angry", "sad")
+
+
+def test_a_revision_is_that_of_the_cache(published, hub_cache):
+    cache, _, connections = hub_cache
+    folder = snapshot_folder(cache, "owner/model")
+    shutil.copytree(published, folder.with_name("4567"))
+    (cache / "models--owner--model" / "refs" / "v2").write_text("4567")
+    assert load_tagger("owner/model@v2").labels == ("neutral", "happy", "angry", "sad")
+    assert not connections
+    with pytest.raises(ModelError, match=r"'owner/model@v1' is not in the Hugging Face cache"):
+        load_tagger("owner/model@v1")
+
+
+def test_encoders_and_weights_are_found_by_name(published, hub_cache):
+    from sed.networks.encoder_config import read_config
+    from sed.networks.weights import read_weights
+
+    cache, _, connections = hub_cache
+    folder = snapshot_folder(cache, "owner/encoder")
+    shutil.copytree(published.parent / "encoder", folder)
+    config, inputs = read_config("owner/encoder")
+    assert config["model_type"] == "wavlm" and inputs == "normalised"
+    weights = read_weights("owner/encoder")
+    assert read_weights("owner/encoder@main/model.safetensors").keys() == weights.keys()
+    assert not connections
+    with pytest.raises(ModelError, match="'owner/absent' is not in the Hugging Face cache"):
+        read_weights("owner/absent")

@@ -11,8 +11,9 @@ from speechbrain_layout import write_layout
 
 from sed.emotion import load_tagger
 from sed.emotion.folders import SPEECHBRAIN
+from sed.emotion.label_names import label_names, sort_labels
 from sed.emotion.tagger import Tagger
-from sed.emotion.wavlm import read_labels, sort_labels
+from sed.emotion.wavlm import read_labels
 from sed.errors import ModelError
 from sed.grid import frame_count
 
@@ -99,7 +100,9 @@ def test_other_label_sets_keep_their_names(tmp_path):
     folder = write_layout(tmp_path, letters=letters)
     assert load_tagger(folder).labels == ("neutral", "sad", "bored")
     (folder / "label_encoder.txt").write_text("'n' => 0\n'bored' => 1\n")
-    assert read_labels(folder / "label_encoder.txt") == ["n", "bored"], "letters are not expanded among names"
+    assert label_names(read_labels(folder / "label_encoder.txt")) == ["n", "bored"], (
+        "letters are not expanded among names"
+    )
     assert sort_labels(["x", "sad", "neutral"]) == ["neutral", "sad", "x"]
 
 
@@ -240,3 +243,31 @@ def test_names_without_a_model(name, text, request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
     with pytest.raises(ModelError, match=text):
         load_tagger(name)
+
+
+@pytest.mark.slow
+def test_the_frames_of_an_utterance_model_agree_with_speechbrain(tmp_path):
+    """The mean of the frames' log-posteriors is the log-posterior of SpeechBrain's pooled states, up to a constant."""
+    folder = write_layout(tmp_path, name="wav2vec2", letters=("neu", "ang", "hap", "sad"))
+    text = (folder / "hyperparams.yaml").read_text()
+    start, end = text.index("avg_pool: !new"), text.index("output_mlp: !new")
+    pool = "avg_pool: !new:speechbrain.nnet.pooling.StatisticsPooling\n    return_std: False\n\n"
+    (folder / "hyperparams.yaml").write_text(text[:start] + pool + text[end:])
+    tagger = load_tagger(folder)
+    from speechbrain.inference.diarization import Speech_Emotion_Diarization
+
+    theirs = Speech_Emotion_Diarization.from_hparams(source=str(folder), savedir=str(tmp_path / "run"))
+    wave = clip(48_000, 3)
+    with torch.no_grad():
+        states = theirs.encode_batch(torch.from_numpy(wave)[None], torch.tensor([1.0]))
+        pooled = theirs.hparams.avg_pool(states, torch.tensor([1.0]))
+        expected = theirs.mods.output_mlp(pooled)[0, 0].softmax(0).numpy()[[0, 2, 1, 3]]
+    assert tagger.labels == ("neutral", "happy", "angry", "sad")
+    logs = np.log(tagger.posteriors(wave[None])[0, : states.shape[1]].astype(np.float64)).mean(0)
+    assert np.exp(logs) / np.exp(logs).sum() == pytest.approx(expected, abs=1e-3)
+    assert expected.std() > 0.01
+    (folder / "hyperparams.yaml").write_text(
+        (text[:start] + pool + text[end:]).replace("std: False", "std: True")
+    )
+    with pytest.raises(ModelError, match="found an avg_pool with deviations"):
+        load_tagger(folder)

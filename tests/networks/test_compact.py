@@ -96,7 +96,7 @@ def test_encoder_weights_come_from_the_file(tmp_path, tiny):
         CompactTagger(LABELS, **{**TINY, "layers": 4}).load_encoder(tmp_path / "encoder.safetensors")
     with pytest.raises(ModelError, match="expected shape"):
         CompactTagger(LABELS, **{**TINY, "feedforward": 64}).load_encoder(tmp_path / "encoder.safetensors")
-    with pytest.raises(ModelError, match="cannot read encoder weights"):
+    with pytest.raises(ModelError, match=r"found no weights at .*none, expected a file"):
         tiny.load_encoder(tmp_path / "none")
 
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion, normalise_gender
 from sed.corpora.tables import read_table
 from sed.corpora.tree import Tree, stem
+from sed.labels import normalise_emotion, normalise_gender
 
 _NAME = re.compile(r"(\d{4})_([a-z]{3})_([a-z]{3})_([a-z]{2}|x)", re.IGNORECASE)
 _EMOTIONS = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"}

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.tree import Tree, stem
+from sed.labels import normalise_emotion
 
 _SPEAKERS = {"bea": "F", "jenie": "F", "josh": "M", "sam": "M"}
 _NAME = re.compile(r"([a-z]+)_\d+-\d+_(\d{4})", re.IGNORECASE)

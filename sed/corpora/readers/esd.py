@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.tree import Tree, stem
 from sed.errors import FormatError
+from sed.labels import normalise_emotion
 
 _NAME = re.compile(r"(\d{4})_(\d{6})")
 _LAST_CHINESE_SPEAKER = 10

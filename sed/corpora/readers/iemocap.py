@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.tree import Tree, stem
 from sed.errors import FormatError
+from sed.labels import normalise_emotion
 
 _NUMBER = r"\s*(-?[\d.]+)\s*"
 _HEAD = re.compile(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.tree import Tree, stem
+from sed.labels import normalise_emotion
 
 _NAME = re.compile(r"((?:fe)?male\d)_([a-z]+)_\d+[ab]_\d", re.IGNORECASE)
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.manifest import OFFICIAL
 from sed.corpora.tables import read_table
 from sed.corpora.tree import Tree, stem
 from sed.errors import FormatError
+from sed.labels import normalise_emotion
 
 _SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion, normalise_gender
 from sed.corpora.tables import find_label_file, index_by_name, read_table
 from sed.corpora.tree import Tree, stem
+from sed.labels import normalise_emotion, normalise_gender
 
 
 def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:

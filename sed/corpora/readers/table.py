@@ -4,7 +4,7 @@ Required columns: file (or path, wav, filename), emotion (or label), speaker. Op
 (seconds, or pandas time deltas as audformat writes them), corpus, gender, language, intensity, split, text (or
 transcription), arousal, valence, dominance (-1 to 1), and the votes of raters (``votes`` with ``happy=3 neutral=1``,
 or one column ``votes.LABEL`` per label). File names are relative to the folder of the table. Known labels become
-labels of this project (`sed.corpora.labels`); others are kept in lower case.
+labels of this project (`sed.labels`); others are kept in lower case.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion, normalise_gender
 from sed.corpora.ratings import DIMENSIONS, read_ratings
 from sed.corpora.readers.audformat import read_database
 from sed.corpora.tables import read_table
@@ -21,6 +20,7 @@ from sed.corpora.tree import TableTree, Tree
 from sed.errors import FormatError
 from sed.formats.csv import seconds
 from sed.formats.kind import number
+from sed.labels import normalise_emotion, normalise_gender
 
 _ALIASES = {
     "file": ("file", "path", "wav", "filename", "audio"),

@@ -13,13 +13,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.labels import normalise_emotion
 from sed.corpora.manifest import OFFICIAL
 from sed.corpora.tables import find_label_file, index_by_name
 from sed.corpora.tree import Tree, stem
 from sed.errors import FormatError
 from sed.formats.json import load
 from sed.formats.kind import number, short
+from sed.labels import normalise_emotion
 
 _LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sed.emotion.hub import fetch, is_hub_name
+from sed.hub import fetch, is_hub_name
 from sed.networks.weights import NAMES
 
 
