@@ -137,6 +137,6 @@ def _table(segments: Sequence[Mapping[str, Any]]) -> str:
         f"<div style='opacity:.7'>and {more} more; <code>to_frame()</code> has all</div>" if more > 0 else ""
     )
     return (
-        "<table style='border-collapse:collapse;margin:0;font-variant-numeric:tabular-nums'>"
+        "<table style='font:inherit;color:inherit;border-collapse:collapse;margin:0;font-variant-numeric:tabular-nums'>"
         f"<tr style='background:none'>{head}</tr>{''.join(rows)}</table>{note}"
     )

@@ -32,7 +32,7 @@ NAME = "sed-run"
     "outputs",
     multiple=True,
     metavar="FORMAT|PATH",
-    help="rttm (default), json, jsonl, seglst, csv, parquet, audacity, textgrid, webvtt, ..., or a path whose suffix "
+    help="rttm (default), json, jsonl, seglst, csv, parquet, html, audacity, textgrid, ..., or a path whose suffix "
     "selects the format; separate several by commas.",
 )
 @click.option(
@@ -48,6 +48,9 @@ NAME = "sed-run"
     "--json-lines",
     is_flag=True,
     help="Write one JSON object per recording to standard output, in input order.",
+)
+@click.option(
+    "--embed-audio", is_flag=True, help="With html: put the recording into the page (default: a link)."
 )
 @click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json and jsonl.")
 @click.option(
@@ -80,6 +83,7 @@ def main(
     directory: str | None,
     list_file: str | None,
     json_lines: bool,
+    embed_audio: bool,
     posteriors: bool,
     speech: str | None,
     workers: int | None,
@@ -96,6 +100,7 @@ def main(
     sed-run call.wav -o rttm                   to standard output
     sed-run calls/ -o rttm,json -d out/        two files per recording
     sed-run call.wav -o call.vtt               the suffix selects the format
+    sed-run call.wav -o call.html              a page with timeline, summary and player
     sed-run stereo.wav --channels split        one speaker per channel
     sed-run s3://calls/ -d s3://out/ --workers 8
 
@@ -112,7 +117,7 @@ def main(
         raise click.UsageError("Missing argument 'AUDIO...'.")
     try:
         recordings = find_inputs(inputs, list_file)
-        plan = Outputs.parse(outputs, directory, len(recordings), json_lines)
+        plan = Outputs.parse(outputs, directory, len(recordings), json_lines, embed_audio)
         if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without standard output
             raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:

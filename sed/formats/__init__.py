@@ -24,6 +24,7 @@ from sed.formats import (
     csv,
     eaf,
     emotionml,
+    html,
     json,
     lab,
     parquet,
@@ -53,6 +54,7 @@ _FORMATS: dict[str, Format] = {
         eaf.FORMAT,
         emotionml.FORMAT,
         parquet.FORMAT,
+        html.FORMAT,
         speechbrain.FORMAT,
         speechbrain.ZED,
     )
@@ -64,6 +66,7 @@ __all__ = [
     "is_binary",
     "names",
     "parse",
+    "plays_audio",
     "read",
     "read_all",
     "read_kind",
@@ -147,8 +150,10 @@ def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], forma
     stream.write(text.encode() if _takes_bytes(stream) else text)
 
 
-def dumps(diarization: Diarization, format: str) -> bytes:
+def dumps(diarization: Diarization, format: str, audio: str | None = None) -> bytes:
     """The content of a file of that format: UTF-8 text, or the bytes of a binary format.
+
+    `audio` is the URL of the recording, for formats that play it (html).
 
     Raises `FormatError` if the format cannot hold the result, and `OptionError` for an unknown format.
 
@@ -157,7 +162,14 @@ def dumps(diarization: Diarization, format: str) -> bytes:
     b'5.000000\\t8.000000\\tspk00: angry\\n'
     """
     kind = _kind(format)
+    if audio is not None and kind.dump_with_audio is not None:
+        return to_bytes(kind.dump_with_audio(diarization, audio))
     return kind.pack(diarization) if kind.pack else to_bytes(_dump(diarization, format))
+
+
+def plays_audio(name: str) -> bool:
+    """Whether files of format `name` play the recording. Raises `OptionError` for an unknown name."""
+    return _kind(name).dump_with_audio is not None
 
 
 def _takes_bytes(stream: Any) -> bool:

@@ -71,7 +71,7 @@ def test_praat_writes_utf_16(tmp_path):
 
 
 def test_windows_line_ends_and_a_byte_order_mark(tmp_path):
-    for name in (n for n in formats.names() if not formats.is_binary(n)):
+    for name in (n for n in formats.names() if not formats.is_binary(n) and n in formats.readable()):
         path = tmp_path / f"call{formats.suffix(name)}"
         path.write_bytes(b"\xef\xbb\xbf" + text_of(SAMPLE, name).replace("\n", "\r\n").encode())
         assert [s.emotion for s in formats.read(path, name)] == ["sad", "happy"]
