@@ -74,6 +74,7 @@ __all__ = [
     "readable",
     "recognise",
     "suffix",
+    "uri_of",
     "write",
 ]
 
@@ -121,6 +122,16 @@ def format_of(path: str | PathLike[str]) -> str:
     if not matches:
         raise FormatError(f"{path}: unknown suffix, expected one of {_suffixes()}", path=str(path))
     return max(matches)[1]
+
+
+def uri_of(path: str | PathLike[str]) -> str:
+    """The recording that a file is named after: its name without the suffix of its format.
+
+    >>> uri_of("out/call.1.seglst.json"), uri_of("a.b")
+    ('call.1', 'a')
+    """
+    kind = kind_by_name(Path(path), _FORMATS.values())
+    return Path(path).stem if kind is None else kind.uri(Path(path))
 
 
 def _suffixes() -> str:
