@@ -25,6 +25,8 @@ def test_the_cells_run_in_order(monkeypatch):
     result, frame, summary, moments, figure = shown
     assert "<svg" in result._repr_html_() and list(frame["start"]) == [s.start for s in result][:5]
     assert list(summary.index) == list(result.speaker_names)
-    assert summary["talk_time"].sum() == pytest.approx(sum(s.duration for s in result))
+    assert summary["talk_time"].sum() == pytest.approx(
+        sum(s.duration for s in result), abs=0.06 * len(summary)
+    )  # shown to 0.1 s
     assert "neutral" not in set(moments["emotion"]) and moments["confidence"].is_monotonic_decreasing
     assert len(figure.axes[0].collections) == len(result.labels)

@@ -126,7 +126,6 @@ def format_of(path: str | PathLike[str]) -> str:
 
 def uri_of(path: str | PathLike[str]) -> str:
     """The recording that a file is named after: its name without the suffix of its format.
-
     >>> uri_of("out/call.1.seglst.json"), uri_of("a.b")
     ('call.1', 'a')
     """
@@ -162,9 +161,7 @@ def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], forma
 
 
 def dumps(diarization: Diarization, format: str, audio: str | None = None) -> bytes:
-    """The content of a file of that format: UTF-8 text, or the bytes of a binary format.
-
-    `audio` is the URL of the recording, for formats that play it (html).
+    """The content of a file of that format, UTF-8 if it is text; `audio` is the URL that html plays.
 
     Raises `FormatError` if the format cannot hold the result, and `OptionError` for an unknown format.
 
@@ -179,7 +176,7 @@ def dumps(diarization: Diarization, format: str, audio: str | None = None) -> by
 
 
 def plays_audio(name: str) -> bool:
-    """Whether files of format `name` play the recording. Raises `OptionError` for an unknown name."""
+    """Whether files of format `name` play the recording."""
     return _kind(name).dump_with_audio is not None
 
 
