@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sed.errors import FormatError
+from sed.errors import FormatError, MissingDependencyError, OptionError, install_hint
 from sed.grid import FRAME_RATE
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from pyannote.core import Annotation
 
 
@@ -46,12 +47,15 @@ class Segment:
     `dimensions` maps the names of dimensions, such as arousal, to their mean over the same frames, from 0 to 1; empty
     unless the tagger estimates them.
 
-    Segments are ordered by start, end, speaker, emotion.
+    Segments are ordered by start, end, speaker, emotion. `segment & other` is the part inside another segment,
+    ``time in segment`` and ``other in segment`` whether it contains a time (in seconds; the end is not part of it)
+    or a whole segment.
 
     Raises `FormatError` on times that are not finite, negative, or not in order.
 
-    >>> Segment(1.0, 2.5, "spk00", "angry", 0.8).duration
-    1.5
+    >>> angry = Segment(1.0, 2.5, "spk00", "angry", 0.8)
+    >>> angry.duration, 1.0 in angry, 2.5 in angry, Segment(1.5, 2.0) in angry
+    (1.5, True, False, True)
     """
 
     start: float
@@ -72,6 +76,33 @@ class Segment:
     def duration(self) -> float:
         """Seconds from start to end."""
         return self.end - self.start
+
+    def overlaps(self, other: Segment) -> bool:
+        """Whether both share some time; segments that only touch do not.
+
+        >>> Segment(0, 2).overlaps(Segment(1, 3)), Segment(0, 2).overlaps(Segment(2, 3))
+        (True, False)
+        """
+        return max(self.start, other.start) < min(self.end, other.end)
+
+    def __and__(self, other: Segment) -> Segment | None:
+        """The part of this segment inside `other`, with everything else as in this one; None if there is none.
+
+        Its probabilities stay the means over the whole segment, since the frames are not known here.
+
+        >>> Segment(0, 2, "a", "sad") & Segment(1, 3, "b")
+        Segment(start=1, end=2, speaker='a', emotion='sad', confidence=None)
+        """
+        if not isinstance(other, Segment):
+            return NotImplemented
+        if not self.overlaps(other):
+            return None
+        return replace(self, start=max(self.start, other.start), end=min(self.end, other.end))
+
+    def __contains__(self, part: float | Segment) -> bool:
+        if isinstance(part, Segment):
+            return self.start <= part.start and part.end <= self.end
+        return self.start <= part < self.end
 
     @property
     def _key(self) -> tuple[float, float, str, str]:
@@ -226,6 +257,61 @@ class Diarization:
                 track = f"{track}/{number}"
             annotation[interval, track] = label
         return annotation
+
+    def to_frame(self, index: str | None = None) -> DataFrame:
+        """A pandas DataFrame with one row per segment.
+
+        Columns: `recording`, `start`, `end`, `duration` (seconds), `speaker`, `emotion`, `confidence`, ``p_<label>``
+        with the mean posterior of each label and ``d_<name>`` with that of each dimension. Unknown values are missing.
+        With ``index="audformat"`` the index is audformat's segmented one (levels `file`, `start`, `end`, times as
+        time deltas) instead of these columns; `file` is the name of the recording.
+
+        Raises `OptionError` for another `index`, and `MissingDependencyError` without pandas.
+
+        >>> frame = Diarization("call", 4.0, [Segment(0, 2.5, "a", "happy"), Segment(2, 3, "b", "sad")]).to_frame()
+        >>> frame.groupby("speaker")["duration"].sum().to_dict()
+        {'a': 2.5, 'b': 1.0}
+        """
+        if index not in (None, "audformat"):
+            raise OptionError(f"index {index!r}: expected None or 'audformat'")
+        try:
+            import pandas
+        except ImportError:
+            raise MissingDependencyError(f"to_frame needs pandas: {install_hint('frame')}") from None
+        own = self.segments
+        start, end = (np.array([getattr(s, name) for s in own], float) for name in ("start", "end"))
+        columns: dict[str, Any] = {"duration": end - start}
+        columns |= {
+            name: pandas.Series([getattr(s, name) for s in own], dtype="string")
+            for name in ("speaker", "emotion")
+        }
+        columns["confidence"] = np.array([s.confidence for s in own], float)
+        for prefix, names, field_name in (
+            ("p_", self.labels, "probabilities"),
+            ("d_", self.dimensions, "dimensions"),
+        ):
+            for name in names:
+                columns[prefix + name] = np.array([getattr(s, field_name).get(name) for s in own], float)
+        if index is None:
+            columns = {
+                "recording": pandas.Series([self.uri] * len(own), dtype="string"),
+                "start": start,
+                "end": end,
+            } | columns
+            return pandas.DataFrame(columns)
+        times = [
+            pandas.to_timedelta((values * 1e9).round().astype("int64"), unit="ns") for values in (start, end)
+        ]
+        file = pandas.Index([self.uri] * len(own), dtype="string")
+        frame = pandas.DataFrame(columns)
+        frame.index = pandas.MultiIndex.from_arrays([file, *times], names=["file", "start", "end"])
+        return frame.drop(columns="duration")
+
+    def _repr_html_(self) -> str:
+        """A timeline and a table for notebooks."""
+        from sed.markup import result_html
+
+        return result_html(self.uri, self.duration, [s.to_dict() for s in self.segments])
 
     @classmethod
     def from_dicts(

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "sed"
 
 # From the ground up; docs/architecture.md explains them. Rooms of one floor do not know each other.
 FLOORS = (
-    {"errors", "__init__"},
-    {"grid", "palette", "labels", "files", "hub", "console", "inference", "spooling", "stage_pool"},
+    {"errors", "palette", "__init__"},
+    {"grid", "markup", "labels", "files", "hub", "console", "inference", "spooling", "stage_pool"},
     {"result", "audio"},
     {"formats", "speech", "networks"},
     {"speakers", "emotion", "scoring", "corpora", "transcripts"},

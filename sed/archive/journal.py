@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sed import formats
 from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.archive.ledger import Ledger, open_ledger
@@ -27,7 +28,7 @@ from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
-POSTERIORS = ("json", "jsonl", "npz")  # the formats that --posteriors changes
+POSTERIORS = ("json", "jsonl", "npz", "html")  # the formats that --posteriors changes
 BESIDE = ("dimensions.safetensors",)  # beside the files of sed-train, if it learnt them
 ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files
 
@@ -38,6 +39,12 @@ class Entry(NamedTuple):
     source: str
     changed: str | None
     formats: tuple[str, ...]
+
+
+def _variant(kind: str, outputs: Outputs, posteriors: bool) -> str:
+    """What distinguishes files of format `kind` that other flags would write differently."""
+    audio = "+audio" if outputs.embed_audio and formats.plays_audio(kind) else ""
+    return ("+posteriors" if posteriors and kind in POSTERIORS else "") + audio
 
 
 class Journal:
@@ -53,9 +60,7 @@ class Journal:
     ) -> None:
         assert outputs.directory is not None
         self._outputs = outputs
-        self._required = tuple(
-            f"{kind}+posteriors" if posteriors and kind in POSTERIORS else kind for kind in outputs.kinds
-        )
+        self._required = tuple(kind + _variant(kind, outputs, posteriors) for kind in outputs.kinds)
         self._done: dict[str, Entry] = {}
         self._listing: set[str] | None = None  # names in a remote folder, fetched on first use
         # Written with the first line: a run that fails to start leaves no trace.

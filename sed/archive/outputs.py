@@ -17,6 +17,7 @@ from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.errors import FormatError, OptionError, SedError
 from sed.files import save_bytes
+from sed.formats.html import audio_data, audio_link
 from sed.formats.spelling import TEXT
 from sed.result import Diarization
 from sed.transcripts import Transcript
@@ -41,13 +42,15 @@ class Outputs:
     """What to write: `kinds` are format names, `paths` pairs of a path and its format.
 
     With a `directory` (a path or URL) every kind becomes a file there, named after the recording; without one the
-    single kind goes to standard output. With `lines`, JSON lines go to standard output in addition.
+    single kind goes to standard output. With `lines`, JSON lines go to standard output in addition. A format that plays
+    the recording links it, relative to its own file, or with `embed_audio` contains it.
     """
 
     kinds: tuple[str, ...]
     paths: tuple[tuple[Path, str], ...]
     directory: str | None
     lines: bool = False
+    embed_audio: bool = False
 
     @classmethod
     def parse(
@@ -57,8 +60,9 @@ class Outputs:
         recordings: int,
         lines: bool = False,
         default: str = "rttm",
+        embed_audio: bool = False,
     ) -> Outputs:
-        """Parse the values of ``-o`` (each may be a comma-separated list), ``-d`` and ``--json-lines``.
+        """Parse the values of ``-o`` (each may be a comma-separated list), ``-d`` and of the two flags.
 
         `default` is the format if none is given.
         Raises `OptionError` if they contradict each other or name an unknown format, and `MissingDependencyError` if
@@ -89,7 +93,9 @@ class Outputs:
         if directory == "":  # an unset shell variable
             raise OptionError("-d '': expected a folder")
         folder = None if directory is None else remote.local(directory)
-        plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), folder, lines)
+        plan = cls(tuple(dict.fromkeys(kinds)), tuple(paths), folder, lines, embed_audio)
+        if embed_audio and not any(map(formats.plays_audio, [*plan.kinds, *(kind for _, kind in paths)])):
+            raise OptionError("--embed-audio is for the format html only")
         plan._check(recordings)
         return plan
 
@@ -150,8 +156,10 @@ class Outputs:
         errors: list[SedError] = []
         for kind, target in wanted:
             try:
-                worded = words is not None and kind in transcripts.FORMATS
-                data = transcripts.dumps(words, kind) if worded else formats.dumps(result, kind)  # type: ignore[arg-type]
+                if words is not None and kind in transcripts.FORMATS:
+                    data = transcripts.dumps(words, kind)
+                else:
+                    data = formats.dumps(result, kind, self._audio(kind, target, source))
                 products.append(Product(kind, target, data))
             except Exception as error:
                 if not isinstance(error, SedError | OSError | MemoryError):  # a bug in sed: log the traceback
@@ -159,6 +167,20 @@ class Outputs:
                 text = f"{source.path}: cannot be written as {kind} ({sentence(error)})"
                 errors.append(FormatError(text, path=source.path, kind=kind))
         return products, errors
+
+    def _audio(self, kind: str, target: str | None, source: Input) -> str | None:
+        """The URL of the recording for a file of format `kind` at `target`; None if there is none that stays valid."""
+        if not formats.plays_audio(kind) or source.path == "-":
+            return None
+        if remote.is_url(source.path):
+            if self.embed_audio:
+                raise OptionError("--embed-audio needs a local recording")
+            return source.path if source.path.startswith(("http://", "https://")) else None
+        if self.embed_audio:
+            return audio_data(source.path)
+        if target is None or remote.is_url(target):
+            return None
+        return audio_link(source.path, target)
 
     def deliver(
         self, products: Iterable[Product], stdout: IO[str] | None = None

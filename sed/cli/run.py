@@ -33,7 +33,7 @@ NAME = "sed-run"
     "outputs",
     multiple=True,
     metavar="FORMAT|PATH",
-    help="rttm (default), json, jsonl, seglst, csv, parquet, npz, audacity, textgrid, webvtt, ..., or a path whose "
+    help="rttm (default), json, jsonl, seglst, csv, parquet, npz, html, textgrid, webvtt, ..., or a path whose "
     "suffix selects the format; separate several by commas.",
 )
 @click.option(
@@ -50,7 +50,10 @@ NAME = "sed-run"
     is_flag=True,
     help="Write one JSON object per recording to standard output, in input order.",
 )
-@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json, jsonl and npz.")
+@click.option(
+    "--embed-audio", is_flag=True, help="With html: put the recording into the page (default: a link)."
+)
+@click.option("--posteriors", is_flag=True, help="Include the frame posteriors in json, jsonl, npz and html.")
 @click.option(
     "--speech", metavar="PATH", help="Take turns and speakers from this file instead of detecting them."
 )
@@ -101,6 +104,7 @@ def main(
     directory: str | None,
     list_file: str | None,
     json_lines: bool,
+    embed_audio: bool,
     posteriors: bool,
     speech: str | None,
     words: str | None,
@@ -120,6 +124,7 @@ def main(
     sed-run call.wav -o rttm                   to standard output
     sed-run calls/ -o rttm,json -d out/        two files per recording
     sed-run call.wav -o call.vtt               the suffix selects the format
+    sed-run call.wav -o call.html              a page with timeline, summary and player
     sed-run stereo.wav --channels split        one speaker per channel
     sed-run call.wav --words call.json -o call.vtt
     sed-run s3://calls/ -d s3://out/ --workers 8
@@ -140,7 +145,7 @@ def main(
         recordings: Sequence[Input] = find_inputs(inputs, list_file)
         worded = words is not None or asr is not None
         default = "json" if worded else "rttm"
-        plan = Outputs.parse(outputs, directory, len(recordings), json_lines, default)
+        plan = Outputs.parse(outputs, directory, len(recordings), json_lines, default, embed_audio)
         if plan.to_stdout and sys.stdout is None:  # sed-run >&-, or a service without standard output
             raise OptionError("standard output is closed: expected a folder for results (-d)")
         if plan.to_stdout or speech is not None:

@@ -25,6 +25,7 @@ from sed.formats import (
     csv,
     eaf,
     emotionml,
+    html,
     json,
     lab,
     npz,
@@ -59,6 +60,7 @@ _FORMATS: dict[str, Format] = {
         emotionml.FORMAT,
         parquet.FORMAT,
         npz.FORMAT,
+        html.FORMAT,
         speechbrain.FORMAT,
         speechbrain.ZED,
     )
@@ -70,6 +72,7 @@ __all__ = [
     "is_binary",
     "names",
     "parse",
+    "plays_audio",
     "read",
     "read_all",
     "read_kind",
@@ -77,6 +80,7 @@ __all__ = [
     "readable",
     "recognise",
     "suffix",
+    "uri_of",
     "write",
 ]
 
@@ -126,6 +130,15 @@ def format_of(path: str | PathLike[str]) -> str:
     return max(matches)[1]
 
 
+def uri_of(path: str | PathLike[str]) -> str:
+    """The recording that a file is named after: its name without the suffix of its format.
+    >>> uri_of("out/call.1.seglst.json"), uri_of("a.b")
+    ('call.1', 'a')
+    """
+    kind = kind_by_name(Path(path), _FORMATS.values())
+    return Path(path).stem if kind is None else kind.uri(Path(path))
+
+
 def _suffixes(names: Iterable[str]) -> str:
     return ", ".join(sorted({s for name in names for s in _FORMATS[name].suffixes}))
 
@@ -153,8 +166,8 @@ def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], forma
     stream.write(text.encode() if _takes_bytes(stream) else text)
 
 
-def dumps(diarization: Diarization, format: str) -> bytes:
-    """The content of a file of that format: UTF-8 text, or the bytes of a binary format.
+def dumps(diarization: Diarization, format: str, audio: str | None = None) -> bytes:
+    """The content of a file of that format, UTF-8 if it is text; `audio` is the URL that html plays.
 
     Raises `FormatError` if the format cannot hold the result, and `OptionError` for an unknown format.
 
@@ -163,7 +176,14 @@ def dumps(diarization: Diarization, format: str) -> bytes:
     b'5.000000\\t8.000000\\tspk00: angry\\n'
     """
     kind = _kind(format)
+    if audio is not None and kind.dump_with_audio is not None:
+        return to_bytes(kind.dump_with_audio(diarization, audio))
     return kind.pack(diarization) if kind.pack else to_bytes(_dump(diarization, format))
+
+
+def plays_audio(name: str) -> bool:
+    """Whether files of format `name` play the recording."""
+    return _kind(name).dump_with_audio is not None
 
 
 def _takes_bytes(stream: Any) -> bool:

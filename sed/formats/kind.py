@@ -28,6 +28,7 @@ class Format:
     dot; the first one is given to new files. `file_names` are complete file names of the format, in lower case.
     `check` raises `MissingDependencyError` if the format needs a package that is not installed. `sniff` decides by its
     first lines whether a text is of this format; None for JSON formats, which `json_kind` distinguishes.
+    `dump_with_audio` is `dump` with the URL of the recording, for a format that plays it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Format:
     unpack: Callable[[bytes, Path], list[Diarization]] | None = None
     check: Callable[[], None] | None = None
     sniff: Callable[[str], bool] | None = None
+    dump_with_audio: Callable[[Diarization, str], str] | None = None
 
     def uri(self, path: Path) -> str:
         """The recording that a file of this kind is named after.

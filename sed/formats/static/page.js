@@ -1,0 +1,305 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const LANE = 34, CURVE = 64, AXIS = 24, GAP = 8, BIN = 6;
+const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+const duration = Math.max(data.duration, 0.001);
+const segments = data.segments.map(([start, end, speaker, label, confidence, probabilities], number) =>
+  ({ start, end, speaker, label, confidence, probabilities, number }));
+const audio = new Audio();
+let zoom = 1, chosen = null, playable = Boolean(data.audio);
+
+/** An HTML element with attributes, and children that are elements or plain text (never markup). */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "background") element.style.background = value;
+    else if (name === "ink") element.style.color = value;
+    else if (name === "width") element.style.width = value;
+    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+function draw(tag, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function clock(seconds, decimals = 0) {
+  const units = Math.round(seconds * 10 ** decimals), whole = Math.floor(units / 10 ** decimals);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n) => String(n).padStart(2, "0");
+  const text = hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  return decimals ? `${text}.${units % 10 ** decimals}` : text;
+}
+
+const labelName = (label) => data.labels[label] ?? "no emotion named";
+const speakerName = (speaker) => data.speakers[speaker] ?? "speaker unknown";
+const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const dot = (label) => make("span", { class: "dot", background: data.colours[label] });
+
+/* Player */
+const playIcon = draw("path", {});
+const playButton = make("button", { id: "play", type: "button", onclick: toggle });
+const icon = draw("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" });
+icon.append(playIcon);
+playButton.append(icon);
+const clockText = make("span", { id: "clock" });
+const speed = make("select", { id: "speed", "aria-label": "Speed", onchange: () => (audio.playbackRate = Number(speed.value)) },
+  ...[0.5, 0.75, 1, 1.25, 1.5, 2].map((x) => make("option", { value: x, selected: x === 1 }, `${x}×`)));
+const chooser = make("input", { type: "file", accept: "audio/*,video/*", id: "file", onchange: () => {
+  if (chooser.files[0]) { playable = true; audio.src = URL.createObjectURL(chooser.files[0]); refresh(); }
+} });
+const fileLabel = make("label", { class: "file" }, "Choose the recording…", chooser);
+const note = make("span", { class: "quiet", role: "status", id: "note" });
+
+function toggle() {
+  if (!playable) return;
+  if (audio.paused) play(); else audio.pause();
+}
+function play() {
+  audio.play().catch((error) => { if (error.name !== "AbortError") missing(); });
+}
+function missing() {
+  if (!playable && !data.audio) return;
+  playable = false;
+  note.textContent = "The recording was not found beside this page.";
+  refresh();
+}
+function seek(seconds, start = true) {
+  if (playable) { audio.currentTime = seconds; if (start) play(); }
+  moveHead(seconds);
+}
+function choose(segment) {
+  mark(segment);
+  seek(segment.start);
+}
+function mark(segment) {
+  for (const element of document.querySelectorAll(".on")) element.classList.remove("on");
+  chosen = segment;
+  for (const element of document.querySelectorAll(`[data-number="${segment.number}"]`)) element.classList.add("on");
+}
+function refresh() {
+  playButton.disabled = !playable;
+  playButton.setAttribute("aria-label", audio.paused ? "Play" : "Pause");
+  playIcon.setAttribute("d", audio.paused ? "M3 1l12 7-12 7z" : "M2 1h4v14H2zM10 1h4v14h-4z");
+  fileLabel.hidden = playable;
+  speed.hidden = !playable;
+  if (playable) note.textContent = "";
+  clockText.textContent = `${clock(audio.currentTime, 1)} / ${clock(duration)}`;
+}
+for (const event of ["play", "pause", "ended", "loadedmetadata"]) audio.addEventListener(event, refresh);
+audio.addEventListener("error", missing);
+audio.addEventListener("timeupdate", () => { refresh(); moveHead(audio.currentTime); });
+(function follow() {
+  if (!audio.paused) moveHead(audio.currentTime);
+  requestAnimationFrame(follow);
+})();
+
+/* Timeline */
+const scroller = make("div", { class: "scroller", tabindex: "0", role: "group", "aria-label": "Timeline; a click plays from there" });
+const names = make("div", { class: "names", "aria-hidden": "true" });
+const headLine = draw("line", { class: "head-line", y1: 0 });
+let scale = 1, svg = null;
+
+function moveHead(seconds) {
+  const x = seconds * scale;
+  headLine.setAttribute("x1", x);
+  headLine.setAttribute("x2", x);
+  if (!audio.paused && (x < scroller.scrollLeft || x > scroller.scrollLeft + scroller.clientWidth - 20))
+    scroller.scrollLeft = x - 60;
+}
+
+function area(label, width) {
+  const points = data.curve, step = width / (points.length - 1), floor = CURVE;
+  const below = points.map((row) => row.slice(0, label).reduce((a, b) => a + b, 0));
+  const at = (height) => (floor - (height * CURVE) / 100).toFixed(1);
+  const upper = points.map((row, n) => `${(n * step).toFixed(1)},${at(below[n] + row[label])}`);
+  const lower = points.map((row, n) => `${(n * step).toFixed(1)},${at(below[n])}`).reverse();
+  return draw("path", { class: "area", d: `M${upper.join("L")}L${lower.join("L")}Z`, fill: data.colours[label] });
+}
+
+function drawSegment(s, top) {
+  const x = s.start * scale, wide = Math.max(1.2, (s.end - s.start) * scale - 0.6), y = top + s.speaker * LANE + 3;
+  const rect = draw("rect", { class: "seg", x: x.toFixed(2), y, width: wide.toFixed(2), height: LANE - 6,
+    rx: Math.min(4, wide / 3), fill: data.colours[s.label], "data-number": s.number });
+  rect.append(draw("title", {}, `${clock(s.start, 1)} to ${clock(s.end, 1)}, ${speakerName(s.speaker)}: ${labelName(s.label)}`));
+  if (chosen === s) rect.classList.add("on");
+  if (!shown(s)) rect.classList.add("dim");
+  svg.append(rect);
+  if (wide > 7 * labelName(s.label).length + 8 && shown(s))
+    svg.append(draw("text", { class: "in", x: x + wide / 2, y: y + 18, fill: data.inks[s.label] }, labelName(s.label)));
+}
+
+/** Too many segments to tell apart: columns of 6 px, as high as the share of their time that the speaker talks. */
+function drawBins(kept, width, top) {
+  const count = Math.ceil(width / BIN), seconds = BIN / scale;
+  const bins = data.speakers.map(() => Array.from({ length: count }, () => data.labels.map(() => 0)));
+  for (const s of kept)
+    for (let n = Math.floor(s.start / seconds); n < count && n * seconds < s.end; n += 1)
+      bins[s.speaker][n][s.label] += Math.min(s.end, (n + 1) * seconds) - Math.max(s.start, n * seconds);
+  bins.forEach((row, speaker) => row.forEach((time, n) => {
+    let y = top + (speaker + 1) * LANE - 3;
+    const fit = (LANE - 6) / Math.max(seconds, time.reduce((a, b) => a + b, 0));
+    time.forEach((part, label) => {
+      if (part <= 0) return;
+      y -= part * fit;
+      svg.append(draw("rect", { class: "bin", x: n * BIN, y: y.toFixed(1), width: BIN - 1, height: (part * fit).toFixed(1), fill: data.colours[label] }));
+    });
+  }));
+}
+
+function drawTimeline() {
+  const width = Math.max(200, scroller.clientWidth) * zoom, curve = data.curve.length > 1 ? CURVE + GAP : 0;
+  const height = curve + data.speakers.length * LANE + AXIS;
+  scale = width / duration;
+  svg = draw("svg", { width, height, role: "img", "aria-label": "Emotions of each speaker over time; the list has the same" });
+  if (curve) {
+    svg.append(draw("rect", { class: "back", width, height: CURVE, rx: 4 }));
+    data.labels.forEach((_, label) => svg.append(area(label, width)));
+  }
+  data.speakers.forEach((_, row) =>
+    svg.append(draw("rect", { class: "back", width, y: curve + row * LANE + 3, height: LANE - 6, rx: 4 })));
+  const step = STEPS.find((s) => s * scale >= 74) ?? 86400;
+  for (let time = 0; time <= duration; time += step) {
+    const x = Math.min(Math.max(time * scale, 0.5), width - 0.5);
+    svg.append(draw("line", { class: "grid", x1: x, x2: x, y1: height - AXIS, y2: height - AXIS + 5 }));
+    const shift = time === 0 ? 14 : Math.min(0, width - 26 - time * scale);
+    svg.append(draw("text", { class: "tick", x: x + shift, y: height - 5 }, clock(time, step < 1 ? 1 : 0)));
+  }
+  const kept = segments.filter(shown);
+  if (segments.length > width / 7) drawBins(kept, width, curve);
+  else for (const s of segments) drawSegment(s, curve);
+  headLine.setAttribute("y2", height - AXIS);
+  svg.append(headLine);
+  svg.addEventListener("click", (event) => {
+    const number = event.target.dataset?.number, x = event.clientX - svg.getBoundingClientRect().left;
+    if (number !== undefined) mark(segments[number]);
+    seek(x / scale);
+  });
+  scroller.replaceChildren(svg);
+  names.replaceChildren(...(curve ? [row("everyone", CURVE, GAP, true)] : []),
+    ...data.speakers.map((_, n) => row(speakerName(n), LANE, 0, false)));
+  moveHead(playable ? audio.currentTime : chosen?.start ?? 0);
+}
+
+function row(text, height, gap, soft) {
+  const element = make("div", { class: soft ? "quiet" : null, title: text }, make("span", {}, text));
+  element.style.height = `${height}px`;
+  element.style.marginBottom = `${gap}px`;
+  return element;
+}
+
+function setZoom(factor, anchor = 0.5) {
+  const middle = (scroller.scrollLeft + scroller.clientWidth * anchor) / (scroller.clientWidth * zoom);
+  zoom = Math.min(Math.max(1, zoom * factor), Math.max(1, duration / 5));
+  drawTimeline();
+  scroller.scrollLeft = middle * scroller.clientWidth * zoom - scroller.clientWidth * anchor;
+}
+scroller.addEventListener("wheel", (event) => {
+  if (!event.ctrlKey && !event.metaKey) return;
+  event.preventDefault();
+  setZoom(event.deltaY < 0 ? 1.25 : 0.8, (event.clientX - scroller.getBoundingClientRect().left) / scroller.clientWidth);
+}, { passive: false });
+
+/* Summary */
+function shares(own) {
+  const time = data.labels.map(() => 0);
+  for (const s of own) time[s.label] += s.end - s.start;
+  return time;
+}
+function bar(parts, named) {
+  const total = parts.reduce((a, b) => a + b, 0) || 1;
+  return make("div", { class: "bar", "aria-hidden": "true" }, ...parts.map((part, label) => part <= 0 ? null :
+    make("i", { background: data.colours[label], ink: data.inks[label], width: `${(100 * part) / total}%` },
+      named && part / total > 0.13 ? `${Math.round((100 * part) / total)} %` : "")));
+}
+function summaryRow(name, own) {
+  const time = shares(own), total = time.reduce((a, b) => a + b, 0);
+  let turns = 0, last = -Infinity;
+  for (const s of own) { if (s.start - last > 0.5) turns += 1; last = Math.max(last, s.end); }
+  const parts = time.map((seconds, label) => seconds <= 0 ? null : make("span", {}, dot(label),
+    `${labelName(label)} ${clock(seconds)} (${Math.round((100 * seconds) / total)} %)`));
+  return make("tr", {}, make("td", { class: "name" }, name),
+    make("td", { class: "n", "data-name": "talks" }, clock(total)),
+    make("td", { class: "n", "data-name": "turns" }, String(turns)),
+    make("td", { class: "wide" }, bar(time, true), make("div", { class: "parts" }, ...parts)));
+}
+function summary() {
+  const rows = data.speakers.map((_, n) => summaryRow(speakerName(n), segments.filter((s) => s.speaker === n)));
+  const head = make("tr", {}, make("th", {}, "Speaker"), make("th", { class: "n" }, "Talk time"),
+    make("th", { class: "n", title: "Runs of speech with pauses of at most half a second" }, "Turns"), make("th", { class: "wide" }, "Emotions"));
+  return make("table", { class: "summary" }, head, ...rows);
+}
+
+/* List */
+const search = make("input", { id: "search", type: "search", placeholder: "Search speaker, emotion or time", "aria-label": "Search", oninput: filter });
+const bySpeaker = select("All speakers", data.speakers.map((_, n) => speakerName(n)));
+const byLabel = select("All emotions", data.labels.map((_, n) => labelName(n)));
+const order = make("select", { "aria-label": "Order", onchange: filter },
+  make("option", { value: "time" }, "By time"), make("option", { value: "sure" }, "Most certain first"), make("option", { value: "long" }, "Longest first"));
+const list = make("ol", { class: "rows", id: "rows" });
+const found = make("span", { class: "quiet", role: "status", id: "found" });
+
+function select(all, options) {
+  return make("select", { "aria-label": all, onchange: filter }, make("option", { value: "" }, all),
+    ...options.map((text, n) => make("option", { value: n }, text)));
+}
+function shown(s) {
+  if (bySpeaker.value !== "" && s.speaker !== Number(bySpeaker.value)) return false;
+  if (byLabel.value !== "" && s.label !== Number(byLabel.value)) return false;
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = `${speakerName(s.speaker)} ${labelName(s.label)} ${clock(s.start, 1)} ${clock(s.end, 1)}`.toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+function listRow(s) {
+  const chip = make("span", { class: "chip", background: data.colours[s.label], ink: data.inks[s.label] }, labelName(s.label));
+  const button = make("button", { type: "button", "data-number": s.number, class: s === chosen ? "on" : null, onclick: () => choose(s) },
+    make("span", {}, clock(s.start, 1), make("span", { class: "until quiet" }, ` – ${clock(s.end, 1)}`)),
+    make("span", { class: "who" }, speakerName(s.speaker)), chip,
+    s.probabilities ? bar(s.probabilities, false) : make("span", { class: "bar", hidden: true }),
+    make("span", { class: "sure" }, s.confidence === null ? "" : `${Math.round(100 * s.confidence)} %`));
+  return make("li", {}, button);
+}
+function filter() {
+  const kept = segments.filter(shown);
+  if (order.value === "sure") kept.sort((a, b) => (b.confidence ?? 0) - (a.confidence ?? 0));
+  if (order.value === "long") kept.sort((a, b) => b.end - b.start - (a.end - a.start));
+  list.replaceChildren(...kept.map(listRow));
+  if (!kept.length) list.append(make("li", { class: "empty" }, segments.length ? "No segment matches." : "Nobody speaks in this recording."));
+  const seconds = kept.reduce((sum, s) => sum + s.end - s.start, 0);
+  found.textContent = `${plural(kept.length, "segment")}, ${clock(seconds)}`;
+  drawTimeline();
+}
+
+/* Page */
+const named = data.speakers.filter((name) => name !== null).length;
+const facts = [clock(duration), ...(named ? [plural(named, "speaker")] : []), plural(segments.length, "segment")];
+for (const [name, value] of Object.entries(data.settings))
+  facts.push(`${name} ${typeof value === "object" ? Object.entries(value).map((pair) => pair.join(" ")).join(", ") : value}`);
+document.getElementById("page").append(
+  make("h1", {}, data.uri), make("p", { class: "facts" }, facts.join(" · ")),
+  make("section", { class: "card", "aria-label": "Timeline" },
+    make("div", { class: "head controls" }, playButton, clockText, speed, fileLabel, note, make("span", { class: "spring" }),
+      make("div", { class: "zoom", role: "group", "aria-label": "Zoom" },
+        make("button", { type: "button", id: "out", "aria-label": "Zoom out", onclick: () => setZoom(0.5) }, "−"),
+        make("button", { type: "button", id: "in", "aria-label": "Zoom in", onclick: () => setZoom(2) }, "+"))),
+    make("div", { class: "timeline" }, names, scroller),
+    make("ul", { class: "legend" }, ...data.labels.map((_, label) => make("li", {}, dot(label), labelName(label))))),
+  make("section", { class: "card", "aria-label": "Speakers", hidden: !segments.length },
+    make("div", { class: "head" }, make("h2", {}, "Speakers")), summary()),
+  make("section", { class: "card", "aria-label": "Segments" },
+    make("div", { class: "head filters" }, make("h2", {}, "Segments"), found, search, bySpeaker, byLabel, order), list),
+  make("footer", {}, "Estimates of expressed emotion by a model, which misses much and errs often. ",
+    "The band “everyone” shows the probability of each emotion, smoothed; its height is the share of time with speech."));
+if (data.audio) { audio.preload = "metadata"; audio.src = data.audio; }
+refresh();
+filter();
+new ResizeObserver(() => drawTimeline()).observe(document.body);
+document.addEventListener("keydown", (event) => {
+  if (event.key === " " && (event.target === document.body || event.target === scroller)) { event.preventDefault(); toggle(); }
+});

@@ -1,0 +1,108 @@
+"""`-o html` in a real browser, opened from disk: what it shows, plays and finds, and that names cannot run scripts."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import soundfile
+from chromium import Chromium
+
+from sed import formats
+from sed.formats import html
+from sed.result import Diarization, Segment
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+HOSTILE = "</script><img src=x onerror=globalThis.broken=1>"
+READY = "document.querySelectorAll('#rows li').length > 0"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("the program chromium is not installed")
+    with Chromium(program) as browser:
+        browser.set_viewport(1240, 900)
+        yield browser
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The page of the example's reference, in another folder than its audio, with a hostile speaker."""
+    (tmp_path / "out").mkdir()
+    shutil.copy("demo/conversation.flac", tmp_path / "a #1.flac")
+    found = formats.read("demo/conversation.rttm")
+    rows = [Segment(s.start, s.end, HOSTILE if s.speaker == "anton" else s.speaker, s.emotion) for s in found]
+    path = tmp_path / "out" / "page.html"
+    link = html.audio_link(tmp_path / "a #1.flac", path)
+    path.write_text(html.dump(Diarization(HOSTILE, found.duration, rows), link), encoding="utf-8")
+    return path
+
+
+def test_the_page_opens_from_disk_plays_and_searches(browser, page):
+    browser.open(page.as_uri(), READY)
+    assert browser.evaluate("globalThis.broken") is None and browser.errors == []
+    assert browser.evaluate("document.querySelector('h1').textContent") == HOSTILE
+    assert browser.evaluate("document.querySelectorAll('rect.seg').length") == 22
+    summary = browser.evaluate("document.querySelector('.summary tr:nth-child(4)').textContent")
+    assert summary.startswith("greta0:115") and "angry 0:04 (31 %)" in summary, summary
+
+    length = soundfile.info("demo/conversation.flac").duration
+    browser.wait(f"Math.abs(audio.duration - {length}) < 0.1")
+    browser.click("#rows li:nth-child(7) button")  # greta is angry from 14.357 s on
+    browser.wait("!audio.paused && audio.currentTime > 14.357 && audio.currentTime < 18")
+    browser.wait("document.querySelector('rect.seg.on')?.dataset.number === '6'")
+    assert browser.evaluate("+document.querySelector('.head-line').getAttribute('x1') / scale") > 14.3
+    browser.click("#play")
+    browser.wait("audio.paused")
+
+    browser.evaluate("search.value = 'greta ANGRY'; search.dispatchEvent(new Event('input'))")
+    assert browser.evaluate("document.querySelectorAll('#rows li').length") == 1
+    assert browser.evaluate("document.getElementById('found').textContent") == "1 segment, 0:04"
+    assert browser.evaluate("document.querySelectorAll('rect.seg:not(.dim)').length") == 1
+    browser.evaluate("search.value = 'nothing'; search.dispatchEvent(new Event('input'))")
+    assert browser.evaluate("document.getElementById('rows').textContent") == "No segment matches."
+
+    width = browser.evaluate("svg.getBoundingClientRect().width")
+    browser.click("#in")
+    assert browser.evaluate("svg.getBoundingClientRect().width") == pytest.approx(2 * width, abs=1)
+    nameless = [
+        node["role"]["value"]
+        for node in browser.call("Accessibility.getFullAXTree")["nodes"]
+        if node.get("role", {}).get("value") in ("button", "combobox", "searchbox", "image", "group")
+        and not node.get("ignored")
+        and not node.get("name", {}).get("value")
+    ]
+    assert nameless == []
+
+
+def test_a_missing_recording_can_be_chosen_and_a_phone_scrolls_nothing_sideways(browser, page, tmp_path):
+    (tmp_path / "a #1.flac").rename(tmp_path / "moved.flac")
+    browser.set_viewport(390, 844, dark=True)
+    browser.open(page.as_uri() + "?phone", READY)
+    browser.wait("!document.querySelector('.file').hidden")
+    assert "not found" in browser.evaluate("document.getElementById('note').textContent")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+    document = browser.call("DOM.getDocument")["root"]["nodeId"]
+    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "moved.flac")])
+    browser.wait("audio.duration > 40 && !document.getElementById('play').disabled")
+
+
+def test_an_hour_of_segments_is_drawn_as_columns_until_zoomed_in(browser, tmp_path):
+    rows = [
+        Segment(n * 2.0, n * 2 + 1.5, f"spk{n % 3:02d}", ("neutral", "angry")[n % 5 == 0])
+        for n in range(1800)
+    ]
+    formats.write(Diarization("hour", 3600.0, rows), tmp_path / "hour.html")
+    browser.set_viewport(1240, 900)
+    browser.open((tmp_path / "hour.html").as_uri(), READY)
+    assert browser.evaluate(
+        "[document.querySelectorAll('.seg').length, svg.querySelectorAll('.bin').length > 200]"
+    ) == [
+        0,
+        True,
+    ]
+    for _ in range(4):
+        browser.click("#in")
+    assert browser.evaluate("document.querySelectorAll('.seg').length") == 1800
