@@ -33,6 +33,21 @@ MIN_LATENCY, MAX_LATENCY = 0.5, 5.0  # seconds
 STEP = 0.5  # seconds from step to step; half the latency if that is shorter
 
 
+def steps_of(latency: float) -> tuple[int, int]:
+    """Frames from step to step, and the look-ahead in frames, of a stream with that `latency` in seconds.
+
+    Raises `OptionError` if the latency is out of range.
+
+    >>> steps_of(1.0), steps_of(0.5)
+    ((25, 25), (12, 13))
+    """
+    if not MIN_LATENCY <= latency <= MAX_LATENCY:
+        raise OptionError(f"a latency of {latency} s: expected {MIN_LATENCY:g} to {MAX_LATENCY:g} s")
+    frames = frame_at(latency)
+    step = min(seconds_to_frames(STEP), frames // 2)
+    return step, frames - step
+
+
 class StreamingDiarizer:
     """A live stream; created by `EmotionDiarizer.stream`. Not thread-safe.
 
@@ -55,12 +70,8 @@ class StreamingDiarizer:
         decoder: DecoderOptions | None = None,
         latency: float = 1.0,
     ) -> None:
-        if not MIN_LATENCY <= latency <= MAX_LATENCY:
-            raise OptionError(f"a latency of {latency} s: expected {MIN_LATENCY:g} to {MAX_LATENCY:g} s")
-        latency_frames = frame_at(latency)
+        self._step, self._look_ahead = steps_of(latency)
         self.latency = float(latency)
-        self._step = min(seconds_to_frames(STEP), latency_frames // 2)
-        self._look_ahead = latency_frames - self._step
         self._tagger = tagger
         self._columns = len(tagger.labels) + len(dimensions_of(tagger))
         self._options = decoder or DecoderOptions()
