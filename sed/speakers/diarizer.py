@@ -105,7 +105,8 @@ class SegmentationDiarizer:
     def begin_online(self) -> OnlineClusteringSession:
         """Start a live stream; it only enforces the maximum number of speakers."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
-        return OnlineClusteringSession(SegmentationActivity(self.segmentation), self.embedding, options)
+        activity = SegmentationActivity(self.segmentation)
+        return OnlineClusteringSession(activity, self.embedding, options, self.projection)
 
 
 class SegmentationSession:

@@ -19,7 +19,8 @@ from sed.grid import HOP, frames_to_seconds, seconds_to_frames
 from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.online import LiveTurns
 from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
-from sed.speakers.registry import RegistryOptions, Speaker, SpeakerRegistry
+from sed.speakers.projection import Projection
+from sed.speakers.registry import Candidate, RegistryOptions, Speaker, SpeakerRegistry
 from sed.speakers.tracks import ACTIVE_THRESHOLD, Track, Tracker, TrackRun
 
 ActivitySource = Callable[[np.ndarray, int], np.ndarray]
@@ -64,7 +65,7 @@ class OnlineClusteringSession:
     """Finds the speakers of one live stream; an `OnlineSession`. Sessions may share the networks.
 
     `activity` is the source of local speaker activity (such as `sed.speakers.online.SegmentationActivity`), `embedding`
-    the embedding network.
+    the embedding network, `projection` what its embeddings are projected by.
 
     >>> silent = lambda audio, start: np.zeros((len(audio) // HOP, 3), np.float32)
     >>> session = OnlineClusteringSession(silent, SpeakerEmbedding())
@@ -77,8 +78,10 @@ class OnlineClusteringSession:
         activity: ActivitySource,
         embedding: SpeakerEmbedding,
         options: OnlineClusteringOptions | None = None,
+        projection: Projection | None = None,
     ) -> None:
         self._activity = activity
+        self._projection = projection
         self._embedding = embedding
         self._options = options or OnlineClusteringOptions()
         self.window = seconds_to_frames(self._options.window)
@@ -113,9 +116,10 @@ class OnlineClusteringSession:
                 continue
             frames = np.flatnonzero(active[:, track.column]) + start
             latest += [(track, *run) for run in self._divide(track, frames, single, start)]
+        changed = False
+        candidates = []
         for track, run, frames in latest:
-            sample = run.sample
-            embedded = self._embed(run, frames[single[frames - start]], audio, start)
+            changed |= self._embed(run, frames[single[frames - start]], audio, start)
             overlapping = [
                 other.sample
                 for other_track, other, others in latest
@@ -123,13 +127,11 @@ class OnlineClusteringSession:
             ]
             index = track.runs.index(run)
             previous = track.runs[index - 1].sample.speaker if index else None
-            conflict = any(
-                other.speaker is sample.speaker and other.seconds >= sample.seconds for other in overlapping
-            )
-            if embedded or sample.speaker is None or conflict:
-                self._registry.assign(sample, overlapping, previous)
-            if sample.speaker:
-                sample.speaker.last = max(sample.speaker.last, int(frames[-1]))
+            candidates.append(Candidate(run.sample, overlapping, previous))
+        self._registry.assign(candidates, frames_to_seconds(start + len(activities)))
+        for _, run, frames in latest:
+            if (speaker := run.sample.speaker) is not None:
+                speaker.last = max(speaker.last, int(frames[-1]))
 
     def _divide(
         self, track: Track, active: np.ndarray, single: np.ndarray, start: int
@@ -171,7 +173,8 @@ class OnlineClusteringSession:
         run.full = len(clean) == self._max_run_frames
         parts = np.split(clean, np.flatnonzero(np.diff(clean) != 1) + 1)
         features = [filter_bank(_audio_of(audio, start, frames)) for frames in parts]
-        sample.vector = self._embedding(np.concatenate(features))
+        vector = self._embedding(np.concatenate(features))
+        sample.vector = vector if self._projection is None else self._projection(vector)
         sample.seconds = frames_to_seconds(len(clean))
         return True
 
@@ -183,7 +186,6 @@ class OnlineClusteringSession:
         for track in self._tracker.tracks:
             while len(track.runs) > 1 and track.runs[1].start <= final:
                 self._registry.finalise(track.runs.pop(0).sample)
-        self._registry.merge_similar()
 
     def _turns(self, final: int) -> LiveTurns:
         activity, offset = self._tracker.activity(), self._tracker.final

@@ -20,6 +20,7 @@ from sed.speakers.clustering import ClusteringOptions, cosine_similarities, find
 from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
 from sed.speakers.online import local_activity
 from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
+from sed.speakers.projection import Projection
 from sed.speakers.smoothing import make_turns, smooth
 from sed.speakers.turns import Turns, runs
 from sed.speech.activity import SpeechDetector
@@ -73,6 +74,7 @@ class VoiceActivityDiarizer:
     ) -> None:
         self.bounds = speaker_bounds(speakers, min_speakers, max_speakers)
         self.speech, self.options = speech, options or WindowOptions()
+        self._online_projection = Projection.bundled() if embedding is None else None
         self.embedding = (
             embedding if isinstance(embedding, SpeakerEmbedding) else SpeakerEmbedding(embedding, threads)
         )
@@ -84,7 +86,9 @@ class VoiceActivityDiarizer:
     def begin_online(self) -> OnlineClusteringSession:
         """Start a live stream; it only enforces the maximum number of speakers."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
-        return OnlineClusteringSession(local_activity(self.speech), self.embedding, options)
+        return OnlineClusteringSession(
+            local_activity(self.speech), self.embedding, options, self._online_projection
+        )
 
 
 class VoiceActivitySession:

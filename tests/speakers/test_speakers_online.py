@@ -136,7 +136,8 @@ def test_only_the_registry_remembers_the_past(monkeypatch):
     simulation.run(session, 9000)
     tracks = session._tracker.tracks
     assert len(tracks) <= 3 and all(len(track.runs) <= 3 for track in tracks)
-    assert sum(len(speaker.samples) for speaker in session._registry.speakers) <= 9
+    assert len(session._registry._pending) <= 9
+    assert len(session._registry._evidence) <= session._registry.options.max_evidence
     assert all(len(track.scores) <= 50 for track in tracks)
 
 
