@@ -208,17 +208,20 @@ class EmotionDiarizer:
         )
         return result_of(uri, duration, segments, mean, self.tagger)
 
-    def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
+    def stream(
+        self, latency: float = 1.0, turns: SpeakerDiarizer | None = None, refine: bool = False
+    ) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
-        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range or the
+        `turns` replaces the diarizer, as in `__call__`. `refine`: offer `StreamingDiarizer.refined` at the end.
+        Raises `OptionError` if the latency is out of range or the
         diarizer does not support live streams.
         """
         if self.channels == "split":
             raise OptionError(
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"
             )
-        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency)
+        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency, refine)
 
 
 class _Stages:

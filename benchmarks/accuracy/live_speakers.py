@@ -36,6 +36,7 @@ from sed.speakers.turns import runs
 from sed.streaming.diarizer import steps_of
 
 LATENCIES = (0.5, 1.0, 2.0, 5.0)
+REFINED = (0.5, 1.0)  # latencies of the streams that are refined; with others the windows are those of 1 s
 TUNED_CALLS = ("hvb_00", "hvb_02")
 HOUR = 3600
 
@@ -131,8 +132,12 @@ def measure(
     for item in items:
         rows["offline"].append(score(item, offline(diarizer, item.samples)))
         for latency in latencies:
-            found = follow(diarizer.begin_online(), item.samples, latency)
+            session = diarizer.begin_online(refine=latency in REFINED)
+            found = follow(session, item.samples, latency)
             rows[f"{latency:g} s"].append(score(item, found))
+            if latency in REFINED:
+                found = segments_of(session.refined(), samples_to_seconds(len(item.samples)))
+                rows[f"refined, {latency:g} s"].append(score(item, found))
     return rows
 
 

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sed.audio.fbank import FEATURE_HOP, FEATURE_WINDOW, filter_bank
+from sed.errors import SedError
 from sed.grid import HOP, frames_to_seconds, seconds_to_frames
 from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.online import LiveTurns
 from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
 from sed.speakers.projection import Projection
+from sed.speakers.refining import Refinement
 from sed.speakers.registry import Candidate, RegistryOptions, Speaker, SpeakerRegistry
 from sed.speakers.tracks import ACTIVE_THRESHOLD, Track, Tracker, TrackRun
+from sed.speakers.turns import Turns
 
 ActivitySource = Callable[[np.ndarray, int], np.ndarray]
 """Samples and the number of their first frame -> activity ``(frames, local speakers)`` from 0 to 1."""
@@ -79,7 +82,10 @@ class OnlineClusteringSession:
         embedding: SpeakerEmbedding,
         options: OnlineClusteringOptions | None = None,
         projection: Projection | None = None,
+        refinement: Refinement | None = None,
     ) -> None:
+        self._refinement = refinement
+        self._relabels = 0  # number of merged speakers that have been reported
         self._activity = activity
         self._projection = projection
         self._embedding = embedding
@@ -100,11 +106,25 @@ class OnlineClusteringSession:
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
         """As `OnlineSession.step`."""
         activities = self._activity(audio, start)
+        if self._refinement is not None:
+            self._refinement.step(audio, start, activities)
         self._tracker.step(activities, start)
         self._update_runs(audio, activities, start)
         turns = self._turns(final)
         self._finalise(final)
         return turns
+
+    def refined(self) -> Turns:
+        """The turns of the whole stream, as offline; only for a session with a `refinement`."""
+        if self._refinement is None:
+            raise SedError("this stream keeps nothing to refine: expected refine=True when it starts")
+        return self._refinement.close()
+
+    def take_relabels(self) -> list[tuple[str, str]]:
+        """Pairs of names since the last call: the first speaker is the second one, from now on and before."""
+        new = self._registry.merged[self._relabels :]
+        self._relabels += len(new)
+        return [(_name(one.number), _name(other.number)) for one, other in new]
 
     def _update_runs(self, audio: np.ndarray, activities: np.ndarray, start: int) -> None:
         """Divide the tracks into runs, embed new speech, and assign the runs to speakers."""
@@ -220,8 +240,12 @@ class OnlineClusteringSession:
         return LiveTurns(
             np.stack([active[key] for key in keys], 1) if keys else np.zeros((frames, 0), bool),
             keys,
-            tuple(f"spk{numbers[key]:02d}" for key in keys),
+            tuple(_name(numbers[key]) for key in keys),
         )
+
+
+def _name(number: int | None) -> str:
+    return f"spk{number:02d}"
 
 
 def _audio_of(audio: np.ndarray, start: int, frames: np.ndarray) -> np.ndarray:
