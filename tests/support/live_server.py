@@ -27,7 +27,7 @@ class SecondsStream:
     labels = LABELS
 
     def __init__(self, latency: float = 1.0, delay: float = 0.0, refine: bool = False) -> None:
-        self.refine = refine
+        self.refine, self.relabelled = refine, False
         if not 0.5 <= latency <= 5:
             raise OptionError(f"a latency of {latency} s: expected 0.5 to 5 s")
         self.delay = delay
@@ -61,7 +61,8 @@ class SecondsStream:
 
     def take_relabels(self):
         """In the third second the second speaker turns out to be the first one."""
-        return [Relabel("spk01", "spk00", 2.5)] if self.halves == 5 else []
+        due, self.relabelled = self.halves >= 5 and not self.relabelled, self.halves >= 5
+        return [Relabel("spk01", "spk00", 2.5)] if due else []
 
     def refined(self):
         assert self.refine
