@@ -220,11 +220,14 @@ class EmotionDiarizer:
             kept = mean_over_speakers(tracks, turns.active) if split else tracks[0]
         return result_of(uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled))
 
-    def stream(self, latency: float = 1.0, turns: SpeakerDiarizer | None = None) -> StreamingDiarizer:
+    def stream(
+        self, latency: float = 1.0, turns: SpeakerDiarizer | None = None, refine: bool = False
+    ) -> StreamingDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
-        `turns` replaces the diarizer, as in `__call__`. Raises `OptionError` if the latency is out of range, the
-        diarizer does not support live streams, or speakers are enrolled.
+        `turns` replaces the diarizer, as in `__call__`. `refine`: offer `StreamingDiarizer.refined` at the end.
+        Raises `OptionError` if the latency is out of range, the diarizer does not support live streams, or speakers are
+        enrolled.
         """
         if self.enrolled:
             raise OptionError("enrolled speakers cannot be combined with a live stream or a latency")
@@ -232,7 +235,7 @@ class EmotionDiarizer:
             raise OptionError(
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"
             )
-        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency)
+        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency, refine)
 
 
 class _Stages:

@@ -40,19 +40,20 @@ class Cached:
     """A function of an array that is computed once per content."""
 
     def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        self._function, self._results = function, {}
+        self._function = function
+        self.results: dict[bytes, np.ndarray] = {}
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """The output of the function, from the cache if possible."""
         array = np.ascontiguousarray(array)
         key = hashlib.blake2b(array.tobytes() + str(array.shape).encode(), digest_size=16).digest()
-        if key not in self._results:
-            self._results[key] = self._function(array)
-        return self._results[key].copy()
+        if key not in self.results:
+            self.results[key] = self._function(array)
+        return self.results[key].copy()
 
     def clear(self) -> None:
         """Empty the cache."""
-        self._results.clear()
+        self.results.clear()
 
 
 class Models:

@@ -20,9 +20,10 @@ import numpy as np
 import soundfile
 
 from benchmarks.accuracy.latency import Cached
+from benchmarks.accuracy.live_speakers import follow
 from sed.formats import read_all
-from sed.grid import HOP, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
-from sed.result import Diarization, Segment
+from sed.grid import samples_to_seconds
+from sed.result import Diarization
 from sed.scoring import der
 from sed.simulation.conversation import ConversationOptions
 from sed.simulation.sets import conversation_set
@@ -30,14 +31,12 @@ from sed.speakers import SegmentationDiarizer
 from sed.speakers.online import SegmentationActivity
 from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
 from sed.speakers.registry import RegistryOptions
-from sed.speakers.turns import runs
-from sed.streaming.diarizer import STEP
 
 GRIDS: dict[str, tuple[float, ...]] = {
-    "match_threshold": (0.35, 0.4, 0.45, 0.5),
-    "min_seconds_to_create": (1.0, 1.5, 2.0),
-    "continuity_bonus": (0.1, 0.15, 0.2),
-    "merge_threshold": (0.7, 0.75, 0.8, 0.9),
+    "threshold": (0.2, 0.25, 0.28, 0.31, 0.35),
+    "min_seconds_to_create": (0.8, 1.0, 1.5, 2.5),
+    "min_evidence_seconds": (0.6, 0.8, 1.2),
+    "continuity_bonus": (0.05, 0.15, 0.25),
     "max_run_seconds": (1.0, 1.5, 2.0),
     "min_pause": (0.2, 0.3, 0.5),
     "min_embed_seconds": (0.4, 0.6),
@@ -67,28 +66,6 @@ def material(shared: Path, count: int) -> list[Item]:
     return items
 
 
-def follow(session: OnlineClusteringSession, samples: np.ndarray, latency: float) -> list[Segment]:
-    """The final turns of a stream, as `sed.streaming` would return them."""
-    step, frames = seconds_to_frames(STEP), frame_count(len(samples))
-    ahead = seconds_to_frames(latency) - step
-    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(frames, bool))
-    settled = 0
-    for number in range(1, -(-frames // step) + 1):
-        end = min(number * step, frames)
-        final = frames if end == frames else max(settled, end - ahead)
-        start = max(0, end - session.window)
-        turns = session.step(samples[start * HOP : end * HOP], start, final)
-        for name, active in zip(turns.names, turns.active.T, strict=True):
-            found[name][settled:final] = active[: final - settled]
-        settled = final
-    duration = samples_to_seconds(len(samples))
-    return [
-        Segment(frames_to_seconds(start), min(frames_to_seconds(end), duration), name)
-        for name, active in found.items()
-        for start, end in runs(active)
-    ]
-
-
 def trial(items: list[Item], speakers: SegmentationDiarizer, values: dict[str, Any], latency: float) -> float:
     """The cost of the options `values`; prints it with its parts."""
     names = {field.name for field in fields(RegistryOptions)}
@@ -99,7 +76,7 @@ def trial(items: list[Item], speakers: SegmentationDiarizer, values: dict[str, A
     rates, wrong = defaultdict(list), []
     for group, samples, reference in items:
         activity = SegmentationActivity(speakers.segmentation)
-        session = OnlineClusteringSession(activity, speakers.embedding, options)
+        session = OnlineClusteringSession(activity, speakers.embedding, options, speakers.projection)
         segments = follow(session, samples, latency)
         rates[group].append(der(reference, segments, duration=samples_to_seconds(len(samples))))
         wrong.append(abs(len({s.speaker for s in segments}) - len(reference.speaker_names)))

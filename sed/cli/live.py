@@ -47,6 +47,9 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--json-lines", is_flag=True, help="Write every event as a line of JSON to standard output.")
 @click.option("--duration", type=_POSITIVE, metavar="S", help="Stop after this many seconds.")
 @click.option("--latency", type=float, default=1.0, show_default=True, metavar="S", help="0.5 to 5 seconds.")
+@click.option(
+    "--refine", is_flag=True, help="Write the refined result at the end: speakers as of a whole file."
+)
 @click.option("--speakers", type=_COUNT, help="Number of speakers (default: estimated).")
 @click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers.")
 @tagger_options
@@ -87,6 +90,7 @@ def _process(
     duration: float | None,
     span: float,
     quiet: bool,
+    refine: bool,
     **options: Any,
 ) -> bool:
     """One live run; returns whether an error was reported."""
@@ -105,7 +109,8 @@ def _process(
         **{
             name: options[name]
             for name in ("latency", "speakers", "max_speakers", *TAGGER_SETTINGS, "threads")
-        }
+        },
+        refine=refine,
     )
     recorder = open_recorder(record, source.rate, overwrite) if record else None
     showing = sys.stdout.isatty() and not quiet and not files.to_stdout
@@ -131,6 +136,8 @@ def _process(
     failures = _run(session, display)
     if session.status.captured or not failures:
         try:
+            if refine and not failures:
+                session.refine(stream.refined(uri))
             failures += files.write(session.result())
         except BrokenPipeError:
             failures.append(_broken_pipe())
@@ -197,11 +204,11 @@ def _source(
     return FilePlayer(file, choice or "mix", fast)
 
 
-def _stream(*, latency: float, **settings: Any) -> Any:
+def _stream(*, latency: float, refine: bool, **settings: Any) -> Any:
     """A live stream; loads the models."""
     from sed.pipeline import EmotionDiarizer
 
-    return EmotionDiarizer(**settings).stream(latency)
+    return EmotionDiarizer(**settings).stream(latency, refine=refine)
 
 
 def _run(session: LiveSession, display: AbstractContextManager[Any]) -> list[str]:

@@ -149,6 +149,10 @@ class LiveSession:
             dimensions=self._dimensions,
         )
 
+    def refine(self, refined: Diarization) -> None:
+        """Replace the segments of `result` by those of the stream's refined result; after `run`."""
+        self._finals = [part for segment in refined for part in self._lost_time.split(segment)]
+
     def _check_source(self) -> None:
         try:
             if not self._stop_requested.is_set():

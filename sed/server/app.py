@@ -43,7 +43,7 @@ FILE_STOP_TIMEOUT = 1.5  # seconds for the file being processed to end when the 
 def create_app(
     options: ServerOptions | None = None,
     *,
-    make_stream: Callable[[float], Stream] | None = None,
+    make_stream: Callable[..., Stream] | None = None,
     diarize: Diarize | None = None,
 ) -> Starlette:
     """The server as an ASGI application.

@@ -24,7 +24,7 @@ from sed.errors import AudioError, FormatError, MissingDependencyError, SedError
 from sed.grid import SAMPLE_RATE
 from sed.result import Segment
 from sed.server.limits import Bucket
-from sed.streaming import Event
+from sed.streaming import Event, Relabel
 
 MESSAGE_SECONDS = 0.1  # seconds of audio in one message
 SILENCE_TIMEOUT = 60.0  # seconds for which a server with audio to process may send nothing
@@ -58,6 +58,8 @@ async def stream(
     token: str | None = None,
     on_ready: Callable[[dict[str, Any]], None] | None = None,
     on_progress: Callable[[dict[str, Any]], None] | None = None,
+    on_relabel: Callable[[Relabel], None] | None = None,
+    on_refined: Callable[[list[Segment]], None] | None = None,
 ) -> AsyncIterator[Event]:
     """Send `blocks` to the server at `url` (``ws://host:port/stream``) and yield its events.
 
@@ -68,6 +70,8 @@ async def stream(
     token: the server's secret, if it has one.
     on_ready, on_progress: called with the messages of these types (labels and limits; time, settled, level
         in dB, current probabilities).
+    on_relabel: called when a speaker has turned out to be another one.
+    on_refined: called after the last event with the segments of the refined result.
 
     Raises `ServerError` if the server rejects the client or fails, `AudioError` on a block of another type or shape,
     and `MissingDependencyError` without the package websockets.
@@ -88,7 +92,7 @@ async def stream(
             compression=None,
             ping_timeout=None,
             close_timeout=CLOSE_TIMEOUT,
-            max_size=1 << 20,
+            max_size=1 << 24,  # a refined result of hours
             max_queue=64,
         )
     except (OSError, InvalidHandshake, InvalidURI, asyncio.TimeoutError) as error:
@@ -97,6 +101,8 @@ async def stream(
         sender: asyncio.Task[None] | None = None
         try:
             start = {"type": "start", "sample_rate": sample_rate, "latency": latency}
+            start |= {"relabel": True} if on_relabel else {}
+            start |= {"refine": True} if on_refined else {}
             await socket.send(json.dumps(start, default=lambda number: number.item()))  # a numpy number
             ready = _checked(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT))
             if not isinstance(limits := ready.get("limits"), dict) or not {*REQUIRED_LIMITS} <= limits.keys():
@@ -108,6 +114,10 @@ async def stream(
             while (message := await _next(socket, sender, sent))["type"] != "end":
                 if message["type"] == "segment":
                     yield _event(message)
+                elif message["type"] == "relabel" and on_relabel:
+                    on_relabel(_relabel(message))
+                elif message["type"] == "refined" and on_refined:
+                    on_refined(_segments(message))
                 elif message["type"] == "progress":
                     sent.record_progress(message["time"])
                     if on_progress:
@@ -255,8 +265,25 @@ def _event(message: dict[str, Any]) -> Event:
     """The event of a message; unknown keys of a segment, which a newer server may add, are ignored."""
     try:
         row = message["segment"]
-        known = None if row is None else {f.name: row[f.name] for f in fields(Segment) if f.name in row}
-        segment = None if known is None else Segment(**known)
+        segment = None if row is None else _segment(row)
         return Event(message["id"], segment, message["final"], message["time"], message["settled"])
     except (KeyError, TypeError, FormatError):
+        raise _not_sed_serve(repr(json.dumps(message)[:60])) from None
+
+
+def _segment(row: dict[str, Any]) -> Segment:
+    return Segment(**{f.name: row[f.name] for f in fields(Segment) if f.name in row})
+
+
+def _segments(message: dict[str, Any]) -> list[Segment]:
+    try:
+        return [_segment(row) for row in message["segments"]]
+    except (KeyError, TypeError, FormatError):
+        raise _not_sed_serve(repr(json.dumps(message)[:60])) from None
+
+
+def _relabel(message: dict[str, Any]) -> Relabel:
+    try:
+        return Relabel(message["from"], message["to"], message["time"])
+    except KeyError:
         raise _not_sed_serve(repr(json.dumps(message)[:60])) from None

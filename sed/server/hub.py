@@ -62,9 +62,7 @@ class Hub:
     Uploads are admitted by `admission` and diarized by `files`.
     """
 
-    def __init__(
-        self, options: ServerOptions, make_stream: Callable[[float], Stream], diarize: Diarize
-    ) -> None:
+    def __init__(self, options: ServerOptions, make_stream: Callable[..., Stream], diarize: Diarize) -> None:
         self.options = options
         self.make_stream = make_stream
         self.metrics = Metrics()

@@ -10,6 +10,7 @@ from sed.grid import SAMPLE_RATE
 
 MAX_TEXT = 4096  # characters of a text message
 SAMPLE_RATES = (4_000, 384_000)
+_KEYS = ("sample_rate", "latency", "token", "relabel", "refine")
 
 # The WebSocket close code that follows each error.
 CLOSE_CODES = {
@@ -40,18 +41,21 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """The parameters of a stream, sent before its audio: sample rate in Hz, latency in seconds, token."""
+    """The parameters of a stream, sent before its audio: sample rate in Hz, latency in seconds, token; whether to send
+    `relabel` messages, and a `refined` result at the end."""
 
     sample_rate: int = SAMPLE_RATE
     latency: float = 1.0
     token: str | None = None
+    relabel: bool = False
+    refine: bool = False
 
 
 def parse_text(text: str) -> Start | None:
     """Parse a text message: `Start`, or None for the end of the audio. Raises `ProtocolError` (``bad_message``).
 
     >>> parse_text('{"type": "start", "sample_rate": 48000}')
-    Start(sample_rate=48000, latency=1.0, token=None)
+    Start(sample_rate=48000, latency=1.0, token=None, relabel=False, refine=False)
     >>> parse_text('{"type": "end"}') is None
     True
     """
@@ -67,14 +71,16 @@ def parse_text(text: str) -> Start | None:
     if kind != "start":
         found = repr(kind[:40]) if isinstance(kind, str) else type(kind).__name__
         raise ProtocolError("bad_message", f"message of type {found}: expected start or end")
-    if unknown := sorted(set(message) - {"type", "sample_rate", "latency", "token"}):
+    if unknown := sorted(set(message) - {"type", *_KEYS}):
         raise ProtocolError(
-            "bad_message", f"unknown key {unknown[0][:40]!r} in start: expected sample_rate, latency or token"
+            "bad_message", f"unknown key {unknown[0][:40]!r} in start: expected {', '.join(_KEYS)}"
         )
     return Start(
         _number(message, "sample_rate", SAMPLE_RATE, *SAMPLE_RATES, whole=True),
         _number(message, "latency", 1.0, 0.0, 3600.0),
         _token(message.get("token")),
+        _flag(message, "relabel"),
+        _flag(message, "refine"),
     )
 
 
@@ -87,6 +93,13 @@ def _number(
         kind = "a whole number" if whole else "a number"
         found = str(value)[:40] if isinstance(value, str | int | float) else type(value).__name__
         raise ProtocolError("bad_message", f"{key} {found}: expected {kind} from {low:g} to {high:g}")
+    return value
+
+
+def _flag(message: dict[str, Any], key: str) -> bool:
+    value = message.get(key, False)
+    if not isinstance(value, bool):
+        raise ProtocolError("bad_message", f"{key} of type {type(value).__name__}: expected true or false")
     return value
 
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from sed.server.protocol import (
     parse_text,
 )
 from sed.streaming import Event
-from sed.streaming.messages import event_message
+from sed.streaming.messages import event_message, relabel_message
 
 log = logging.getLogger("sed.server")
 
@@ -198,7 +199,8 @@ class Session:
             raise ProtocolError("unauthorized", f"{found}: expected the server's in Authorization or start")
         self._admit()
         try:
-            stream = await self._in_pool(self._hub.make_stream, start.latency)
+            options = {"refine": True} if start.refine else {}
+            stream = await self._in_pool(partial(self._hub.make_stream, start.latency, **options))
         except OptionError as error:
             raise ProtocolError("bad_message", str(error)) from None
         intake = Intake(self._options, start.sample_rate)
@@ -261,6 +263,9 @@ class Session:
                 }
             )
         await self._report(await self._in_pool(live.close))
+        if live.start.refine:
+            result = await self._in_pool(live.stream.refined)  # type: ignore[attr-defined]
+            await self._send({"type": "refined", "segments": [segment.to_dict() for segment in result]})
         if self._message_after_end:
             raise ProtocolError(
                 "bad_message", "a message after the end: expected none (all results are sent)"
@@ -276,6 +281,10 @@ class Session:
         self._hub.metrics.events += len(events)
         for event in events:
             await self._send(event_message(event))
+        live = self._live
+        if live is not None and live.start.relabel:
+            for relabel in live.stream.take_relabels():  # type: ignore[attr-defined]
+                await self._send(relabel_message(relabel))
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:

@@ -91,7 +91,7 @@ def find_speakers(
     clusters = level[0]
     history = agglomerate(clusters, options.linkage)
     min_seconds = options.min_seconds(float(clusters.seconds.sum()))
-    merges = _count_merges(
+    merges = merges_within_bounds(
         clusters,
         history,
         history.count_above(options.threshold),
@@ -114,7 +114,7 @@ def _reduce(clusters: Clusters, options: ClusteringOptions) -> Clusters:
     return clusters.merge(history.labels(merges))
 
 
-def _count_merges(
+def merges_within_bounds(
     clusters: Clusters,
     history: MergeHistory,
     preferred: int,

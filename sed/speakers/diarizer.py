@@ -28,6 +28,7 @@ from sed.speakers.embedding import FeatureStream, SpeakerEmbedding
 from sed.speakers.online import SegmentationActivity
 from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
 from sed.speakers.projection import Projection
+from sed.speakers.refining import Refinement
 from sed.speakers.smoothing import make_turns
 from sed.speakers.speech_runs import (
     SpeechRun,
@@ -103,10 +104,12 @@ class SegmentationDiarizer:
         """Start a new recording."""
         return SegmentationSession(self)
 
-    def begin_online(self) -> OnlineClusteringSession:
-        """Start a live stream; it only enforces the maximum number of speakers."""
+    def begin_online(self, refine: bool = False) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers. `refine`: offer `refined`, too."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
-        return OnlineClusteringSession(SegmentationActivity(self.segmentation), self.embedding, options)
+        activity = SegmentationActivity(self.segmentation)
+        refinement = Refinement(self.begin(), self.options.step) if refine else None
+        return OnlineClusteringSession(activity, self.embedding, options, self.projection, refinement)
 
 
 class SegmentationSession:
@@ -126,11 +129,19 @@ class SegmentationSession:
         """Process the next ``(n,)`` float32 samples at 16 kHz."""
         for start in range(0, len(samples), self._stream.step):  # large blocks are split to bound the memory
             part = samples[start : start + self._stream.step]
-            self._samples += len(part)
-            self._features.push(part)
+            self.push_samples(part)
             for number, activities in self._stream.push(part):
-                self._stitcher.push(number * self._hop, activities)
-                self._process(self._stitcher.final((number + 1) * self._hop))
+                self.push_window(number * self._hop, activities, (number + 1) * self._hop)
+
+    def push_samples(self, samples: np.ndarray) -> None:
+        """Process the next ``(n,)`` samples, except for the segmentation (`sed.speakers.refining`)."""
+        self._samples += len(samples)
+        self._features.push(samples)
+
+    def push_window(self, start: int, activities: np.ndarray, final: int) -> None:
+        """Process a window from frame `start`; no further window sees a frame before `final`."""
+        self._stitcher.push(start, activities)
+        self._process(self._stitcher.final(final))
 
     def _process(self, sections: Sequence[Section]) -> None:
         """Cut the speech of `sections` into runs and embed them."""
@@ -162,11 +173,15 @@ class SegmentationSession:
 
     def close(self) -> Turns:
         """The turns of the whole recording."""
-        self._features.close()
         frames = frame_count(self._samples)
         for number, activities in self._stream.close():
             start = number * self._hop
             self._stitcher.push(start, activities[: frames - start])
+        return self.finish(frames)
+
+    def finish(self, frames: int) -> Turns:
+        """The turns of the whole recording of `frames` frames, whose windows have all been processed."""
+        self._features.close()
         self._process(self._stitcher.close(frames))
         options = self._options
         speakers = cluster_speech_runs(self.speech_runs, options.clustering, *self._bounds)

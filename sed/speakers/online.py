@@ -7,6 +7,7 @@ live streams creates its session in `begin_online`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Protocol
 
 import numpy as np
@@ -75,13 +76,22 @@ class DetectorActivity:
         return np.pad(self._speech, (0, frames - len(self._speech)))[:, None].astype(np.float32)
 
 
-def begin_online(diarizer: object) -> OnlineSession:
-    """The online session of `diarizer`. Raises `OptionError` if it has no method `begin_online`."""
+def begin_online(diarizer: object, refine: bool = False) -> OnlineSession:
+    """The online session of `diarizer`; `refine`: one with a method `refined`, the offline result at the end.
+
+    Raises `OptionError` if it has no method `begin_online`, or none with that argument.
+    """
     if (begin := getattr(diarizer, "begin_online", None)) is None:
         raise OptionError(
             f"{type(diarizer).__name__} does not support live streams: expected diarizer 'segmentation' or 'none'"
         )
-    return begin()
+    if not refine:
+        return begin()
+    if "refine" not in signature(begin).parameters:
+        raise OptionError(
+            f"{type(diarizer).__name__} cannot refine a live stream: expected diarizer 'segmentation'"
+        )
+    return begin(refine=True)
 
 
 def local_activity(detector: SpeechDetector) -> SegmentationActivity | DetectorActivity:

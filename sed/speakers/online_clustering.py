@@ -15,12 +15,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sed.audio.fbank import FEATURE_HOP, FEATURE_WINDOW, filter_bank
+from sed.errors import SedError
 from sed.grid import HOP, frames_to_seconds, seconds_to_frames
 from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.online import LiveTurns
 from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
-from sed.speakers.registry import RegistryOptions, Speaker, SpeakerRegistry
+from sed.speakers.projection import Projection
+from sed.speakers.refining import Refinement
+from sed.speakers.registry import Candidate, RegistryOptions, Speaker, SpeakerRegistry
 from sed.speakers.tracks import ACTIVE_THRESHOLD, Track, Tracker, TrackRun
+from sed.speakers.turns import Turns
 
 ActivitySource = Callable[[np.ndarray, int], np.ndarray]
 """Samples and the number of their first frame -> activity ``(frames, local speakers)`` from 0 to 1."""
@@ -64,7 +68,7 @@ class OnlineClusteringSession:
     """Finds the speakers of one live stream; an `OnlineSession`. Sessions may share the networks.
 
     `activity` is the source of local speaker activity (such as `sed.speakers.online.SegmentationActivity`), `embedding`
-    the embedding network.
+    the embedding network, `projection` what its embeddings are projected by.
 
     >>> silent = lambda audio, start: np.zeros((len(audio) // HOP, 3), np.float32)
     >>> session = OnlineClusteringSession(silent, SpeakerEmbedding())
@@ -77,8 +81,13 @@ class OnlineClusteringSession:
         activity: ActivitySource,
         embedding: SpeakerEmbedding,
         options: OnlineClusteringOptions | None = None,
+        projection: Projection | None = None,
+        refinement: Refinement | None = None,
     ) -> None:
+        self._refinement = refinement
+        self._relabels = 0  # number of merged speakers that have been reported
         self._activity = activity
+        self._projection = projection
         self._embedding = embedding
         self._options = options or OnlineClusteringOptions()
         self.window = seconds_to_frames(self._options.window)
@@ -97,11 +106,25 @@ class OnlineClusteringSession:
     def step(self, audio: np.ndarray, start: int, final: int) -> LiveTurns:
         """As `OnlineSession.step`."""
         activities = self._activity(audio, start)
+        if self._refinement is not None:
+            self._refinement.step(audio, start, activities)
         self._tracker.step(activities, start)
         self._update_runs(audio, activities, start)
         turns = self._turns(final)
         self._finalise(final)
         return turns
+
+    def refined(self) -> Turns:
+        """The turns of the whole stream, as offline; only for a session with a `refinement`."""
+        if self._refinement is None:
+            raise SedError("this stream keeps nothing to refine: expected refine=True when it starts")
+        return self._refinement.close()
+
+    def take_relabels(self) -> list[tuple[str, str]]:
+        """Pairs of names since the last call: the first speaker is the second one, from now on and before."""
+        new = self._registry.merged[self._relabels :]
+        self._relabels += len(new)
+        return [(_name(one.number), _name(other.number)) for one, other in new]
 
     def _update_runs(self, audio: np.ndarray, activities: np.ndarray, start: int) -> None:
         """Divide the tracks into runs, embed new speech, and assign the runs to speakers."""
@@ -113,9 +136,10 @@ class OnlineClusteringSession:
                 continue
             frames = np.flatnonzero(active[:, track.column]) + start
             latest += [(track, *run) for run in self._divide(track, frames, single, start)]
+        changed = False
+        candidates = []
         for track, run, frames in latest:
-            sample = run.sample
-            embedded = self._embed(run, frames[single[frames - start]], audio, start)
+            changed |= self._embed(run, frames[single[frames - start]], audio, start)
             overlapping = [
                 other.sample
                 for other_track, other, others in latest
@@ -123,13 +147,11 @@ class OnlineClusteringSession:
             ]
             index = track.runs.index(run)
             previous = track.runs[index - 1].sample.speaker if index else None
-            conflict = any(
-                other.speaker is sample.speaker and other.seconds >= sample.seconds for other in overlapping
-            )
-            if embedded or sample.speaker is None or conflict:
-                self._registry.assign(sample, overlapping, previous)
-            if sample.speaker:
-                sample.speaker.last = max(sample.speaker.last, int(frames[-1]))
+            candidates.append(Candidate(run.sample, overlapping, previous))
+        self._registry.assign(candidates, frames_to_seconds(start + len(activities)))
+        for _, run, frames in latest:
+            if (speaker := run.sample.speaker) is not None:
+                speaker.last = max(speaker.last, int(frames[-1]))
 
     def _divide(
         self, track: Track, active: np.ndarray, single: np.ndarray, start: int
@@ -171,7 +193,8 @@ class OnlineClusteringSession:
         run.full = len(clean) == self._max_run_frames
         parts = np.split(clean, np.flatnonzero(np.diff(clean) != 1) + 1)
         features = [filter_bank(_audio_of(audio, start, frames)) for frames in parts]
-        sample.vector = self._embedding(np.concatenate(features))
+        vector = self._embedding(np.concatenate(features))
+        sample.vector = vector if self._projection is None else self._projection(vector)
         sample.seconds = frames_to_seconds(len(clean))
         return True
 
@@ -183,7 +206,6 @@ class OnlineClusteringSession:
         for track in self._tracker.tracks:
             while len(track.runs) > 1 and track.runs[1].start <= final:
                 self._registry.finalise(track.runs.pop(0).sample)
-        self._registry.merge_similar()
 
     def _turns(self, final: int) -> LiveTurns:
         activity, offset = self._tracker.activity(), self._tracker.final
@@ -218,8 +240,12 @@ class OnlineClusteringSession:
         return LiveTurns(
             np.stack([active[key] for key in keys], 1) if keys else np.zeros((frames, 0), bool),
             keys,
-            tuple(f"spk{numbers[key]:02d}" for key in keys),
+            tuple(_name(numbers[key]) for key in keys),
         )
+
+
+def _name(number: int | None) -> str:
+    return f"spk{number:02d}"
 
 
 def _audio_of(audio: np.ndarray, start: int, frames: np.ndarray) -> np.ndarray:

@@ -1,8 +1,15 @@
-"""`SpeakerRegistry`: online clustering of speaker embeddings, revised while evidence accumulates.
+"""`SpeakerRegistry`: the speakers of a live stream, found anew whenever there is new evidence.
 
-In: samples of speech of one speaker each, embedded again as they grow, and the speaker of the previous sample in the
-same track, which is likely to continue. Out: a `Speaker` for each sample, the same one whenever the voice returns. The
-speaker of a sample may change until the sample is final; a speaker without samples and past evidence is removed.
+In: samples of speech of one speaker each, embedded again as they grow, with the speaker of the previous sample in the
+same track, which is likely to continue. Out: a `Speaker` for each sample, the same one whenever the voice returns.
+
+All evidence of the stream, of final samples and of those that may still change, is clustered as offline
+(`sed.speakers.agglomeration`). So earlier decisions are revised when more is known: a speaker that two voices share is
+split, and two speakers with one voice are merged. Clusters keep the speaker under whose name most of their final
+speech went out; a cluster without one becomes a new speaker once it has enough clean speech. Shorter and overlapped
+speech joins the most similar speaker. The speaker of a sample may change until the sample is final.
+
+Memory is bounded: the most similar pieces of evidence of one speaker are merged when there are too many.
 """
 
 from __future__ import annotations
@@ -13,28 +20,33 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sed.errors import OptionError
+from sed.speakers.agglomeration import Clusters, Linkage, agglomerate
+from sed.speakers.clustering import merges_within_bounds
 
 
 @dataclass(frozen=True)
 class RegistryOptions:
-    """When a sample is assigned to a known speaker. Tuned on AMI clips of part train and on conversations simulated
-    from `train` speakers (`benchmarks/tuning/online_speakers.py`).
+    """How live speech is grouped into speakers. Tuned on the tuning data of `benchmarks.accuracy.live_speakers`.
 
-    match_threshold: minimum cosine at which a sample is assigned to a known speaker.
+    threshold: minimum similarity at which two clusters are merged.
+    linkage: how similar two clusters are.
+    min_evidence_seconds: samples with less clean speech join a speaker, but take no part in the clustering.
     min_seconds_to_match: samples with less clean speech are assigned to the expected speaker.
-    min_seconds_to_create: clean speech from which a sample that matches no speaker creates a new one.
-    continuity_bonus: added to the cosine with the expected speaker.
-    merge_threshold: two speakers whose embeddings have at least this cosine are merged.
-    memory: maximum weight in seconds of the past evidence of a speaker; older evidence fades.
+    min_seconds_to_create: clean speech of a new speaker.
+    continuity_bonus: added to the cosine of a sample and the expected speaker.
+    merge_patience: seconds for which two speakers must have been one before they are merged for good.
+    max_evidence: maximum number of pieces of evidence.
     max_speakers: maximum number of speakers; further voices are assigned to the most similar speaker.
     """
 
-    match_threshold: float = 0.4
+    threshold: float = 0.28
+    linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.05, 0.05))
+    min_evidence_seconds: float = 0.8
     min_seconds_to_match: float = 0.4
-    min_seconds_to_create: float = 1.5
+    min_seconds_to_create: float = 1.0
     continuity_bonus: float = 0.15
-    merge_threshold: float = 0.8
-    memory: float = 120.0
+    merge_patience: float = 10.0
+    max_evidence: int = 150
     max_speakers: int = 32
 
     def __post_init__(self) -> None:
@@ -54,25 +66,32 @@ class VoiceSample:
 
 @dataclass(eq=False)
 class Speaker:
-    """A known speaker: `samples` may still change, `past` is the sum of vectors times seconds of the final ones.
-
-    `key` is unique. `number` is assigned once, with the first final speech; `last` is the last active frame.
-    """
+    """A speaker. `key` is unique. `number` is assigned once, with the first final speech; `last` is the last active
+    frame; `centroid` ``(dimension,)`` is the mean direction of the voice, None before there is evidence."""
 
     key: int
     number: int | None = None
-    past: np.ndarray | None = None
-    seconds: float = 0.0
     last: int = -1
-    samples: list[VoiceSample] = field(default_factory=list)
+    centroid: np.ndarray | None = None
 
-    def summed_embedding(self, without: VoiceSample | None = None) -> np.ndarray | None:
-        """Sum of the weighted vectors of this speaker, excluding one sample; None if there are none."""
-        parts = [] if self.past is None else [self.past]
-        for sample in self.samples:
-            if sample is not without and sample.vector is not None:
-                parts.append(sample.vector * sample.seconds)
-        return np.sum(parts, axis=0) if parts else None
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A sample to assign, with the samples of others at the same time, and the speaker of the previous sample in the
+    same track, if there is one."""
+
+    sample: VoiceSample
+    overlapping: Sequence[VoiceSample] = ()
+    expected: Speaker | None = None
+
+
+@dataclass(eq=False)
+class _Evidence:
+    """Final speech: `total` is the sum of unit vectors times `seconds`; `speaker` is the one it was reported as."""
+
+    total: np.ndarray
+    seconds: float
+    speaker: Speaker
 
 
 class SpeakerRegistry:
@@ -80,104 +99,161 @@ class SpeakerRegistry:
 
     >>> registry = SpeakerRegistry()
     >>> a, b = (VoiceSample(np.eye(3)[n], seconds=2) for n in range(2))
-    >>> registry.assign(a, []); registry.assign(b, [a])
+    >>> registry.assign([Candidate(a), Candidate(b, [a])], now=2.0)
     >>> a.speaker is b.speaker
     False
     >>> registry.finalise(a); again = VoiceSample(np.array([0.9, 0.1, 0.1]), seconds=1)
-    >>> registry.assign(again, [b]); again.speaker is registry.speakers[0]
+    >>> registry.assign([Candidate(b), Candidate(again)], now=3.0); again.speaker is a.speaker
     True
     """
 
     def __init__(self, options: RegistryOptions | None = None) -> None:
         self.options = options or RegistryOptions()
         self.speakers: list[Speaker] = []
+        self.merged: list[tuple[Speaker, Speaker]] = []  # (speaker, the one that it is from now on)
+        self._evidence: list[_Evidence] = []
+        self._pending: dict[int, VoiceSample] = {}  # the samples that may still change
+        self._since: dict[tuple[Speaker, Speaker], float] = {}  # since when two speakers have been one
         self._next_key = 0
 
-    def assign(
-        self, sample: VoiceSample, overlapping: Sequence[VoiceSample], expected: Speaker | None = None
-    ) -> None:
-        """Assign `sample` to a speaker, or revise its speaker.
-
-        `overlapping` are samples of other speakers at the same time; `expected` is the speaker of the previous sample
-        in the same track.
-        """
+    def assign(self, candidates: Sequence[Candidate], now: float) -> None:
+        """Assign every sample that may still change to a speaker; `now` is the time in the stream in seconds."""
         options = self.options
-        taken = [other.speaker for other in overlapping]
-        free = [speaker for speaker in self.speakers if speaker not in taken]
-        if expected not in free:
-            expected = None
-        if sample.vector is None or sample.seconds < options.min_seconds_to_match:
-            if sample.speaker is None or sample.speaker in taken:
-                latest = max(free, key=lambda speaker: speaker.last, default=None)
-                self._move(sample, expected or latest or self._create())
-            return
-        scores = {}
-        for speaker in free:
-            if (embedding := speaker.summed_embedding(without=sample)) is not None:
-                bonus = options.continuity_bonus if speaker is expected else 0.0
-                scores[speaker] = _cosine(sample.vector, embedding) + bonus
-        best = max(scores, key=lambda speaker: scores[speaker], default=None)
-        if best and scores[best] >= options.match_threshold:
-            self._move(sample, best)
-        elif sample.speaker in free and sample.speaker not in scores:
-            pass  # the only sample of its speaker, and unlike all others
-        elif sample.seconds >= options.min_seconds_to_create or not best:
-            self._move(sample, self._create() or best)
-        else:
-            self._move(sample, best)
+        self._pending.update({id(candidate.sample): candidate.sample for candidate in candidates})
+        evidence = [
+            sample
+            for sample in self._pending.values()
+            if sample.vector is not None and sample.seconds >= options.min_evidence_seconds
+        ]
+        self._find_speakers(candidates, evidence, now)
+        for candidate in candidates:
+            self._choose(candidate)
+        kept = {id(item.speaker) for item in self._evidence} | {
+            id(sample.speaker) for sample in self._pending.values()
+        }
+        self.speakers = [one for one in self.speakers if one.number is not None or id(one) in kept]
 
     def finalise(self, sample: VoiceSample) -> None:
-        """Add the evidence of a final sample to its speaker for good."""
+        """Keep the evidence of a final sample."""
+        self._pending.pop(id(sample), None)
         speaker = sample.speaker
-        if speaker is None:
+        if speaker is None or sample.vector is None or sample.seconds < self.options.min_evidence_seconds:
             return
-        speaker.samples.remove(sample)
-        if sample.vector is not None:
-            vector = sample.vector * np.float32(sample.seconds)
-            speaker.past = vector if speaker.past is None else speaker.past + vector
-            speaker.seconds += sample.seconds
-            if speaker.seconds > self.options.memory:
-                speaker.past = speaker.past * np.float32(self.options.memory / speaker.seconds)
-                speaker.seconds = self.options.memory
-        self._remove_unused()
+        self._evidence.append(_Evidence(sample.vector * np.float32(sample.seconds), sample.seconds, speaker))
+        if len(self._evidence) > self.options.max_evidence:
+            self._merge_evidence()
 
-    def merge_similar(self) -> None:
-        """Merge speakers whose embeddings have become similar, unless both are currently active."""
-        for younger in self.speakers[::-1]:
-            if younger.past is None or younger.seconds < self.options.min_seconds_to_create:
+    def _find_speakers(
+        self, candidates: Sequence[Candidate], samples: Sequence[VoiceSample], now: float
+    ) -> None:
+        """Cluster all evidence, and give every cluster its speaker."""
+        if not self._evidence and not samples:
+            return
+        clusters = self._clusters(candidates, samples)
+        options = self.options
+        history = agglomerate(clusters, options.linkage)
+        merges = merges_within_bounds(
+            clusters,
+            history,
+            history.count_above(options.threshold),
+            options.min_seconds_to_create,
+            1,
+            options.max_speakers,
+        )
+        labels = history.labels(merges)
+        found = clusters.merge(labels)
+        reported = np.zeros((len(found), len(self.speakers)))  # seconds of a cluster reported as each speaker
+        for item, label in zip(self._evidence, labels, strict=False):
+            reported[label, self.speakers.index(item.speaker)] += item.seconds
+        owners: dict[int, Speaker] = {}
+        for label, column in _largest_first(reported):
+            owners[label] = self.speakers[column]
+        # A provisional speaker keeps the cluster of its samples, so that it has the same number from step to step.
+        for sample, label in zip(samples, labels[len(self._evidence) :].tolist(), strict=True):
+            speaker = sample.speaker
+            if label not in owners and speaker in self.speakers and speaker not in owners.values():
+                owners[label] = speaker
+        for label in np.flatnonzero(found.seconds >= options.min_seconds_to_create).tolist():
+            if label not in owners and (created := self._create()):
+                owners[label] = created
+        for speaker in self.speakers:
+            speaker.centroid = None
+        for label, speaker in owners.items():
+            speaker.centroid = found.centroids[label]
+        self._merge_speakers(reported, owners, now)
+
+    def _clusters(self, candidates: Sequence[Candidate], samples: Sequence[VoiceSample]) -> Clusters:
+        sums = [item.total for item in self._evidence]
+        sums += [one.vector * one.seconds for one in samples if one.vector is not None]
+        seconds = [item.seconds for item in self._evidence] + [one.seconds for one in samples]
+        index = {id(sample): n for n, sample in enumerate(samples, len(self._evidence))}
+        overlapping = np.zeros((len(sums), len(sums)), bool)
+        for candidate in candidates:
+            for other in candidate.overlapping:
+                pair = index.get(id(candidate.sample)), index.get(id(other))
+                if None not in pair:
+                    overlapping[pair], overlapping[pair[::-1]] = True, True
+        return Clusters(np.asarray(sums, np.float32), np.asarray(seconds, np.float32), overlapping)
+
+    def _choose(self, candidate: Candidate) -> None:
+        """Assign a sample to the most similar speaker that no overlapping sample has."""
+        options, sample = self.options, candidate.sample
+        taken = [other.speaker for other in candidate.overlapping if other.speaker]
+        free = [speaker for speaker in self.speakers if speaker not in taken]
+        expected = candidate.expected if candidate.expected in free else None
+        known = [speaker for speaker in free if speaker.centroid is not None]
+        if sample.vector is not None and sample.seconds >= options.min_seconds_to_match and known:
+            scores = [
+                float(sample.vector @ speaker.centroid)
+                + (options.continuity_bonus if speaker is expected else 0.0)
+                for speaker in known
+            ]
+            sample.speaker = known[int(np.argmax(scores))]
+        elif sample.speaker is None or sample.speaker not in free:
+            latest = max(free, key=lambda speaker: speaker.last, default=None)
+            sample.speaker = expected or latest or self._create()
+
+    def _merge_speakers(self, reported: np.ndarray, owners: dict[int, Speaker], now: float) -> None:
+        """Merge a speaker for good whose speech has been in the cluster of another one for long."""
+        since: dict[tuple[Speaker, Speaker], float] = {}
+        present = set(owners.values())
+        for column in np.flatnonzero(reported.any(0)).tolist():
+            speaker, label = self.speakers[column], int(reported[:, column].argmax())
+            if speaker in present or label not in owners:
                 continue
-            for older in self.speakers:
-                if older is younger:
-                    break
-                if (
-                    older.past is None
-                    or older.seconds < self.options.min_seconds_to_create
-                    or (older.samples and younger.samples)
-                ):
-                    continue
-                if _cosine(older.past, younger.past) >= self.options.merge_threshold:
-                    self._merge(older, younger)
-                    break
+            pair = speaker, owners[label]
+            since[pair] = self._since.get(pair, now)
+        self._since = since
+        for (speaker, other), start in since.items():
+            if now - start >= self.options.merge_patience:
+                self.merge(speaker, other)
+                return  # the rest at the next step, when the clusters are known again
 
-    def _merge(self, older: Speaker, younger: Speaker) -> None:
-        for sample in list(younger.samples):
-            self._move(sample, older)
-        if younger.past is not None:
-            older.past = younger.past if older.past is None else older.past + younger.past
-            older.seconds += younger.seconds
-        older.last = max(older.last, younger.last)
-        if older.number is None:
-            older.number = younger.number
-        self.speakers.remove(younger)
+    def merge(self, speaker: Speaker, other: Speaker) -> None:
+        """From now on `speaker` is `other`."""
+        for item in self._evidence:
+            if item.speaker is speaker:
+                item.speaker = other
+        for sample in self._pending.values():
+            if sample.speaker is speaker:
+                sample.speaker = other
+        self.speakers.remove(speaker)
+        if other.number is None:
+            other.number = speaker.number
+        elif speaker.number is not None:
+            self.merged.append((speaker, other))
 
-    def _move(self, sample: VoiceSample, speaker: Speaker | None) -> None:
-        if speaker is sample.speaker or speaker is None:
-            return
-        if sample.speaker:
-            sample.speaker.samples.remove(sample)
-        sample.speaker = speaker
-        speaker.samples.append(sample)
-        self._remove_unused()
+    def _merge_evidence(self) -> None:
+        """Merge the two most similar pieces of evidence of one speaker; the latest if no speaker has two."""
+        totals = np.stack([item.total for item in self._evidence])
+        unit = totals / np.maximum(np.linalg.norm(totals, axis=1, keepdims=True), 1e-9)
+        keys = np.array([item.speaker.key for item in self._evidence])
+        similarity = np.where(keys[:, None] == keys[None], unit @ unit.T, -2.0)
+        np.fill_diagonal(similarity, -3.0)
+        first, second = sorted(divmod(int(similarity.argmax()), len(keys)))
+        kept, merged = self._evidence[first], self._evidence.pop(second)
+        if similarity[first, second] > -2:
+            kept.total, kept.seconds = kept.total + merged.total, kept.seconds + merged.seconds
 
     def _create(self) -> Speaker | None:
         if len(self.speakers) >= self.options.max_speakers:
@@ -187,9 +263,16 @@ class SpeakerRegistry:
         self.speakers.append(speaker)
         return speaker
 
-    def _remove_unused(self) -> None:
-        self.speakers = [one for one in self.speakers if one.samples or one.past is not None]
 
+def _largest_first(weights: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of a row and a column of `weights`, each used once, the largest weight first; without those of 0.
 
-def _cosine(one: np.ndarray, other: np.ndarray) -> float:
-    return float(one @ other) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)
+    >>> _largest_first(np.array([[3, 5], [0, 4]]))
+    [(0, 1)]
+    """
+    weights, found = weights.copy(), []
+    while weights.size and weights.max() > 0:
+        row, column = divmod(int(weights.argmax()), weights.shape[1])
+        found.append((row, column))
+        weights[row], weights[:, column] = 0, 0
+    return found

@@ -87,7 +87,7 @@ class VoiceActivityDiarizer:
     def begin_online(self) -> OnlineClusteringSession:
         """Start a live stream; it only enforces the maximum number of speakers."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
-        return OnlineClusteringSession(local_activity(self.speech), self.embedding, options)
+        return OnlineClusteringSession(local_activity(self.speech), self.embedding, options, self.projection)
 
 
 class VoiceActivitySession:

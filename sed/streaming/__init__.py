@@ -8,6 +8,6 @@ id follows a final one.
 from __future__ import annotations
 
 from sed.streaming.diarizer import StreamingDiarizer
-from sed.streaming.events import Event
+from sed.streaming.events import Event, Relabel
 
-__all__ = ["Event", "StreamingDiarizer"]
+__all__ = ["Event", "Relabel", "StreamingDiarizer"]

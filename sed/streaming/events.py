@@ -1,10 +1,20 @@
-"""`Event`: one update of one segment of a live stream."""
+"""`Event`: one update of one segment of a live stream; and `Relabel`: one speaker is another one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sed.result import Segment
+
+
+@dataclass(frozen=True)
+class Relabel:
+    """Two speakers have turned out to be one: `old` is `new`, from `time` (seconds) on and before. Final segments keep
+    their names; whoever shows them may show the new one instead."""
+
+    old: str
+    new: str
+    time: float
 
 
 @dataclass(frozen=True)

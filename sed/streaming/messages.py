@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sed.streaming.events import Event
+from sed.streaming.events import Event, Relabel
 
 
 def event_message(event: Event) -> dict[str, Any]:
@@ -23,3 +23,12 @@ def event_message(event: Event) -> dict[str, Any]:
         "settled": event.settled,
         "segment": None if event.segment is None else event.segment.to_dict(),
     }
+
+
+def relabel_message(relabel: Relabel) -> dict[str, Any]:
+    """`relabel` as a message of type ``relabel``.
+
+    >>> relabel_message(Relabel("spk03", "spk01", 12.5))
+    {'type': 'relabel', 'from': 'spk03', 'to': 'spk01', 'time': 12.5}
+    """
+    return {"type": "relabel", "from": relabel.old, "to": relabel.new, "time": relabel.time}

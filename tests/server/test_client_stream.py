@@ -9,7 +9,9 @@ import pytest
 from live_server import SecondsStream
 
 from sed.errors import AudioError
+from sed.result import Segment
 from sed.server.client import ServerError, as_int16, stream
+from sed.streaming import Relabel
 
 
 def collect(*args, **options):
@@ -214,3 +216,12 @@ def test_invalid_blocks_are_rejected(start_server, block, message):
         as_int16(block)
     with pytest.raises(AudioError, match=message):
         collect(start_server().ws, [block])
+
+
+def test_relabels_and_the_refined_result_arrive_only_if_requested(start_server, tone):
+    relabels, refined = [], []
+    server = start_server()
+    events = collect(server.ws, [tone(3.3)], on_relabel=relabels.append, on_refined=refined.append)
+    assert events == expected(tone(3.3)) == collect(server.ws, [tone(3.3)])
+    assert refined == [[Segment(0, 4.0, "spk00", "sad", 0.5)]]
+    assert relabels == [Relabel("spk01", "spk00", 2.5)]

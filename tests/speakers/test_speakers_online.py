@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import soundfile
 
-from sed.errors import OptionError
+from sed.errors import OptionError, SedError
 from sed.grid import HOP
 from sed.result import Diarization, Segment
 from sed.speakers import (
@@ -136,7 +137,8 @@ def test_only_the_registry_remembers_the_past(monkeypatch):
     simulation.run(session, 9000)
     tracks = session._tracker.tracks
     assert len(tracks) <= 3 and all(len(track.runs) <= 3 for track in tracks)
-    assert sum(len(speaker.samples) for speaker in session._registry.speakers) <= 9
+    assert len(session._registry._pending) <= 9
+    assert len(session._registry._evidence) <= session._registry.options.max_evidence
     assert all(len(track.scores) <= 50 for track in tracks)
 
 
@@ -188,3 +190,30 @@ def test_diarizers_have_online_sessions_and_other_objects_are_rejected(data):
     assert isinstance(begin_online(SegmentationDiarizer(max_speakers=3)), OnlineClusteringSession)
     with pytest.raises(OptionError, match="object does not support live streams: expected"):
         begin_online(object())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [25, 12])
+def test_a_refined_stream_is_the_offline_result(data, step):
+    samples, _ = soundfile.read(data / "ami_trn00.flac", dtype="float32")
+    samples = samples[: 25 * 16_000]
+    diarizer = SegmentationDiarizer()
+    whole = diarizer.begin()
+    whole.push(samples)
+    expected = whole.close()
+    session, frames = diarizer.begin_online(refine=True), len(samples) // HOP
+    for time in [*range(step, frames, step), frames]:
+        start = max(0, time - session.window)
+        session.step(samples[start * HOP : time * HOP], start, max(0, time - 25))
+    found = session.refined()
+    assert found.frames == expected.frames and len(found.names) == len(expected.names) > 1
+    same = found.active == expected.active
+    assert same.mean() > (0.995 if step == 25 else 0.9)  # 25: the same windows
+
+
+def test_only_a_stream_that_keeps_it_can_be_refined():
+    session = SegmentationDiarizer().begin_online()
+    with pytest.raises(SedError, match="expected refine=True"):
+        session.refined()
+    with pytest.raises(OptionError, match="cannot refine"):
+        begin_online(OneSpeaker(WebRtcDetector()), refine=True)

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from sed.errors import OptionError
-from sed.speakers.registry import RegistryOptions, SpeakerRegistry, VoiceSample
-
-OPTIONS = RegistryOptions(
-    match_threshold=0.5, min_seconds_to_create=1.0, continuity_bonus=0.15, merge_threshold=0.8
-)
+from sed.speakers.registry import Candidate, RegistryOptions, SpeakerRegistry, VoiceSample
 
 
 def vector(*parts):
@@ -20,98 +16,115 @@ def vector(*parts):
 ANN, BEN, CAT = vector(1), vector(0, 1), vector(0, 0, 1)
 
 
-def assigned(registry, direction, seconds=2.0, overlapping=(), expected=None):
-    sample = VoiceSample(direction, seconds)
-    registry.assign(sample, overlapping, expected)
-    return sample
+class Stream:
+    """A registry with the samples that are not final, and a clock."""
+
+    def __init__(self, **options):
+        self.registry = SpeakerRegistry(RegistryOptions(**options))
+        self.now, self.numbers = 0.0, 0
+
+    def add(self, direction, seconds=2.0, overlapping=(), expected=None):
+        """A sample, assigned and not final."""
+        sample = VoiceSample(direction, seconds)
+        self.now += seconds
+        self.registry.assign([Candidate(sample, overlapping, expected)], self.now)
+        return sample
+
+    def say(self, direction, seconds=2.0):
+        """The speaker of a final sample, who has a number from then on."""
+        sample = self.add(direction, seconds)
+        if sample.speaker.number is None:
+            sample.speaker.number, self.numbers = self.numbers, self.numbers + 1
+        self.registry.finalise(sample)
+        return sample.speaker
 
 
 def test_a_returning_voice_has_the_same_speaker():
-    registry = SpeakerRegistry(OPTIONS)
-    first, second = assigned(registry, ANN), assigned(registry, BEN)
-    registry.finalise(first)
-    registry.finalise(second)
-    assert first.speaker is not second.speaker
-    assert assigned(registry, vector(1, 0.2, 0.3)).speaker is first.speaker
-    assert assigned(registry, vector(0.2, 1, 0.3)).speaker is second.speaker
-    assert len(registry.speakers) == 2
+    stream = Stream()
+    ann, ben = stream.say(ANN), stream.say(BEN)
+    assert ann is not ben
+    assert stream.say(vector(1, 0.2, 0.3)) is ann
+    assert stream.say(vector(0.2, 1, 0.3)) is ben
+    assert len(stream.registry.speakers) == 2
 
 
 def test_overlapping_samples_have_different_speakers_even_if_they_are_equal():
-    registry = SpeakerRegistry(OPTIONS)
-    first = assigned(registry, ANN)
-    second = assigned(registry, ANN, overlapping=[first])
-    assert first.speaker is not second.speaker
+    stream = Stream()
+    stream.say(BEN)
+    first = stream.add(ANN)
+    assert stream.add(ANN, overlapping=[first]).speaker is not first.speaker
 
 
-def test_a_short_sample_is_assigned_to_the_expected_speaker_and_creates_none():
-    registry = SpeakerRegistry(OPTIONS)
-    ann, ben = assigned(registry, ANN), assigned(registry, BEN)
-    ben.speaker.last = 100
-    assert assigned(registry, None, 0.0).speaker is ben.speaker  # the last active speaker
-    assert assigned(registry, None, 0.0, overlapping=[ben]).speaker is ann.speaker
-    assert assigned(registry, CAT, 0.2, expected=ann.speaker).speaker is ann.speaker
-    assert assigned(registry, CAT, 0.7).speaker in (ann.speaker, ben.speaker)
-    assert assigned(registry, CAT, 1.0).speaker not in (ann.speaker, ben.speaker)
+def test_short_speech_joins_and_never_creates_a_speaker():
+    stream = Stream()
+    ann, ben = stream.say(ANN), stream.say(BEN)
+    ben.last = 100
+    assert stream.add(None, 0.0).speaker is ben  # the last active speaker
+    assert stream.add(None, 0.0, expected=ann).speaker is ann
+    assert stream.add(CAT, 0.2, expected=ann).speaker is ann
+    assert stream.add(CAT, 0.9).speaker in (ann, ben)
+    assert len(stream.registry.speakers) == 2
+    assert stream.add(CAT, 1.0).speaker not in (ann, ben)
+
+
+def test_the_first_speech_creates_a_speaker_however_short_it_is():
+    assert Stream().add(None, 0.0).speaker is not None
 
 
 def test_the_expected_speaker_is_preferred_if_the_similarities_are_close():
-    for direction, name in ((vector(1, 0.9), "ben"), (vector(1, 0.2), "ann")):  # both are closer to Ann
-        registry = SpeakerRegistry(OPTIONS)
-        speakers = {"ann": assigned(registry, ANN).speaker, "ben": assigned(registry, BEN).speaker}
-        sample = assigned(registry, direction)
-        assert sample.speaker is speakers["ann"]
-        registry.assign(sample, [], expected=speakers["ben"])
-        assert sample.speaker is speakers[name]
+    stream = Stream()
+    ann, ben = stream.say(ANN, 5.0), stream.say(BEN, 5.0)
+    assert stream.add(vector(1, 0.95), 0.5, expected=ben).speaker is ben
+    assert stream.add(vector(1, 0.2), 0.5, expected=ben).speaker is ann
 
 
-def test_a_sample_is_reassigned_when_its_embedding_changes():
-    registry = SpeakerRegistry(OPTIONS)
-    ann, ben = assigned(registry, ANN), assigned(registry, BEN)
-    sample = assigned(registry, vector(1, 0.8), 0.5)
-    assert sample.speaker is ann.speaker
-    sample.vector, sample.seconds = vector(0.2, 1), 2.0
-    registry.assign(sample, [])
-    assert sample.speaker is ben.speaker
-    assert sample not in ann.speaker.samples
+def test_a_sample_changes_its_speaker_while_it_grows():
+    stream = Stream()
+    ann, ben = stream.say(ANN), stream.say(BEN)
+    sample = stream.add(vector(1, 0.8), 0.5)
+    assert sample.speaker is ann
+    sample.vector, sample.seconds = BEN, 1.5
+    stream.registry.assign([Candidate(sample)], stream.now)
+    assert sample.speaker is ben
 
 
-def test_a_speaker_without_evidence_is_removed():
-    registry = SpeakerRegistry(OPTIONS)
-    first = assigned(registry, None, 0.0)  # creates a speaker because there is none
-    assert len(registry.speakers) == 1
-    registry.finalise(first)
-    assert registry.speakers == []
+def test_a_speaker_that_two_voices_share_is_split():
+    stream = Stream()
+    ann = stream.say(ANN)
+    for _ in range(3):  # too short for a new speaker, so Ben's speech goes out under Ann's name
+        assert stream.say(BEN, 0.9) is ann or stream.registry.speakers[-1] is not ann
+    ben = stream.say(BEN)
+    assert ben is not ann
+    assert stream.say(ANN) is ann and stream.say(BEN) is ben
 
 
-def test_max_speakers():
-    registry = SpeakerRegistry(RegistryOptions(max_speakers=2))
-    samples = [assigned(registry, v) for v in (ANN, BEN, CAT, vector(0, 0.1, 0, 1))]
-    assert len(registry.speakers) == 2 and all(sample.speaker for sample in samples)
-    assert samples[3].speaker is samples[1].speaker  # the more similar of the two
-    with pytest.raises(OptionError, match="max_speakers is 0: expected 1 or more"):
+def test_two_speakers_with_one_voice_are_merged_and_reported_once():
+    stream = Stream(merge_patience=5.0)
+    one, two = stream.say(vector(1, 0, 0.8), 1.0), stream.say(vector(0, 1, -0.1), 1.0)
+    assert one is not two
+    for _ in range(8):  # voices between both show that these are one
+        stream.say(vector(1, 1, 0.4), 2.0)
+    (pair,) = stream.registry.merged
+    assert set(pair) == {one, two}
+    assert stream.registry.speakers == [pair[1]]
+
+
+def test_the_maximum_number_of_speakers_holds():
+    stream = Stream(max_speakers=2)
+    found = {stream.say(direction) for direction in (ANN, BEN, CAT, vector(0, 0, 0, 1))}
+    assert len(found) == 2
+    with pytest.raises(OptionError, match="max_speakers is 0"):
         RegistryOptions(max_speakers=0)
 
 
-def test_similar_speakers_are_merged_into_the_older_one():
-    registry = SpeakerRegistry(OPTIONS)
-    first = assigned(registry, ANN)
-    second = assigned(registry, ANN, overlapping=[first])
-    older, younger = first.speaker, second.speaker
-    older.number, younger.number = 0, 1
-    registry.merge_similar()
-    assert len(registry.speakers) == 2  # both are active
-    registry.finalise(first)
-    registry.finalise(second)
-    registry.merge_similar()
-    assert registry.speakers == [older] and older.number == 0
-
-
-def test_past_evidence_fades_and_is_bounded():
-    registry = SpeakerRegistry(RegistryOptions(memory=10.0, match_threshold=0.1))
-    for angle in np.linspace(0, np.pi / 2, 60):  # a voice that slowly changes into another
-        sample = assigned(registry, vector(np.cos(angle), np.sin(angle)))
-        registry.finalise(sample)
-    [speaker] = registry.speakers
-    assert speaker.seconds == 10.0
-    assert speaker.summed_embedding() @ BEN > speaker.summed_embedding() @ ANN
+def test_memory_is_bounded_and_the_speakers_stay():
+    stream = Stream(max_evidence=10)
+    rng = np.random.default_rng(0)
+    truth = {}
+    for number in range(120):
+        name = number % 3
+        noisy = np.eye(8)[name] + 0.1 * rng.normal(size=8)
+        speaker = stream.say((noisy / np.linalg.norm(noisy)).astype(np.float32))
+        assert truth.setdefault(name, speaker) is speaker
+    assert len(stream.registry._evidence) == 10
+    assert sum(item.seconds for item in stream.registry._evidence) == pytest.approx(240)

@@ -340,7 +340,22 @@ def test_memory_is_bounded_with_real_models(speakers, meeting):
         sizes.append(
             len(session._tracker.tracks)
             + sum(len(track.runs) for track in session._tracker.tracks)
-            + sum(len(speaker.samples) for speaker in session._registry.speakers)
+            + len(session._registry._pending)
             + len(session._registry.speakers)
         )
     assert max(sizes[3:]) <= max(sizes[:3]) + 6
+
+
+@pytest.mark.slow
+def test_a_refined_result_needs_a_closed_stream_that_keeps_it(diarizer, meeting):
+    stream = diarizer.stream(1.0, refine=True)
+    events = stream.push(meeting)
+    with pytest.raises(SedError, match="expected a closed stream"):
+        stream.refined()
+    events += stream.close()
+    result = stream.refined("meeting")
+    assert result.uri == "meeting" and result.segments and result.duration == stream.time
+    plain = diarizer.stream(1.0)
+    assert plain.push(meeting) + plain.close() == events  # the events are the same with and without
+    with pytest.raises(SedError, match="refine=True"):
+        plain.refined()

@@ -15,7 +15,7 @@ from sed.result import Diarization, Segment
 from sed.server.app import create_app
 from sed.server.options import ServerOptions
 from sed.server.run import listen, make_server, serve
-from sed.streaming import Event
+from sed.streaming import Event, Relabel
 
 LABELS = ("neutral", "happy", "angry", "sad")
 
@@ -26,7 +26,8 @@ class SecondsStream:
 
     labels = LABELS
 
-    def __init__(self, latency: float = 1.0, delay: float = 0.0) -> None:
+    def __init__(self, latency: float = 1.0, delay: float = 0.0, refine: bool = False) -> None:
+        self.refine, self.relabelled = refine, False
         if not 0.5 <= latency <= 5:
             raise OptionError(f"a latency of {latency} s: expected 0.5 to 5 s")
         self.delay = delay
@@ -57,6 +58,15 @@ class SecondsStream:
         if final:
             self.settled, self.second = end, np.zeros(0, np.float32)
         return Event(number, segment, final, end, self.settled)
+
+    def take_relabels(self):
+        """In the third second the second speaker turns out to be the first one."""
+        due, self.relabelled = self.halves >= 5 and not self.relabelled, self.halves >= 5
+        return [Relabel("spk01", "spk00", 2.5)] if due else []
+
+    def refined(self):
+        assert self.refine
+        return Diarization("stream", 9.0, [Segment(0, self.halves / 2, "spk00", "sad", 0.5)], LABELS)
 
     def close(self):
         if not len(self.second):

@@ -6,7 +6,8 @@
  *   stream.send(samples);              // Int16Array, mono, any length
  *   await stream.end();                // resolves after the last event
  *
- * Events (each a CustomEvent whose `detail` is the message): `segment`, `progress`, `end`, and `error` with
+ * Events (each a CustomEvent whose `detail` is the message): `segment`, `progress`, `end`, with the option `relabel`
+ * also `relabel` (speaker `from` is `to`), with `refine` also `refined` (`segments`) before `end`, and `error` with
  * `{code, message, retry_after}`, after which the stream is closed.
  */
 
@@ -31,7 +32,7 @@ export class SedStream extends EventTarget {
    * resamples), `latency` is in seconds, `token` is the server's secret if it has one.
    * Rejects with a SedError.
    */
-  static open({ url = defaultUrl(), sampleRate = 16000, latency = 1, token } = {}) {
+  static open({ url = defaultUrl(), sampleRate = 16000, latency = 1, token, relabel = false, refine = false } = {}) {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(url);
       socket.binaryType = "arraybuffer";
@@ -44,6 +45,8 @@ export class SedStream extends EventTarget {
       };
       socket.onopen = () => {
         const start = { type: "start", sample_rate: sampleRate, latency };
+        if (relabel) start.relabel = true;
+        if (refine) start.refine = true;
         socket.send(JSON.stringify(token ? { ...start, token } : start));
       };
       socket.onclose = () => fail("unreachable", "The server cannot be reached.");
