@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import wave
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from live_server import LABELS, SecondsStream
 
 from sed.result import Diarization, Segment
-from sed.server.app import create_app
+from sed.server.app import STATIC, create_app
 from sed.server.options import ServerOptions
 
 
@@ -208,6 +209,12 @@ def test_the_page_and_its_headers(start_server):
 
 
 @pytest.mark.slow
+def test_the_example_of_the_page_is_the_demo_conversation():
+    demo = Path(__file__).parents[2] / "demo" / "conversation.flac"
+    assert (STATIC / "example.flac").read_bytes() == demo.read_bytes()
+    assert '"example.flac"' in (STATIC / "app.js").read_text(encoding="utf-8")
+
+
 def test_connections_without_a_request_are_aborted(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.run.REQUEST_TIMEOUT", 0.5)
     server = start_server()

@@ -18,7 +18,7 @@ import { count, problemOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const ZOOM = 1.5; // factor per click
-const EXAMPLE = "example.mp3";
+const EXAMPLE = "example.flac";
 
 const [palette, about] = await Promise.all(["palette.json", "about.json"].map((name) => fetch(name).then((r) => r.json())));
 const panel = new Panel();
