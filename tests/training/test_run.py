@@ -246,7 +246,7 @@ def test_errors_of_the_commands(tmp_path, capsys):
         train_command.main([str(tmp_path / "none.yaml")])
     assert stop.value.code == 1 and "sed-train: no recipe" in capsys.readouterr().err
     result = CliRunner().invoke(export_command.main, [str(tmp_path), str(tmp_path / "m.onnx")])
-    assert result.exit_code == 1 and "no trained tagger" in result.output
+    assert result.exit_code == 1 and "found nothing, expected a tagger" in result.output
 
 
 @pytest.mark.slow
