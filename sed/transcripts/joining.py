@@ -179,15 +179,23 @@ def _word_spans(sentence: Sentence) -> list[Span]:
     """The span of each word: that of a word without times reaches from the word before to the one after it."""
     spans: list[Span] = []
     end = sentence.start
-    for number, word in enumerate(sentence.words):
+    for word, later in zip(sentence.words, _next_starts(sentence), strict=True):
         if word.start is None or word.end is None:
-            later = (w.start for w in sentence.words[number + 1 :] if w.start is not None)
-            start, stop = end, max(end, next(later, sentence.end))
+            start, stop = end, max(end, later)
         else:
             start, stop = word.start, word.end
             end = word.end
         spans.append(_widened(start, stop))
     return spans
+
+
+def _next_starts(sentence: Sentence) -> list[float]:
+    """For each word the start of the first timed one after it, or else the end of the sentence."""
+    later, found = sentence.end, []
+    for word in reversed(sentence.words):
+        found.append(later)
+        later = later if word.start is None else word.start
+    return found[::-1]
 
 
 def _widened(start: float, end: float) -> Span:
