@@ -6,8 +6,8 @@ same track, which is likely to continue. Out: a `Speaker` for each sample, the s
 All evidence of the stream, of final samples and of those that may still change, is clustered as offline
 (`sed.speakers.agglomeration`). So earlier decisions are revised when more is known: a speaker of two is split, and two
 speakers with similar embeddings are merged. Clusters keep the speaker under whose name most of their final speech went
-out; a cluster without one becomes a new speaker once it has enough clean speech. Shorter and overlapped speech joins the
-most similar speaker. The speaker of a sample may change until the sample is final.
+out; a cluster without one becomes a new speaker once it has enough clean speech. Shorter and overlapped speech joins
+the most similar speaker. The speaker of a sample may change until the sample is final.
 
 Memory is bounded: the most similar pieces of evidence of one speaker are merged when there are too many.
 """

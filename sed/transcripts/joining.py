@@ -49,10 +49,14 @@ def add_words(
     >>> result = Diarization("call", 4.0, [Segment(0, 2, "ann", "sad"), Segment(2, 4, "bob", "happy")])
     >>> words = (Word("Oh", 1.5, 1.9), Word("dear", 1.9, 2.5))
     >>> joined = add_words(result, Transcript(None, (Sentence(1.5, 2.5, "Oh dear", words),)))
-    >>> [(word.text, word.by.speaker, word.by.emotion) for word in joined.words]
-    [('Oh', 'ann', 'sad'), ('dear', 'bob', 'happy')]
-    >>> [(turn.text, turn.by.speaker) for turn in joined.turns]
-    [('Oh', 'ann'), ('dear', 'bob')]
+    >>> for word in joined.words:
+    ...     print(word.text, word.by.speaker, word.by.emotion)
+    Oh ann sad
+    dear bob happy
+    >>> for turn in joined.turns:
+    ...     print(turn.text, turn.by.speaker)
+    Oh ann
+    dear bob
     """
     if not max_distance >= 0:
         raise OptionError(f"a distance of {max_distance} s: expected 0 or more")
