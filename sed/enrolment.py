@@ -125,8 +125,8 @@ def _only_speaker(turns: Turns, name: str, title: str) -> str:
     main = max(profiles, key=lambda speaker: profiles[speaker].seconds)
     others = {n: p for n, p in profiles.items() if n != main and p.seconds >= OTHER_SHARE * total}
     if others:
-        heard = ", ".join(f"{profiles[n].seconds:.1f} s" for n in (main, *others))
-        raise OptionError(f"{title}: found {1 + len(others)} speakers ({heard}), expected {name!r} alone")
+        found = ", ".join(f"{profiles[n].seconds:.1f} s" for n in (main, *others))
+        raise OptionError(f"{title}: found {1 + len(others)} speakers ({found}), expected {name!r} alone")
     return main
 
 

@@ -25,6 +25,8 @@ _SPELLINGS = {
     "other": "other oth",
     "undecided": "undecided xxx",
 }
+LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
+"""SpeechBrain's letters; EMO-DB's letters, in upper case, have other meanings."""
 _EMOTIONS = {spelling: label for label, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sed.errors import FormatError, MissingDependencyError, OptionError, install_hint
+from sed.errors import FormatError
 from sed.grid import FRAME_RATE
 
 if TYPE_CHECKING:
@@ -272,40 +272,9 @@ class Diarization:
         >>> frame.groupby("speaker")["duration"].sum().to_dict()
         {'a': 2.5, 'b': 1.0}
         """
-        if index not in (None, "audformat"):
-            raise OptionError(f"index {index!r}: expected None or 'audformat'")
-        try:
-            import pandas
-        except ImportError:
-            raise MissingDependencyError(f"to_frame needs pandas: {install_hint('frame')}") from None
-        own = self.segments
-        start, end = (np.array([getattr(s, name) for s in own], float) for name in ("start", "end"))
-        columns: dict[str, Any] = {"duration": end - start}
-        columns |= {
-            name: pandas.Series([getattr(s, name) for s in own], dtype="string")
-            for name in ("speaker", "emotion")
-        }
-        columns["confidence"] = np.array([s.confidence for s in own], float)
-        for prefix, names, field_name in (
-            ("p_", self.labels, "probabilities"),
-            ("d_", self.dimensions, "dimensions"),
-        ):
-            for name in names:
-                columns[prefix + name] = np.array([getattr(s, field_name).get(name) for s in own], float)
-        if index is None:
-            columns = {
-                "recording": pandas.Series([self.uri] * len(own), dtype="string"),
-                "start": start,
-                "end": end,
-            } | columns
-            return pandas.DataFrame(columns)
-        times = [
-            pandas.to_timedelta((values * 1e9).round().astype("int64"), unit="ns") for values in (start, end)
-        ]
-        file = pandas.Index([self.uri] * len(own), dtype="string")
-        frame = pandas.DataFrame(columns)
-        frame.index = pandas.MultiIndex.from_arrays([file, *times], names=["file", "start", "end"])
-        return frame.drop(columns="duration")
+        from sed.dataframe import segment_frame
+
+        return segment_frame(self.uri, self.segments, self.labels, self.dimensions, index)
 
     def _repr_html_(self) -> str:
         """A timeline and a table for notebooks."""

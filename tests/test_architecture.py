@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "sed"
 # From the ground up; docs/architecture.md explains them. Rooms of one floor do not know each other.
 FLOORS = (
     {"errors", "palette", "__init__"},
-    {"grid", "markup", "labels", "files", "hub", "console", "inference", "spooling", "stage_pool"},
+    {
+        "grid",
+        "dataframe",
+        "markup",
+        "labels",
+        "files",
+        "hub",
+        "console",
+        "inference",
+        "spooling",
+        "stage_pool",
+    },
     {"result", "audio"},
     {"formats", "speech", "networks"},
     {"speakers", "emotion", "scoring", "corpora", "transcripts"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sed.archive.inputs import Input
 from sed.archive.work import Report
+from sed.markup import clock
 
 KINDS = 1000  # reasons that are counted separately
 SHOWN = 10  # reasons listed in the text
@@ -98,14 +99,3 @@ def length(seconds: float) -> str:
     if seconds >= 360:
         return f"{seconds / 3600:.2f} h"
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
-
-
-def clock(seconds: float) -> str:
-    """A duration as ``m:ss``, or ``h:mm:ss`` from an hour on.
-
-    >>> clock(72), clock(3725)
-    ('1:12', '1:02:05')
-    """
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02d}:{second:02d}" if hour else f"{minute}:{second:02d}"

@@ -193,12 +193,12 @@ def main(
         # The journal or the workers failed, rather than the command line.
         broken = isinstance(error, FormatError | WorkerError)
         fail(NAME, error, FAILED if broken else USAGE)
-    _identitysummary(summary, quiet, None if journal is None else journal.name)
+    _print_summary(summary, quiet, None if journal is None else journal.name)
     if summary.failed or summary.interrupted:
         sys.exit(FAILED)
 
 
-def _identitysummary(summary: Summary, quiet: bool, journal: str | None) -> None:
+def _print_summary(summary: Summary, quiet: bool, journal: str | None) -> None:
     """Print the summary, unless a single recording was processed."""
     if quiet or (summary.recordings == 1 and not summary.before and not summary.interrupted):
         return

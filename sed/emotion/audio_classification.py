@@ -167,7 +167,7 @@ def _two_layers(model: _Folder) -> EncoderTagger:
 
 
 def _attentive(model: _Folder, hub: bool) -> EncoderTagger:
-    """A baseline of the Odyssey 2024 challenge; its encoder is described elsewhere, as `ssl_type` says."""
+    """A baseline of the Odyssey 2024 challenge; its encoder is described elsewhere, as `ssl_type` states."""
     settings = model.config
     encoder, _ = encoder_config(model.path, str(settings.get("ssl_type")), hub)
     hidden, width = nn.Sequential(), 2 * model.weights["pool_model.attention"].shape[0]

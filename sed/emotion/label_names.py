@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sed.labels import normalise_emotion
+from sed.labels import LETTERS, normalise_emotion
 
 LABEL_ORDER = ("neutral", "happy", "angry", "sad")
-LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
 DIMENSION_NAMES = {
     "arousal": "arousal",
     "activation": "arousal",

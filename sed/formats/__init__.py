@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -20,51 +19,25 @@ from typing import IO, Any, TypeGuard
 
 from sed.errors import FormatError, OptionError
 from sed.files import decode_text, load_bytes, save_bytes, to_bytes
-from sed.formats import (
-    audacity,
-    csv,
-    eaf,
-    emotionml,
-    html,
-    json,
-    lab,
-    npz,
-    parquet,
-    rttm,
-    seglst,
-    speechbrain,
-    subtitles,
-    textgrid,
-    webvtt,
-)
+from sed.formats import parquet
 from sed.formats.kind import Format
 from sed.formats.recognise import kind_by_name, recognise_text
+from sed.formats.registry import (
+    FORMATS,
+    check,
+    format_of,
+    is_binary,
+    kind_of,
+    names,
+    plays_audio,
+    readable,
+    suffix,
+    suffixes,
+    uri_of,
+)
 from sed.formats.uem import read_uem
 from sed.result import Diarization
 
-_FORMATS: dict[str, Format] = {
-    kind.name: kind
-    for kind in (
-        rttm.FORMAT,
-        json.FORMAT,
-        json.LINES,
-        seglst.FORMAT,
-        csv.FORMAT,
-        lab.FORMAT,  # before Audacity: a file without suffix may be either
-        audacity.FORMAT,
-        textgrid.FORMAT,
-        webvtt.FORMAT,
-        subtitles.SRT,
-        subtitles.ASS,
-        eaf.FORMAT,
-        emotionml.FORMAT,
-        parquet.FORMAT,
-        npz.FORMAT,
-        html.FORMAT,
-        speechbrain.FORMAT,
-        speechbrain.ZED,
-    )
-}
 __all__ = [
     "check",
     "dumps",
@@ -83,64 +56,6 @@ __all__ = [
     "uri_of",
     "write",
 ]
-
-
-def names() -> tuple[str, ...]:
-    """The formats that can be written."""
-    return tuple(name for name, kind in _FORMATS.items() if kind.dump or kind.pack)
-
-
-def readable() -> tuple[str, ...]:
-    """The formats that can be read."""
-    return tuple(name for name, kind in _FORMATS.items() if kind.parse or kind.unpack)
-
-
-def suffix(name: str) -> str:
-    """The suffix of files of format `name`, with its dot. Raises `OptionError` for an unknown name."""
-    return _kind(name).suffixes[0]
-
-
-def is_binary(name: str) -> bool:
-    """Whether files of format `name` are binary. Raises `OptionError` for an unknown name."""
-    kind = _kind(name)
-    return kind.pack is not None or kind.unpack is not None
-
-
-def check(name: str) -> None:
-    """Raise `MissingDependencyError` if format `name` needs an extra that is not installed."""
-    if (check_installed := _kind(name).check) is not None:
-        check_installed()
-
-
-def format_of(path: str | PathLike[str]) -> str:
-    """The format of the suffix of `path`; the longest matching suffix counts.
-
-    Raises `FormatError` for an unknown suffix.
-
-    >>> format_of("a.rttm"), format_of("a.json"), format_of("a.seglst.json")
-    ('rttm', 'json', 'seglst')
-    """
-    name = Path(path).name.lower()
-    for kind in _FORMATS.values():
-        if name in kind.file_names:
-            return kind.name
-    matches = [(len(s), kind.name) for kind in _FORMATS.values() for s in kind.suffixes if name.endswith(s)]
-    if not matches:
-        raise FormatError(f"{path}: unknown suffix, expected one of {_suffixes(_FORMATS)}", path=str(path))
-    return max(matches)[1]
-
-
-def uri_of(path: str | PathLike[str]) -> str:
-    """The recording that a file is named after: its name without the suffix of its format.
-    >>> uri_of("out/call.1.seglst.json"), uri_of("a.b")
-    ('call.1', 'a')
-    """
-    kind = kind_by_name(Path(path), _FORMATS.values())
-    return Path(path).stem if kind is None else kind.uri(Path(path))
-
-
-def _suffixes(names: Iterable[str]) -> str:
-    return ", ".join(sorted({s for name in names for s in _FORMATS[name].suffixes}))
 
 
 def write(diarization: Diarization, target: str | PathLike[str] | IO[Any], format: str | None = None) -> None:
@@ -175,15 +90,10 @@ def dumps(diarization: Diarization, format: str, audio: str | None = None) -> by
     >>> dumps(Diarization("call", 9.0, [Segment(5, 8, "spk00", "angry")]), "audacity")
     b'5.000000\\t8.000000\\tspk00: angry\\n'
     """
-    kind = _kind(format)
+    kind = kind_of(format)
     if audio is not None and kind.dump_with_audio is not None:
         return to_bytes(kind.dump_with_audio(diarization, audio))
     return kind.pack(diarization) if kind.pack else to_bytes(_dump(diarization, format))
-
-
-def plays_audio(name: str) -> bool:
-    """Whether files of format `name` play the recording."""
-    return _kind(name).dump_with_audio is not None
 
 
 def _takes_bytes(stream: Any) -> bool:
@@ -215,7 +125,7 @@ def read(
             f"{place}: found {len(found)} recordings ({listed}), expected one (use read_all for several)"
         )
     if not found:
-        found = [Diarization(uri or (_kind(kind).uri(place) if _is_path(source) else "stream"), 0.0, [])]
+        found = [Diarization(uri or (kind_of(kind).uri(place) if _is_path(source) else "stream"), 0.0, [])]
     result = found[0]
     if duration is None:
         return result
@@ -244,7 +154,7 @@ def read_kind(
     if format is None:
         raise OptionError(f"a stream needs a format: expected one of {', '.join(readable())}")
     stream: Any = sys.stdin if source == "-" else source
-    kind = _kind(format)
+    kind = kind_of(format)
     if kind.unpack is None:
         return format, _parse(kind, stream.read(), Path("stream"))
     content = getattr(stream, "buffer", stream).read()
@@ -257,15 +167,15 @@ def parse(data: bytes, path: Path, format: str | None = None) -> tuple[str, list
     """As `read_kind` for `data`, the content of the file `path`."""
     if format is None and _is_binary_content(data, path):
         format = "parquet"
-    kind = None if format is None else _kind(format)
-    hint = kind_by_name(path, _FORMATS.values()) if kind is None else kind
+    kind = None if format is None else kind_of(format)
+    hint = kind_by_name(path, FORMATS.values()) if kind is None else kind
     if hint is not None and hint.pack is not None and hint.unpack is None:
         return hint.name, _parse(hint, "", path)  # raises the error for a format that can only be written
     if kind is not None and kind.unpack is not None:
         return kind.name, kind.unpack(data, path)
     text = decode_text(data, path)
-    if kind is None and (kind := recognise_text(text, path, _FORMATS)) is None:
-        text = f"{path}: its content is of no known format and its suffix is unknown, expected {_suffixes(readable())}"
+    if kind is None and (kind := recognise_text(text, path, FORMATS)) is None:
+        text = f"{path}: its content is of no known format and its suffix is unknown, expected {suffixes(readable())}"
         raise FormatError(text, path=str(path))
     return kind.name, _parse(kind, text, path)
 
@@ -275,14 +185,14 @@ def recognise(data: bytes, path: Path) -> str | None:
     if _is_binary_content(data, path):
         return "parquet"
     try:
-        kind = recognise_text(decode_text(data, path), path, _FORMATS)
+        kind = recognise_text(decode_text(data, path), path, FORMATS)
     except FormatError:
         return None
     return None if kind is None else kind.name
 
 
 def _is_binary_content(data: bytes, path: Path) -> bool:
-    hint = kind_by_name(path, _FORMATS.values())
+    hint = kind_by_name(path, FORMATS.values())
     return data.startswith(parquet.MAGIC) or (hint is not None and hint.unpack is not None)
 
 
@@ -296,14 +206,11 @@ def _is_path(source: str | PathLike[str] | IO[Any]) -> TypeGuard[str | PathLike[
     return isinstance(source, str | PathLike) and source != "-"
 
 
-def _kind(name: str) -> Format:
-    if name not in _FORMATS:
-        raise OptionError(f"format {name!r}: expected one of {', '.join(_FORMATS)}")
-    return _FORMATS[name]
-
-
 def _dump(diarization: Diarization, format: str) -> str:
-    kind = _kind(format)
+    kind = kind_of(format)
     if kind.dump is None:
         raise OptionError(f"format {format} can only be read: expected one of {', '.join(names())}")
-    return kind.dump(diarization)
+    try:
+        return kind.dump(diarization)
+    except OverflowError:  # times are written as whole milliseconds, or the like
+        raise FormatError(f"{diarization.uri}: found a time that is too large for {format}") from None

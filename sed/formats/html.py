@@ -29,6 +29,7 @@ from sed.palette import colour, ink
 from sed.result import Diarization
 
 POINTS = 800  # of the smoothed curve, at most
+CURVES = 64  # labels with a curve, at most: more cannot be distinguished, and would cost memory without bound
 _SMOOTHING = 80  # the curve is smoothed over the 80th part of the recording, 1 s at least
 _MIME = {
     ".flac": "audio/flac",
@@ -98,13 +99,14 @@ def _data(diarization: Diarization) -> dict[str, Any]:
     labels: list[str | None] = [*diarization.labels, *named, *([None] if None in used else [])]
     unknown = [None] if any(s.speaker is None for s in diarization) else []
     speakers: list[str | None] = [*diarization.speaker_names, *unknown]
+    speaker_rows, label_columns = ({name: n for n, name in enumerate(own)} for own in (speakers, labels))
     rows = []
     for s in diarization:
         row: list[Any] = [
             round(s.start, 3),
             round(s.end, 3),
-            speakers.index(s.speaker),
-            labels.index(s.emotion),
+            speaker_rows[s.speaker],
+            label_columns[s.emotion],
         ]
         row.append(None if s.confidence is None else round(s.confidence, 3))
         if s.probabilities:
@@ -134,11 +136,11 @@ def smoothed(diarization: Diarization, labels: list[str | None]) -> list[list[in
 
     One row per time and one column per label; a row sums to the share of the time around it in which a speaker is
     active. Frames have the posteriors of the recording, or else the mean probabilities of their segment, or else its
-    emotion. Frames are averaged over a triangle.
+    emotion. Frames are averaged over a triangle. Empty with more than `CURVES` labels.
     """
     end = max([diarization.duration, *(s.end for s in diarization)], default=0.0)
     count = int(min(POINTS, max(2.0, end * 4)))
-    if end <= 0 or not labels:
+    if end <= 0 or not 0 < len(labels) <= CURVES:
         return []
     width = end / count
     sums, active = np.zeros((count, len(labels))), np.zeros(count)

@@ -14,6 +14,8 @@ from sed.formats.lenience import UNKNOWN, FileWarnings, short
 from sed.formats.spelling import LINE, TEXT, Spelling
 from sed.result import Diarization, Segment
 
+MAX_TIERS = 100
+"""Segments of one speaker at the same time, at most, in formats with tiers."""
 _BLANKS = re.compile("[ \t\f\v]+")
 _AUDIO = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64 .sph .m4a .mp4 .aac .wma .mkv .webm".split()
@@ -196,7 +198,8 @@ def name_of(file: str, files: dict[str, str], where: str) -> str:
 def tiers_by_speaker(segments: Iterable[Segment]) -> list[tuple[str | None, list[Segment]]]:
     """Segments by speaker, in order of their first segment; those in one list do not overlap.
 
-    A speaker with two emotions at once (as in some references) gets a second list.
+    A speaker with two emotions at once (as in some references) gets a second list. Raises `FormatError` on more than
+    `MAX_TIERS` at once: the search for a free list would take quadratic time.
 
     >>> example = [Segment(0, 2, "a"), Segment(1, 3, "b"), Segment(1, 4, "a")]
     >>> [(speaker, len(tier)) for speaker, tier in tiers_by_speaker(example)]
@@ -206,6 +209,10 @@ def tiers_by_speaker(segments: Iterable[Segment]) -> list[tuple[str | None, list
     for segment in sorted(segments):
         tiers = found.setdefault(segment.speaker, [])
         free = next((tier for tier in tiers if tier[-1].end <= segment.start), None)
+        if free is None and len(tiers) == MAX_TIERS:
+            raise FormatError(
+                f"found more than {MAX_TIERS} segments of {segment.speaker} at once, expected fewer"
+            )
         if free is None:
             tiers.append([segment])
         else:

@@ -7,7 +7,7 @@ formats can only be written: what they hold is meant for viewers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sed.formats.kind import Format, one_line
@@ -83,8 +83,12 @@ def ass(captions: Iterable[Caption], emotions: Iterable[str | None]) -> str:
     """Captions with a style for each emotion."""
     events: list[str] = []
     styles: dict[str | None, str] = {}
+    taken: set[str] = set()
     for caption, emotion in zip(captions, emotions, strict=True):
-        style = styles.setdefault(emotion, _name(emotion or "unknown", styles.values()))
+        if emotion not in styles:
+            styles[emotion] = _name(emotion or "unknown", taken)
+            taken.add(styles[emotion])
+        style = styles[emotion]
         start, end = map(_centiseconds, span(caption))
         named, text = visible(caption)
         speaker = "" if caption.speaker is None else one_line(caption.speaker).replace(",", ";")
@@ -99,7 +103,7 @@ def ass(captions: Iterable[Caption], emotions: Iterable[str | None]) -> str:
     return _HEAD + "".join(lines) + _EVENTS + "".join(events)
 
 
-def _name(emotion: str, taken: Iterable[str]) -> str:
+def _name(emotion: str, taken: Collection[str]) -> str:
     """The name of a style: commas separate the fields of a line."""
     name = one_line(emotion).replace(",", " ")
     while name in taken:

@@ -16,7 +16,7 @@ from sed.networks.mel import LogMel, mask_spectrum
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """The shape of a `LogMelTagger`; the fields mean what they mean in `sed.networks.compact.CompactConfig`."""
+    """The shape of a `LogMelTagger`; the fields mean what they mean in `sed.networks.compact_config.CompactConfig`."""
 
     bands: int = 80
     positions: int = 1500

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from sed.labels import LETTERS
+
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "neutral": ("neu", "neutrality"),
     "happy": ("hap", "happiness"),
@@ -26,8 +28,6 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "calm": ("calmness",),
 }
 """Alternative spellings of each word, in any case."""
-LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
-"""SpeechBrain's letters; EMO-DB's letters, in upper case, have other meanings."""
 RELATED = {
     "excited": "happy",
     "joy": "happy",

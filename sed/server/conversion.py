@@ -1,7 +1,9 @@
 """POST /convert: a result in the body, the same result in another format in the response.
 
-The page exports its corrected results with it, and opens saved ones (``format=json``). The body is any format that
+The page exports its corrected results with it, and opens saved ones (``format=json``). The body is any text format that
 `sed.formats` reads, one recording, at most `MAX_BYTES`; received within the limits of `Admission` as uploads are.
+Parquet is refused, as it is compressed: half a megabyte of it can take all memory. `MAX_SEGMENTS` and `MAX_NAMES` bound
+the time and memory that any format takes to write.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from starlette.responses import Response
 
 from sed import formats
 from sed.errors import MissingDependencyError, OptionError, SedError
+from sed.formats.parquet import MAGIC
+from sed.result import Diarization
 from sed.server.address import client_address
 from sed.server.admission import Upload
 from sed.server.hub import Hub
@@ -25,7 +29,9 @@ from sed.server.options import ServerOptions
 from sed.server.protocol import Start
 from sed.server.refusal import UploadError
 
-MAX_BYTES = 1 << 24  # of a result: more than 50,000 segments
+MAX_BYTES = 1 << 24  # of a result
+MAX_SEGMENTS = 50_000
+MAX_NAMES = 1000  # of speakers, emotions, labels and dimensions
 LIMITS = ("max_upload", "max_upload_seconds", "max_seconds")  # options that the page states before an upload
 
 
@@ -65,15 +71,30 @@ def render(data: bytes, name: str, kind: str) -> bytes:
     b'5.000000\\t8.000000\\tanna: angry\\n'
     """
     place = PurePosixPath(name.replace("\\", "/")).name or "result"
+    if data.startswith(MAGIC):
+        raise UploadError("bad_result", f"{place}: found Parquet, expected a text format such as JSON")
     try:
         _, found = formats.parse(data, Path(place))
         if len(found) != 1:
             raise UploadError("bad_result", f"{place}: found {len(found)} recordings, expected one")
+        _check_size(found[0], place)
         return formats.dumps(found[0], kind)
     except (OptionError, MissingDependencyError) as error:
         raise UploadError("bad_request", str(error)) from None
     except SedError as error:
         raise UploadError("bad_result", str(error)) from None
+
+
+def _check_size(result: Diarization, place: str) -> None:
+    if len(result) > MAX_SEGMENTS:
+        raise UploadError(
+            "bad_result", f"{place}: found {len(result)} segments, expected at most {MAX_SEGMENTS}"
+        )
+    names = {*result.labels, *result.dimensions}.union(*((s.speaker, s.emotion) for s in result))
+    if len(names) > MAX_NAMES:
+        raise UploadError(
+            "bad_result", f"{place}: found {len(names)} speakers and emotions, expected at most {MAX_NAMES}"
+        )
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class ReferenceSession:
             self._decide(self._samples // HOP)
 
     def _decide(self, end: int) -> None:
-        """Tell the collector who is active up to frame `end`."""
+        """Pass the active speakers of the frames up to `end` to the collector."""
         assert self._profiles is not None
         active = np.zeros((end - self._decided, len(self._spans)), bool)
         for column, spans in enumerate(self._spans.values()):

@@ -1,13 +1,13 @@
 """`SpeakerRegistry`: the speakers of a live stream, found anew whenever there is new evidence.
 
 In: samples of speech of one speaker each, embedded again as they grow, with the speaker of the previous sample in the
-same track, which is likely to continue. Out: a `Speaker` for each sample, the same one whenever the voice returns.
+same track, which is likely to continue. Out: a `Speaker` for each sample, the same one whenever the speaker returns.
 
 All evidence of the stream, of final samples and of those that may still change, is clustered as offline
-(`sed.speakers.agglomeration`). So earlier decisions are revised when more is known: a speaker that two voices share is
-split, and two speakers with one voice are merged. Clusters keep the speaker under whose name most of their final
-speech went out; a cluster without one becomes a new speaker once it has enough clean speech. Shorter and overlapped
-speech joins the most similar speaker. The speaker of a sample may change until the sample is final.
+(`sed.speakers.agglomeration`). So earlier decisions are revised when more is known: a speaker of two is split, and two
+speakers with similar embeddings are merged. Clusters keep the speaker under whose name most of their final speech went
+out; a cluster without one becomes a new speaker once it has enough clean speech. Shorter and overlapped speech joins
+the most similar speaker. The speaker of a sample may change until the sample is final.
 
 Memory is bounded: the most similar pieces of evidence of one speaker are merged when there are too many.
 """
@@ -67,7 +67,7 @@ class VoiceSample:
 @dataclass(eq=False)
 class Speaker:
     """A speaker. `key` is unique. `number` is assigned once, with the first final speech; `last` is the last active
-    frame; `centroid` ``(dimension,)`` is the mean direction of the voice, None before there is evidence."""
+    frame; `centroid` ``(dimension,)`` is the mean direction of the embeddings, None before there is evidence."""
 
     key: int
     number: int | None = None

@@ -10,7 +10,7 @@ from sed.result import Segment
 @dataclass(frozen=True)
 class Relabel:
     """Two speakers have turned out to be one: `old` is `new`, from `time` (seconds) on and before. Final segments keep
-    their names; whoever shows them may show the new one instead."""
+    their names; a display may show the new one instead."""
 
     old: str
     new: str

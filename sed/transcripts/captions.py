@@ -11,19 +11,20 @@ from sed.errors import FormatError
 from sed.formats.lenience import short
 from sed.transcripts.model import Sentence, Transcript, Word
 
-_STAMP = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
+_STAMP = r"(?:(\d{1,5}):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(?:\s.*)?")
 _INSIDE = re.compile(rf"<{_STAMP}>")
 _TAG = re.compile(
     r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}"
 )  # of HTML, as players take them, and of SubStation Alpha
-_SRT = re.compile(rf"\s*(?:\d+\s*\n)?\s*{_STAMP}\s*-->")
+_SRT = re.compile(rf"(?:\d+\s*\n)?\s*{_STAMP}\s*-->")
+_HEAD = 200  # characters in which the first times are expected; blanks without end would take quadratic time
 _BLOCKS = ("NOTE", "STYLE", "REGION")
 
 
 def is_srt(text: str) -> bool:
     """Whether a text starts with the number and times of a caption."""
-    return _SRT.match(text) is not None
+    return _SRT.match(text.lstrip()[:_HEAD]) is not None
 
 
 def parse(text: str, path: Path) -> Transcript:

@@ -61,6 +61,8 @@ def _word(line: str, where: str) -> tuple[str, str, Word]:
     if first < 0 or length < 0:
         raise FormatError(f"{where}: found {short(f'{start} {duration}')}, expected times of 0 or more")
     end = float(Decimal(start) + Decimal(duration))  # exact: as floats 0.1 + 0.2 is not 0.3
+    if end == float("inf"):
+        raise FormatError(f"{where}: found {short(f'{start} {duration}')}, expected an end that is finite")
     source: dict[str, object] = {"word": text, "start": first, "end": end}
     if rest and _is_number(rest[0]):
         source["score"] = float(rest[0])

@@ -49,10 +49,14 @@ def add_words(
     >>> result = Diarization("call", 4.0, [Segment(0, 2, "ann", "sad"), Segment(2, 4, "bob", "happy")])
     >>> words = (Word("Oh", 1.5, 1.9), Word("dear", 1.9, 2.5))
     >>> joined = add_words(result, Transcript(None, (Sentence(1.5, 2.5, "Oh dear", words),)))
-    >>> [(word.text, word.by.speaker, word.by.emotion) for word in joined.words]
-    [('Oh', 'ann', 'sad'), ('dear', 'bob', 'happy')]
-    >>> [(turn.text, turn.by.speaker) for turn in joined.turns]
-    [('Oh', 'ann'), ('dear', 'bob')]
+    >>> for word in joined.words:
+    ...     print(word.text, word.by.speaker, word.by.emotion)
+    Oh ann sad
+    dear bob happy
+    >>> for turn in joined.turns:
+    ...     print(turn.text, turn.by.speaker)
+    Oh ann
+    dear bob
     """
     if not max_distance >= 0:
         raise OptionError(f"a distance of {max_distance} s: expected 0 or more")
@@ -179,15 +183,23 @@ def _word_spans(sentence: Sentence) -> list[Span]:
     """The span of each word: that of a word without times reaches from the word before to the one after it."""
     spans: list[Span] = []
     end = sentence.start
-    for number, word in enumerate(sentence.words):
+    for word, later in zip(sentence.words, _next_starts(sentence), strict=True):
         if word.start is None or word.end is None:
-            later = (w.start for w in sentence.words[number + 1 :] if w.start is not None)
-            start, stop = end, max(end, next(later, sentence.end))
+            start, stop = end, max(end, later)
         else:
             start, stop = word.start, word.end
             end = word.end
         spans.append(_widened(start, stop))
     return spans
+
+
+def _next_starts(sentence: Sentence) -> list[float]:
+    """For each word the start of the first timed one after it, or else the end of the sentence."""
+    later, found = sentence.end, []
+    for word in reversed(sentence.words):
+        found.append(later)
+        later = later if word.start is None else word.start
+    return found[::-1]
 
 
 def _widened(start: float, end: float) -> Span:

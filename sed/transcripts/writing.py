@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any
 
-from sed.errors import OptionError
+from sed.errors import FormatError, OptionError
 from sed.files import save_bytes, to_bytes
 from sed.formats import format_of
 from sed.formats.json import to_text
@@ -37,7 +37,10 @@ def dumps(transcript: Transcript, format: str) -> bytes:
     """The content of a file of that format, one of `FORMATS`; raises as `write` does."""
     if format not in FORMATS:
         raise OptionError(f"format {format!r} holds no words: expected one of {', '.join(FORMATS)}")
-    return to_bytes(FORMATS[format](transcript))
+    try:
+        return to_bytes(FORMATS[format](transcript))
+    except OverflowError:
+        raise FormatError(f"{transcript.uri}: found a time that is too large for {format}") from None
 
 
 def _json(transcript: Transcript) -> str:

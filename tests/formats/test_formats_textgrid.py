@@ -8,6 +8,7 @@ import pytest
 
 from sed import formats
 from sed.errors import FormatError
+from sed.formats import kind
 from sed.result import Diarization, Segment
 
 RESULT = Diarization("call", 5.0, [Segment(0.0, 2.0, "ann", "sad"), Segment(2.0, 4.0, "ann", "happy")])
@@ -45,3 +46,14 @@ def test_the_short_form_of_older_versions_of_praat():
     old = 'File type = "ooTextFile short"\n"TextGrid"\n\n0\n4\n<exists>\n1\n"IntervalTier"\n"Mary"\n0\n4\n3\n'
     (found,) = read(old + '0\n1\n""\n1\n2.5\n"happy"\n2.5\n4\n""\n')
     assert (found.duration, found.segments) == (4.0, (Segment(1.0, 2.5, "Mary", "happy"),))
+
+
+@pytest.mark.parametrize("format", ["textgrid", "eaf"])
+def test_few_tiers_per_speaker(monkeypatch, format):
+    """Overlapping segments of one speaker get a tier each, which without a limit takes quadratic time."""
+    result = Diarization("call", 9.0, [Segment(n, 9.0, "ann", "sad") for n in range(3)])
+    monkeypatch.setattr(kind, "MAX_TIERS", 3)
+    assert formats.dumps(result, format)
+    monkeypatch.setattr(kind, "MAX_TIERS", 2)
+    with pytest.raises(FormatError, match="found more than 2 segments of ann at once"):
+        formats.dumps(result, format)

@@ -135,3 +135,9 @@ def test_links_and_embedded_audio(tmp_path):
         from sed.archive.outputs import Outputs
 
         Outputs.parse(["rttm"], None, 1, embed_audio=True)
+
+
+def test_many_labels_have_no_curve():
+    labels = tuple(f"emotion {n}" for n in range(html.CURVES + 1))
+    assert html.smoothed(Diarization("call", 9.0, [Segment(0, 9, "a", labels[0])]), list(labels[:-1]))
+    assert html.smoothed(Diarization("call", 9.0, [Segment(0, 9, "a", labels[0])]), list(labels)) == []

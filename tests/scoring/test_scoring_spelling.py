@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sed.labels import LETTERS
 from sed.result import Diarization, Segment
 from sed.scoring import Options, score
-from sed.scoring.spelling import LETTERS, RELATED, SPELLINGS, reconcile, word
+from sed.scoring.spelling import RELATED, SPELLINGS, reconcile, word
 
 WORDS = ("neutral", "happy", "angry", "sad")
 

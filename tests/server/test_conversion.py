@@ -47,6 +47,7 @@ def test_bad_requests_are_explained(start_server, monkeypatch):
         (b"", {"name": "x.json"}, 422, "bad_result"),
         (dumps(RESULT, "json"), {"format": "docx"}, 400, "bad_request"),
         (dumps(RESULT, "jsonl") * 2, {"name": "x.jsonl"}, 422, "bad_result"),
+        (dumps(RESULT, "parquet"), {"name": "x.parquet"}, 422, "bad_result"),
     ):
         response = post(server, content, **query)
         assert (response.status_code, response.json()["code"]) == (status, code), response.text
@@ -65,3 +66,17 @@ def test_the_token_is_required(start_server):
 @pytest.mark.parametrize("name", ["", "/", "call.json", "C:\\x\\call.json"])
 def test_any_name_is_fine(name):
     assert conversion.render(dumps(RESULT, "json"), name, "rttm") == dumps(RESULT, "rttm")
+
+
+@pytest.mark.parametrize(("limit", "message"), [("MAX_SEGMENTS", "2 segments"), ("MAX_NAMES", "5 speakers")])
+def test_large_results_are_refused(monkeypatch, limit, message):
+    monkeypatch.setattr(conversion, limit, 1)
+    with pytest.raises(conversion.UploadError, match=f"call.json: found {message}.*expected at most 1"):
+        conversion.render(dumps(RESULT, "json"), "call.json", "rttm")
+
+
+def test_times_too_large_for_a_format_are_refused():
+    data = dumps(Diarization("call", 1e308, [Segment(0.0, 1e308, "anna", "sad")]), "json")
+    for kind in ("rttm", "srt", "ass", "csv", "eaf", "webvtt"):
+        with pytest.raises(conversion.UploadError, match=f"call: found a time that is too large for {kind}"):
+            conversion.render(data, "call.json", kind)

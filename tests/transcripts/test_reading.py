@@ -149,6 +149,8 @@ def test_a_ctm_of_several_recordings_is_read_by_name(tmp_path):
         ("a 1 0 1 b\na 1 0 x b\n", "line 2: found duration 'x', expected a number"),
         ("a 1 0 1 b\na 1 0 -1 b\n", "line 2: found '0 -1', expected times of 0 or more"),
         ("a 1 0 1 b\na 1 0 1\n", "line 2: found 4 fields"),
+        ("a 1 1e308 1e308 b\n", "line 1: .* expected an end that is finite"),
+        ("WEBVTT\n\n" + "9" * 5000 + ":00:00.000 --> 00:01.000\nx\n", "line 3: .* expected times"),
     ],
 )
 def test_what_is_no_transcript_is_refused(tmp_path, content, message):

@@ -19,9 +19,7 @@ from sed.corpora.tree import Tree, stem
 from sed.errors import FormatError
 from sed.formats.json import load
 from sed.formats.kind import number, short
-from sed.labels import normalise_emotion
-
-_LETTERS = {"n": "neutral", "h": "happy", "a": "angry", "s": "sad"}
+from sed.labels import LETTERS, normalise_emotion
 
 
 def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
@@ -83,7 +81,7 @@ def _events(row: Mapping[str, Any], where: str) -> tuple[tuple[float, float, str
             raise FormatError(f"{where}: found event {short(event)}, expected emo, start and end")
         start, end = number(event.get("start"), where, "start"), number(event.get("end"), where, "end")
         label = str(event.get("emo"))
-        emotion = _LETTERS.get(label) or normalise_emotion(label)
+        emotion = LETTERS.get(label) or normalise_emotion(label)
         if emotion is None:
             raise FormatError(f"{where}: found emotion {label!r}, expected happy, angry or sad")
         if not 0 <= start < end <= duration + 0.01:  # the published times are rounded

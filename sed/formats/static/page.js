@@ -135,7 +135,7 @@ function drawSegment(s, top) {
     svg.append(draw("text", { class: "in", x: x + wide / 2, y: y + 18, fill: data.inks[s.label] }, labelName(s.label)));
 }
 
-/** Too many segments to tell apart: columns of 6 px, as high as the share of their time that the speaker talks. */
+/** Too many segments to be distinguished: columns of 6 px, as high as the share of their time that the speaker talks. */
 function drawBins(kept, width, top) {
   const count = Math.ceil(width / BIN), seconds = BIN / scale;
   const bins = data.speakers.map(() => Array.from({ length: count }, () => data.labels.map(() => 0)));
@@ -270,7 +270,7 @@ function filter() {
   if (order.value === "sure") kept.sort((a, b) => (b.confidence ?? 0) - (a.confidence ?? 0));
   if (order.value === "long") kept.sort((a, b) => b.end - b.start - (a.end - a.start));
   list.replaceChildren(...kept.map(listRow));
-  if (!kept.length) list.append(make("li", { class: "empty" }, segments.length ? "No segment matches." : "Nobody speaks in this recording."));
+  if (!kept.length) list.append(make("li", { class: "empty" }, segments.length ? "No segment matches." : "No speech in this recording."));
   const seconds = kept.reduce((sum, s) => sum + s.end - s.start, 0);
   found.textContent = `${plural(kept.length, "segment")}, ${clock(seconds)}`;
   drawTimeline();

@@ -4,7 +4,7 @@ import { lengthOf, megabytes } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 
-const RESULT = /\.(json|jsonl|rttm|seglst|csv|lab|txt|audacity|textgrid|vtt|eaf|emotionml|parquet)$/i;
+const RESULT = /\.(json|jsonl|rttm|seglst|csv|lab|txt|audacity|textgrid|vtt|eaf|emotionml)$/i;
 
 /**
  * Let the user choose a recording, or a saved result with or without its recording. `limits` are those of the server;

@@ -61,7 +61,7 @@ function smooth(values) {
   });
 }
 
-/** Whether the visible segments are too narrow to be told apart. */
+/** Whether the visible segments are too narrow to be distinguished. */
 export function isCrowded(segments, { start, span }, width, lanes) {
   const visible = segments.filter((segment) => segment.end > start && segment.start < start + span).length;
   return visible > 60 && (width * lanes) / visible < 26;

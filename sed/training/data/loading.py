@@ -1,4 +1,4 @@
-"""Speech of a recipe: utterances in, prepared speech out, in memory or on disk as the recipe says."""
+"""Speech of a recipe: utterances in, prepared speech out, in memory or on disk as the recipe states."""
 
 from __future__ import annotations
 
