@@ -121,7 +121,9 @@ def summarise(files: Iterable[ResultFile], moments: int = 20) -> Report:
 
 def _emotions(database: Database) -> tuple[str | None, ...]:
     """The labels of all files and the emotions of all segments: those with a colour, the others, and last None."""
-    query = "select distinct unnest(labels) from loaded union select distinct emotion from spoken where start is not null"
+    query = (
+        "select unnest(labels) from loaded union select distinct emotion from spoken where start is not null"
+    )
     found = {name for (name,) in database.query(query)}
     order = [*COLOURS, *sorted(name for name in found if name is not None and name not in COLOURS), None]
     return tuple(name for name in order if name in found)
