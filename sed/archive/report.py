@@ -153,12 +153,11 @@ def _moments(database: Database, places: dict[str, ResultFile], count: int) -> l
         [count],
     )
     found = []
-    for file, recording, day, name, *rest in rows:
+    for file, recording, day, name, start, end, speaker, emotion, probability in rows:
         place = places[file]
         own = place.path.with_name(place.stem + ".html")
-        found.append(
-            Moment(day, name, *rest, own if TEXT.write(place.stem) == recording and own.is_file() else None)
-        )
+        linked = own if TEXT.write(place.stem) == recording and own.is_file() else None
+        found.append(Moment(day, name, start, end, speaker, emotion, probability, linked))
     return found
 
 

@@ -46,7 +46,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command, arguments, absent, text", COMMANDS)
 def test_a_missing_extra_is_one_line(data, tmp_path, command, arguments, absent, text):
     places = {"a": data / "emodb_15_sad_1.flac", "r": data / "ami_trn00.rttm", "d": tmp_path}
-    (tmp_path / "call.json").write_text("{}")
+    (stored := tmp_path / "call.json").write_text("{}")
     given = [argument.format(**places) for argument in arguments]
     code = f"""
 import importlib.abc, sys
@@ -67,4 +67,4 @@ main()
     )
     assert told.returncode in (1, 2), told.stderr
     assert text in told.stderr and told.stderr.count("\n") == 1 and told.stdout == "", told.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [stored]
