@@ -58,13 +58,15 @@ def dump(diarization: Diarization, audio: str | None = None) -> str:
 
 
 def page(title: str, script: str, data: Any, body: str = "<main id='page'></main>") -> str:
-    """A page of its own with `data` for the script called `script` (of this package's ``static`` folder)."""
+    """A page of its own with `data` for the script called `script` (of this package's ``static`` folder).
+
+    The script can use the functions of ``shared.js``.
+    """
     static = files("sed.formats") / "static"
-    style, code = ((static / name).read_text("utf-8") for name in ("page.css", script))
-    text = _json(data)
-    hashes = " ".join(f"'sha256-{_digest(part)}'" for part in (code,))
+    style, shared, own = ((static / name).read_text("utf-8") for name in ("page.css", "shared.js", script))
+    text, code = _json(data), shared + own
     policy = (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src 'sha256-{_digest(code)}'; style-src 'unsafe-inline'; img-src data:; "
         "media-src 'self' file: http: https: data: blob:; base-uri 'none'; form-action 'none'"
     )
     return (

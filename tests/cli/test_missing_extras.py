@@ -28,6 +28,12 @@ COMMANDS = [
     ),
     ("run", ["{a}", "--vad", "silero"], ["silero_vad"], "pip install 'speech-emotion-diarization[silero]'"),
     (
+        "report",
+        ["{d}"],
+        ["duckdb"],
+        "a report needs duckdb: pip install 'speech-emotion-diarization[report]'",
+    ),
+    (
         "score",
         ["{r}", "{r}", "--plot", "x.png"],
         ["matplotlib"],
@@ -39,7 +45,8 @@ COMMANDS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("command, arguments, absent, text", COMMANDS)
 def test_a_missing_extra_is_one_line(data, tmp_path, command, arguments, absent, text):
-    places = {"a": data / "emodb_15_sad_1.flac", "r": data / "ami_trn00.rttm"}
+    places = {"a": data / "emodb_15_sad_1.flac", "r": data / "ami_trn00.rttm", "d": tmp_path}
+    (stored := tmp_path / "call.json").write_text("{}")
     given = [argument.format(**places) for argument in arguments]
     code = f"""
 import importlib.abc, sys
@@ -60,4 +67,4 @@ main()
     )
     assert told.returncode in (1, 2), told.stderr
     assert text in told.stderr and told.stderr.count("\n") == 1 and told.stdout == "", told.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [stored]

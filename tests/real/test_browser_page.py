@@ -106,3 +106,9 @@ def test_an_hour_of_segments_is_drawn_as_columns_until_zoomed_in(browser, tmp_pa
     for _ in range(4):
         browser.click("#in")
     assert browser.evaluate("document.querySelectorAll('.seg').length") == 1800
+
+
+def test_an_address_with_a_time_chooses_the_segment_there(browser, page):
+    browser.open(page.as_uri() + "#t=14.400", READY)
+    browser.wait("document.querySelector('rect.seg.on')?.dataset.number === '6'")
+    assert browser.evaluate("audio.paused")

@@ -1,5 +1,3 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
 const LANE = 34, CURVE = 64, AXIS = 24, GAP = 8, BIN = 6;
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 const duration = Math.max(data.duration, 0.001);
@@ -8,20 +6,6 @@ const segments = data.segments.map(([start, end, speaker, label, confidence, pro
 const audio = new Audio();
 let zoom = 1, chosen = null, playable = Boolean(data.audio);
 
-/** An HTML element with attributes, and children that are elements or plain text (never markup). */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "background") element.style.background = value;
-    else if (name === "ink") element.style.color = value;
-    else if (name === "width") element.style.width = value;
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
 function draw(tag, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -29,18 +13,6 @@ function draw(tag, attributes, text) {
   return element;
 }
 
-function clock(seconds, decimals = 0) {
-  const units = Math.round(seconds * 10 ** decimals), whole = Math.floor(units / 10 ** decimals);
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (n) => String(n).padStart(2, "0");
-  const text = hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-  return decimals ? `${text}.${units % 10 ** decimals}` : text;
-}
-
-const labelName = (label) => data.labels[label] ?? "no emotion named";
-const speakerName = (speaker) => data.speakers[speaker] ?? "speaker unknown";
-const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
-const dot = (label) => make("span", { class: "dot", background: data.colours[label] });
 
 /* Player */
 const playIcon = draw("path", {});
@@ -95,9 +67,9 @@ function refresh() {
 for (const event of ["play", "pause", "ended", "loadedmetadata"]) audio.addEventListener(event, refresh);
 audio.addEventListener("error", missing);
 audio.addEventListener("timeupdate", () => { refresh(); moveHead(audio.currentTime); });
-(function follow() {
+(function animate() {
   if (!audio.paused) moveHead(audio.currentTime);
-  requestAnimationFrame(follow);
+  requestAnimationFrame(animate);
 })();
 
 /* Timeline */
@@ -212,22 +184,14 @@ function shares(own) {
   for (const s of own) time[s.label] += s.end - s.start;
   return time;
 }
-function bar(parts, named) {
-  const total = parts.reduce((a, b) => a + b, 0) || 1;
-  return make("div", { class: "bar", "aria-hidden": "true" }, ...parts.map((part, label) => part <= 0 ? null :
-    make("i", { background: data.colours[label], ink: data.inks[label], width: `${(100 * part) / total}%` },
-      named && part / total > 0.13 ? `${Math.round((100 * part) / total)} %` : "")));
-}
 function summaryRow(name, own) {
   const time = shares(own), total = time.reduce((a, b) => a + b, 0);
   let turns = 0, last = -Infinity;
   for (const s of own) { if (s.start - last > 0.5) turns += 1; last = Math.max(last, s.end); }
-  const parts = time.map((seconds, label) => seconds <= 0 ? null : make("span", {}, dot(label),
-    `${labelName(label)} ${clock(seconds)} (${Math.round((100 * seconds) / total)} %)`));
   return make("tr", {}, make("td", { class: "name" }, name),
     make("td", { class: "n", "data-name": "talks" }, clock(total)),
     make("td", { class: "n", "data-name": "turns" }, String(turns)),
-    make("td", { class: "wide" }, bar(time, true), make("div", { class: "parts" }, ...parts)));
+    make("td", { class: "wide" }, bar(time, true), parts(time)));
 }
 function summary() {
   const rows = data.speakers.map((_, n) => summaryRow(speakerName(n), segments.filter((s) => s.speaker === n)));
@@ -303,3 +267,17 @@ new ResizeObserver(() => drawTimeline()).observe(document.body);
 document.addEventListener("keydown", (event) => {
   if (event.key === " " && (event.target === document.body || event.target === scroller)) { event.preventDefault(); toggle(); }
 });
+
+/** `#t=12.5` in the address chooses what is said at that time, in seconds, without playing it. */
+function follow(address) {
+  const found = /^#t=(\d+(?:\.\d+)?)$/.exec(address);
+  if (!found) return;
+  const seconds = Number(found[1]), segment = segments.find((s) => s.start <= seconds + 0.002 && seconds < s.end);
+  seek(Math.min(seconds, duration), false);
+  if (!segment) return;
+  mark(segment);
+  const row = list.querySelector(`[data-number="${segment.number}"]`);
+  if (row) list.scrollTop = row.offsetTop - list.offsetTop - list.clientHeight / 2;
+}
+addEventListener("hashchange", () => follow(location.hash));
+follow(location.hash);
