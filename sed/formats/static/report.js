@@ -25,7 +25,7 @@ function groupRow([name, recordings, time], empty) {
 
 /** A table of sums; the largest come first unless they are `sorted`. Those left out are counted. */
 function groups(title, what, rows, { sorted = false, note = null, empty = "unknown" } = {}) {
-  const order = sorted ? rows : rows.toSorted((a, b) => sum(b[2]) - sum(a[2]));
+  const order = sorted ? rows : [...rows].sort((a, b) => sum(b[2]) - sum(a[2]));
   const left = sorted ? [] : order.slice(SHOWN);
   const head = make("tr", {}, make("th", { scope: "col" }, what), make("th", { class: "n", scope: "col" }, "Recordings"),
     make("th", { class: "n", scope: "col" }, "Speech"), make("th", { class: "wide", scope: "col" }, "Emotions"));
