@@ -1,7 +1,6 @@
 """Training clips: batch number in, waves and frame targets out, reproducible by the seed.
 
-Every batch is a pure function of the seed and its number, so a resumed run uses the same batches as an uninterrupted
-one, and the numbers can be divided among several processes.
+Every batch is a pure function of the seed and its number, so runs resume exactly, and processes can share the numbers.
 """
 
 from __future__ import annotations
