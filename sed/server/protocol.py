@@ -118,3 +118,19 @@ def error_message(code: str, message: str, retry_after: float | None = None) -> 
     """A message of type ``error``."""
     hint = {} if retry_after is None else {"retry_after": retry_after}
     return {"type": "error", "code": code, "message": message, **hint}
+
+
+def ready_message(start: Start, stream: Any, limits: dict[str, Any]) -> dict[str, Any]:
+    """The answer to `start`: what `stream` estimates, and its `limits`."""
+    optional = {
+        "dimensions": list(getattr(stream, "dimensions", ())),
+        "settings": dict(getattr(stream, "settings", {})),
+    }
+    return {
+        "type": "ready",
+        "sample_rate": start.sample_rate,
+        "latency": start.latency,
+        "labels": list(stream.labels),
+        **{name: value for name, value in optional.items() if value},
+        "limits": limits,
+    }

@@ -32,9 +32,10 @@ from sed.server.protocol import (
     dump,
     error_message,
     parse_text,
+    ready_message,
 )
 from sed.streaming import Event
-from sed.streaming.messages import event_message, relabel_message
+from sed.streaming.messages import event_message, refined_message, relabel_message
 
 log = logging.getLogger("sed.server")
 
@@ -209,20 +210,9 @@ class Session:
             import soxr
 
             self._live.resampler = soxr.ResampleStream(start.sample_rate, SAMPLE_RATE, 1, "float32")
-        await self._send(
-            {
-                "type": "ready",
-                "sample_rate": start.sample_rate,
-                "latency": start.latency,
-                "labels": list(stream.labels),
-                **_optional(
-                    dimensions=list(getattr(stream, "dimensions", ())),
-                    settings=dict(getattr(stream, "settings", {})),
-                ),
-                "limits": {name: getattr(self._options, name) for name in REPORTED_OPTIONS}
-                | {"burst": intake.burst, "max_waiting": intake.max_waiting},
-            }
-        )
+        limits = {name: getattr(self._options, name) for name in REPORTED_OPTIONS}
+        limits |= {"burst": intake.burst, "max_waiting": intake.max_waiting}
+        await self._send(ready_message(start, stream, limits))
         self._started.set()
         return self._live
 
@@ -265,7 +255,7 @@ class Session:
         await self._report(await self._in_pool(live.close))
         if live.start.refine:
             result = await self._in_pool(live.stream.refined)  # type: ignore[attr-defined]
-            await self._send({"type": "refined", "segments": [segment.to_dict() for segment in result]})
+            await self._send(refined_message(result))
         if self._message_after_end:
             raise ProtocolError(
                 "bad_message", "a message after the end: expected none (all results are sent)"
@@ -296,8 +286,3 @@ class Session:
             raise _GoneError from None
         except (WebSocketDisconnect, RuntimeError, OSError):  # Starlette: RuntimeError once it is closed
             raise _GoneError from None
-
-
-def _optional(**values: Any) -> dict[str, Any]:
-    """The `values` that are not empty."""
-    return {name: value for name, value in values.items() if value}

@@ -1,9 +1,10 @@
-"""`Event` as a JSON message, the same for the server's protocol (``sed/server/PROTOCOL.md``) and ``sed-live``."""
+"""What a stream reports, as JSON messages of the protocol (``sed/server/PROTOCOL.md``) and of ``sed-live``."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sed.result import Diarization
 from sed.streaming.events import Event, Relabel
 
 
@@ -32,3 +33,13 @@ def relabel_message(relabel: Relabel) -> dict[str, Any]:
     {'type': 'relabel', 'from': 'spk03', 'to': 'spk01', 'time': 12.5}
     """
     return {"type": "relabel", "from": relabel.old, "to": relabel.new, "time": relabel.time}
+
+
+def refined_message(result: Diarization) -> dict[str, Any]:
+    """The refined `result` of a stream as a message of type ``refined``.
+
+    >>> from sed.result import Segment
+    >>> refined_message(Diarization("stream", 2.0, [Segment(0.5, 1.0, "spk00", "sad")]))
+    {'type': 'refined', 'segments': [{'start': 0.5, 'end': 1.0, 'speaker': 'spk00', 'emotion': 'sad'}]}
+    """
+    return {"type": "refined", "segments": [segment.to_dict() for segment in result]}
