@@ -11,7 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from sed.archive import remote
 from sed.archive.inputs import Input
@@ -20,6 +21,9 @@ from sed.errors import AudioError, MissingDependencyError, SedError
 from sed.result import Diarization
 from sed.transcripts import Transcript, add_words, read_transcript
 from sed.transcripts.engines import load_engine
+
+if TYPE_CHECKING:
+    from sed.speakers.embedding import SpeakerEmbedding
 
 logger = logging.getLogger("sed")
 
@@ -84,12 +88,18 @@ class Worker:
 
     def __init__(self, order: Order, threads: int = 1) -> None:
         from sed.pipeline import EmotionDiarizer
-        from sed.speakers.embedding import SpeakerEmbedding
 
         self._order = order
         self._diarizer = EmotionDiarizer(**order.settings, threads=threads)
         self._engine = None if order.asr is None else load_engine(order.asr, threads)
-        self._embedding = SpeakerEmbedding(threads=threads) if order.outputs.has("npz") else None
+        self._threads = threads
+
+    @cached_property
+    def _embedding(self) -> SpeakerEmbedding | None:
+        """For the profiles of speakers whose turns are given; opened when the first such recording comes."""
+        from sed.speakers.embedding import SpeakerEmbedding
+
+        return SpeakerEmbedding(threads=self._threads) if self._order.outputs.has("npz") else None
 
     def do(self, job: Job, progress: Callable[[float, float | None], None] | None = None) -> Report:
         """Process a job; failures are returned as a report. `progress` is as in `EmotionDiarizer`."""
