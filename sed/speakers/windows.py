@@ -45,7 +45,7 @@ class WindowOptions:
     min_duration_on: float = 0.1
     clustering: ClusteringOptions = field(
         default_factory=lambda: ClusteringOptions(
-            0.3, Linkage(), min_speaker_seconds=3.0, min_speaker_share=0.02
+            0.3, 0.0, Linkage(), min_speaker_seconds=3.0, min_speaker_share=0.02
         )
     )
 
