@@ -7,6 +7,7 @@ with two or more threads they run concurrently (`sed.stage_pool`); the result is
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ from sed.speakers.matching import name_channels, name_speakers
 from sed.speakers.smoothing import channel_turns
 from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
 from sed.spooling import SpooledArray
-from sed.stage_pool import StagePool
-from sed.streaming import StreamingDiarizer
+from sed.stage_pool import BlockProgress, StagePool
+from sed.streaming import Event, StreamingDiarizer
+from sed.streaming.provisional import ProvisionalSegments, RunSession
 
 
 class EmotionDiarizer:
@@ -158,6 +160,7 @@ class EmotionDiarizer:
         turns: SpeakerDiarizer | None = None,
         progress: Callable[[float, float | None], None] | None = None,
         posteriors: bool = True,
+        provisional: Callable[[Sequence[Event]], None] | None = None,
     ) -> Diarization:
         """Diarize one recording.
 
@@ -167,6 +170,8 @@ class EmotionDiarizer:
         seconds processed and the duration of the recording (None if unknown), and at least every half second with the
         same values while waiting for ffmpeg; an exception that it raises cancels the call. If `posteriors` is false,
         those of the result are None, and those of a long recording are kept in a temporary file instead of in memory.
+        `provisional` is called with events of segments that are found before the end (with diarizer ``segmentation``
+        or a latency), in the calling thread; the result replaces them all.
 
         Raises `AudioError` if the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
         """
@@ -174,27 +179,34 @@ class EmotionDiarizer:
 
         if turns is not None and self.channels == "split":
             raise OptionError("turns cannot be combined with channels='split'")
-        report = _Progress(progress)
+        report = BlockProgress(progress)
         with open_audio(source, channels=self.channels, on_wait=report.repeat) as audio:
             name = uri or audio.uri
             if self.latency is not None:
-                return self.stream(self.latency, turns).follow(audio, name, report, posteriors)
+                return self.stream(self.latency, turns).follow(audio, name, report, posteriors, provisional)
             split = self.channels == "split"
             columns = audio.channels if split else 1
-            stages = [_Stages(self.tagger, turns or self.diarizer, posteriors) for _ in range(columns)]
-            samples, reported = 0, 0
-            ends: list[int] = []  # sample number at the end of each block
+            stages = [self._stages(turns, posteriors, provisional is not None) for _ in range(columns)]
+            samples = 0
             with StagePool(self.threads) as pool:
                 for block in audio:
                     parts = block.T if split else block[None]
                     jobs = [stage.push(part) for stage, part in zip(stages, parts, strict=True)]
                     pool.run([job for pair in jobs for job in pair])
                     samples += len(block)
-                    ends.append(samples)
-                    reported = _report(report, ends, reported, pool.finished, audio.duration)
+                    report.pushed(samples_to_seconds(samples))
+                    report.finished(pool.finished, audio.duration)
+                    if provisional and (events := [event for one in stages for event in one.take_events()]):
+                        provisional(events)
                 pool.finish()
-                _report(report, ends, reported, pool.finished, audio.duration)
+                report.finished(pool.finished, audio.duration)
         return self._finish(stages, name, samples, posteriors, turns is not None)
+
+    def _stages(self, turns: SpeakerDiarizer | None, in_memory: bool, provisional: bool) -> _Stages:
+        stages = _Stages(self.tagger, turns or self.diarizer, in_memory)
+        if provisional and self.channels != "split":
+            stages.find_provisional(self.decoder)
+        return stages
 
     def _finish(
         self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool, named: bool
@@ -246,47 +258,35 @@ class _Stages:
         self._speakers: SpeakerSession = diarizer.begin()
         columns = len(tagger.labels) + len(dimensions_of(tagger))
         self._posteriors = SpooledArray(columns, on_disk=not in_memory)
+        self._tagger = tagger
+        self._provisional: ProvisionalSegments | None = None
+        self._events: deque[Event] = deque()
+
+    def find_provisional(self, decoder: DecoderOptions) -> None:
+        """Find provisional segments, if the diarizer has what they need."""
+        if isinstance(self._speakers, RunSession):
+            labels, dimensions = self._tagger.labels, dimensions_of(self._tagger)
+            self._provisional = ProvisionalSegments(self._speakers, labels, dimensions, decoder)
 
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
         """The jobs of the two stages for a block; they may run concurrently."""
         return [
             lambda: self._speakers.push(samples),
-            lambda: self._posteriors.append(self._emotion.push(samples)),
+            lambda: self._push_emotion(samples),
         ]
+
+    def _push_emotion(self, samples: np.ndarray) -> None:
+        self._posteriors.append(self._emotion.push(samples))
+        if self._provisional is not None:  # in this stage, as only one thread may use the posteriors
+            self._events.extend(self._provisional.step(self._posteriors))
+
+    def take_events(self) -> list[Event]:
+        """The events of provisional segments since the last call."""
+        return [self._events.popleft() for _ in range(len(self._events))]
 
     def close(self) -> tuple[Turns, SpooledArray]:
         """End the channel and return its turns and posteriors."""
         self._posteriors.append(self._emotion.close())
         turns = self._speakers.close()
-        del self._emotion, self._speakers  # frees embeddings and audio before decoding
+        del self._emotion, self._speakers, self._provisional  # frees embeddings and audio before decoding
         return turns, self._posteriors
-
-
-class _Progress:
-    """Calls `progress`, if given, and can repeat the last call, so that the caller can cancel while waiting."""
-
-    def __init__(self, progress: Callable[[float, float | None], None] | None) -> None:
-        self._progress = progress
-        self._last: tuple[float, float | None] = (0.0, None)
-
-    def __call__(self, done: float, duration: float | None) -> None:
-        self._last = (done, duration)
-        self.repeat()
-
-    def repeat(self) -> None:
-        """Report the last values again."""
-        if self._progress:
-            self._progress(*self._last)
-
-
-def _report(
-    progress: Callable[[float, float | None], None],
-    ends: Sequence[int],
-    reported: int,
-    finished: int,
-    duration: float | None,
-) -> int:
-    """Report the blocks that have been finished since the last call; returns how many have been reported in total."""
-    for end in ends[reported:finished]:
-        progress(samples_to_seconds(end), duration)
-    return finished

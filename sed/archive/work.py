@@ -24,6 +24,7 @@ from sed.transcripts.engines import load_engine
 
 if TYPE_CHECKING:
     from sed.speakers.embedding import SpeakerEmbedding
+    from sed.streaming import Event
 
 logger = logging.getLogger("sed")
 
@@ -101,8 +102,13 @@ class Worker:
 
         return SpeakerEmbedding(threads=self._threads) if self._order.outputs.has("npz") else None
 
-    def do(self, job: Job, progress: Callable[[float, float | None], None] | None = None) -> Report:
-        """Process a job; failures are returned as a report. `progress` is as in `EmotionDiarizer`."""
+    def do(
+        self,
+        job: Job,
+        progress: Callable[[float, float | None], None] | None = None,
+        provisional: Callable[[Sequence[Event]], None] | None = None,
+    ) -> Report:
+        """Process a job; failures are returned as a report. The callbacks are as in `EmotionDiarizer`."""
         from sed.speakers import ReferenceTurns
 
         started = time.monotonic()
@@ -117,6 +123,7 @@ class Worker:
                     turns=turns,
                     progress=progress,
                     posteriors=self._order.posteriors or words is not None,
+                    provisional=provisional,
                 )
             _check_turns(job, result.duration)
             if words is not None:

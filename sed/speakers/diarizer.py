@@ -184,14 +184,17 @@ class SegmentationSession:
         self._features.close()
         self._process(self._stitcher.close(frames))
         options = self._options
-        speakers = cluster_speech_runs(self.speech_runs, options.clustering, *self._bounds)
         return turns_of_speakers(
             self.speech_runs,
-            speakers,
+            self.speakers_of(self.speech_runs),
             frames,
             seconds_to_frames(options.min_duration_off),
             seconds_to_frames(options.min_duration_on),
         )
+
+    def speakers_of(self, speech_runs: list[SpeechRun]) -> np.ndarray:
+        """The speaker of each run ``(n,)``, or -1, if these were all (`sed.streaming.provisional`)."""
+        return cluster_speech_runs(speech_runs, self._options.clustering, *self._bounds)
 
 
 def turns_of_speakers(
