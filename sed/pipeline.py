@@ -24,6 +24,7 @@ from sed.emotion.windows import PosteriorStream
 from sed.enrolment import EnrolledSpeaker, enrol_speakers
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
+from sed.inference import check_device
 from sed.result import Diarization
 from sed.segmenting import join, mean_over_speakers, result_of
 from sed.speakers import make_diarizer
@@ -59,9 +60,11 @@ class EmotionDiarizer:
         speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
         bundled tagger); others stay unknown. Not with a latency. See `sed.enrolment`.
     threads: number of processor threads.
+    device: ``cuda`` or ``cuda:N`` to run the networks on a GPU (`sed.inference`), ``cpu``, or ``auto``: a GPU for torch
+        taggers if there is one, else the CPU.
 
-    Raises `OptionError` on invalid values, `ModelError` on unusable models and `MissingDependencyError` if an extra is
-    not installed.
+    Raises `OptionError` on invalid values, `ModelError` on unusable models, `DeviceError` on unusable GPUs and
+    `MissingDependencyError` if an extra is not installed.
 
     >>> diarizer = EmotionDiarizer()
     >>> for segment in diarizer("tests/data/emodb_16_sad_1.flac"):
@@ -87,6 +90,7 @@ class EmotionDiarizer:
         latency: float | None = None,
         enrol: Mapping[str, Any] | None = None,
         threads: int = 1,
+        device: str = "auto",
     ) -> None:
         if threads < 1:
             raise OptionError(f"{threads} threads: expected 1 or more")
@@ -97,6 +101,7 @@ class EmotionDiarizer:
                 "latency cannot be combined with min_speakers: expected max_speakers, which live streams enforce"
             )
         check_channels(channels)
+        check_device(device)
         self.threads = threads
         self.channels = channels
         self.latency = latency
@@ -104,7 +109,7 @@ class EmotionDiarizer:
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
             # The bundled tagger costs as much as the speaker stage; others cost more and get all threads.
-            tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads)
+            tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads, device)
         self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
         self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
         if vad is not None and not isinstance(diarizer, str):
@@ -129,6 +134,7 @@ class EmotionDiarizer:
                 min_speakers=min_speakers,
                 max_speakers=max_speakers,
                 threads=threads_per_stage,
+                device=device,
             )
         self.diarizer: SpeakerDiarizer = diarizer
         self.enrolled: dict[str, EnrolledSpeaker] = {}

@@ -100,7 +100,10 @@ class Worker:
         """For the profiles of speakers whose turns are given; opened when the first such recording comes."""
         from sed.speakers.embedding import SpeakerEmbedding
 
-        return SpeakerEmbedding(threads=self._threads) if self._order.outputs.has("npz") else None
+        device = self._order.settings.get("device", "auto")
+        return (
+            SpeakerEmbedding(threads=self._threads, device=device) if self._order.outputs.has("npz") else None
+        )
 
     def do(
         self,
