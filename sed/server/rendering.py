@@ -1,7 +1,7 @@
 """`render`: a result in one format to another, and the process that does it for the server (`sed.server.converter`).
 
 In, on standard input: a line of JSON with the file name and the format, then the file. Out: a line of JSON, empty or
-with the code and the message of an error, then the file. Nothing of the server is imported here, so that it starts fast.
+with the code and the message of an error, then the file. Nothing of the server is imported here, so it starts fast.
 
 Parquet is refused, as it is compressed: half a megabyte of it can take all memory. `MAX_SEGMENTS` and `MAX_NAMES` bound
 the time and memory that any format takes to write.
