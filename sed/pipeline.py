@@ -7,7 +7,6 @@ with two or more threads they run concurrently (`sed.stage_pool`); the result is
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from sed.emotion.bundled import is_bundled
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
-from sed.emotion.windows import PosteriorStream
 from sed.enrolment import EnrolledSpeaker, enrol_speakers
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
@@ -30,11 +28,10 @@ from sed.segmenting import join, mean_over_speakers, result_of
 from sed.speakers import make_diarizer
 from sed.speakers.matching import name_channels, name_speakers
 from sed.speakers.smoothing import channel_turns
-from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
-from sed.spooling import SpooledArray
+from sed.speakers.turns import SpeakerDiarizer
 from sed.stage_pool import BlockProgress, StagePool
 from sed.streaming import Event, StreamingDiarizer
-from sed.streaming.provisional import ProvisionalSegments, RunSession
+from sed.streaming.stages import ChannelStages
 
 
 class EmotionDiarizer:
@@ -167,6 +164,7 @@ class EmotionDiarizer:
         progress: Callable[[float, float | None], None] | None = None,
         posteriors: bool = True,
         provisional: Callable[[Sequence[Event]], None] | None = None,
+        on_block: Callable[[np.ndarray], None] | None = None,
     ) -> Diarization:
         """Diarize one recording.
 
@@ -177,7 +175,8 @@ class EmotionDiarizer:
         same values while waiting for ffmpeg; an exception that it raises cancels the call. If `posteriors` is false,
         those of the result are None, and those of a long recording are kept in a temporary file instead of in memory.
         `provisional` is called with events of segments that are found before the end (with diarizer ``segmentation``
-        or a latency), in the calling thread; the result replaces them all.
+        or a latency), in the calling thread; the result replaces them all. `on_block` is called with each block of the
+        audio, ``(n,)`` or with split channels ``(n, channels)`` at 16 kHz, which must not be changed.
 
         Raises `AudioError` if the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
         """
@@ -187,6 +186,7 @@ class EmotionDiarizer:
             raise OptionError("turns cannot be combined with channels='split'")
         report = BlockProgress(progress)
         with open_audio(source, channels=self.channels, on_wait=report.repeat) as audio:
+            audio.on_block = on_block
             name = uri or audio.uri
             if self.latency is not None:
                 return self.stream(self.latency, turns).follow(audio, name, report, posteriors, provisional)
@@ -208,14 +208,14 @@ class EmotionDiarizer:
                 report.finished(pool.finished, audio.duration)
         return self._finish(stages, name, samples, posteriors, turns is not None)
 
-    def _stages(self, turns: SpeakerDiarizer | None, in_memory: bool, provisional: bool) -> _Stages:
-        stages = _Stages(self.tagger, turns or self.diarizer, in_memory)
+    def _stages(self, turns: SpeakerDiarizer | None, in_memory: bool, provisional: bool) -> ChannelStages:
+        stages = ChannelStages(self.tagger, turns or self.diarizer, in_memory)
         if provisional and self.channels != "split":
             stages.find_provisional(self.decoder)
         return stages
 
     def _finish(
-        self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool, named: bool
+        self, stages: Sequence[ChannelStages], uri: str, samples: int, posteriors: bool, named: bool
     ) -> Diarization:
         """The result; `named`: the turns were given with the names of their speakers."""
         found = [stage.close() for stage in stages]
@@ -254,45 +254,3 @@ class EmotionDiarizer:
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"
             )
         return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency, refine)
-
-
-class _Stages:
-    """The speaker and emotion stages of one channel."""
-
-    def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
-        self._emotion = PosteriorStream(tagger)
-        self._speakers: SpeakerSession = diarizer.begin()
-        columns = len(tagger.labels) + len(dimensions_of(tagger))
-        self._posteriors = SpooledArray(columns, on_disk=not in_memory)
-        self._tagger = tagger
-        self._provisional: ProvisionalSegments | None = None
-        self._events: deque[Event] = deque()
-
-    def find_provisional(self, decoder: DecoderOptions) -> None:
-        """Find provisional segments, if the diarizer has what they need."""
-        if isinstance(self._speakers, RunSession):
-            labels, dimensions = self._tagger.labels, dimensions_of(self._tagger)
-            self._provisional = ProvisionalSegments(self._speakers, labels, dimensions, decoder)
-
-    def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
-        """The jobs of the two stages for a block; they may run concurrently."""
-        return [
-            lambda: self._speakers.push(samples),
-            lambda: self._push_emotion(samples),
-        ]
-
-    def _push_emotion(self, samples: np.ndarray) -> None:
-        self._posteriors.append(self._emotion.push(samples))
-        if self._provisional is not None:  # in this stage, as only one thread may use the posteriors
-            self._events.extend(self._provisional.step(self._posteriors))
-
-    def take_events(self) -> list[Event]:
-        """The events of provisional segments since the last call."""
-        return [self._events.popleft() for _ in range(len(self._events))]
-
-    def close(self) -> tuple[Turns, SpooledArray]:
-        """End the channel and return its turns and posteriors."""
-        self._posteriors.append(self._emotion.close())
-        turns = self._speakers.close()
-        del self._emotion, self._speakers, self._provisional  # frees embeddings and audio before decoding
-        return turns, self._posteriors

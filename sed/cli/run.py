@@ -235,10 +235,6 @@ def _transcripts(
 
     check_outputs([*plan.kinds, *(kind for _, kind in plan.paths)])
     if words is None:
-        if any(recording.path == "-" for recording in recordings):
-            raise OptionError(
-                "--asr cannot be combined with standard input: it is read once, expected a file"
-            )
         check_engine(asr or "")
         return recordings, None
     if asr is not None:
