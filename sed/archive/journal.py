@@ -201,6 +201,8 @@ def fingerprint(
     from sed import __version__
 
     plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
+    if plain.get("device") in ("auto", "cpu"):  # on a GPU the last digits differ
+        del plain["device"]
     if is_bundled(tagger := plain.get("tagger")):
         plain["tagger"] = _by_content(str(bundled_path()), _tagger_files)
     elif isinstance(tagger, str):

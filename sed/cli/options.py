@@ -101,6 +101,15 @@ tagger_options = _all_of(
     ),
 )
 
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    help="Where the networks run; a GPU needs onnxruntime-gpu. auto: torch taggers on a GPU if there is one, the "
+    "rest on the CPU.",
+)
+
 diarizer_options = _all_of(
     click.option(
         "--channels",

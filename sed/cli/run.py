@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import Enrolment, common_options, diarizer_options, on_command_line
+from sed.cli.options import Enrolment, common_options, device_option, diarizer_options, on_command_line
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ NAME = "sed-run"
 )
 @click.option("--fresh", is_flag=True, help="With -d: process recordings again that earlier runs have done.")
 @diarizer_options
+@device_option
 @common_options
 def main(
     inputs: tuple[str, ...],
@@ -234,10 +235,6 @@ def _transcripts(
 
     check_outputs([*plan.kinds, *(kind for _, kind in plan.paths)])
     if words is None:
-        if any(recording.path == "-" for recording in recordings):
-            raise OptionError(
-                "--asr cannot be combined with standard input: it is read once, expected a file"
-            )
         check_engine(asr or "")
         return recordings, None
     if asr is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import TAGGER_SETTINGS, tagger_options
+from sed.cli.options import TAGGER_SETTINGS, device_option, tagger_options
 
 NAME = "sed-serve"
 TOKEN_VARIABLE = "SED_TOKEN"
@@ -101,6 +101,7 @@ TOKEN_VARIABLE = "SED_TOKEN"
     help="Allow all clients that can reach --host, without a secret.",
 )
 @tagger_options
+@device_option
 @click.option("--max-speakers", type=click.IntRange(min=1), help="Maximum number of speakers.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
@@ -134,7 +135,7 @@ def main(
     try:
         from sed.server.options import ServerOptions
 
-        models = {name: settings.pop(name) for name in TAGGER_SETTINGS}
+        models = {name: settings.pop(name) for name in (*TAGGER_SETTINGS, "device")}
         if threads is not None:
             settings["threads"] = threads
         options = ServerOptions(

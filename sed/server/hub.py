@@ -14,6 +14,7 @@ import numpy as np
 
 from sed.grid import SAMPLE_RATE
 from sed.server.admission import Admission
+from sed.server.converter import Converter
 from sed.server.load import Load, usable_cores
 from sed.server.metrics import Metrics
 from sed.server.options import ServerOptions
@@ -69,6 +70,7 @@ class Hub:
         self.stopping = threading.Event()
         self.admission = Admission(options)
         self.files = FileWorker(diarize, options)
+        self.converter = Converter()
         self.load = Load(options.max_load * min(options.threads, usable_cores()))
         self.metrics.stream_cost = lambda: self.load.cost
         self.opening: dict[
@@ -156,8 +158,9 @@ class Hub:
         ]
 
     def stop_files(self) -> None:
-        """Cancel all uploads; the file being processed ends at its next progress report."""
+        """Cancel all uploads and conversions; the file being processed ends at its next progress report."""
         self.admission.stop()
+        self.converter.stop()
         self.files.stop()
 
     def close(self) -> None:

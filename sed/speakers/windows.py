@@ -53,7 +53,7 @@ class WindowOptions:
 class VoiceActivityDiarizer:
     """Finds speakers without overlap in the speech of any detector.
 
-    `speech` detects speech; `speakers`, `min_speakers`, `max_speakers`, `threads` and `embedding` are as for
+    `speech` detects speech; `speakers`, `min_speakers`, `max_speakers`, `threads`, `embedding` and `device` are as for
     `SegmentationDiarizer`. Raises `OptionError` on invalid numbers.
 
     >>> from sed.speech.webrtc import WebRtcDetector
@@ -72,13 +72,14 @@ class VoiceActivityDiarizer:
         threads: int = 1,
         options: WindowOptions | None = None,
         embedding: SpeakerEmbedding | str | Path | None = None,
+        device: str = "auto",
     ) -> None:
         self.bounds = speaker_bounds(speakers, min_speakers, max_speakers)
         self.speech, self.options = speech, options or WindowOptions()
         self.projection = Projection.bundled() if embedding is None else None
-        self.embedding = (
-            embedding if isinstance(embedding, SpeakerEmbedding) else SpeakerEmbedding(embedding, threads)
-        )
+        if not isinstance(embedding, SpeakerEmbedding):
+            embedding = SpeakerEmbedding(embedding, threads, device)
+        self.embedding = embedding
 
     def begin(self) -> VoiceActivitySession:
         """Start a new recording."""

@@ -8,7 +8,7 @@ stream keeps a window of audio, running sums and the embeddings of each speaker,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,12 +165,13 @@ class StreamingDiarizer:
         uri: str,
         progress: Callable[[float, float | None], None] | None = None,
         posteriors: bool = True,
+        listener: Callable[[Sequence[Event]], None] | None = None,
     ) -> Diarization:
         """Stream a whole recording; returns the final segments and posteriors as one result.
 
         `audio` yields blocks ``(n,)`` and has a `duration` in seconds or None (`sed.audio.open_audio`). `progress` is
-        called after each block with the seconds processed and that duration. If `posteriors` is false, those of the
-        result are None.
+        called after each block with the seconds processed and that duration, `listener` with the events, if any. If
+        `posteriors` is false, those of the result are None.
         """
         segments: list[Segment] = []
         rows = SpooledArray(self._columns) if posteriors else None
@@ -180,6 +181,8 @@ class StreamingDiarizer:
                 segments.extend(event.segment for event in events if event.final and event.segment)
                 if rows is not None:
                     rows.append(final_posteriors)
+                if listener and events:
+                    listener(events)
 
         for block in audio:
             collect(self._take(block))

@@ -84,13 +84,18 @@ on("level", (decibels) => {
 on("delay", (seconds) => panel.setDelay(seconds));
 on("work", (work) => panel.setWork(work));
 on("problem", (problem) => panel.setProblem(problem));
+on("found", showWhole);
 on("analysed", (found) => {
-  timeline.follow = false;
-  render();
-  timeline.fit();
+  showWhole();
   timeline.select(session.segments.all()[0]?.id ?? null);
   panel.announceNow(`${count(found, "segment")} found.`);
 });
+
+function showWhole() {
+  timeline.follow = false;
+  render();
+  timeline.fit();
+}
 
 /** What the page asks of a stream, if the server offers it. */
 function features() {
@@ -130,9 +135,9 @@ function render() {
   moment.setSpeakers(live ? segments.speaking(duration) : null);
   renderList(all, speakers);
   speakersTable.show(all, speakers, timeline.part, editing.enabled);
-  if (!live) $("lanes").replaceChildren(...lanesInWords(all, speakers).map(listItem));
+  if (state === "idle") $("lanes").replaceChildren(...lanesInWords(all, speakers).map(listItem));
   $("clock").textContent = clock(live ? Math.max(duration, recording.duration) : duration);
-  $("pale").hidden = !live;
+  $("pale").hidden = !live && state !== "analysing";
   editing.update();
   playback.update();
   exporter.update();
