@@ -128,9 +128,7 @@ def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, serve
 
 
 def choose_file(browser, path):
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+    browser.choose_files(path)
     browser.wait("!document.getElementById('choice').hidden")
 
 

@@ -83,9 +83,7 @@ def test_a_missing_recording_can_be_chosen_and_a_phone_scrolls_nothing_sideways(
     browser.wait("!document.querySelector('.file').hidden")
     assert "not found" in browser.evaluate("document.getElementById('note').textContent")
     assert browser.evaluate("document.documentElement.scrollWidth") <= 390
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "moved.flac")])
+    browser.choose_files(tmp_path / "moved.flac")
     browser.wait("audio.duration > 40 && !document.getElementById('play').disabled")
 
 

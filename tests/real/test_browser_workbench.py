@@ -291,12 +291,6 @@ def test_corrected_results_are_exported_in_every_format_and_train(browser, tmp_p
     assert [utterance.emotion for utterance, _ in clips] == ["happy", "neutral"]
 
 
-def choose(browser, *paths):
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
-
-
 def test_a_saved_result_opens_again_with_its_audio(browser, server):
     select(browser, 0)
     keys(browser, "2")
@@ -307,7 +301,7 @@ def test_a_saved_result_opens_again_with_its_audio(browser, server):
         path = download(browser, kind)
         (files / path.name).write_bytes(path.read_bytes())
     fresh(browser, server)
-    choose(browser, *sorted(files.iterdir()))
+    browser.choose_files(*sorted(files.iterdir()))
     browser.wait("sed.state() === 'idle' && sed.session.recording.length > 0", 20)
     assert segments(browser) == expected
     assert browser.evaluate("document.getElementById('transport').hidden") is False
@@ -395,7 +389,7 @@ def test_twenty_minutes_are_no_barcode(browser):
 
 def test_limits_are_stated_before_an_upload(browser, tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF" + bytes(1000))
-    choose(browser, tmp_path / "a.wav")
+    browser.choose_files(tmp_path / "a.wav")
     browser.wait("!document.getElementById('choice').hidden")
     assert "up to 537 MB and 60 min" in browser.evaluate("document.getElementById('choice').textContent")
     browser.click("#forget")

@@ -114,6 +114,12 @@ class Chromium:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def choose_files(self, *paths: Path, selector: str = "#file") -> None:
+        """Choose files in an input element."""
+        document = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
     def press(self, key: str, text: str = "") -> None:
         """Press and release a key, by its name in KeyboardEvent.key."""
         codes = {

@@ -95,7 +95,8 @@ on("analysed", (found) => {
 /** What the page asks of a stream, if the server offers it. */
 function features() {
   const offered = new Set(about.start);
-  return { relabel: offered.has("relabel"), refine: offered.has("refine") && $("refine").checked };
+  const refine = offered.has("refine") && $("refine").checked;
+  return { relabel: offered.has("relabel"), refine, resume: offered.has("resume") };
 }
 
 function corrected(what) {
