@@ -160,3 +160,13 @@ def test_an_address_with_a_time_chooses_the_segment_there(browser, page):
     browser.open(page.as_uri() + "#t=14.400", READY)
     browser.wait("document.querySelector('rect.seg.on')?.dataset.number === '6'")
     assert browser.evaluate("audio.paused")
+
+
+@pytest.mark.parametrize("media", [{}, {"dark": True}, {"contrast": True}, {"forced": True}], ids=str)
+def test_axe_finds_no_violation_in_the_page(browser, page, media):
+    browser.set_viewport(1240, 900, **media)
+    browser.open(page.as_uri() + f"?{'-'.join(media)}", READY)
+    assert browser.violations() == []
+    if "contrast" in media:
+        rules = "{ runOnly: { type: 'rule', values: ['color-contrast-enhanced'] } }"
+        assert browser.violations(rules) == []

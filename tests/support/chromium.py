@@ -19,6 +19,8 @@ FLAGS = (
     "--force-color-profile=srgb --hide-scrollbars"
 ).split()
 
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+
 
 class Chromium:
     """A browser with one page; `microphone` is a WAV file used as its microphone, from the start of the capture."""
@@ -135,8 +137,8 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
-    def set_viewport(self, width: int, height: int, dark: bool = False, scale: float = 1.0) -> None:
-        """Set the size of the viewport in CSS pixels, and the colour scheme."""
+    def set_viewport(self, width: int, height: int, scale: float = 1.0, **media: bool) -> None:
+        """Set the size of the viewport in CSS pixels, and the user's preferences as `set_media`."""
         phone = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -145,8 +147,24 @@ class Chromium:
             deviceScaleFactor=scale,
             mobile=phone,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.set_media(**media)
+
+    def set_media(self, dark: bool = False, forced: bool = False, contrast: bool = False) -> None:
+        """Set the colour scheme, forced colours (the palette of the scheme), and more contrast."""
+        values = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "forced-colors": "active" if forced else "none",
+            "prefers-contrast": "more" if contrast else "no-preference",
+        }
+        features = [{"name": name, "value": value} for name, value in values.items()]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def violations(self, options: str = "{}") -> list:
+        """What axe finds wrong with the page: rules and elements."""
+        self.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+        return self.evaluate(
+            f"axe.run({options}).then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html)]))"
+        )
 
     def screenshot(self, path: Path, full: bool = False) -> None:
         """Save a screenshot as PNG."""
