@@ -93,8 +93,17 @@ class Chromium:
         self.wait(f"location.href.startsWith({url!r}) && {ready}")
 
     def wait(self, condition: str, seconds: float = 30.0) -> None:
-        """Wait until `condition` is true in the page."""
-        self._wait_for(lambda: self.evaluate(f"Boolean({condition})"), seconds, condition)
+        """Wait until `condition` is true in the page, which may be another one by then."""
+
+        def met() -> bool:
+            try:
+                return self.evaluate(f"Boolean({condition})")
+            except AssertionError as error:
+                if "navigated" not in str(error):
+                    raise
+                return False
+
+        self._wait_for(met, seconds, condition)
 
     def _wait_for(self, condition, seconds: float, what: str = "the browser") -> None:
         end = time.monotonic() + seconds

@@ -52,7 +52,8 @@ def fresh(browser, server):
 
 
 def reload(browser):
-    browser.evaluate("globalThis.old = true; setTimeout(() => location.reload(), 0)")
+    browser.evaluate("globalThis.old = true")
+    browser.call("Page.reload")
     browser.wait("globalThis.sed && !globalThis.old")
 
 
