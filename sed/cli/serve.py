@@ -82,6 +82,18 @@ TOKEN_VARIABLE = "SED_TOKEN"
     default=30.0,
     help="Seconds after which a client that sends nothing is disconnected.",
 )
+@click.option(
+    "--resume-seconds",
+    type=float,
+    default=120.0,
+    help="Seconds for which a live stream is kept when its connection is lost; 0: not at all.",
+)
+@click.option(
+    "--max-kept", type=click.IntRange(min=1), default=16, help="Maximum live streams without connection."
+)
+@click.option(
+    "--kept-per-address", type=click.IntRange(min=1), default=4, help="Maximum of them per address."
+)
 @click.option("--allow-origin", multiple=True, metavar="URL", help="A web origin whose pages may connect.")
 @click.option(
     "--allow-host",

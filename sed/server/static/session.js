@@ -193,7 +193,8 @@ export class Session extends EventTarget {
 
   async _connect(run, latency) {
     const options = { latency, ...this._features() };
-    const uplink = new Uplink(this.recording, () => this._withToken((token) => connectTo({ ...options, token })));
+    const connect = (lost) => this._withToken((token) => connectTo({ ...options, token }, lost));
+    const uplink = new Uplink(this.recording, connect);
     const stream = await uplink.open();
     if (!this._isConnecting(run)) {
       uplink.close(); // stopped meanwhile
