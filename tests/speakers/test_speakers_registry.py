@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sed.errors import OptionError
-from sed.speakers.registry import Candidate, RegistryOptions, SpeakerRegistry, VoiceSample
+from sed.speakers.evidence import Candidate, VoiceSample
+from sed.speakers.registry import RegistryOptions, SpeakerRegistry
 
 
 def vector(*parts):
@@ -67,6 +68,38 @@ def test_short_speech_joins_and_never_creates_a_speaker():
     assert stream.add(CAT, 1.0).speaker not in (ann, ben)
 
 
+def test_a_new_speaker_needs_more_speech_the_more_it_resembles_a_known_one():
+    seconds = {}
+    for name, direction in {"other": vector(0.05, 1), "similar": vector(0.25, 1)}.items():
+        stream = Stream()
+        ann = stream.say(ANN, 5.0)
+        while stream.say(direction, 0.9) is ann:
+            seconds[name] = seconds.get(name, 0.0) + 0.9
+    assert seconds["other"] < 1.0 < 1.7 < seconds["similar"] < 4.0
+
+
+def test_speech_that_resembles_a_known_speaker_more_as_it_grows_creates_none():
+    stream = Stream()
+    ann = stream.say(ANN, 5.0)
+    sample = stream.add(vector(0.05, 1), 1.1)
+    assert sample.speaker is not ann
+    sample.vector, sample.seconds = vector(0.22, 1), 1.5
+    stream.registry.assign([Candidate(sample)], stream.now)
+    assert sample.speaker is ann
+
+
+def test_too_little_speech_goes_to_the_last_speaker_who_is_not_in_another_track():
+    stream = Stream()
+    ann, ben = stream.say(ANN), stream.say(BEN)
+    ann.last, ben.last = 50, 100
+    sample = VoiceSample()
+    stream.registry.assign([Candidate(sample, elsewhere=(ben,))], stream.now)
+    assert sample.speaker is ann
+    only = VoiceSample()
+    stream.registry.assign([Candidate(only, elsewhere=(ann, ben))], stream.now)
+    assert only.speaker is ben
+
+
 def test_the_first_speech_creates_a_speaker_however_short_it_is():
     assert Stream().add(None, 0.0).speaker is not None
 
@@ -126,5 +159,5 @@ def test_memory_is_bounded_and_the_speakers_stay():
         noisy = np.eye(8)[name] + 0.1 * rng.normal(size=8)
         speaker = stream.say((noisy / np.linalg.norm(noisy)).astype(np.float32))
         assert truth.setdefault(name, speaker) is speaker
-    assert len(stream.registry._evidence) == 10
-    assert sum(item.seconds for item in stream.registry._evidence) == pytest.approx(240)
+    assert stream.registry.evidence.pieces == 10
+    assert stream.registry.evidence.seconds == pytest.approx(240)
