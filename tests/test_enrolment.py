@@ -162,9 +162,9 @@ def test_two_speakers_and_too_little_speech_are_refused(data, talk):
 def test_what_enrolment_cannot_be_combined_with(data, talk):
     ann = {"ann": data / "emodb_15_neutral_1.flac"}
     with pytest.raises(
-        OptionError, match="enrolled speakers cannot be combined with a live stream or a latency"
+        OptionError, match="OneSpeaker cannot name enrolled speakers in a live stream: expected"
     ):
-        EmotionDiarizer(enrol=ann, latency=1.0)
+        EmotionDiarizer(enrol=ann, latency=1.0, diarizer="none")
 
     class Plain:
         def begin(self):
@@ -203,6 +203,41 @@ def test_given_turns_keep_their_names_and_use_baselines(data, enrolling):
     found = {name: enrolling(audio, turns=turns).segments[0] for name, turns in given.items()}
     assert [found[name].speaker for name in found] == ["ann", "bob"]
     assert found["ann"].probabilities != found["bob"].probabilities
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latency", [1.0, 5.0])
+def test_a_live_stream_names_the_known_speaker_and_no_other(enrolling, talk, latency):
+    stream = enrolling.stream(latency, refine=True)
+    assert stream.settings == {"enrolled": ["ann"]}
+    events = [event for block in np.array_split(talk, 20) for event in stream.push(block)] + stream.close()
+    found = [event.segment for event in events if event.final]
+    assert {s.speaker for s in found if 7.3 < s.start < 9.3} == {"ann"}
+    others = {s.speaker for s in found if 3.1 < s.start < 6.5 or s.start > 9.8}
+    assert others and "ann" not in others
+    refined = stream.refined()
+    assert refined.speaker_names == ("ann", "spk00") and refined.settings == {"enrolled": ["ann"]}
+    assert {s.speaker for s in refined if s.end < 3 or 7.3 < s.start < 9.3} == {"ann"}
+
+
+@pytest.mark.slow
+def test_a_live_stream_of_a_stranger_has_no_known_speaker(enrolling, data):
+    stranger = np.concatenate([clip(data, "16", emotion) for emotion in ("sad", "angry", "happy")])
+    stream = enrolling.stream()
+    events = stream.push(stranger) + stream.close()
+    assert {event.segment.speaker for event in events if event.segment} <= {"spk00", "spk01"}
+
+
+def test_a_live_stream_uses_the_baseline_of_a_named_speaker_only(data, enrolling):
+    audio, found = clip(data, "15", "happy"), {}
+    for name in ("ann", "bob"):
+        for known in (enrolling, EmotionDiarizer()):
+            stream = known.stream(turns=ReferenceTurns(Diarization("x", 2.0, [Segment(0.1, 1.8, name)])))
+            (last,) = [e.segment for e in stream.push(audio) + stream.close() if e.final]
+            found[name, known is enrolling] = last
+    assert {last.speaker for last in found.values()} == {"ann", "bob"}
+    assert found["bob", True].probabilities == found["bob", False].probabilities
+    assert found["ann", True].probabilities != found["ann", False].probabilities
 
 
 def test_the_form_of_an_option():
