@@ -101,6 +101,16 @@ tagger_options = _all_of(
     ),
 )
 
+enrol_option = click.option(
+    "--enrol",
+    "enrolments",
+    multiple=True,
+    type=Enrolment(),
+    metavar="NAME=FILE",
+    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
+    "who match get the name, others stay unknown.",
+)
+
 diarizer_options = _all_of(
     click.option(
         "--channels",
