@@ -19,7 +19,7 @@ from sed.emotion.bundled import is_bundled
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
-from sed.enrolment import EnrolledSpeaker, enrol_speakers
+from sed.enrolment import EnrolledSpeaker, enrol_speakers, profiles_and_offsets
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
 from sed.inference import check_device
@@ -55,7 +55,7 @@ class EmotionDiarizer:
     latency: None to use the whole recording; in seconds: the result equals that of `stream`.
     enrol: recordings of known speakers, each alone and sounding as usual, by name: ``{"anna": ["a.wav", "b.wav"]}``. A
         speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
-        bundled tagger); others stay unknown. Not with a latency. See `sed.enrolment`.
+        bundled tagger); others stay unknown. See `sed.enrolment`.
     threads: number of processor threads.
     device: ``cuda`` or ``cuda:N`` to run the networks on a GPU (`sed.inference`), ``cpu``, or ``auto``: a GPU for torch
         taggers if there is one, else the CPU.
@@ -222,15 +222,14 @@ class EmotionDiarizer:
         split = self.channels == "split"
         turns = channel_turns([own for own, _ in found]) if split else found[0][0]
         channels = [rows for _, rows in found]
+        known, offsets = profiles_and_offsets(self.enrolled)
         if self.enrolled and not named:
             if turns.profiles is None:
                 raise OptionError(
                     "this diarizer gives no profiles of speakers: expected one that does, for enrol"
                 )
-            known = {name: one.profile for name, one in self.enrolled.items()}
             turns = (name_channels if split else name_speakers)(turns, known)
         duration, rows = samples_to_seconds(samples), channels if split else channels[0]
-        offsets = {name: one.offset for name, one in self.enrolled.items() if one.offset is not None}
         segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions, offsets)
         kept = None
         if posteriors:
@@ -244,13 +243,14 @@ class EmotionDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
         `turns` replaces the diarizer, as in `__call__`. `refine`: offer `StreamingDiarizer.refined` at the end.
-        Raises `OptionError` if the latency is out of range, the diarizer does not support live streams, or speakers are
-        enrolled.
+        Raises `OptionError` if the latency is out of range, or the diarizer does not support live streams, or enrolled
+        speakers in them.
         """
-        if self.enrolled:
-            raise OptionError("enrolled speakers cannot be combined with a live stream or a latency")
         if self.channels == "split":
             raise OptionError(
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"
             )
-        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency, refine)
+        named, diarizer = turns is not None, turns or self.diarizer
+        return StreamingDiarizer(
+            self.tagger, diarizer, self.decoder, latency, refine, enrolled=self.enrolled, named=named
+        )

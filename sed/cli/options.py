@@ -110,6 +110,16 @@ device_option = click.option(
     "rest on the CPU.",
 )
 
+enrol_option = click.option(
+    "--enrol",
+    "enrolments",
+    multiple=True,
+    type=Enrolment(),
+    metavar="NAME=FILE",
+    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
+    "who match get the name, others stay unknown.",
+)
+
 diarizer_options = _all_of(
     click.option(
         "--channels",

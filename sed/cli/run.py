@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import Enrolment, common_options, device_option, diarizer_options, on_command_line
+from sed.cli.options import common_options, device_option, diarizer_options, enrol_option, on_command_line
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -68,15 +68,7 @@ NAME = "sed-run"
     metavar="NAME[:MODEL]",
     help="As --words with the transcript of an installed recogniser: faster-whisper[:MODEL].",
 )
-@click.option(
-    "--enrol",
-    "enrolments",
-    multiple=True,
-    type=Enrolment(),
-    metavar="NAME=FILE",
-    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
-    "who match get the name, others stay unknown.",
-)
+@enrol_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -12,7 +12,7 @@ Only the runs are held in memory until the end: about a kilobyte each, 1.6 MB pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -105,12 +105,16 @@ class SegmentationDiarizer:
         """Start a new recording."""
         return SegmentationSession(self)
 
-    def begin_online(self, refine: bool = False) -> OnlineClusteringSession:
-        """Start a live stream; it only enforces the maximum number of speakers. `refine`: offer `refined`, too."""
+    def begin_online(
+        self, refine: bool = False, enrolled: Mapping[str, SpeakerProfile] | None = None
+    ) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers. `refine`: offer `refined`, too;
+        `enrolled`: profiles of speakers to be named, by name."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
         activity = SegmentationActivity(self.segmentation)
         refinement = Refinement(self.begin(), self.options.step) if refine else None
-        return OnlineClusteringSession(activity, self.embedding, options, self.projection, refinement)
+        networks = activity, self.embedding
+        return OnlineClusteringSession(*networks, options, self.projection, refinement, enrolled)
 
 
 class SegmentationSession:

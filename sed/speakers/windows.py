@@ -7,6 +7,7 @@ it. For detectors that find speech but do not distinguish speakers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,10 +86,12 @@ class VoiceActivityDiarizer:
         """Start a new recording."""
         return VoiceActivitySession(self)
 
-    def begin_online(self) -> OnlineClusteringSession:
-        """Start a live stream; it only enforces the maximum number of speakers."""
+    def begin_online(self, enrolled: Mapping[str, SpeakerProfile] | None = None) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers. `enrolled`: profiles of speakers to be
+        named, by name."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
-        return OnlineClusteringSession(local_activity(self.speech), self.embedding, options, self.projection)
+        networks = local_activity(self.speech), self.embedding
+        return OnlineClusteringSession(*networks, options, self.projection, enrolled=enrolled)
 
 
 class VoiceActivitySession:
