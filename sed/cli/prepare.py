@@ -35,8 +35,9 @@ def _list_corpora(context: click.Context, parameter: click.Parameter, value: boo
     "--split",
     default="auto",
     show_default=True,
-    type=click.Choice(["auto", "speakers", "train", "valid", "test"]),
-    help="auto: as shown by --list; speakers: drawn at random, each in one split; other: one split for all.",
+    type=click.Choice(["auto", "speakers", "balanced", "train", "valid", "test"]),
+    help="auto: as shown by --list; speakers: drawn at random, each in one split; balanced: the same, with the labels "
+    "of each split in about the same proportions; other: one split for all.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the speaker draw.  [default: 0]"
