@@ -130,7 +130,9 @@ class TaggerBrain(sb.Brain):
             return loss
         if missing := predictions.shape[1] - features.shape[1]:  # some encoders return one frame less
             features = torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1)
-        return loss + self.modules["objectives"](features, predictions, batch, self.optimizer_step / h.steps)
+        progress = self.optimizer_step / h.steps
+        own = branches if each_branch else ()
+        return loss + self.modules["objectives"](features, predictions, batch, progress, own)
 
     def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
         """Set the learning rates and the random state of this step, both functions of its number."""

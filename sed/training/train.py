@@ -110,6 +110,7 @@ def fit(
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
     checks.check_model(h, model, objectives.max_samples)
+    h["card"] = {**h["card"], **objectives.card}
     h["class_weights"] = class_weights(
         h.get("class_weights") or {}, bool(h.get("balanced")), model.labels, sampler
     )
