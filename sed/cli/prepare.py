@@ -49,6 +49,12 @@ def _list_corpora(context: click.Context, parameter: click.Parameter, value: boo
 @click.option(
     "--language", "languages", multiple=True, metavar="CODE", help="Keep only this language, such as en."
 )
+@click.option(
+    "--text-labels",
+    metavar="PATH",
+    help="Label utterances without emotion by their text: a CSV with word, emotion and weight, or the folder of a text "
+    "classifier of transformers.",
+)
 @click.option("--corpus-name", "name", metavar="NAME", help="Name of the corpus in the manifest.")
 @click.option(
     "--strict", is_flag=True, help="Fail if anything is missing or invalid, instead of omitting it."
@@ -81,6 +87,7 @@ def main(
     sed-prepare iemocap IEMOCAP_full_release -o fold1.json --fold 1 --rename excited=happy
     sed-prepare esd "Emotion Speech Dataset" -o esd.json --language en
     sed-prepare csv calls.csv -o calls.json --split test
+    sed-prepare csv talks.csv -o talks.json --text-labels words.csv
     sed-prepare zed ZED -o zed.json           and then: sed-score zed.json out/ -m eder
 
     Exit status: 0; 1 if no manifest was written; 2 for wrong usage.

@@ -28,6 +28,8 @@ class Options:
     rename: new names of emotions, such as ``{"excited": "happy"}``.
     languages: the languages to keep (such as ``en``); empty: all.
     corpus: the name of the corpus in the manifest; None: that of the reader or of the table.
+    text_labels: a CSV with words and emotions, or the folder of a text classifier, which labels utterances that have a
+        text and no emotion (`sed.corpora.text_labels`).
     strict: raise `FormatError` instead of omitting what is missing or invalid.
     """
 
@@ -39,6 +41,7 @@ class Options:
     rename: Mapping[str, str] = field(default_factory=dict)
     languages: Collection[str] = ()
     corpus: str | None = None
+    text_labels: str | None = None
     strict: bool = False
 
 

@@ -18,6 +18,7 @@ from sed.corpora.durations import audio_durations
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
 from sed.corpora.manifest import OFFICIAL, SPLITS, Utterance, write_manifest
 from sed.corpora.ratings import DIMENSIONS, Ratings
+from sed.corpora.text_labels import label_texts, open_text_labeller
 from sed.corpora.tree import Tree, open_tree
 from sed.errors import AudioError, FormatError
 from sed.files import NewFiles
@@ -65,6 +66,7 @@ def prepare(
     entries = _select_entries(found, options, problems)
     if not entries:
         raise FormatError(_no_entries_message(reader, tree, problems, found, options))
+    entries = _with_emotions(entries, options, problems, tree.title)
     _compare_with_published(reader, entries, options, problems)
     with NewFiles() as new_files:
         if options.strict:
@@ -106,6 +108,22 @@ def _select_entries(found: Iterable[Entry], options: Options, problems: ProblemL
         else:
             entries[entry.id] = entry
     return list(entries.values())
+
+
+def _with_emotions(entries: list[Entry], options: Options, problems: ProblemLog, title: str) -> list[Entry]:
+    """`entries`, those without an emotion labelled by their text; `FormatError` if there is nothing to label with."""
+    missing = [entry.id for entry in entries if not entry.emotion]
+    if not missing:
+        return entries
+    if options.text_labels is None:
+        raise FormatError(
+            f"{title}: found {len(missing)} utterances without emotion, such as {missing[0]}, expected one for each, or"
+            " text_labels to take it from their texts"
+        )
+    labelled = label_texts(entries, open_text_labeller(options.text_labels), options.rename, problems)
+    if not labelled:
+        raise FormatError(f"{title}: found no emotion in any text with {options.text_labels}, expected some")
+    return labelled
 
 
 def _has_audio(entry: Entry, duration: float | AudioError, problems: ProblemLog) -> bool:
@@ -197,5 +215,6 @@ def _utterance(
         intensity=entry.intensity,
         text=entry.text,
         split_rule=rule,
+        label_source=entry.label_source,
         events=tuple((start, end, renamed(label)) for start, end, label in entry.events),
     )

@@ -10,7 +10,7 @@ from sed.corpora.readers import READERS, Options, find_reader, prepare
 
 KEYS = (
     "wav duration corpus speaker gender language emotion intensity split split_rule start stop raters arousal"
-    " valence dominance text"
+    " valence dominance text label_source"
 ).split()
 
 
