@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from sed.errors import OptionError
 from sed.files import atomic
-from sed.networks.base import StateHook
-from sed.networks.encoder_config import scaled
 from sed.networks.pretrained import EncoderTagger
 
 EXTRACTOR = "preprocessor_config.json"
@@ -76,23 +74,6 @@ class MaskedEncoder(EncoderTagger):
             return super().forward(waves, lengths)
         finally:
             self._masked = None
-
-    def layer_states(self, waves: Tensor, layer: int) -> Tensor:
-        """The states ``(B, F, width)`` of transformer layer `layer` (0: the input of the first), nothing masked.
-
-        Raises `OptionError` if there is no such layer.
-        """
-        if not 0 <= layer <= len(self.layers):
-            raise OptionError(f"cluster_layer: found {layer}, expected 0 to {len(self.layers)}")
-        found: list[Tensor] = []
-
-        def keep(number: int, states: Tensor) -> None:
-            if number == layer:
-                found.append(states)
-
-        hook: StateHook = keep
-        self.backbone(scaled(waves, None, self.config.inputs), None, hook, lambda features: features)
-        return found[0]
 
     def _mask(self, features: Tensor) -> Tensor:
         if self._masked is None:

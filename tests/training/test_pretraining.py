@@ -14,6 +14,7 @@ from sed.networks.encoder_config import read_config
 from sed.networks.masked import MaskedEncoder
 from sed.networks.pretrained import EncoderTagger
 from sed.networks.weights import read_weights
+from sed.training.data.frame_states import encoder_states
 from sed.training.pretraining.clips import MaskedClips, MaskOptions, draw_mask
 
 TINY = {
@@ -186,8 +187,8 @@ def test_invalid_options_are_refused(encoder):
         MaskedEncoder(CONFIGS["whisper"], 4)
     with pytest.raises(OptionError, match="clusters: found 1, expected 2 or more"):
         MaskedEncoder(CONFIGS["hubert"], 1)
-    with pytest.raises(OptionError, match="cluster_layer: found 3, expected 0 to 2"):
-        MaskedEncoder(CONFIGS["hubert"], 4).layer_states(torch.zeros(1, 3200), 3)
+    with pytest.raises(OptionError, match="layer: found 3, expected 0 to 2"):
+        encoder_states(MaskedEncoder(CONFIGS["hubert"], 4), 3)
     without_masks = {**CONFIGS["hubert"], "mask_time_prob": 0.0}
     assert (
         MaskedEncoder(without_masks, 4)(torch.zeros(1, 3200), None, torch.ones(1, 10, dtype=torch.bool))

@@ -13,60 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sed.corpora.audio import to_float
 from sed.corpora.stored import lengths_of
 from sed.errors import MissingDependencyError, OptionError, install_hint
 from sed.files import atomic
-from sed.grid import FRAME_RATE, HOP, frame_count
-from sed.networks.masked import MaskedEncoder
-from sed.networks.store import load_tagger, tagger_folder
+from sed.grid import frame_count
 from sed.training.data.clips import Speech
-from sed.training.objectives.base import FeatureTap
+from sed.training.data.frame_states import States
 
 _log = logging.getLogger("sed.training")
-
-States = Callable[[np.ndarray], np.ndarray]
-"""From a ``(T,)`` wave to ``(ceil(T / 320), width)`` float32 states."""
-_PART = 20 * FRAME_RATE * HOP  # samples that a network sees at once
-
-
-def encoder_states(model: MaskedEncoder, layer: int, device: str) -> States:
-    """The states of transformer layer `layer` of `model`."""
-    model.to(device).eval()
-    return _in_parts(lambda wave: model.layer_states(wave.to(device), layer), model.max_samples)
-
-
-def tagger_states(folder: str | Path, device: str) -> States:
-    """The states that the last layer of the tagger in `folder` (its own, or that of a run) sees."""
-    tagger, _ = load_tagger(tagger_folder(folder))
-    tagger.to(device)
-    tap = FeatureTap(tagger)
-
-    def states(wave: Tensor) -> Tensor:
-        tagger(wave.to(device))
-        return tap.take()
-
-    return _in_parts(states, tagger.max_samples)
-
-
-def _in_parts(states: Callable[[Tensor], Tensor], max_samples: int | None) -> States:
-    """`states` for a whole wave, in parts of bounded length; a frame that a network lacks is that before it."""
-    part = min(_PART, (max_samples or _PART) // HOP * HOP)
-
-    def whole(wave: np.ndarray) -> np.ndarray:
-        found = []
-        for start in range(0, len(wave), part):
-            piece = torch.from_numpy(np.ascontiguousarray(wave[start : start + part], np.float32))
-            with torch.inference_mode():
-                rows = states(piece[None])[0].float().cpu().numpy()
-            frames = frame_count(len(piece))
-            found.append(rows[np.minimum(np.arange(frames), len(rows) - 1)])
-        return np.concatenate(found)
-
-    return whole
 
 
 def cluster_frames(

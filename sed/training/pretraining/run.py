@@ -25,10 +25,11 @@ from sed.files import save_bytes
 from sed.networks.masked import MaskedEncoder, save_encoder
 from sed.training.brain import TaggerBrain
 from sed.training.data.clips import Batch, Speech
+from sed.training.data.frame_states import encoder_states, tagger_states
 from sed.training.data.loading import recipe_speech
 from sed.training.data.unlabelled import audio_files
 from sed.training.pretraining.clips import MaskedClips
-from sed.training.pretraining.clusters import cluster_frames, encoder_states, stored_clusters, tagger_states
+from sed.training.pretraining.clusters import cluster_frames, stored_clusters
 from sed.training.recipe import checks
 from sed.training.schedule import NumberedBatches
 from sed.training.smoke import few, shorten, state_outcome, with_smoke
