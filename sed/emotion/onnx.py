@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sed.emotion.bundled import bundled_path
-from sed.emotion.tagger import check_waves, is_window
+from sed.emotion.tagger import MULTI_LABEL, check_waves, is_multi_label, is_window
 from sed.errors import ModelError, OptionError, SedError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count
 from sed.inference import new_session
@@ -56,6 +56,8 @@ class OnnxTagger:
         """Names of the dimensions that the model estimates beside the posteriors; mostly none."""
         self.frame_rate: int = self.card["frame_rate"]
         self.window: int = self.card["window"]
+        if is_multi_label(self):
+            self.settings = {MULTI_LABEL: True}
         self.max_samples: int | None = self.card.get("longest", self.window)
         """Maximum length of the input in samples; None: unlimited."""
 
