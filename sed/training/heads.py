@@ -72,7 +72,7 @@ def fit_heads(h: Mapping[str, Any], model: Any, acted: Sequence[Part], ordinary:
         acted, ordinary, model.labels, labels, h["windows"], h["seed"], twins=h["consistency"] > 0
     )
     heads = _Heads(model)
-    adversary: SourceAdversary = h["source_adversary"]
+    adversary: SourceAdversary = h["adversary"]
     if adversary.weight:
         adversary.make_head(model.classifier.in_features, len(sampler.sources))
         adversary.to(next(heads.parameters()).device)
@@ -156,7 +156,7 @@ class _Runs:
 
 def heads_loss(heads: _Heads, batch: Windows, h: Mapping[str, Any], progress: float) -> Tensor:
     """Cross-entropy of the frames and of the mean of each utterance of a window, for each branch; with `consistency`
-    also the symmetric divergence from the posteriors of another view of the same speech, and with a `source_adversary`
+    also the symmetric divergence from the posteriors of another view of the same speech, and with an `adversary`
     its loss on the mean features of each utterance."""
     device = next(heads.parameters()).device
     states, targets = (torch.from_numpy(a).to(device) for a in (batch.states, batch.targets))
@@ -167,7 +167,7 @@ def heads_loss(heads: _Heads, batch: Windows, h: Mapping[str, Any], progress: fl
     for logits in branches:
         of_runs = soft_cross_entropy(runs.means(logits), runs.means(targets))
         loss = loss + soft_cross_entropy(logits, targets) + h["run_weight"] * of_runs
-    adversary: SourceAdversary = h["source_adversary"]
+    adversary: SourceAdversary = h["adversary"]
     if adversary.weight:
         classes = _source_classes(heads, batch, adversary.labels).to(device)
         means = runs.means(features.float())

@@ -101,7 +101,7 @@ def probes(adversary):
     """Accuracy of linear probes of trained features for the source of neutral speech, and for the emotion."""
     torch.manual_seed(0)
     model = Tagger()
-    fit_heads({**HPARAMS, "steps": 300, "source_adversary": adversary}, model, *make_parts())
+    fit_heads({**HPARAMS, "steps": 300, "adversary": adversary}, model, *make_parts())
     (m, s, _), (m_new, s_new, _) = (pooled(model, seed, ["neutral"]) for seed in (50, 60))
     (e, _, y), (e_new, _, y_new) = (pooled(model, seed, LABELS) for seed in (50, 60))
     return probe_accuracy((m, s), (m_new, s_new)), probe_accuracy((e, y), (e_new, y_new))
