@@ -16,6 +16,7 @@ import numpy as np
 from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
 from sed.emotion.bundled import is_bundled
+from sed.emotion.context import Context, open_context
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
@@ -56,6 +57,8 @@ class EmotionDiarizer:
     enrol: recordings of known speakers, each alone and sounding as usual, by name: ``{"anna": ["a.wav", "b.wav"]}``. A
         speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
         bundled tagger); others stay unknown. Not with a latency. See `sed.enrolment`.
+    context: which emotions follow on which in conversations (`sed.emotion.context`), a `Context` or a file of
+        ``sed-context``; the emotions of segments are decoded again in it. Not with a latency.
     threads: number of processor threads.
 
     Raises `OptionError` on invalid values, `ModelError` on unusable models and `MissingDependencyError` if an extra is
@@ -84,6 +87,7 @@ class EmotionDiarizer:
         channels: str | int = "mix",
         latency: float | None = None,
         enrol: Mapping[str, Any] | None = None,
+        context: Context | str | Path | None = None,
         threads: int = 1,
     ) -> None:
         if threads < 1:
@@ -92,12 +96,10 @@ class EmotionDiarizer:
             raise OptionError("latency cannot be combined with channels='split'")
         if latency is not None and min_speakers is not None:
             raise OptionError(
-                "latency cannot be combined with min_speakers: expected max_speakers, which live streams enforce"
+                "latency cannot be combined with min_speakers: live streams enforce max_speakers"
             )
         check_channels(channels)
-        self.threads = threads
-        self.channels = channels
-        self.latency = latency
+        self.threads, self.channels, self.latency = threads, channels, latency
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
@@ -105,6 +107,7 @@ class EmotionDiarizer:
             tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads)
         self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
         self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
+        self.context = open_context(context, self.labels)
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
                 f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"
@@ -133,7 +136,7 @@ class EmotionDiarizer:
         if enrol:
             self.enrolled = enrol_speakers(enrol, diarizer, tagger, threads_per_stage)
         if latency is not None:
-            self.stream(latency)  # raises an error now rather than at the first recording
+            self.stream(latency)  # raises an error now
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -214,11 +217,16 @@ class EmotionDiarizer:
         duration, rows = samples_to_seconds(samples), channels if split else channels[0]
         offsets = {name: one.offset for name, one in self.enrolled.items() if one.offset is not None}
         segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions, offsets)
+        if self.context:
+            segments = self.context.apply(segments, self.labels)
         kept = None
         if posteriors:
             tracks = [own.take_all() for own in channels]
             kept = mean_over_speakers(tracks, turns.active) if split else tracks[0]
-        return result_of(uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled))
+        name = None if self.context is None else self.context.name
+        return result_of(
+            uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled), name
+        )
 
     def stream(
         self, latency: float = 1.0, turns: SpeakerDiarizer | None = None, refine: bool = False
@@ -227,10 +235,11 @@ class EmotionDiarizer:
 
         `turns` replaces the diarizer, as in `__call__`. `refine`: offer `StreamingDiarizer.refined` at the end.
         Raises `OptionError` if the latency is out of range, the diarizer does not support live streams, or speakers are
-        enrolled.
+        enrolled or there is a context.
         """
-        if self.enrolled:
-            raise OptionError("enrolled speakers cannot be combined with a live stream or a latency")
+        for name, given in (("a context", self.context), ("enrolled speakers", self.enrolled)):
+            if given:
+                raise OptionError(f"{name} cannot be combined with a live stream or a latency")
         if self.channels == "split":
             raise OptionError(
                 "a live stream cannot be combined with channels='split': expected one channel or the mix"

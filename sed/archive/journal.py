@@ -212,6 +212,8 @@ def fingerprint(
         plain["enrol"] = {
             name: [_by_content(f, _no_files) for f in own] for name, own in plain["enrol"].items()
         }
+    if "context" in plain:
+        plain["context"] = _by_content(str(plain["context"]), _no_files)
     if speech is not None:
         named = "" if turns is not None and not Path(speech).is_file() else Path(speech).name
         digest = _digest(speech) if turns is None else hashlib.sha256(turns).hexdigest()[:16]

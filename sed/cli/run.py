@@ -78,6 +78,12 @@ NAME = "sed-run"
     "who match get the name, others stay unknown.",
 )
 @click.option(
+    "--context",
+    metavar="FILE",
+    help="Decode the emotions of each conversation in this context, a file of sed-context: which emotion follows on "
+    "which, within and between speakers.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
