@@ -237,13 +237,11 @@ class EmotionDiarizer:
         Raises `OptionError` if the latency is out of range, the diarizer does not support live streams, or speakers are
         enrolled or there is a context.
         """
-        for name, given in (("a context", self.context), ("enrolled speakers", self.enrolled)):
-            if given:
-                raise OptionError(f"{name} cannot be combined with a live stream or a latency")
+        if self.enrolled or self.context:
+            name = "enrolled speakers" if self.enrolled else "a context"
+            raise OptionError(f"{name} cannot be combined with a live stream or a latency")
         if self.channels == "split":
-            raise OptionError(
-                "a live stream cannot be combined with channels='split': expected one channel or the mix"
-            )
+            raise OptionError("a live stream cannot be combined with channels='split': expected one channel")
         return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency, refine)
 
 
