@@ -16,6 +16,7 @@ import numpy as np
 from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
 from sed.emotion.bundled import is_bundled
+from sed.emotion.context import Context, open_context
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
@@ -56,6 +57,8 @@ class EmotionDiarizer:
     enrol: recordings of known speakers, each alone and sounding as usual, by name: ``{"anna": ["a.wav", "b.wav"]}``. A
         speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
         bundled tagger); others stay unknown. See `sed.enrolment`.
+    context: which emotions follow on which in conversations (`sed.emotion.context`), a `Context` or a file of
+        ``sed-context``; the emotions of segments are decoded again in it. Not with a latency.
     threads: number of processor threads.
     device: ``cuda`` or ``cuda:N`` to run the networks on a GPU (`sed.inference`), ``cpu``, or ``auto``: a GPU for torch
         taggers if there is one, else the CPU.
@@ -86,6 +89,7 @@ class EmotionDiarizer:
         channels: str | int = "mix",
         latency: float | None = None,
         enrol: Mapping[str, Any] | None = None,
+        context: Context | str | Path | None = None,
         threads: int = 1,
         device: str = "auto",
     ) -> None:
@@ -99,9 +103,7 @@ class EmotionDiarizer:
             )
         check_channels(channels)
         check_device(device)
-        self.threads = threads
-        self.channels = channels
-        self.latency = latency
+        self.threads, self.channels, self.latency = threads, channels, latency
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
@@ -109,6 +111,7 @@ class EmotionDiarizer:
             tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads, device)
         self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
         self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
+        self.context = open_context(context, self.labels)
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
                 f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"
@@ -138,7 +141,7 @@ class EmotionDiarizer:
         if enrol:
             self.enrolled = enrol_speakers(enrol, diarizer, tagger, threads_per_stage)
         if latency is not None:
-            self.stream(latency)  # raises an error now rather than at the first recording
+            self.stream(latency)  # raises an error now
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -231,11 +234,16 @@ class EmotionDiarizer:
             turns = (name_channels if split else name_speakers)(turns, known)
         duration, rows = samples_to_seconds(samples), channels if split else channels[0]
         segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions, offsets)
+        if self.context:
+            segments = self.context.apply(segments, self.labels)
         kept = None
         if posteriors:
             tracks = [own.take_all() for own in channels]
             kept = mean_over_speakers(tracks, turns.active) if split else tracks[0]
-        return result_of(uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled))
+        name = None if self.context is None else self.context.name
+        return result_of(
+            uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled), name
+        )
 
     def stream(
         self, latency: float = 1.0, turns: SpeakerDiarizer | None = None, refine: bool = False
@@ -243,13 +251,13 @@ class EmotionDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
         `turns` replaces the diarizer, as in `__call__`. `refine`: offer `StreamingDiarizer.refined` at the end.
-        Raises `OptionError` if the latency is out of range, or the diarizer does not support live streams, or enrolled
-        speakers in them.
+        Raises `OptionError` if the latency is out of range, there is a context, or the diarizer does not support live
+        streams, or enrolled speakers in them.
         """
+        if self.context:
+            raise OptionError("a context cannot be combined with a live stream or a latency")
         if self.channels == "split":
-            raise OptionError(
-                "a live stream cannot be combined with channels='split': expected one channel or the mix"
-            )
+            raise OptionError("a live stream cannot be combined with channels='split': expected one channel")
         named, diarizer = turns is not None, turns or self.diarizer
         return StreamingDiarizer(
             self.tagger, diarizer, self.decoder, latency, refine, enrolled=self.enrolled, named=named

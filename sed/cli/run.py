@@ -70,6 +70,12 @@ NAME = "sed-run"
 )
 @enrol_option
 @click.option(
+    "--context",
+    metavar="FILE",
+    help="Decode the emotions of each conversation in this context, a file of sed-context: which emotion follows on "
+    "which, within and between speakers.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",

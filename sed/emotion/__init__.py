@@ -23,6 +23,7 @@ def load_tagger(
     - a folder in SpeechBrain's layout: hyperparams.yaml, wav2vec2.ckpt, model.ckpt, label_encoder.txt;
     - a folder in Hugging Face's layout, with an audio classification model: config.json, model.safetensors
       (`sed.emotion.audio_classification`);
+    - a folder in FunASR's layout, with emotion2vec+: config.yaml, model.pt, tokens.txt (`sed.emotion.funasr`);
     - the name of such a model on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large`` or
       ``owner/name@revision``: loaded from the hub's cache, or downloaded. This is the only case in which the network is
       used.
