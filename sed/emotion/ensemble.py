@@ -88,5 +88,4 @@ class EnsembleTagger:
 
 
 def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    found: np.ndarray = np.mean(arrays, axis=0, dtype=np.float64).astype(np.float32)
-    return found
+    return np.asarray(np.mean(arrays, axis=0, dtype=np.float64), np.float32)
