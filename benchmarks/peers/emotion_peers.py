@@ -2,6 +2,7 @@
 
     python -m benchmarks.peers.emotion_peers --shared ../shared --peers DIR --cache /tmp/features
     python -m benchmarks.peers.emotion_peers ... --wavlm FOLDER --emotion2vec FOLDER    # if you have their weights
+    python -m benchmarks.peers.emotion_peers ... --ssl microsoft/wavlm-base --device cuda  # trained here, by frames
 
 DIR holds the packages of `benchmarks/peers/requirements.txt`. Frozen features are cached, so that an interrupted run
 can resume and a second one is fast; nothing of the bundled tagger is cached. In: the corpora; systems are trained on
@@ -17,6 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,9 @@ from benchmarks.accuracy.emotion import CLIPS, SEED, clip_errors
 from benchmarks.lib import plots
 from benchmarks.lib.report import commit, machine, percent, save, table
 from benchmarks.peers.emotion_features import Campplus, EGemaps, Whisper
-from benchmarks.peers.emotion_systems import (
-    Cnn,
-    Emotion2vec,
-    FrameTagger,
-    Pooled,
-    System,
-    truth_of,
-    wavlm,
-)
+from benchmarks.peers.emotion_ssl import NAME as SSL
+from benchmarks.peers.emotion_ssl import STEPS, train_ssl
+from benchmarks.peers.emotion_systems import Cnn, FrameTagger, Pooled, System, published, truth_of
 from sed.corpora.audio import load_speech, read_manifest, to_float
 from sed.emotion.decoding import DecoderOptions, decode
 from sed.emotion.onnx import OnnxTagger
@@ -49,7 +45,7 @@ Clips = Sequence[tuple[np.ndarray, list[Event]]]
 VALID_CLIPS = 80
 SWITCH_COSTS = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 48.0)
 TIMED_UTTERANCES, TIMED_CLIPS = 24, 12
-OURS = "bundled tagger"
+OURS, WAVLM = "bundled tagger", "WavLM large (SpeechBrain)"
 TRAIN_NOTE = """The peers were trained on the same {train} utterances of the `train` speakers, at most {most} of each
 speaker and emotion (the bundled tagger draws its clips from all of them, balanced), and tuned on `valid`; all are
 evaluated on `test`, speakers not used by any. Percent, with the 95 % interval by bootstrap."""
@@ -65,7 +61,7 @@ def makers(
     """Functions that create and train each system, by name."""
     shared, cache = arguments.shared, arguments.cache
 
-    def given(folder: Path | None, make: Callable[[Path, Sequence[str]], System]) -> System:
+    def given(folder: Any, make: Callable[[Any, Sequence[str]], System]) -> System:
         if folder is None:
             raise FileNotFoundError("no weights here")
         return make(folder, labels)
@@ -84,8 +80,13 @@ def makers(
         "eGeMAPS + SVM": lambda: Pooled("eGeMAPS + SVM", EGemaps(arguments.peers), "svm").fit(
             train, valid, labels, cache
         ),
-        "emotion2vec": lambda: given(arguments.emotion2vec, Emotion2vec),
-        "WavLM large (SpeechBrain)": lambda: given(arguments.wavlm, wavlm),
+        SSL: lambda: given(
+            arguments.ssl, lambda *g: train_ssl(*g, (train, valid), cache, arguments.steps, arguments.device)
+        ),
+        **{
+            name: partial(given, folder, partial(published, name))
+            for name, folder in (("emotion2vec", arguments.emotion2vec), (WAVLM, arguments.wavlm))
+        },
     }
 
 
@@ -248,10 +249,11 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder with the packages of requirements.txt")
     parser.add_argument("--cache", type=Path, help="folder for frozen features")
     parser.add_argument("--model", type=Path, help="another tagger instead of the bundled one")
-    parser.add_argument(
-        "--emotion2vec", type=Path, help="folder with a fine-tuned emotion2vec (needs funasr)"
-    )
+    parser.add_argument("--emotion2vec", type=Path, help="folder with emotion2vec+ in FunASR's layout")
     parser.add_argument("--wavlm", type=Path, help="folder with speechbrain/emotion-diarization-wavlm-large")
+    parser.add_argument("--ssl", help="WavLM base (folder or hub name), to be trained by frames with LoRA")
+    parser.add_argument("--steps", type=int, default=STEPS, help="training steps of --ssl")
+    parser.add_argument("--device", default="cpu", help="for the training of --ssl")
     parser.add_argument(
         "--most", type=int, default=12, help="training utterances of each speaker and emotion for the peers"
     )

@@ -73,41 +73,10 @@ class FrameTagger:
         return [frames / np.maximum(frames.sum(1, keepdims=True), 1e-9) for frames in found]
 
 
-class Emotion2vec:
-    """A fine-tuned emotion2vec (Ma et al. 2023) in a folder, through funasr; of its nine labels ours are used."""
-
-    name = "emotion2vec"
-    how = "fine-tuned emotion2vec through funasr, unchanged"
-
-    def __init__(self, folder: Path, labels: Sequence[str]) -> None:
-        from funasr import AutoModel
-
-        self._model = AutoModel(model=str(folder), disable_update=True)
-        self._labels = list(labels)
-
-    def _one(self, wave: np.ndarray) -> np.ndarray:
-        found = self._model.generate(wave, granularity="utterance", extract_embedding=False)[0]
-        names = [str(label).split("/")[-1] for label in found["labels"]]  # "生气/angry"
-        row = np.array([found["scores"][names.index(label)] for label in self._labels], np.float64)
-        return row / max(row.sum(), 1e-9)
-
-    def utterances(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> np.ndarray:
-        """Scores of whole utterances."""
-        return np.stack([self._one(wave) for wave in waves])
-
-    def clips(self, waves: Sequence[np.ndarray], cache: Path | None = None) -> list[np.ndarray]:
-        """Scores of windows, as for every utterance-level system."""
-        found = []
-        for wave in waves:
-            spans = windows(len(wave), CLIP_STEP)
-            rows = np.stack([self._one(wave[start:end]) for start, end in spans])
-            found.append(to_frames(rows, spans, frames_of(len(wave))))
-        return found
-
-
-def wavlm(folder: Path, labels: Sequence[str]) -> FrameTagger:
-    """SpeechBrain's emotion diarization WavLM in a folder of its layout, through `sed.emotion.load_tagger`."""
-    return FrameTagger("WavLM large (SpeechBrain)", load_tagger(folder), labels, "the folder's, as it comes")
+def published(name: str, folder: Path, labels: Sequence[str]) -> FrameTagger:
+    """A published model in a folder of its layout (SpeechBrain's WavLM, FunASR's emotion2vec), through
+    `sed.emotion.load_tagger`; of its labels ours are used."""
+    return FrameTagger(name, load_tagger(folder), labels, "the folder's, as it comes, by frames")
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from sed.archive.dispatch import Dispatch
 from sed.archive.inputs import Input
 from sed.archive.processes import run_with_warnings
 from sed.archive.work import Job, Order, Report, Worker
+from sed.emotion.ensemble import SEPARATOR, tagger_names
 from sed.errors import MissingDependencyError, OptionError, SedError, WorkerError, install_hint
 
 logger = logging.getLogger("sed")
@@ -94,9 +95,10 @@ def _connect(address: str) -> Any:
 def _with_absolute_tagger(order: Order) -> Order:
     """`order` with a local tagger as an absolute path: actors have another working directory."""
     tagger = order.settings.get("tagger")
-    if isinstance(tagger, str) and os.path.exists(tagger):
-        return replace(order, settings={**order.settings, "tagger": os.path.abspath(tagger)})
-    return order
+    if not isinstance(tagger, str):
+        return order
+    names = [os.path.abspath(name) if os.path.exists(name) else name for name in tagger_names(tagger)]
+    return replace(order, settings={**order.settings, "tagger": SEPARATOR.join(names)})
 
 
 @dataclass(eq=False)

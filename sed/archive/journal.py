@@ -23,6 +23,7 @@ from sed.archive.ledger import Ledger, open_ledger
 from sed.archive.outputs import Outputs
 from sed.archive.work import Report
 from sed.emotion.bundled import bundled_path, is_bundled
+from sed.emotion.ensemble import SEPARATOR, tagger_names
 from sed.emotion.folders import LAYOUTS, TRAINED
 from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
@@ -203,10 +204,9 @@ def fingerprint(
     plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
     if plain.get("device") in ("auto", "cpu"):  # on a GPU the last digits differ
         del plain["device"]
-    if is_bundled(tagger := plain.get("tagger")):
-        plain["tagger"] = _by_content(str(bundled_path()), _tagger_files)
-    elif isinstance(tagger, str):
-        plain["tagger"] = _by_content(tagger, _tagger_files)
+    if (tagger := plain.get("tagger")) is None or isinstance(tagger, str):
+        files = [str(bundled_path()) if is_bundled(n or None) else n for n in tagger_names(tagger)]
+        plain["tagger"] = SEPARATOR.join(_by_content(name, _tagger_files) for name in files)
     if isinstance(diarizer := plain.get("diarizer"), str):
         name, colon, model = diarizer.partition(":")
         plain["diarizer"] = name + colon + _by_content(model, _all_files) if model else diarizer

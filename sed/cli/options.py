@@ -84,7 +84,7 @@ tagger_options = _all_of(
         "--tagger",
         metavar="NAME|PATH",
         help=f"Emotion model: an ONNX file, a folder from sed-train or SpeechBrain, or owner/name on the Hugging Face "
-        f"hub (default: {NAME}, free for every use, {LICENCE}).",
+        f"hub; A+B: the mean of several (default: {NAME}, free for every use, {LICENCE}).",
     ),
     click.option(
         "--prior",

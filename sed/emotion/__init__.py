@@ -26,20 +26,24 @@ def load_tagger(
     - a folder in FunASR's layout, with emotion2vec+: config.yaml, model.pt, tokens.txt (`sed.emotion.funasr`);
     - the name of such a model on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large`` or
       ``owner/name@revision``: loaded from the hub's cache, or downloaded. This is the only case in which the network is
-      used.
+      used;
+    - several of these, joined by ``+``: the mean of their posteriors (`sed.emotion.ensemble`).
 
     `threads` is the number of CPU threads. `device` is ``auto`` (for torch models a GPU if there is one, for ONNX files
     the CPU), ``cpu``, ``cuda`` or ``cuda:N``. `precision` (``auto``, ``fp32``, ``fp16``, ``bf16``) applies to torch
     models; ONNX files have their own.
 
-    Raises `ModelError` if there is no such model or it is not a tagger, and `MissingDependencyError` if it needs the
-    extra ``sed[wavlm]``.
+    Raises `ModelError` if there is no such model or it is not a tagger, `OptionError` if several do not fit each other,
+    and `MissingDependencyError` if it needs the extra ``sed[wavlm]``.
 
     >>> load_tagger().labels
     ('neutral', 'happy', 'angry', 'sad')
     """
+    from sed.emotion.ensemble import EnsembleTagger, tagger_names
     from sed.emotion.onnx import OnnxTagger
 
+    if len(names := tagger_names(name)) > 1:
+        return EnsembleTagger([load_tagger(one, threads, device, precision) for one in names], names)
     if is_bundled(name):
         return OnnxTagger.bundled(threads, device)
     path = Path(name or "")

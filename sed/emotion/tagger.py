@@ -44,8 +44,8 @@ class Tagger(Protocol):
 
     Taggers are stateless and deterministic; windows and their overlap are handled by `sed.emotion.windows`. The
     implementations, all created by `sed.emotion.load_tagger`, are `sed.emotion.onnx.OnnxTagger` (the bundled model, or
-    any ONNX file with a model card) and `sed.emotion.neural.TorchTagger` (models written by ``sed-train``, and
-    SpeechBrain's WavLM, HuBERT and wav2vec 2.0 models).
+    any ONNX file with a model card), `sed.emotion.neural.TorchTagger` (models written by ``sed-train``, and those of
+    other libraries) and `sed.emotion.ensemble.EnsembleTagger` (several of them).
 
     Any object with these four attributes can be used. The attribute `batch`, the preferred number of windows per call,
     is optional. A tagger that also estimates dimensions such as arousal has two more: `dimensions`, their names, and

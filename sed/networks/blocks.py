@@ -61,12 +61,18 @@ class VoiceBranch(nn.Module):
     """`VoiceEncoder` and the `Head` for its states: raw waves in, states out, so that the fusion head sees them too."""
 
     def __init__(
-        self, head_width: int, dilations: Sequence[int], reaches: Sequence[int], dropout: float, learns: bool
+        self,
+        head_width: int,
+        dilations: Sequence[int],
+        reaches: Sequence[int],
+        dropout: float,
+        learns: bool,
+        scales: int = 0,
     ) -> None:
         super().__init__()
         self.mel = KaldiMel()
         self.encoder = VoiceEncoder(learns=learns)
-        self.head: Head | None = Head(WIDTH, head_width, dilations, reaches, dropout)
+        self.head: Head | None = Head(WIDTH, head_width, dilations, reaches, dropout, scales=scales)
 
     def forward(self, waves: Tensor, masks: int = 0, styles: float = 0.0) -> Tensor:
         """``(B, T)`` waves to ``(B, ceil(T / 320), 512)``; `masks` are for `mask_spectrum`, `styles` for

@@ -73,7 +73,9 @@ class CompactTagger(FrameTagger):
         )
         self.layer_weights = nn.Parameter(torch.zeros(c.layers + 1))
         self.head: Head | None = (
-            Head(c.width, c.head_width, c.dilations, c.reaches, head_dropout) if c.encoder_head else None
+            Head(c.width, c.head_width, c.dilations, c.reaches, head_dropout, scales=c.scales)
+            if c.encoder_head
+            else None
         )
         self.voice = self._voice_branch(head_dropout, train_voice) if c.voice else None
         self.fusion = self._fusion_head(head_dropout) if c.fusion else None
@@ -100,7 +102,7 @@ class CompactTagger(FrameTagger):
                 "voice_halved without halve_after: expected a layer after which frames are halved"
             )
         reaches = self._halved_reaches if c.voice_halved else c.reaches
-        return VoiceBranch(c.head_width, c.dilations, reaches, dropout, learns)
+        return VoiceBranch(c.head_width, c.dilations, reaches, dropout, learns, c.scales)
 
     def _fusion_head(self, dropout: float) -> Head:
         c = self.config
@@ -111,7 +113,8 @@ class CompactTagger(FrameTagger):
                 " those of one rate, with voice"
             )
         reaches = self._halved_reaches if self._halves else c.reaches
-        return Head(c.fusion * c.width + WIDTH, c.head_width, (), reaches, dropout, scale_only=True)
+        width = c.fusion * c.width + WIDTH
+        return Head(width, c.head_width, (), reaches, dropout, scale_only=True, scales=c.scales)
 
     @property
     def max_samples(self) -> int:

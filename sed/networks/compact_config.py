@@ -15,6 +15,7 @@ class CompactConfig:
     layers, width, heads, feedforward, bands: those of the Whisper encoder; `layers` counts from the lowest.
     positions: longest input in frames (1500 is 30 s).
     head_width, dilations, reaches: those of `sed.networks.head.Head`.
+    scales: of a bidirectional multi-scale head after TIM-Net in every branch, in addition to `dilations`; 0: none.
     halve_after: after this many layers two frames become one, which halves the work of those that follow; 0: never.
     voice: whether there is a second branch with the lower half of CAM++.
     fusion: number of last layers that the third branch sees, concatenated with the speaker branch's states at the
@@ -42,6 +43,7 @@ class CompactConfig:
     encoder_head: bool = True
     voice_halved: bool = False
     shares: Sequence[float] = ()
+    scales: int = 0
 
     def __post_init__(self) -> None:
         if self.layers < 0:

@@ -69,12 +69,72 @@ class LocalStatistics(nn.Module):
         return x + self.dropout(functional.gelu(self.mix(torch.cat(parts, 2))))
 
 
+class DirectedBlock(nn.Module):
+    """A gate from the frames before, or with `backward` after, each frame: two dilated convolutions that do not see the
+    other side (a temporal-aware block of TIM-Net, depthwise here)."""
+
+    def __init__(self, width: int, dilation: int, dropout: float, backward: bool) -> None:
+        super().__init__()
+        self.pads = (0, 2 * dilation) if backward else (2 * dilation, 0)
+        self.spreads = nn.ModuleList(
+            nn.Conv1d(width, width, 3, dilation=dilation, groups=width) for _ in range(2)
+        )
+        self.mixes = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, F, width)`` to the same shape."""
+        y = x
+        for spread, mix, norm in zip(self.spreads, self.mixes, self.norms, strict=True):
+            y = spread(functional.pad(self.dropout(y).transpose(1, 2), self.pads)).transpose(1, 2)
+            y = functional.relu(norm(mix(y)))
+        return (
+            2 * torch.sigmoid(y - 0.4) * x
+        )  # 0.4 is the mean of y at first: a chain of gates keeps its level
+
+
+class BidirectionalScales(nn.Module):
+    """A multi-scale head in both directions after TIM-Net (Ye et al. 2023), frame by frame.
+
+    Two chains of `scales` gates, forward and backward in time, with dilations 1, 2, 4, ...: each scale is the sum of
+    both chains there, and a learned weighted mean over the scales is added to the input. The original takes the mean
+    over an utterance of each scale; here each frame keeps its own.
+
+    Raises `OptionError` on less than 1 or more than 10 scales.
+    """
+
+    def __init__(self, width: int, scales: int, dropout: float) -> None:
+        super().__init__()
+        if not 1 <= scales <= 10:
+            raise OptionError(f"{scales} scales: expected 1 to 10")
+        self.norm = nn.LayerNorm(width)
+        self.forwards, self.backwards = (
+            nn.ModuleList(DirectedBlock(width, 2**n, dropout, backward) for n in range(scales))
+            for backward in (False, True)
+        )
+        self.scale_weights = nn.Parameter(torch.zeros(scales))
+        self.mix = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, F, width)`` to the same shape."""
+        past = future = self.norm(x)
+        weights = torch.softmax(self.scale_weights, 0)
+        total = torch.zeros_like(past)
+        for number, (onward, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
+            past, future = onward(past), back(future)
+            total = total + weights[number] * (past + future)
+        return x + self.dropout(self.mix(total))
+
+
 class Head(nn.Module):
-    """Normalises states, projects them to `head_width`, and applies `LocalStatistics` and then `ContextBlock` s.
+    """Normalises states, projects them to `head_width`, and applies `LocalStatistics`, then `ContextBlock` s, then,
+    with `scales`, `BidirectionalScales`.
 
     `reaches` and `dilations` may be empty; with a `head_width` of 0 the head only normalises, and both must be empty
-    (otherwise `OptionError`). The attribute `width` is that of the output. With `scale_only` each dimension has a gain
-    and an offset, but frames are not normalised.
+    and `scales` 0 (otherwise `OptionError`). The attribute `width` is that of the output. With `scale_only` each
+    dimension has a gain and an offset, but frames are not normalised.
     """
 
     def __init__(
@@ -85,17 +145,21 @@ class Head(nn.Module):
         reaches: Sequence[int],
         dropout: float,
         scale_only: bool = False,
+        scales: int = 0,
     ) -> None:
         super().__init__()
-        if not head_width and (len(dilations) or len(reaches)):
+        if not head_width and (len(dilations) or len(reaches) or scales):
             raise OptionError(
-                f"a linear head with dilations {list(dilations)} and reaches {list(reaches)}: expected none"
+                f"a linear head with dilations {list(dilations)}, reaches {list(reaches)} and {scales} scales: expected"
+                " none"
             )
         self.width = head_width or width
         self.norm: Scale | nn.LayerNorm = Scale(width) if scale_only else nn.LayerNorm(width)
         self.reduce = nn.Linear(width, head_width) if head_width else None
         self.statistics = LocalStatistics(head_width, reaches, dropout) if reaches else nn.Identity()
         self.context = nn.ModuleList(ContextBlock(head_width, dilation, dropout) for dilation in dilations)
+        if scales:
+            self.context.append(BidirectionalScales(head_width, scales, dropout))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor) -> Tensor:
