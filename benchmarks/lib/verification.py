@@ -48,25 +48,30 @@ class Pairs:
         without one of the two kinds. `weights` ``(pairs,)`` count each pair so many times."""
         weights = np.ones(len(self.same)) if weights is None else weights
         order = np.argsort(self.similarity, kind="stable")
-        targets = np.where(self.same, weights, 0)[order]
-        others = np.where(self.same, 0, weights)[order]
-        if targets.sum() == 0 or others.sum() == 0:
-            return float("nan")
-        missed = np.concatenate([[0.0], np.cumsum(targets) / targets.sum()])
-        accepted = 1 - np.concatenate([[0.0], np.cumsum(others) / others.sum()])
-        best = np.abs(missed - accepted).argmin()
-        return float((missed[best] + accepted[best]) / 2)
+        return _equal_error_rate(self.same[order], weights[order])
 
     def interval(self, seed: int = 0) -> tuple[float, float]:
         """The 95 % interval of the rate, by bootstrap over speakers."""
+        order = np.argsort(self.similarity, kind="stable")
+        same, first, second = self.same[order], self.first[order], self.second[order]
         rng = np.random.default_rng(seed)
         rates = []
         for _ in range(REPLICATES):
             drawn = np.bincount(rng.integers(self.speakers, size=self.speakers), minlength=self.speakers)
-            weights = np.where(self.same, drawn[self.first], drawn[self.first] * drawn[self.second])
-            rates.append(self.equal_error_rate(weights))
+            rates.append(_equal_error_rate(same, drawn[first] * np.where(same, 1, drawn[second])))
         low, high = np.nanpercentile(rates, [2.5, 97.5])
         return float(low), float(high)
+
+
+def _equal_error_rate(same: np.ndarray, weights: np.ndarray) -> float:
+    """The rate of pairs by ascending similarity."""
+    targets, others = np.cumsum(weights * same), np.cumsum(weights * ~same)
+    if not len(same) or targets[-1] == 0 or others[-1] == 0:
+        return float("nan")
+    missed = np.concatenate([[0.0], targets / targets[-1]])
+    accepted = 1 - np.concatenate([[0.0], others / others[-1]])
+    best = np.abs(missed - accepted).argmin()
+    return float((missed[best] + accepted[best]) / 2)
 
 
 def pairs(samples: Samples, across: bool | None = None) -> Pairs:
