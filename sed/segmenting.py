@@ -262,10 +262,15 @@ def result_of(
     tagger: Tagger,
     profiles: Mapping[str, SpeakerProfile] | None = None,
     enrolled: Sequence[str] = (),
+    context: str | None = None,
 ) -> Diarization:
     """The result for `segments`; `rows` ``(frames, labels + dimensions)`` are the posteriors and dimensions to keep,
-    `profiles` those of the speakers, and `enrolled` the names of the enrolled speakers."""
+    `profiles` those of the speakers, `enrolled` the names of the enrolled speakers, and `context` that of the context
+    in which the emotions were decoded."""
     labels, dimensions = tuple(tagger.labels), dimensions_of(tagger)
+    settings = dict(getattr(tagger, "settings", {}))
+    settings |= {"enrolled": list(enrolled)} if enrolled else {}
+    settings |= {"context": context} if context else {}
     posteriors, track = rows, None
     if rows is not None and dimensions:
         posteriors, track = (np.ascontiguousarray(part) for part in np.split(rows, [len(labels)], axis=1))
@@ -275,7 +280,7 @@ def result_of(
         segments,
         labels,
         posteriors,
-        settings={**getattr(tagger, "settings", {}), **({"enrolled": list(enrolled)} if enrolled else {})},
+        settings=settings,
         dimensions=dimensions,
         dimension_track=track,
         profiles=profiles,

@@ -208,7 +208,7 @@ def to_html(report: Report, title: str, path: Path) -> bytes:
             for m in report.moments
         ],
     }
-    return to_bytes(page(f"{title} - speech emotion report", "report.js", data))
+    return to_bytes(page(f"{title} - speech emotion report", ("report.js",), data))
 
 
 def _rows(report: Report, groups: list[Group]) -> list[list[Any]]:

@@ -13,6 +13,8 @@ import hashlib
 import json
 import mimetypes
 import os
+import string
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +30,7 @@ from sed.formats.spelling import TEXT
 from sed.palette import colour, ink
 from sed.result import Diarization
 
+DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 POINTS = 800  # of the smoothed curve, at most
 CURVES = 64  # labels with a curve, at most: more cannot be distinguished, and would cost memory without bound
 _SMOOTHING = 80  # the curve is smoothed over the 80th part of the recording, 1 s at least
@@ -53,18 +56,20 @@ def dump(diarization: Diarization, audio: str | None = None) -> str:
     """
     title = f"{TEXT.write(diarization.uri)} - speech emotion diarization"
     return page(
-        title, "page.js", {**_data(diarization), "audio": None if audio is None else TEXT.write(audio)}
+        title,
+        ("list.js", "page.js"),
+        {**_data(diarization), "audio": None if audio is None else TEXT.write(audio)},
     )
 
 
-def page(title: str, script: str, data: Any, body: str = "<main id='page'></main>") -> str:
-    """A page of its own with `data` for the script called `script` (of this package's ``static`` folder).
+def page(title: str, scripts: Sequence[str], data: Any, body: str = "<main id='page'></main>") -> str:
+    """A page of its own with `data` for the `scripts` of this package's ``static`` folder, which run as one.
 
-    The script can use the functions of ``shared.js``.
+    They can use the functions of ``shared.js``.
     """
     static = files("sed.formats") / "static"
-    style, shared, own = ((static / name).read_text("utf-8") for name in ("page.css", "shared.js", script))
-    text, code = _json(data), shared + own
+    style, *parts = ((static / name).read_text("utf-8") for name in ("page.css", "shared.js", *scripts))
+    text, code = _json(data), "".join(parts)
     policy = (
         f"default-src 'none'; script-src 'sha256-{_digest(code)}'; style-src 'unsafe-inline'; img-src data:; "
         "media-src 'self' file: http: https: data: blob:; base-uri 'none'; form-action 'none'"
@@ -102,18 +107,6 @@ def _data(diarization: Diarization) -> dict[str, Any]:
     unknown = [None] if any(s.speaker is None for s in diarization) else []
     speakers: list[str | None] = [*diarization.speaker_names, *unknown]
     speaker_rows, label_columns = ({name: n for n, name in enumerate(own)} for own in (speakers, labels))
-    rows = []
-    for s in diarization:
-        row: list[Any] = [
-            round(s.start, 3),
-            round(s.end, 3),
-            speaker_rows[s.speaker],
-            label_columns[s.emotion],
-        ]
-        row.append(None if s.confidence is None else round(s.confidence, 3))
-        if s.probabilities:
-            row.append([round(s.probabilities.get(label or "", 0.0), 2) for label in diarization.labels])
-        rows.append(row)
     paints = [colour(label) for label in labels]
     return {
         "uri": TEXT.write(diarization.uri),
@@ -122,10 +115,39 @@ def _data(diarization: Diarization) -> dict[str, Any]:
         "colours": paints,
         "inks": [ink(paint) for paint in paints],
         "speakers": [_text(speaker) for speaker in speakers],
-        "segments": rows,
+        "segments": _columns(diarization, speaker_rows, label_columns),
         "curve": smoothed(diarization, labels),
         "dimensions": [TEXT.write(name) for name in diarization.dimensions],
         "settings": dict(diarization.settings),
+    }
+
+
+def _columns(
+    diarization: Diarization, speakers: dict[str | None, int], labels: dict[str | None, int]
+) -> dict[str, Any]:
+    """The segments as short columns: 10,000 of them with the probabilities of four labels take about 220 KB.
+
+    start: milliseconds after the start of the segment before; length: milliseconds; speaker, label: numbers;
+    confidence: thousandths or None; probabilities: for every segment one digit of `DIGITS` per label, in 63rds, or
+    blanks. No probabilities at all are the empty string.
+    """
+    segments = list(diarization)
+    starts = [round(1000 * s.start) for s in segments]
+    blank, known = " " * len(diarization.labels), any(s.probabilities for s in segments)
+    return {
+        "start": [start - before for start, before in zip(starts, [0, *starts], strict=False)],
+        "length": [round(1000 * s.end) - start for s, start in zip(segments, starts, strict=True)],
+        "speaker": [speakers[s.speaker] for s in segments],
+        "label": [labels[s.emotion] for s in segments],
+        "confidence": [None if s.confidence is None else round(1000 * s.confidence) for s in segments],
+        "probabilities": "".join(
+            "".join(DIGITS[round(63 * s.probabilities.get(label, 0.0))] for label in diarization.labels)
+            if s.probabilities
+            else blank
+            for s in segments
+        )
+        if known
+        else "",
     }
 
 

@@ -26,7 +26,8 @@ from starlette.websockets import WebSocket
 from sed.server import conversion, uploads
 from sed.server.exchange import ExchangeMiddleware
 from sed.server.guard import Guard, has_token
-from sed.server.hub import Hub, Stream
+from sed.server.hub import Hub
+from sed.server.live_stream import Stream
 from sed.server.metrics import CONTENT_TYPE
 from sed.server.options import ServerOptions
 from sed.server.protocol import error_message

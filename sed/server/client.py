@@ -10,29 +10,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
-from sed.audio.stream import MAX_AMPLITUDE
-from sed.errors import AudioError, FormatError, MissingDependencyError, SedError, install_hint
+from sed.errors import FormatError, MissingDependencyError, SedError, install_hint
 from sed.grid import SAMPLE_RATE
 from sed.result import Segment
-from sed.server.limits import Bucket
+from sed.server.outgoing import Blocks, Outgoing
 from sed.streaming import Event, Relabel
 
-MESSAGE_SECONDS = 0.1  # seconds of audio in one message
 SILENCE_TIMEOUT = 60.0  # seconds for which a server with audio to process may send nothing
 CLOSE_TIMEOUT = 2.0  # seconds for the closing handshake
 OPEN_TIMEOUT = 20.0  # seconds for the server to send ``ready``
 REQUIRED_LIMITS = ("max_rate", "burst", "max_message")  # limits that ``ready`` must contain
-RESIDUE = 0.05  # seconds of audio that the server's resampler may buffer
-MARGIN = 0.9  # fraction of the server's limits that the client uses, because two clocks never agree
+LOST = ("closed", "unreachable", "idle")  # error codes after which a stream may be resumed
+RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before each attempt; the last one repeats
+FINISHED, ABANDONED = 1000, 4000  # close codes: the server forgets the stream; it keeps it
 
 
 class ServerError(SedError):
@@ -51,7 +49,7 @@ class ServerError(SedError):
 
 async def stream(
     url: str,
-    blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray],
+    blocks: Blocks,
     sample_rate: int = SAMPLE_RATE,
     *,
     latency: float = 1.0,
@@ -60,6 +58,7 @@ async def stream(
     on_progress: Callable[[dict[str, Any]], None] | None = None,
     on_relabel: Callable[[Relabel], None] | None = None,
     on_refined: Callable[[list[Segment]], None] | None = None,
+    reconnect: float = 0.0,
 ) -> AsyncIterator[Event]:
     """Send `blocks` to the server at `url` (``ws://host:port/stream``) and yield its events.
 
@@ -73,92 +72,140 @@ async def stream(
     on_relabel: called when a speaker has turned out to be another one.
     on_refined: called after the last event with the segments of the refined result.
 
+    reconnect: seconds for which a lost connection is restored, if the server keeps the stream for so long: events and
+        audio then go on as if it had never been lost. Blocks are not read meanwhile. 0: it is an error at once.
+
     Raises `ServerError` if the server rejects the client or fails, `AudioError` on a block of another type or shape,
     and `MissingDependencyError` without the package websockets.
     """
+    start = {"type": "start", "sample_rate": sample_rate, "latency": latency}
+    start |= {"relabel": True} if on_relabel else {}
+    start |= {"refine": True} if on_refined else {}
+    start |= {"resume": True} if reconnect else {}
+    link = _Link(url, token, start, reconnect)
+    audio = Outgoing(blocks, sample_rate, keep=reconnect > 0)
     try:
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the client needs the package websockets: {install_hint('serve')}"
-        ) from error
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        # No ping timeout: older servers do not answer pings while they are busy. `SILENCE_TIMEOUT` replaces it.
-        socket = await connect(
-            url,
-            additional_headers=headers,
-            compression=None,
-            ping_timeout=None,
-            close_timeout=CLOSE_TIMEOUT,
-            max_size=1 << 24,  # a refined result of hours
-            max_queue=64,
-        )
-    except (OSError, InvalidHandshake, InvalidURI, asyncio.TimeoutError) as error:
-        raise ServerError("unreachable", f"{url} cannot be reached: {error}") from error
-    async with socket:
-        sender: asyncio.Task[None] | None = None
-        try:
-            start = {"type": "start", "sample_rate": sample_rate, "latency": latency}
-            start |= {"relabel": True} if on_relabel else {}
-            start |= {"refine": True} if on_refined else {}
-            await socket.send(json.dumps(start, default=lambda number: number.item()))  # a numpy number
-            ready = _checked(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT))
-            if not isinstance(limits := ready.get("limits"), dict) or not {*REQUIRED_LIMITS} <= limits.keys():
-                raise _not_sed_serve(f"a first message of type {ready['type']!r}")
-            if on_ready:
-                on_ready(ready)
-            sent = _Sent()
-            sender = asyncio.create_task(_send(socket, blocks, sample_rate, limits, sent))
-            while (message := await _next(socket, sender, sent))["type"] != "end":
+        async with contextlib.aclosing(link.messages(audio)) as messages:
+            async for message in messages:
                 if message["type"] == "segment":
                     yield _event(message)
+                elif message["type"] == "ready" and on_ready:
+                    on_ready(message)
                 elif message["type"] == "relabel" and on_relabel:
                     on_relabel(_relabel(message))
                 elif message["type"] == "refined" and on_refined:
                     on_refined(_segments(message))
-                elif message["type"] == "progress":
-                    sent.record_progress(message["time"])
-                    if on_progress:
-                        on_progress(message)
+                elif message["type"] == "progress" and on_progress:
+                    on_progress(message)
+    finally:
+        await audio.close()
+
+
+class _Link:
+    """The messages of one stream over its connections; a lost one is restored within `reconnect` seconds."""
+
+    def __init__(self, url: str, token: str | None, start: dict[str, Any], reconnect: float) -> None:
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._first = start
+        self._reconnect = reconnect
+        self._token: str | None = None  # for the next resume
+        self._received = 0  # messages after ``ready``
+
+    async def messages(self, audio: Outgoing) -> AsyncGenerator[dict[str, Any], None]:
+        """All messages in order, from the first ``ready`` to the one before ``end``. Raises as `stream` does."""
+        deadline, attempt = math.inf, 0
+        while True:
+            try:
+                async with contextlib.aclosing(self._messages_of_connection(audio)) as messages:
+                    async for message in messages:
+                        deadline = math.inf
+                        if message["type"] != "ready":
+                            attempt = 0
+                            yield message
+                        elif self._first["type"] == "start":
+                            yield message
+                return
+            except ServerError as error:
+                may_return = error.code in LOST or error.retry_after is not None
+                if self._token is None or not may_return or time.monotonic() > deadline:
+                    raise
+                deadline = min(deadline, time.monotonic() + self._reconnect)
+                delay = error.retry_after or RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)]
+                attempt += 1
+                await asyncio.sleep(min(delay, max(0.0, deadline - time.monotonic())))
+                self._first = {"type": "resume", "stream": self._token, "received": self._received}
+
+    async def _messages_of_connection(self, audio: Outgoing) -> AsyncGenerator[dict[str, Any], None]:
+        """The messages of one connection."""
+        from websockets.exceptions import ConnectionClosed
+
+        socket = await self._connect()
+        sender: asyncio.Task[None] | None = None
+        close_code = (
+            ABANDONED  # the server keeps the stream, unless everything has arrived or the caller stops
+        )
+        try:
+            await socket.send(json.dumps(self._first, default=lambda number: number.item()))  # a numpy number
+            ready = _checked(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT))
+            if not isinstance(limits := ready.get("limits"), dict) or not {*REQUIRED_LIMITS} <= limits.keys():
+                raise _not_sed_serve(f"a first message of type {ready['type']!r}")
+            ended = self._resumed_at(ready, audio)
+            yield ready
+            sender = asyncio.create_task(audio.send(socket, limits, ended))
+            while (message := await _next(socket, sender, audio))["type"] != "end":
+                self._received += 1
+                if message["type"] == "progress":
+                    audio.record_progress(message["time"])
+                yield message
+            close_code = FINISHED
+        except GeneratorExit:
+            close_code = FINISHED
+            raise
         except ConnectionClosed as error:
-            raise ServerError("closed", f"{url} has closed the connection: {error}") from error
+            raise ServerError("closed", f"{self._url} has closed the connection: {error}") from error
         except asyncio.TimeoutError as error:
-            raise ServerError("unreachable", f"{url} has not answered for a long time") from error
+            raise ServerError("unreachable", f"{self._url} has not answered for a long time") from error
         finally:
             if sender is not None:
                 sender.cancel()
                 await asyncio.wait([sender])
+            await socket.close(close_code)
+
+    def _resumed_at(self, ready: dict[str, Any], audio: Outgoing) -> bool:
+        """Note how the stream can be resumed; returns whether the server has the end of the audio."""
+        try:
+            resume = ready.get("resume") or {}
+            self._token = resume.get("stream")
+            audio.resume_at(resume.get("samples", 0))
+            return bool(resume.get("ended", False))
+        except (AttributeError, TypeError, ValueError):
+            raise _not_sed_serve(f"a message ready with resume={ready.get('resume')!r:.60}") from None
+
+    async def _connect(self) -> Any:
+        try:
+            from websockets.asyncio.client import connect
+            from websockets.exceptions import InvalidHandshake, InvalidURI
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"the client needs the package websockets: {install_hint('serve')}"
+            ) from error
+        try:
+            # No ping timeout: older servers do not answer pings while they are busy. `SILENCE_TIMEOUT` replaces it.
+            return await connect(
+                self._url,
+                additional_headers=self._headers,
+                compression=None,
+                ping_timeout=None,
+                close_timeout=CLOSE_TIMEOUT,
+                max_size=1 << 24,  # a refined result of hours
+                max_queue=64,
+            )
+        except (OSError, InvalidHandshake, InvalidURI, asyncio.TimeoutError) as error:
+            raise ServerError("unreachable", f"{self._url} cannot be reached: {error}") from error
 
 
-@dataclass
-class _Sent:
-    """State of the sender: seconds sent, seconds processed by the server, and whether all audio is sent."""
-
-    seconds: float = 0.0
-    processed: float = 0.0
-    all: bool = False
-    _progress: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def response_due(self) -> bool:
-        """Whether the server has audio to process, so that a message is due."""
-        return self.all or self.seconds - self.processed > 1.0
-
-    def record_progress(self, processed: float) -> None:
-        """Record how many seconds the server has processed."""
-        self.processed = processed
-        self._progress.set()
-
-    async def wait_for_room(self, seconds: float, limit: float) -> None:
-        """Wait until `seconds` more leave at most `limit` seconds unprocessed, or everything is processed."""
-        while RESIDUE < self.seconds - self.processed > limit - seconds:
-            self._progress.clear()
-            await self._progress.wait()
-
-
-async def _next(socket: Any, sender: asyncio.Task[None], sent: _Sent) -> dict[str, Any]:
+async def _next(socket: Any, sender: asyncio.Task[None], audio: Outgoing) -> dict[str, Any]:
     """The next message; an exception raised while reading the blocks is raised here.
 
     Raises `ServerError` on an error message, and `asyncio.TimeoutError` if a response is due and none arrives.
@@ -167,7 +214,7 @@ async def _next(socket: Any, sender: asyncio.Task[None], sent: _Sent) -> dict[st
     try:
         while not receiver.done():
             running = {receiver} if sender.done() else {receiver, sender}
-            response_due = sent.response_due
+            response_due = audio.response_due
             done, _ = await asyncio.wait(
                 running, timeout=SILENCE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
             )
@@ -202,63 +249,6 @@ def _is_closed(error: BaseException) -> bool:
     from websockets.exceptions import ConnectionClosed
 
     return isinstance(error, ConnectionClosed)
-
-
-async def _send(
-    socket: Any,
-    blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray],
-    rate: int,
-    limits: dict[str, Any],
-    sent: _Sent,
-) -> None:
-    waiting = MARGIN * limits.get("max_waiting", math.inf)
-    bucket = Bucket(MARGIN * limits["max_rate"], MARGIN * limits["burst"], time.monotonic())
-    size = max(1, min(int(MESSAGE_SECONDS * rate), limits["max_message"] // 2))
-    async for block in _iterate_async(blocks):
-        samples = as_int16(block)
-        for first in range(0, len(samples), size):
-            part = samples[first : first + size]
-            if early := bucket.take(len(part) / rate, time.monotonic()):
-                await asyncio.sleep(early)
-            await sent.wait_for_room(len(part) / rate, waiting)
-            await socket.send(part.astype("<i2").tobytes())
-            sent.seconds += len(part) / rate
-    await socket.send('{"type": "end"}')
-    sent.all = True
-
-
-async def _iterate_async(
-    blocks: Iterable[np.ndarray] | AsyncIterable[np.ndarray],
-) -> AsyncIterator[np.ndarray]:
-    if isinstance(blocks, AsyncIterable):
-        async for block in blocks:
-            yield block
-        return
-    iterator, end = iter(blocks), object()
-
-    def next_block() -> Any:
-        return next(iterator, end)
-
-    while (block := await asyncio.to_thread(next_block)) is not end:
-        yield block
-
-
-def as_int16(block: np.ndarray) -> np.ndarray:
-    """Convert ``(n,)`` float (full scale 1, clipped) or int16 samples to int16. Raises `AudioError`.
-
-    >>> as_int16(np.array([0.5, 2.0], np.float32))
-    array([16384, 32767], dtype=int16)
-    """
-    block = np.asarray(block)
-    if block.ndim != 1 or not (block.dtype == np.int16 or np.issubdtype(block.dtype, np.floating)):
-        raise AudioError(f"a block of {block.dtype} {block.shape}: expected float or int16, one axis")
-    if block.dtype == np.int16:
-        return block
-    if not np.isfinite(block).all():
-        raise AudioError("a block with samples that are not finite: expected no NaN and no infinity")
-    if len(block) and (peak := np.abs(block).max()) > MAX_AMPLITUDE:
-        raise AudioError(f"a block with a sample of {peak:g}: expected a full scale of 1, or int16")
-    return np.clip(np.round(block * 32768), -32768, 32767).astype(np.int16)
 
 
 def _event(message: dict[str, Any]) -> Event:

@@ -4,6 +4,7 @@
   forever.
 - A client may close its sending side (a TCP half-close) and still receive; uvicorn disconnects at once.
 - The rate of pings is limited, and so is the number of bytes of unread pongs.
+- A lost connection has another code than one that the client closed without a status.
 - Received bytes are parsed only as the application asks for messages: uvicorn turns 256 kB of empty frames into
   40,000 messages at once, and each takes 50 times its size on the wire in memory. A client whose bytes take long to
   parse (a flood of tiny frames) is parsed in time slices, so that the others are served in between.
@@ -22,6 +23,7 @@ PING_RATE = 20.0  # pings per second that a client may send
 PING_BURST = 200.0  # pings that it may send at once
 PARSE_BYTES = 4096  # bytes parsed per step
 TIME_SLICE, PAUSE = 0.002, 0.02  # seconds of parsing per connection, and seconds without reading after that
+ABNORMAL = 1006  # the close code of a connection that was lost
 MAX_UNREAD = 1 << 20  # bytes buffered for a client that does not read
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -74,6 +76,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         """The next message for the application."""
         message = await super().receive()
         self._parse()
+        if message["type"] == "websocket.disconnect" and "reason" not in message:
+            return {
+                **message,
+                "code": ABNORMAL,
+            }  # no closing frame: uvicorn reports 1005 for a lost connection
         return message
 
     def eof_received(self) -> bool:  # type: ignore[override]

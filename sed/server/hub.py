@@ -6,52 +6,29 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sed.grid import SAMPLE_RATE
 from sed.server.admission import Admission
+from sed.server.converter import Converter
+from sed.server.live_stream import Stream
 from sed.server.load import Load, usable_cores
 from sed.server.metrics import Metrics
 from sed.server.options import ServerOptions
+from sed.server.protocol import ProtocolError
+from sed.server.resumption import Resumption
 from sed.server.worker import Diarize, FileWorker
-from sed.streaming import Event
 
 T = TypeVar("T")
 log = logging.getLogger("sed.server")
 
 TRIAL_CHUNKS = 7  # chunks of 0.5 s of noise with which the cost of a stream is measured at startup
+RETRY_AFTER = 10.0  # seconds after which a client that was rejected for lack of capacity may retry
 TRIAL_SECONDS = 1.0  # after which the measurement ends early on a slow machine
-
-
-class Stream(Protocol):
-    """The interface of `sed.StreamingDiarizer` that the server uses."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The emotion labels, in order."""
-        ...
-
-    @property
-    def settled(self) -> float:
-        """Seconds from the start before which all labels are final."""
-        ...
-
-    @property
-    def current(self) -> dict[str, float]:
-        """Current probabilities by label; empty at the start."""
-        ...
-
-    def push(self, samples: np.ndarray) -> Sequence[Event]:
-        """Process ``(n,)`` float32 samples at 16 kHz."""
-        ...
-
-    def close(self) -> Sequence[Event]:
-        """Process the buffered rest."""
-        ...
 
 
 class Hub:
@@ -59,7 +36,7 @@ class Hub:
 
     `make_stream` takes a latency in seconds. Streams run in a pool of `options.threads` threads, one short chunk at
     a time and in the order of submission, so that no client waits for more than one chunk of each other client.
-    Uploads are admitted by `admission` and diarized by `files`.
+    Uploads are admitted by `admission` and diarized by `files`; `resumption` has the streams that can be resumed.
     """
 
     def __init__(self, options: ServerOptions, make_stream: Callable[..., Stream], diarize: Diarize) -> None:
@@ -69,6 +46,8 @@ class Hub:
         self.stopping = threading.Event()
         self.admission = Admission(options)
         self.files = FileWorker(diarize, options)
+        self.converter = Converter()
+        self.resumption = Resumption(options)
         self.load = Load(options.max_load * min(options.threads, usable_cores()))
         self.metrics.stream_cost = lambda: self.load.cost
         self.opening: dict[
@@ -114,6 +93,17 @@ class Hub:
 
         return asyncio.get_running_loop().run_in_executor(self._live, timed)
 
+    def check_capacity(self) -> None:
+        """Raise `ProtocolError` if there is no client slot, or if one more stream would fall behind real time."""
+        clients, load = self.metrics.clients, self.load
+        if clients >= self.options.max_clients:
+            found = f"{clients} streams are open: expected fewer than {self.options.max_clients}"
+            raise ProtocolError("too_many", f"{found}; try again later", RETRY_AFTER)
+        if not load.fits(clients):
+            need = f"a stream needs {load.cost:.2g} CPUs, and {load.capacity:.2g} are available for all"
+            found = f"{clients} streams are open and one more would not keep up"
+            raise ProtocolError("overload", f"{found} ({need}); try again later", RETRY_AFTER)
+
     @property
     def uploading(self) -> int:
         """Number of uploads that are being received, queued or processed."""
@@ -141,9 +131,10 @@ class Hub:
         )
 
     def gauges(self) -> list[tuple[str, str, float]]:
-        """Name, description and value of the upload gauges for ``/metrics``."""
+        """Name, description and value of the gauges for ``/metrics``."""
         files = self.files
         return [
+            ("sed_streams_kept", "Live streams whose connection was lost.", self.resumption.kept),
             ("sed_uploads_receiving", "Uploads being received now.", self.admission.receiving),
             ("sed_uploads_waiting", "Complete files waiting for the file worker.", files.waiting),
             ("sed_uploads_working", "Files being processed.", files.working),
@@ -155,13 +146,16 @@ class Hub:
             ),
         ]
 
-    def stop_files(self) -> None:
-        """Cancel all uploads; the file being processed ends at its next progress report."""
+    def begin_stop(self) -> None:
+        """Cancel all uploads and conversions, and keep no stream; the file being processed ends at its next progress
+        report."""
+        self.resumption.stop()
         self.admission.stop()
+        self.converter.stop()
         self.files.stop()
 
     def close(self) -> None:
         """Stop streams, uploads and threads."""
         self.stopping.set()
-        self.stop_files()
+        self.begin_stop()
         self._live.shutdown(wait=False, cancel_futures=True)

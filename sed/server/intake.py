@@ -31,13 +31,18 @@ class Intake:
         self._bucket = Bucket(options.max_rate, self.burst, time.monotonic())
         self._pending = bytearray()
         self._received = 0  # bytes since the start
-        self._ended = False
+        self.ended = False  # whether the audio is complete
         self._wake = asyncio.Event()
 
     @property
     def waiting(self) -> float:
         """Seconds of audio in the queue."""
         return self.seconds(self._pending)
+
+    @property
+    def samples(self) -> int:
+        """Samples received since the start."""
+        return self._received // SAMPLE_BYTES
 
     def seconds(self, data: bytes | bytearray) -> float:
         """The duration of `data` in seconds."""
@@ -70,13 +75,13 @@ class Intake:
 
     def end(self) -> None:
         """Mark the end of the audio."""
-        self._ended = True
+        self.ended = True
         self._wake.set()
 
     async def next(self) -> bytes:
         """Wait for the next chunk of at most 0.5 s; empty at the end."""
         while not self._pending:
-            if self._ended:
+            if self.ended:
                 return b""
             self._wake.clear()
             await self._wake.wait()

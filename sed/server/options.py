@@ -51,6 +51,10 @@ class ServerOptions:
         ``X-Forwarded-For`` contains the client's address. Without them, all clients of a proxy share its address,
         and thus the limits per address.
     stuck_after: seconds without progress after which ``/healthz`` reports the file worker as stuck.
+    resume_seconds: seconds for which a stream whose connection was lost is kept, if its client asked for that; 0
+        keeps none.
+    max_kept, kept_per_address: streams that are kept at once, of all clients and of one address; each needs the
+        memory of an open stream, but no client slot and no computing time. The oldest one is dropped first.
     threads: CPU threads for live streams; uploads use one additional thread with a lower priority.
 
     Raises `OptionError` on invalid values.
@@ -81,6 +85,9 @@ class ServerOptions:
     hosts: tuple[str, ...] = ()
     max_upload: int = 1 << 29
     max_uploads: int = 16
+    resume_seconds: float = 120.0
+    max_kept: int = 16
+    kept_per_address: int = 4
     threads: int = field(default_factory=lambda: math.ceil(usable_cores()))
 
     def __post_init__(self) -> None:
@@ -90,8 +97,9 @@ class ServerOptions:
             self._require(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         self._require("max_rate", self.max_rate >= 1, "1 or more, as a microphone needs")
         self._require("port", 0 <= self.port <= 65535, "0 to 65535")
-        for name in ("max_receiving", "uploads_per_address"):
+        for name in ("max_receiving", "uploads_per_address", "max_kept", "kept_per_address"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
+        self._require("resume_seconds", 0 <= self.resume_seconds < math.inf, "0 or more, and finite")
         for name in ("max_upload_seconds", "stuck_after"):
             self._require(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         if self.token is not None and (

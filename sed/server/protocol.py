@@ -10,7 +10,8 @@ from sed.grid import SAMPLE_RATE
 
 MAX_TEXT = 4096  # characters of a text message
 SAMPLE_RATES = (4_000, 384_000)
-_KEYS = ("sample_rate", "latency", "token", "relabel", "refine")
+_KEYS = ("sample_rate", "latency", "token", "relabel", "refine", "resume")
+_RESUME_KEYS = ("stream", "received", "token")
 
 # The WebSocket close code that follows each error.
 CLOSE_CODES = {
@@ -18,6 +19,7 @@ CLOSE_CODES = {
     "bad_message": 4400,
     "unauthorized": 4401,
     "idle": 4408,
+    "gone": 4410,
     "too_long": 4413,
     "too_fast": 4429,
     "internal": 4500,
@@ -42,20 +44,34 @@ class ProtocolError(Exception):
 @dataclass(frozen=True)
 class Start:
     """The parameters of a stream, sent before its audio: sample rate in Hz, latency in seconds, token; whether to send
-    `relabel` messages, and a `refined` result at the end."""
+    `relabel` messages, and a `refined` result at the end; whether to keep the stream if its connection is lost."""
 
     sample_rate: int = SAMPLE_RATE
     latency: float = 1.0
     token: str | None = None
     relabel: bool = False
     refine: bool = False
+    resume: bool = False
 
 
-def parse_text(text: str) -> Start | None:
-    """Parse a text message: `Start`, or None for the end of the audio. Raises `ProtocolError` (``bad_message``).
+@dataclass(frozen=True)
+class Resume:
+    """Continues the stream with the resume token `stream`, of which the client has `received` so many messages."""
+
+    stream: str
+    received: int
+    token: str | None = None
+
+
+def parse_text(text: str) -> Start | Resume | None:
+    """Parse a text message: `Start`, `Resume`, or None for the end of the audio.
+
+    Raises `ProtocolError` (``bad_message``).
 
     >>> parse_text('{"type": "start", "sample_rate": 48000}')
-    Start(sample_rate=48000, latency=1.0, token=None, relabel=False, refine=False)
+    Start(sample_rate=48000, latency=1.0, token=None, relabel=False, refine=False, resume=False)
+    >>> parse_text('{"type": "resume", "stream": "Zm9v", "received": 7}')
+    Resume(stream='Zm9v', received=7, token=None)
     >>> parse_text('{"type": "end"}') is None
     True
     """
@@ -68,19 +84,27 @@ def parse_text(text: str) -> Start | None:
     kind = message.get("type") if isinstance(message, dict) else None
     if kind == "end":
         return None
-    if kind != "start":
+    if kind not in ("start", "resume"):
         found = repr(kind[:40]) if isinstance(kind, str) else type(kind).__name__
-        raise ProtocolError("bad_message", f"message of type {found}: expected start or end")
-    if unknown := sorted(set(message) - {"type", *_KEYS}):
+        raise ProtocolError("bad_message", f"message of type {found}: expected start, resume or end")
+    keys = _KEYS if kind == "start" else _RESUME_KEYS
+    if unknown := sorted(set(message) - {"type", *keys}):
         raise ProtocolError(
-            "bad_message", f"unknown key {unknown[0][:40]!r} in start: expected {', '.join(_KEYS)}"
+            "bad_message", f"unknown key {unknown[0][:40]!r} in {kind}: expected {', '.join(keys)}"
+        )
+    if kind == "resume":
+        return Resume(
+            _text(message.get("stream"), "stream") or "",
+            _number(message, "received", 0, 0, 1 << 40, whole=True),
+            _text(message.get("token"), "token"),
         )
     return Start(
         _number(message, "sample_rate", SAMPLE_RATE, *SAMPLE_RATES, whole=True),
         _number(message, "latency", 1.0, 0.0, 3600.0),
-        _token(message.get("token")),
+        _text(message.get("token"), "token"),
         _flag(message, "relabel"),
         _flag(message, "refine"),
+        _flag(message, "resume"),
     )
 
 
@@ -103,9 +127,9 @@ def _flag(message: dict[str, Any], key: str) -> bool:
     return value
 
 
-def _token(value: Any) -> str | None:
+def _text(value: Any, key: str) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ProtocolError("bad_message", "a token that is not text: expected a string")
+        raise ProtocolError("bad_message", f"a {key} that is not text: expected a string")
     return value
 
 
@@ -120,9 +144,12 @@ def error_message(code: str, message: str, retry_after: float | None = None) -> 
     return {"type": "error", "code": code, "message": message, **hint}
 
 
-def ready_message(start: Start, stream: Any, limits: dict[str, Any]) -> dict[str, Any]:
-    """The answer to `start`: what `stream` estimates, and its `limits`."""
+def ready_message(
+    start: Start, stream: Any, limits: dict[str, Any], resume: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The answer to `start` and to a resume: what `stream` estimates, its `limits`, and how to `resume` it."""
     optional = {
+        "resume": resume,
         "dimensions": list(getattr(stream, "dimensions", ())),
         "settings": dict(getattr(stream, "settings", {})),
     }

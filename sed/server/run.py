@@ -82,11 +82,11 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
     )
 
     class Server(uvicorn.Server):
-        """Cancels file processing as soon as it stops; the lifespan ends only after the connections."""
+        """Cancels file processing and kept streams as soon as it stops; the lifespan ends after the connections."""
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Cancel file processing, then shut down as the base class does."""
-            app.state.hub.stop_files()
+            """Cancel what no connection holds, then shut down as the base class does."""
+            app.state.hub.begin_stop()
             await super().shutdown(sockets)
 
     return Server(config)

@@ -94,6 +94,34 @@ def test_an_hour_is_under_300_kb():
     assert len(data_of(page.decode())["curve"]) == html.POINTS
 
 
+def test_ten_thousand_segments_are_under_300_kb():
+    random = np.random.default_rng(0)
+    rows, start = [], 0.0
+    for p in random.dirichlet([1, 1, 1, 1], 10_000):
+        start += random.uniform(0, 3)
+        length, best = random.uniform(0.2, 9), int(p.argmax())
+        probabilities = dict(zip(LABELS, p.tolist(), strict=True))
+        rows.append(Segment(start, start + length, f"spk{best % 3}", LABELS[best], p[best], probabilities))
+    result = Diarization("day", start + 9, rows, LABELS, np.full((50 * round(start), 4), 0.25, np.float32))
+    page = formats.dumps(result, "html")
+    assert len(page) < 300_000
+    columns = data_of(page.decode())["segments"]
+    starts = np.cumsum(columns["start"]) / 1000
+    assert np.abs(starts - [s.start for s in result]).max() <= 0.0005
+    ends = starts + np.array(columns["length"]) / 1000
+    assert np.abs(ends - [s.end for s in result]).max() <= 0.0005
+    digits = np.array([html.DIGITS.index(digit) for digit in columns["probabilities"]]).reshape(-1, 4) / 63
+    assert np.abs(digits - [list(s.probabilities.values()) for s in result]).max() <= 0.008
+
+
+def test_segments_without_probabilities_have_blanks():
+    p = {"happy": 1.0, "sad": 0.0}
+    rows = [Segment(0, 1, "a", "sad"), Segment(1, 2, "a", "happy", 0.25, p)]
+    columns = data_of(html.dump(Diarization("a", 2.0, rows, ("happy", "sad"))))["segments"]
+    assert (columns["probabilities"], columns["confidence"]) == ("  _A", [None, 250])
+    assert data_of(html.dump(Diarization("a", 2.0, rows[:1])))["segments"]["probabilities"] == ""
+
+
 def test_the_curve_is_the_share_of_speech_and_of_each_emotion():
     result = Diarization(
         "a", 100.0, [Segment(0, 50, "a", "sad"), Segment(50, 60, "b", "happy")], ("happy", "sad")

@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from chromium import Chromium
+from cutting_proxy import CuttingProxy
+from live_server import SecondsStream, running
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
@@ -89,3 +92,43 @@ def test_waiting_for_a_server_that_stays_away_can_be_given_up(need_program, micr
         browser.wait("sed.state() === 'idle'")
         assert "was not analysed" in browser.evaluate("document.getElementById('problem').textContent")
         assert browser.evaluate("JSON.parse(sed.json()).segments.length") > 0
+
+
+class DistinctSpeakers(SecondsStream):
+    """Two speakers that stay two."""
+
+    def take_relabels(self):
+        return []
+
+
+def test_a_lost_connection_is_resumed_and_nothing_repeated(need_program, tmp_path):
+    """Even if the start of the recording is not stored any more, as after an hour: speakers keep their names."""
+    samples = np.random.default_rng(3).integers(-9000, 9000, 16000 * 40).astype(np.int16)
+    soundfile.write(tmp_path / "noise.wav", samples, 16000)
+    with (
+        running(lambda latency: DistinctSpeakers(latency, 0.02), max_rate=20.0) as server,
+        contextlib.closing(CuttingProxy(server.base)) as proxy,
+        Chromium(need_program("chromium")) as browser,
+    ):
+        browser.open(f"http://127.0.0.1:{proxy.port}/")
+        browser.evaluate("document.getElementById('refine').checked = false")
+        browser.choose_files(tmp_path / "noise.wav")
+        browser.wait("!document.getElementById('choice').hidden")
+        browser.click("#play-live")
+        for seconds in (12, 20, 30):
+            browser.wait(f"sed.session.duration > {seconds}")
+            if seconds == 20:
+                browser.evaluate("(r => { r._chunks.shift(); r._dropped += 160000; })(sed.session.recording)")
+            proxy.cut_all()
+            browser.wait("sed.session.away")
+        browser.wait("sed.state() === 'idle'")
+        found = browser.evaluate("JSON.parse(sed.json()).segments")
+        direct = SecondsStream()
+        expected = [*direct.push(samples.astype(np.float32) / np.float32(32768)), *direct.close()]
+        rows = [event.segment.to_dict() for event in expected if event.final]
+        assert found == rows and {row["speaker"] for row in found} == {"spk00", "spk01"}
+        assert server.metrics.streams == 1, "the audio was not repeated on another stream"
+        assert server.metrics.audio_seconds == 40
+        server.wait_idle()
+        assert server.app.state.hub.resumption.kept == 0
+        assert [e for e in browser.errors if "WebSocket" not in e] == []

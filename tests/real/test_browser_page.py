@@ -83,9 +83,7 @@ def test_a_missing_recording_can_be_chosen_and_a_phone_scrolls_nothing_sideways(
     browser.wait("!document.querySelector('.file').hidden")
     assert "not found" in browser.evaluate("document.getElementById('note').textContent")
     assert browser.evaluate("document.documentElement.scrollWidth") <= 390
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "moved.flac")])
+    browser.choose_files(tmp_path / "moved.flac")
     browser.wait("audio.duration > 40 && !document.getElementById('play').disabled")
 
 
@@ -105,10 +103,71 @@ def test_an_hour_of_segments_is_drawn_as_columns_until_zoomed_in(browser, tmp_pa
     ]
     for _ in range(4):
         browser.click("#in")
-    assert browser.evaluate("document.querySelectorAll('.seg').length") == 1800
+    browser.wait("document.querySelectorAll('.seg').length > 0")
+    assert browser.evaluate("document.querySelectorAll('.seg').length") < 600, (
+        "only those in view, and beside it"
+    )
+
+
+def test_ten_thousand_segments_scroll_smoothly(browser, tmp_path):
+    """In the list, which has only the rows in view, and in the timeline, from the whole to single segments."""
+    labels = ("neutral", "happy", "angry", "sad")
+    rows = [
+        Segment(n * 2.0, n * 2 + 1.5, f"spk{n % 3:02d}", labels[n % 4], 0.7, dict.fromkeys(labels, 0.25))
+        for n in range(10_000)
+    ]
+    formats.write(Diarization("day", 20_000.0, rows, labels), tmp_path / "day.html")
+    browser.set_viewport(1240, 900)
+    browser.open((tmp_path / "day.html").as_uri(), READY)
+    scrolled = """(async (box, side) => {
+      const frame = () => new Promise(requestAnimationFrame), times = [];
+      for (let n = 1; n <= 40; n++) {
+        const started = performance.now();
+        if (side) box.scrollLeft = (n * box.scrollWidth) / 41;
+        else box.scrollTop = (n * box.scrollHeight) / 41;
+        await frame();
+        await frame();
+        times.push(performance.now() - started);
+      }
+      return times.sort((a, b) => a - b)[20];
+    })"""
+    browser.evaluate("listBox.scrollIntoView({ block: 'center' })")
+    assert browser.evaluate(f"{scrolled}(listBox, false)") < 150  # two frames are 33 ms
+    found = browser.evaluate("""(() => {
+      const { x, y } = listBox.getBoundingClientRect(), row = document.elementFromPoint(x + 200, y + 300).closest("li");
+      return [list.children.length, Number(row.ariaPosInSet), row.ariaSetSize, row.textContent];
+    })()""")
+    assert found[0] < 40 and 9700 < found[1] < 9800 and found[2] == "10000"
+    assert f"spk{(found[1] - 1) % 3:02d}" in found[3]
+    browser.evaluate("list.querySelector('button[tabindex=\"0\"]').focus(); 0")
+    browser.press("End")
+    browser.press("ArrowUp")
+    assert browser.evaluate("document.activeElement.dataset.number") == "9998"
+    assert browser.evaluate("list.querySelectorAll('button[tabindex=\"0\"]').length") == 1
+    for _ in range(9):
+        browser.click("#in")
+    assert browser.evaluate(f"{scrolled}(scroller, true)") < 150
+    assert 0 < browser.evaluate("document.querySelectorAll('.seg').length") < 100
+    browser.evaluate("location.hash = '#t=10001'; 0")
+    browser.wait("document.querySelector('li button.on')?.dataset.number === '5000'")
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert browser.evaluate("list.children.length") == 10_000
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert browser.evaluate("list.children.length") < 40
 
 
 def test_an_address_with_a_time_chooses_the_segment_there(browser, page):
     browser.open(page.as_uri() + "#t=14.400", READY)
     browser.wait("document.querySelector('rect.seg.on')?.dataset.number === '6'")
     assert browser.evaluate("audio.paused")
+
+
+@pytest.mark.parametrize("media", [{}, {"dark": True}, {"contrast": True}, {"forced": True}], ids=str)
+def test_axe_finds_no_violation_in_the_page(browser, page, media):
+    browser.set_viewport(1240, 900, **media)
+    browser.open(page.as_uri() + f"?{'-'.join(media)}", READY)
+    assert browser.violations() == []
+    if "contrast" in media:  # words on an emotion's colour keep its 4.5:1
+        browser.evaluate("document.querySelectorAll('.chip, .bar').forEach((e) => e.remove())")
+        rules = "{ runOnly: { type: 'rule', values: ['color-contrast-enhanced'] } }"
+        assert browser.violations(rules) == []

@@ -54,9 +54,7 @@ def health(url):
 
 def choose(browser, path):
     """Choose a file; the page asks what to do with it."""
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+    browser.choose_files(path)
     browser.wait("!document.getElementById('choice').hidden")
 
 

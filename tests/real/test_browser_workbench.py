@@ -1,117 +1,30 @@
 """The page as a workbench in a real browser: play, sum up, search, correct, export, keep and open again.
 
-The server is real, its model is not: files give the reference of the example conversation, with probabilities.
-Screenshots are saved in `SED_ARTEFACTS`.
+The server is real, its model is not (`workbench`). Screenshots are saved in `SED_ARTEFACTS`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-from pathlib import Path
 
 import pytest
-import soundfile
-from chromium import Chromium
-from live_server import running
+from workbench import BOX, CELLS, REFERENCE, fresh, keys, reload, screenshot, segments, select
 
 from sed.formats import names, read
-from sed.result import Diarization, Segment
 from sed.training.data.clip_table import read_clips
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
-ARTEFACTS = Path(os.environ.get("SED_ARTEFACTS", ROOT / "results" / "browser"))
-LABELS = ("neutral", "happy", "angry", "sad")
-REFERENCE = read(ROOT / "demo" / "conversation.rttm", duration=47.7)
-BOX = """(() => {
-  const { x, y, width } = document.getElementById("timeline").getBoundingClientRect();
-  return [x, y, width];
-})()"""
-CELLS = """[...document.querySelectorAll("#summary tr")].map(
-  (row) => [row.querySelector("input").value, row.cells[1].textContent])"""
-SELECT = "sed.timeline.select(sed.session.segments.all()[{}].id); await new Promise(requestAnimationFrame)"
-
-
-def with_probabilities(segment, shift=0.0):
-    probabilities = {label: 0.1 for label in LABELS} | {segment.emotion: 0.7}
-    start, end = segment.start + shift, segment.end + shift
-    return Segment(start, end, segment.speaker, segment.emotion, 0.7, probabilities)
-
-
-def diarize(source, *, uri, progress):
-    """The reference of the conversation, repeated over the duration of the file."""
-    seconds = soundfile.info(source).duration
-    progress(seconds, seconds)
-    count = max(1, round(seconds / 47.7))
-    segments = [with_probabilities(s, 47.7 * n) for n in range(count) for s in REFERENCE]
-    return Diarization(uri, max(seconds, 47.7 * count), segments, LABELS)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running(diarize=diarize) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared_browser(server, tmp_path_factory):
-    import shutil
-
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("the program chromium is not installed")
-    with Chromium(program) as browser:
-        browser.downloads = tmp_path_factory.mktemp("downloads")
-        browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(browser.downloads))
-        yield browser
 
 
 @pytest.fixture
-def browser(shared_browser, server):
-    """The page with the example, analysed; without a kept session."""
-    shared_browser.set_viewport(1280, 900)
-    fresh(shared_browser, server)
-    shared_browser.click("#example")
-    shared_browser.wait("sed.state() === 'idle' && sed.session.recording.length > 0", 30)
-    shared_browser.wait("document.querySelectorAll('#rows tr').length > 5")
-    yield shared_browser
-    assert shared_browser.errors == []
+def browser(workbench):
+    return workbench
 
 
-def fresh(browser, server):
-    """Open the page without anything kept from before."""
-    if not browser.evaluate("location.href").startswith(server.http):
-        browser.open(f"{server.http}/")
-    browser.evaluate(  # completed once the page, which has it open, is left
-        "new Promise((done) => { const r = indexedDB.deleteDatabase('sed'); r.onsuccess = r.onblocked = done; })"
-    )
-    reload(browser)
-
-
-def reload(browser):
-    browser.evaluate("globalThis.old = true; setTimeout(() => location.reload(), 0)")
-    browser.wait("globalThis.sed && !globalThis.old")
-
-
-def screenshot(browser, name, **options):
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    browser.screenshot(ARTEFACTS / f"{name}.png", **options)
-
-
-def segments(browser):
-    return browser.evaluate("JSON.parse(sed.json()).segments")
-
-
-def select(browser, number):
-    browser.evaluate(f"(async () => {{ {SELECT.format(number)} }})()")
-
-
-def keys(browser, *names):
-    browser.evaluate("document.getElementById('timeline').focus()")
-    for name in names:
-        browser.press(name, name if len(name) == 1 else "")
+@pytest.fixture
+def server(workbench_server):
+    return workbench_server
 
 
 def test_the_example_plays_from_any_place_at_any_speed(browser):
@@ -291,12 +204,6 @@ def test_corrected_results_are_exported_in_every_format_and_train(browser, tmp_p
     assert [utterance.emotion for utterance, _ in clips] == ["happy", "neutral"]
 
 
-def choose(browser, *paths):
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
-
-
 def test_a_saved_result_opens_again_with_its_audio(browser, server):
     select(browser, 0)
     keys(browser, "2")
@@ -307,7 +214,7 @@ def test_a_saved_result_opens_again_with_its_audio(browser, server):
         path = download(browser, kind)
         (files / path.name).write_bytes(path.read_bytes())
     fresh(browser, server)
-    choose(browser, *sorted(files.iterdir()))
+    browser.choose_files(*sorted(files.iterdir()))
     browser.wait("sed.state() === 'idle' && sed.session.recording.length > 0", 20)
     assert segments(browser) == expected
     assert browser.evaluate("document.getElementById('transport').hidden") is False
@@ -395,39 +302,7 @@ def test_twenty_minutes_are_no_barcode(browser):
 
 def test_limits_are_stated_before_an_upload(browser, tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF" + bytes(1000))
-    choose(browser, tmp_path / "a.wav")
+    browser.choose_files(tmp_path / "a.wav")
     browser.wait("!document.getElementById('choice').hidden")
     assert "up to 537 MB and 60 min" in browser.evaluate("document.getElementById('choice').textContent")
     browser.click("#forget")
-
-
-AXE = (ROOT / "tests" / "support" / "axe" / "axe.min.js").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("width,dark,forced", [(1280, False, False), (1280, True, False), (375, False, True)])
-def test_axe_finds_no_violation(browser, width, dark, forced):
-    browser.set_viewport(width, 800, dark=dark)
-    if forced:
-        features = [{"name": "forced-colors", "value": "active"}]
-        browser.call("Emulation.setEmulatedMedia", features=features)
-    select(browser, 0)
-    browser.evaluate(AXE + "; 0")
-    found = browser.evaluate(
-        "axe.run().then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html)]))"
-    )
-    screenshot(browser, f"axe-{width}-{'forced' if forced else 'dark' if dark else 'light'}", full=True)
-    assert found == []
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_the_list_is_one_tab_stop(browser):
-    stops = "[...document.querySelectorAll('#rows button')].filter((b) => b.tabIndex === 0).length"
-    assert browser.evaluate(stops) == 1
-    browser.evaluate("document.querySelector('#rows button').focus()")
-    browser.press("ArrowDown")
-    browser.press("ArrowDown")
-    browser.wait("document.querySelector('tr.selected')?.ariaRowIndex === '4'")
-    assert browser.evaluate("document.activeElement.closest('tr').ariaRowIndex") == "4"
-    assert browser.evaluate(stops) == 1
-    lanes = browser.evaluate("[...document.querySelectorAll('#lanes li')].map((e) => e.textContent)")
-    assert len(lanes) == 3 and lanes[0].startswith("anton: ") and "neutral" in lanes[0]

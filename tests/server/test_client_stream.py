@@ -10,7 +10,8 @@ from live_server import SecondsStream
 
 from sed.errors import AudioError
 from sed.result import Segment
-from sed.server.client import ServerError, as_int16, stream
+from sed.server.client import ServerError, stream
+from sed.server.outgoing import as_int16
 from sed.streaming import Relabel
 
 

@@ -115,7 +115,7 @@ def test_other_rates_are_resampled(start_server, tone, rate):
         ([b"\0\0" * 200_000], "bad_frame", "at most"),
         (["{"], "bad_message", "not JSON"),
         (["[" * 4000], "bad_message", "not JSON"),
-        (["[]"], "bad_message", "expected start or end"),
+        (["[]"], "bad_message", "expected start, resume or end"),
         ([{"type": "stop"}], "bad_message", "'stop'"),
         (["x" * 5000], "bad_message", "5000 characters"),
         ([{"type": "start", "sample_rate": 3}], "bad_message", "sample_rate 3"),

@@ -19,6 +19,8 @@ FLAGS = (
     "--force-color-profile=srgb --hide-scrollbars"
 ).split()
 
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+
 
 class Chromium:
     """A browser with one page; `microphone` is a WAV file used as its microphone, from the start of the capture."""
@@ -91,8 +93,17 @@ class Chromium:
         self.wait(f"location.href.startsWith({url!r}) && {ready}")
 
     def wait(self, condition: str, seconds: float = 30.0) -> None:
-        """Wait until `condition` is true in the page."""
-        self._wait_for(lambda: self.evaluate(f"Boolean({condition})"), seconds, condition)
+        """Wait until `condition` is true in the page, which may be another one by then."""
+
+        def met() -> bool:
+            try:
+                return self.evaluate(f"Boolean({condition})")
+            except AssertionError as error:
+                if "navigated" not in str(error):
+                    raise
+                return False
+
+        self._wait_for(met, seconds, condition)
 
     def _wait_for(self, condition, seconds: float, what: str = "the browser") -> None:
         end = time.monotonic() + seconds
@@ -114,6 +125,12 @@ class Chromium:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def choose_files(self, *paths: Path, selector: str = "#file") -> None:
+        """Choose files in an input element."""
+        document = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
     def press(self, key: str, text: str = "") -> None:
         """Press and release a key, by its name in KeyboardEvent.key."""
         codes = {
@@ -129,8 +146,8 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
-    def set_viewport(self, width: int, height: int, dark: bool = False, scale: float = 1.0) -> None:
-        """Set the size of the viewport in CSS pixels, and the colour scheme."""
+    def set_viewport(self, width: int, height: int, scale: float = 1.0, **media: bool) -> None:
+        """Set the size of the viewport in CSS pixels, and the user's preferences as `set_media`."""
         phone = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -139,8 +156,24 @@ class Chromium:
             deviceScaleFactor=scale,
             mobile=phone,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.set_media(**media)
+
+    def set_media(self, dark: bool = False, forced: bool = False, contrast: bool = False) -> None:
+        """Set the colour scheme, forced colours (the palette of the scheme), and more contrast."""
+        values = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "forced-colors": "active" if forced else "none",
+            "prefers-contrast": "more" if contrast else "no-preference",
+        }
+        features = [{"name": name, "value": value} for name, value in values.items()]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def violations(self, options: str = "{}") -> list:
+        """What axe finds wrong with the page: rules and elements."""
+        self.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+        return self.evaluate(
+            f"axe.run({options}).then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html)]))"
+        )
 
     def screenshot(self, path: Path, full: bool = False) -> None:
         """Save a screenshot as PNG."""

@@ -1,10 +1,21 @@
 const LANE = 34, CURVE = 64, AXIS = 24, GAP = 8, BIN = 6;
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 const duration = Math.max(data.duration, 0.001);
-const segments = data.segments.map(([start, end, speaker, label, confidence, probabilities], number) =>
-  ({ start, end, speaker, label, confidence, probabilities, number }));
+const segments = unpack(data.segments);
 const audio = new Audio();
 let zoom = 1, chosen = null, playable = Boolean(data.audio);
+
+/** The segments of columns (`html.py` has their units). */
+function unpack({ start, length, speaker, label, confidence, probabilities }) {
+  const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", wide = start.length && probabilities.length / start.length;
+  let time = 0;
+  return start.map((later, number) => {
+    time += later;
+    const own = [...probabilities.slice(number * wide, (number + 1) * wide)].map((digit) => digits.indexOf(digit) / 63);
+    return { start: time / 1000, end: (time + length[number]) / 1000, speaker: speaker[number], label: label[number], number,
+      confidence: confidence[number] === null ? null : confidence[number] / 1000, probabilities: own.length && own[0] >= 0 ? own : null };
+  });
+}
 
 function draw(tag, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -51,9 +62,9 @@ function choose(segment) {
   seek(segment.start);
 }
 function mark(segment) {
-  for (const element of document.querySelectorAll(".on")) element.classList.remove("on");
   chosen = segment;
-  for (const element of document.querySelectorAll(`[data-number="${segment.number}"]`)) element.classList.add("on");
+  drawRows();
+  drawView();
 }
 function refresh() {
   playButton.disabled = !playable;
@@ -76,7 +87,7 @@ audio.addEventListener("timeupdate", () => { refresh(); moveHead(audio.currentTi
 const scroller = make("div", { class: "scroller", tabindex: "0", role: "group", "aria-label": "Timeline; a click plays from there" });
 const names = make("div", { class: "names", "aria-hidden": "true" });
 const headLine = draw("line", { class: "head-line", y1: 0 });
-let scale = 1, svg = null;
+let scale = 1, svg = null, view = null, curveHeight = 0;
 
 function moveHead(seconds) {
   const x = seconds * scale;
@@ -102,62 +113,77 @@ function drawSegment(s, top) {
   rect.append(draw("title", {}, `${clock(s.start, 1)} to ${clock(s.end, 1)}, ${speakerName(s.speaker)}: ${labelName(s.label)}`));
   if (chosen === s) rect.classList.add("on");
   if (!shown(s)) rect.classList.add("dim");
-  svg.append(rect);
+  view.append(rect);
   if (wide > 7 * labelName(s.label).length + 8 && shown(s))
-    svg.append(draw("text", { class: "in", x: x + wide / 2, y: y + 18, fill: data.inks[s.label] }, labelName(s.label)));
+    view.append(draw("text", { class: "in", x: x + wide / 2, y: y + 18, fill: data.inks[s.label] }, labelName(s.label)));
 }
 
 /** Too many segments to be distinguished: columns of 6 px, as high as the share of their time that the speaker talks. */
-function drawBins(kept, width, top) {
-  const count = Math.ceil(width / BIN), seconds = BIN / scale;
+function drawBins(own, from, to) {
+  const first = Math.floor(from / BIN), count = Math.ceil(to / BIN) - first, seconds = BIN / scale;
   const bins = data.speakers.map(() => Array.from({ length: count }, () => data.labels.map(() => 0)));
-  for (const s of kept)
-    for (let n = Math.floor(s.start / seconds); n < count && n * seconds < s.end; n += 1)
-      bins[s.speaker][n][s.label] += Math.min(s.end, (n + 1) * seconds) - Math.max(s.start, n * seconds);
-  bins.forEach((row, speaker) => row.forEach((time, n) => {
-    let y = top + (speaker + 1) * LANE - 3;
+  for (const s of own)
+    for (let n = Math.max(0, Math.floor(s.start / seconds) - first); n < count && (n + first) * seconds < s.end; n += 1)
+      bins[s.speaker][n][s.label] += Math.min(s.end, (n + first + 1) * seconds) - Math.max(s.start, (n + first) * seconds);
+  bins.forEach((columns, speaker) => columns.forEach((time, n) => {
+    let y = curveHeight + (speaker + 1) * LANE - 3;
     const fit = (LANE - 6) / Math.max(seconds, time.reduce((a, b) => a + b, 0));
     time.forEach((part, label) => {
       if (part <= 0) return;
       y -= part * fit;
-      svg.append(draw("rect", { class: "bin", x: n * BIN, y: y.toFixed(1), width: BIN - 1, height: (part * fit).toFixed(1), fill: data.colours[label] }));
+      view.append(draw("rect", { class: "bin", x: (n + first) * BIN, y: y.toFixed(1), width: BIN - 1, height: (part * fit).toFixed(1), fill: data.colours[label] }));
     });
   }));
 }
 
+function drawTicks(from, to, width, height) {
+  const step = STEPS.find((s) => s * scale >= 74) ?? 86400;
+  for (let n = Math.max(0, Math.floor(from / scale / step)); n * step <= Math.min(duration, to / scale); n += 1) {
+    const time = n * step, x = Math.min(Math.max(time * scale, 0.5), width - 0.5);
+    view.append(draw("line", { class: "grid", x1: x, x2: x, y1: height - AXIS, y2: height - AXIS + 5 }));
+    const shift = time === 0 ? 14 : Math.min(0, width - 26 - time * scale);
+    view.append(draw("text", { class: "tick", x: x + shift, y: height - 5 }, clock(time, step < 1 ? 1 : 0)));
+  }
+}
+
+/** Draw what is in view, and as much on both sides. */
+function drawView() {
+  const width = Number(svg.getAttribute("width")), height = Number(svg.getAttribute("height"));
+  const from = Math.max(0, scroller.scrollLeft - scroller.clientWidth), to = Math.min(width, scroller.scrollLeft + 2 * scroller.clientWidth);
+  view.replaceChildren();
+  drawTicks(from, to, width, height);
+  const near = segments.filter((s) => s.start * scale < to && s.end * scale > from);
+  if (segments.length > width / 7) drawBins(near.filter(shown), from, to);
+  else for (const s of near) drawSegment(s, curveHeight);
+}
+
 function drawTimeline() {
-  const width = Math.max(200, scroller.clientWidth) * zoom, curve = data.curve.length > 1 ? CURVE + GAP : 0;
-  const height = curve + data.speakers.length * LANE + AXIS;
+  const width = Math.max(200, scroller.clientWidth) * zoom;
+  curveHeight = data.curve.length > 1 ? CURVE + GAP : 0;
+  const height = curveHeight + data.speakers.length * LANE + AXIS;
   scale = width / duration;
   svg = draw("svg", { width, height, role: "img", "aria-label": "Emotions of each speaker over time; the list has the same" });
-  if (curve) {
+  view = draw("g", {});
+  if (curveHeight) {
     svg.append(draw("rect", { class: "back", width, height: CURVE, rx: 4 }));
     data.labels.forEach((_, label) => svg.append(area(label, width)));
   }
   data.speakers.forEach((_, row) =>
-    svg.append(draw("rect", { class: "back", width, y: curve + row * LANE + 3, height: LANE - 6, rx: 4 })));
-  const step = STEPS.find((s) => s * scale >= 74) ?? 86400;
-  for (let time = 0; time <= duration; time += step) {
-    const x = Math.min(Math.max(time * scale, 0.5), width - 0.5);
-    svg.append(draw("line", { class: "grid", x1: x, x2: x, y1: height - AXIS, y2: height - AXIS + 5 }));
-    const shift = time === 0 ? 14 : Math.min(0, width - 26 - time * scale);
-    svg.append(draw("text", { class: "tick", x: x + shift, y: height - 5 }, clock(time, step < 1 ? 1 : 0)));
-  }
-  const kept = segments.filter(shown);
-  if (segments.length > width / 7) drawBins(kept, width, curve);
-  else for (const s of segments) drawSegment(s, curve);
+    svg.append(draw("rect", { class: "back", width, y: curveHeight + row * LANE + 3, height: LANE - 6, rx: 4 })));
   headLine.setAttribute("y2", height - AXIS);
-  svg.append(headLine);
+  svg.append(view, headLine);
   svg.addEventListener("click", (event) => {
     const number = event.target.dataset?.number, x = event.clientX - svg.getBoundingClientRect().left;
     if (number !== undefined) mark(segments[number]);
     seek(x / scale);
   });
   scroller.replaceChildren(svg);
-  names.replaceChildren(...(curve ? [row("everyone", CURVE, GAP, true)] : []),
+  names.replaceChildren(...(curveHeight ? [row("everyone", CURVE, GAP, true)] : []),
     ...data.speakers.map((_, n) => row(speakerName(n), LANE, 0, false)));
+  drawView();
   moveHead(playable ? audio.currentTime : chosen?.start ?? 0);
 }
+scroller.addEventListener("scroll", () => drawView());
 
 function row(text, height, gap, soft) {
   const element = make("div", { class: soft ? "quiet" : null, title: text }, make("span", {}, text));
@@ -200,46 +226,6 @@ function summary() {
   return make("table", { class: "summary" }, head, ...rows);
 }
 
-/* List */
-const search = make("input", { id: "search", type: "search", placeholder: "Search speaker, emotion or time", "aria-label": "Search", oninput: filter });
-const bySpeaker = select("All speakers", data.speakers.map((_, n) => speakerName(n)));
-const byLabel = select("All emotions", data.labels.map((_, n) => labelName(n)));
-const order = make("select", { "aria-label": "Order", onchange: filter },
-  make("option", { value: "time" }, "By time"), make("option", { value: "sure" }, "Most certain first"), make("option", { value: "long" }, "Longest first"));
-const list = make("ol", { class: "rows", id: "rows" });
-const found = make("span", { class: "quiet", role: "status", id: "found" });
-
-function select(all, options) {
-  return make("select", { "aria-label": all, onchange: filter }, make("option", { value: "" }, all),
-    ...options.map((text, n) => make("option", { value: n }, text)));
-}
-function shown(s) {
-  if (bySpeaker.value !== "" && s.speaker !== Number(bySpeaker.value)) return false;
-  if (byLabel.value !== "" && s.label !== Number(byLabel.value)) return false;
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = `${speakerName(s.speaker)} ${labelName(s.label)} ${clock(s.start, 1)} ${clock(s.end, 1)}`.toLowerCase();
-  return words.every((word) => text.includes(word));
-}
-function listRow(s) {
-  const chip = make("span", { class: "chip", background: data.colours[s.label], ink: data.inks[s.label] }, labelName(s.label));
-  const button = make("button", { type: "button", "data-number": s.number, class: s === chosen ? "on" : null, onclick: () => choose(s) },
-    make("span", {}, clock(s.start, 1), make("span", { class: "until quiet" }, ` – ${clock(s.end, 1)}`)),
-    make("span", { class: "who" }, speakerName(s.speaker)), chip,
-    s.probabilities ? bar(s.probabilities, false) : make("span", { class: "bar", hidden: true }),
-    make("span", { class: "sure" }, s.confidence === null ? "" : `${Math.round(100 * s.confidence)} %`));
-  return make("li", {}, button);
-}
-function filter() {
-  const kept = segments.filter(shown);
-  if (order.value === "sure") kept.sort((a, b) => (b.confidence ?? 0) - (a.confidence ?? 0));
-  if (order.value === "long") kept.sort((a, b) => b.end - b.start - (a.end - a.start));
-  list.replaceChildren(...kept.map(listRow));
-  if (!kept.length) list.append(make("li", { class: "empty" }, segments.length ? "No segment matches." : "No speech in this recording."));
-  const seconds = kept.reduce((sum, s) => sum + s.end - s.start, 0);
-  found.textContent = `${plural(kept.length, "segment")}, ${clock(seconds)}`;
-  drawTimeline();
-}
-
 /* Page */
 const named = data.speakers.filter((name) => name !== null).length;
 const facts = [clock(duration), ...(named ? [plural(named, "speaker")] : []), plural(segments.length, "segment")];
@@ -257,13 +243,13 @@ document.getElementById("page").append(
   make("section", { class: "card", "aria-label": "Speakers", hidden: !segments.length },
     make("div", { class: "head" }, make("h2", {}, "Speakers")), summary()),
   make("section", { class: "card", "aria-label": "Segments" },
-    make("div", { class: "head filters" }, make("h2", {}, "Segments"), found, search, bySpeaker, byLabel, order), list),
+    make("div", { class: "head filters" }, make("h2", {}, "Segments"), found, search, bySpeaker, byLabel, order), listBox),
   make("footer", {}, "Estimates of expressed emotion by a model, which misses much and errs often. ",
     "The band “everyone” shows the probability of each emotion, smoothed; its height is the share of time with speech."));
 if (data.audio) { audio.preload = "metadata"; audio.src = data.audio; }
 refresh();
 filter();
-new ResizeObserver(() => drawTimeline()).observe(document.body);
+new ResizeObserver(() => { drawTimeline(); drawRows(); }).observe(document.body);
 document.addEventListener("keydown", (event) => {
   if (event.key === " " && (event.target === document.body || event.target === scroller)) { event.preventDefault(); toggle(); }
 });
@@ -276,8 +262,8 @@ function follow(address) {
   seek(Math.min(seconds, duration), false);
   if (!segment) return;
   mark(segment);
-  const row = list.querySelector(`[data-number="${segment.number}"]`);
-  if (row) list.scrollTop = row.offsetTop - list.offsetTop - list.clientHeight / 2;
+  const place = kept.indexOf(segment);
+  if (place >= 0) reveal(place, true);
 }
 addEventListener("hashchange", () => follow(location.hash));
 follow(location.hash);

@@ -84,18 +84,24 @@ on("level", (decibels) => {
 on("delay", (seconds) => panel.setDelay(seconds));
 on("work", (work) => panel.setWork(work));
 on("problem", (problem) => panel.setProblem(problem));
+on("found", showWhole);
 on("analysed", (found) => {
-  timeline.follow = false;
-  render();
-  timeline.fit();
+  showWhole();
   timeline.select(session.segments.all()[0]?.id ?? null);
   panel.announceNow(`${count(found, "segment")} found.`);
 });
 
+function showWhole() {
+  timeline.follow = false;
+  render();
+  timeline.fit();
+}
+
 /** What the page asks of a stream, if the server offers it. */
 function features() {
   const offered = new Set(about.start);
-  return { relabel: offered.has("relabel"), refine: offered.has("refine") && $("refine").checked };
+  const refine = offered.has("refine") && $("refine").checked;
+  return { relabel: offered.has("relabel"), refine, resume: offered.has("resume") };
 }
 
 function corrected(what) {
@@ -126,13 +132,13 @@ function render() {
   const all = segments.all();
   const speakers = segments.speakers();
   const live = state === "live" || state === "finishing";
+  timeline.words = live ? [] : lanesInWords(all, speakers);
   timeline.show(all, speakers, { duration, live, recording });
   moment.setSpeakers(live ? segments.speaking(duration) : null);
   renderList(all, speakers);
   speakersTable.show(all, speakers, timeline.part, editing.enabled);
-  if (!live) $("lanes").replaceChildren(...lanesInWords(all, speakers).map(listItem));
   $("clock").textContent = clock(live ? Math.max(duration, recording.duration) : duration);
-  $("pale").hidden = !live;
+  $("pale").hidden = !live && state !== "analysing";
   editing.update();
   playback.update();
   exporter.update();
@@ -145,10 +151,6 @@ function renderList(all, speakers) {
   $("filters").hidden = !all.length;
   const shown = listed.length < all.length ? `${listed.length} of ${all.length}` : `${all.length}`;
   $("count").textContent = all.length ? `${shown} · ${count(speakers.length, "speaker")}` : "";
-}
-
-function listItem(textContent) {
-  return Object.assign(document.createElement("li"), { textContent });
 }
 
 function showLabels(labels) {
@@ -187,7 +189,7 @@ $("scroll").addEventListener("input", () => timeline.scrollTo(Number($("scroll")
 timeline.addEventListener("choose", ({ detail }) => choose(detail));
 timeline.addEventListener("part", scheduleRender);
 timeline.addEventListener("select", ({ detail }) => {
-  if (detail) panel.announceNow(describe(detail));
+  if (detail && !timeline.hasFocus) panel.announceNow(describe(detail)); // a focused segment is read anyway
   scheduleRender();
 });
 timeline.addEventListener("view", ({ detail: { start, span, duration, follow } }) => {

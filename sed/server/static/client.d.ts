@@ -81,7 +81,7 @@ export interface EndMessage {
 
 /** Codes of the server, and `unreachable` and `closed` of the client itself. */
 export type ErrorCode =
-  | "bad_frame" | "bad_message" | "unauthorized" | "idle" | "too_long" | "too_fast" | "internal" | "too_many" | "overload"
+  | "bad_frame" | "bad_message" | "unauthorized" | "idle" | "gone" | "too_long" | "too_fast" | "internal" | "too_many" | "overload"
   | "bad_request" | "forbidden" | "too_slow" | "bad_audio" | "bad_result"
   | "unreachable" | "closed";
 
@@ -113,11 +113,31 @@ export interface OpenOptions {
   sampleRate?: number;
   latency?: number;
   token?: string;
+  /** Ask for events of type `relabel`. */
+  relabel?: boolean;
+  /** Ask for an event of type `refined` at the end. */
+  refine?: boolean;
+  /** Ask the server to keep the stream if its connection is lost; see `resume`. */
+  resume?: boolean;
+}
+
+/** How a stream can be resumed. */
+export interface Resume {
+  /** Token, for one use. */
+  stream: string;
+  /** How long the server keeps the stream. */
+  seconds: number;
+  /** Samples that the server had received when the connection was opened: audio continues from there. */
+  samples: number;
+  /** Whether the server had received the end of the audio. */
+  ended: boolean;
 }
 
 export class SedStream extends EventTarget {
   /** Rejects with a SedError. */
   static open(options?: OpenOptions): Promise<SedStream>;
+  /** Continue the stream `lost` on a new connection; rejects with a SedError, `gone` if the server does not keep it. */
+  static resume(lost: SedStream, options?: { url?: string; token?: string }): Promise<SedStream>;
   private constructor();
   readonly labels: string[];
   readonly dimensions?: string[];
@@ -130,12 +150,19 @@ export class SedStream extends EventTarget {
   /** Seconds that the server has processed. */
   readonly processed: number;
   readonly unprocessed: number;
+  /** Undefined if the stream cannot be resumed. */
+  readonly resume?: Resume;
+  /** Messages received, on all connections of the stream. */
+  readonly received: number;
   readonly closed: boolean;
   send(samples: Int16Array): void;
   sendPaced(samples: Int16Array, shouldContinue?: () => boolean): Promise<void>;
   /** True after the last event, false after an error. */
   end(): Promise<boolean>;
+  /** The stream is over. */
   close(): void;
+  /** Close as if the connection were lost: the stream can be resumed. */
+  abandon(): void;
   addEventListener<Name extends keyof StreamEvents>(
     type: Name,
     listener: (event: StreamEvents[Name]) => void,
@@ -160,6 +187,8 @@ export interface FileOptions {
   url?: string;
   token?: string;
   onProgress?: (progress: FileProgress) => void;
+  /** Called with provisional segments while the file is analysed; the result replaces them. */
+  onSegment?: (message: SegmentMessage) => void;
   signal?: AbortSignal;
 }
 

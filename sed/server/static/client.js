@@ -8,13 +8,15 @@
  *
  * Events (each a CustomEvent whose `detail` is the message): `segment`, `progress`, `end`, with the option `relabel`
  * also `relabel` (speaker `from` is `to`), with `refine` also `refined` (`segments`) before `end`, and `error` with
- * `{code, message, retry_after}`, after which the stream is closed.
+ * `{code, message, retry_after}`, after which the stream is closed. A stream with the option `resume` can then go on with
+ * `SedStream.resume`.
  */
 
 const OPEN_TIMEOUT = 20_000; // milliseconds
 const MARGIN = 0.9; // fraction of the server's limits that is used, because two clocks never agree
 const MESSAGE_SECONDS = 0.1;
 const RESIDUE = 0.05; // seconds of audio that the server's resampler may buffer
+const ABANDONED = 4000; // the close code after which the server keeps a stream
 const SILENCE_TIMEOUT = 60_000; // milliseconds for which the server may send nothing after the end of the audio
 
 export class SedError extends Error {
@@ -29,37 +31,26 @@ export class SedError extends Error {
 export class SedStream extends EventTarget {
   /**
    * Open a stream. `url` defaults to the server of the page; `sampleRate` is that of the samples (the server
-   * resamples), `latency` is in seconds, `token` is the server's secret if it has one.
-   * Rejects with a SedError.
+   * resamples), `latency` is in seconds, `token` is the server's secret if it has one. The flags `relabel`, `refine` and
+   * `resume` are false by default. Rejects with a SedError.
    */
-  static open({ url = defaultUrl(), sampleRate = 16000, latency = 1, token, relabel = false, refine = false } = {}) {
-    return new Promise((resolve, reject) => {
-      const socket = new WebSocket(url);
-      socket.binaryType = "arraybuffer";
-      const timer = setTimeout(() => fail("unreachable", "The server did not answer."), OPEN_TIMEOUT);
-      const fail = (code, message, retryAfter) => {
-        clearTimeout(timer);
-        socket.onclose = null;
-        socket.close();
-        reject(new SedError(code, message, retryAfter));
-      };
-      socket.onopen = () => {
-        const start = { type: "start", sample_rate: sampleRate, latency };
-        if (relabel) start.relabel = true;
-        if (refine) start.refine = true;
-        socket.send(JSON.stringify(token ? { ...start, token } : start));
-      };
-      socket.onclose = () => fail("unreachable", "The server cannot be reached.");
-      socket.onmessage = ({ data }) => {
-        const message = JSON.parse(data);
-        if (message.type === "error") return fail(message.code, message.message, message.retry_after);
-        clearTimeout(timer);
-        resolve(new SedStream(socket, message));
-      };
-    });
+  static open({ url, sampleRate = 16000, latency = 1, token, ...flags } = {}) {
+    const start = { type: "start", sample_rate: sampleRate, latency };
+    for (const name of ["relabel", "refine", "resume"]) if (flags[name]) start[name] = true;
+    return connect(url, token ? { ...start, token } : start);
   }
 
-  constructor(socket, ready) {
+  /**
+   * Continue the stream `lost`, which was opened with `resume`, on a new connection. The server continues with the event
+   * after the last one that `lost` has emitted; audio is to be sent from sample `resume.samples` of the stream on, and
+   * `end` called again. Rejects with a SedError: `gone` if the server does not keep the stream any more.
+   */
+  static resume(lost, { url, token } = {}) {
+    const message = { type: "resume", stream: lost.resume?.stream ?? "", received: lost.received };
+    return connect(url, token ? { ...message, token } : message, lost);
+  }
+
+  constructor(socket, ready, lost) {
     super();
     this.labels = ready.labels;
     this.dimensions = ready.dimensions; // names such as arousal, if the server's model estimates some
@@ -67,10 +58,12 @@ export class SedStream extends EventTarget {
     this.limits = ready.limits;
     this.sampleRate = ready.sample_rate;
     this.latency = ready.latency;
-    this.sent = 0; // seconds of audio
-    this.processed = 0; // seconds that the server has processed
-    this._credit = MARGIN * this.limits.burst; // seconds of audio that may be sent at once
-    this._creditTime = performance.now() / 1000;
+    this.resume = ready.resume; // {stream, seconds, samples, ended}, if the stream can be resumed
+    this.received = lost?.received ?? 0; // messages
+    this.sent = (ready.resume?.samples ?? 0) / this.sampleRate; // seconds of audio
+    this.processed = lost?.processed ?? 0; // seconds that the server has processed
+    this._credit = lost?._credit ?? MARGIN * this.limits.burst; // seconds of audio that may be sent at once
+    this._creditTime = lost?._creditTime ?? performance.now() / 1000;
     this._socket = socket;
     this._closed = false;
     this._ended = new Promise((resolve) => (this._resolve = resolve));
@@ -125,18 +118,27 @@ export class SedStream extends EventTarget {
   /** End the audio; resolves with true after the last event, false after an error. */
   end() {
     if (!this._closed) {
-      this._socket.send('{"type":"end"}');
+      if (!this.resume?.ended) this._socket.send('{"type":"end"}');
       this._restartTimeout();
     }
     return this._ended;
   }
 
-  /** Close the connection immediately. */
+  /** Close the connection immediately: the stream is over. */
   close() {
+    this._close();
+  }
+
+  /** Close the connection as if it were lost: the stream can be resumed. */
+  abandon() {
+    this._close(ABANDONED);
+  }
+
+  _close(code) {
     this._closed = true;
     clearTimeout(this._timer);
     this._socket.onclose = null;
-    this._socket.close();
+    this._socket.close(code);
     this._resolve(false);
   }
 
@@ -151,6 +153,7 @@ export class SedStream extends EventTarget {
     if (this._timer) this._restartTimeout();
     if (message.type === "progress") this.processed = message.time;
     if (message.type === "error") return this._fail(message.code, message.message, message.retry_after);
+    this.received += 1;
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
     if (message.type === "end") {
       this._resolve(true); // before close, which resolves with false
@@ -160,18 +163,43 @@ export class SedStream extends EventTarget {
 
   _fail(code, message, retryAfter) {
     if (this._closed) return;
-    this.close();
+    this.abandon();
     this.dispatchEvent(new CustomEvent("error", { detail: { code, message, retry_after: retryAfter } }));
   }
 }
 
+/** Connect, send `first`, and resolve with a SedStream, which continues the stream `lost` if there is one. */
+function connect(url, first, lost) {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url ?? defaultUrl());
+    socket.binaryType = "arraybuffer";
+    const timer = setTimeout(() => fail("unreachable", "The server did not answer."), OPEN_TIMEOUT);
+    const fail = (code, message, retryAfter) => {
+      clearTimeout(timer);
+      socket.onclose = null;
+      socket.close();
+      reject(new SedError(code, message, retryAfter));
+    };
+    socket.onopen = () => socket.send(JSON.stringify(first));
+    socket.onclose = () => fail("unreachable", "The server cannot be reached.");
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type === "error") return fail(message.code, message.message, message.retry_after);
+      clearTimeout(timer);
+      resolve(new SedStream(socket, message, lost));
+    };
+  });
+}
+
 /**
  * Diarize a whole file (POST /diarize); `onProgress({time, duration, ahead})` is called repeatedly, where `ahead` is
- * the number of files that the server processes before this one.
+ * the number of files that the server processes before this one. `onSegment` is called with messages of type
+ * `segment` about provisional segments, which the result replaces.
  * Resolves with the result as sed's JSON; rejects with a SedError.
  */
-export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, signal } = {}) {
+export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, onSegment, signal } = {}) {
   const query = new URLSearchParams({ progress: "1", name: file.name ?? "" });
+  if (onSegment) query.set("provisional", "1");
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let response;
   try {
@@ -182,6 +210,7 @@ export async function diarizeFile(file, { url = "diarize", token, onProgress = (
   }
   for await (const message of jsonLines(response)) {
     if (message.type === "progress") onProgress(message);
+    else if (message.type === "segment") onSegment?.(message);
     else if (message.type === "result") return message.result;
     else throw new SedError(message.code, message.message);
   }

@@ -102,10 +102,13 @@ function key(event, timeline) {
   const { segments, selected } = timeline;
   const at = segments.indexOf(selected ?? timeline.first);
   const last = segments.length - 1;
-  const go = (to) => segments[to] && timeline.select(segments[to].id);
+  const goTo = (segment) => segment && timeline.select(segment.id);
+  const go = (to) => goTo(segments[to]);
   const actions = {
     ArrowRight: () => go(selected ? Math.min(last, at + 1) : at),
     ArrowLeft: () => go(selected ? Math.max(0, at - 1) : at),
+    ArrowDown: () => goTo(timeline.across(1)),
+    ArrowUp: () => goTo(timeline.across(-1)),
     Home: () => go(0),
     End: () => go(last),
     "+": () => timeline.zoom(1 / ZOOM),

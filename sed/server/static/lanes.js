@@ -41,6 +41,14 @@ export class Lanes {
     return this._box.clientWidth < NARROW ? 54 : 74; // pixels for the speakers' names
   }
 
+  /** Where a segment is, in pixels from the left and the top of the box; as much of it as is in view. */
+  placeOf({ start, end, speaker }, view) {
+    const [first, last] = [start, end].map((t) => this._gutter + ((t - view.start) / view.span) * this.width);
+    const left = Math.max(this._gutter, first);
+    const top = WAVE + Math.max(0, view.speakers.indexOf(speaker ?? "?")) * LANE + (LANE - BAR) / 2;
+    return { left, top, width: Math.max(2, last - left), height: BAR };
+  }
+
   /**
    * Draw `view`: {segments, speakers, labels, recording, start, span, duration, live, played, selected, part}; times are
    * in seconds, `played` is the playback position or null, `selected` the id of the selected segment, `part` the

@@ -6,6 +6,7 @@
  * boundaries of a segment) and `view` (detail: {start, span, duration, follow}). All times are in seconds.
  */
 
+import { Cells } from "./cells.js";
 import { addControls } from "./gestures.js";
 import { Lanes } from "./lanes.js";
 
@@ -18,6 +19,8 @@ export class Timeline extends EventTarget {
   constructor(box, palette) {
     super();
     this._lanes = new Lanes(box, palette);
+    this._cells = new Cells(box.querySelector(".cells"), (id) => id !== this._selected && this.select(id));
+    this._box = box;
     this.follow = true;
     this.labels = [];
     this.editable = false; // whether boundaries can be moved
@@ -41,7 +44,18 @@ export class Timeline extends EventTarget {
     this._part = null;
     this._moved = null; // a segment whose boundary is being moved, as it would be
     this._recording = null;
+    this._words = [];
     this.draw();
+  }
+
+  /** The summary of each speaker in words, for screen readers. */
+  set words(words) {
+    this._words = words;
+  }
+
+  /** Whether the keyboard's focus is on a segment, which screen readers then read. */
+  get hasFocus() {
+    return this._cells.hasFocus;
   }
 
   /** Show these segments (sorted) of a `recording` of `duration` seconds; `live`: it is still growing. */
@@ -111,8 +125,25 @@ export class Timeline extends EventTarget {
     if (segment && (segment.start < this._start || segment.start > this._start + this._span * 0.95)) {
       this.scrollTo(Math.max(0, segment.start - this._span * 0.2));
     }
+    this._showCells();
+    if (this._box.contains(document.activeElement)) this._cells.focus();
     this.draw();
     this.emit("select", segment);
+  }
+
+  /** The segment of the speaker `step` rows below that is closest to the selected one in time, or undefined. */
+  across(step) {
+    const from = this.selected ?? this.first;
+    const lane = from ? this._laneOf(from) + step : -1;
+    const middle = (s) => (s.start + s.end) / 2;
+    const own = this.segments.filter((s) => this._laneOf(s) === lane);
+    return own.sort((a, b) => Math.abs(middle(a) - middle(from)) - Math.abs(middle(b) - middle(from)))[0];
+  }
+
+  _showCells() {
+    const { segments, _speakers: speakers, _selected: selected, _words: words, _start: start, _span: span } = this;
+    const view = { segments, speakers, selected, words, start, span };
+    this._cells.show(view, (segment) => this._lanes.placeOf(segment, view));
   }
 
   /** Scale the visible time range by `factor` around the time `at`. */
@@ -175,6 +206,7 @@ export class Timeline extends EventTarget {
       const segments = moved ? this.segments.map((s) => (s.id === moved.id ? moved : s)) : this.segments;
       const marks = { played, selected, part };
       this._lanes.paint({ segments, speakers, labels, recording, start, span, duration, live, ...marks });
+      this._showCells();
       this.emit("view", { start, span, duration, follow });
     });
   }

@@ -1,10 +1,11 @@
 /**
  * Sends a growing recording to the server as a live stream, and outlives the connection: when it is lost, it connects
- * again and repeats the audio. The result of a stream depends on its audio alone, so segments, speakers and clock are
- * those of a stream that was never interrupted, even if the server was restarted meanwhile.
+ * again and resumes the stream. If the server does not keep it any more (it was restarted, or away for long), the audio
+ * is repeated: the result of a stream depends on its audio alone, so segments, speakers and clock are those of a stream
+ * that was never interrupted.
  *
- * A recording of which the start is not stored any more continues where results were settled; its speakers are then
- * new ones ("spk00 (2)").
+ * A recording of which the start is not stored any more cannot be repeated, and continues where results were settled; its
+ * speakers are then new ones ("spk00 (2)").
  *
  * Emits CustomEvents: those of `SedStream` (with times of the recording), and `away` (detail: whether the server is).
  */
@@ -13,18 +14,19 @@ import { SedStream } from "./client.js";
 import { CHUNK, RATE } from "./recording.js";
 
 const FATAL = new Set(["unauthorized", "bad_message", "bad_frame", "too_long"]); // repeating cannot help
+const MAX_FAILURES = 3; // failures of the server on the same audio, after which repeating it cannot help
 const DELAYS = [1, 2, 4, 8, 10]; // seconds before each attempt; the last one repeats
 const SILENT = 15; // seconds without an answer to audio after which the connection counts as lost
 const ANSWERED = 5; // seconds of audio that may be unanswered
 const FORWARDED = ["segment", "progress", "relabel", "refined"];
 
 export class Uplink extends EventTarget {
-  /** `connect()` resolves with a `SedStream`, or rejects with a `SedError`. */
+  /** `connect(lost)` resolves with a `SedStream`, which resumes the stream `lost` if given; or rejects with a `SedError`. */
   constructor(recording, connect) {
     super();
     this._recording = recording;
     this._connect = connect;
-    this._attempts = 0;
+    this._attempts = this._failures = 0;
     this._settled = 0; // seconds
     this._closed = this._ending = false;
     this._wake = () => {};
@@ -35,7 +37,7 @@ export class Uplink extends EventTarget {
   async open() {
     const stream = await this._connect();
     if (this._closed) stream.close();
-    else this._use(stream);
+    else this._begin(stream);
     return stream;
   }
 
@@ -71,12 +73,17 @@ export class Uplink extends EventTarget {
     this._resolve(false);
   }
 
-  _use(stream) {
-    this._stream = stream;
+  /** Send the recording on a new stream: all of it, or what comes after the settled part. */
+  _begin(stream) {
     this._attempts += 1;
     this._offset = this._recording.from > 0 ? Math.max(this._recording.from, this._settled) : 0;
-    this._position = Math.round(this._offset * RATE); // samples of the recording that were sent
     this._seen = new Set();
+    this._use(stream);
+  }
+
+  _use(stream) {
+    this._stream = stream;
+    this._position = Math.round(this._offset * RATE) + (stream.resume?.samples ?? 0); // samples of the recording sent
     this._answered = performance.now();
     for (const name of FORWARDED) {
       stream.addEventListener(name, ({ detail }) => stream === this._stream && this._forward(name, detail));
@@ -120,33 +127,36 @@ export class Uplink extends EventTarget {
   _check(stream) {
     const silent = performance.now() - this._answered > SILENT * 1000;
     if (silent && stream.unprocessed > ANSWERED) {
-      stream.close();
+      stream.abandon();
       this._lose({ code: "unreachable", message: "The server does not answer." });
     }
   }
 
   _lose({ code, message, retry_after: retryAfter }) {
     if (this._closed) return;
-    if (FATAL.has(code)) return this._fail(message);
+    if (FATAL.has(code) || (code === "internal" && ++this._failures === MAX_FAILURES)) return this._fail(message);
+    const lost = this._stream.resume && this._stream;
     this._stream = null;
     clearInterval(this._watch);
     this.dispatchEvent(new CustomEvent("away", { detail: true }));
-    this._reconnect(retryAfter);
+    this._reconnect(lost, retryAfter);
   }
 
-  async _reconnect(retryAfter) {
+  /** Connect until it succeeds; resume the stream `lost` if the server still keeps it. */
+  async _reconnect(lost, retryAfter) {
     for (let attempt = 0; !this._closed; attempt++) {
       const seconds = retryAfter ?? DELAYS[Math.min(attempt, DELAYS.length - 1)];
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
       if (this._closed) return;
       try {
-        const stream = await this._connect();
+        const stream = await this._connect(lost);
         if (this._closed) return stream.close();
         this.dispatchEvent(new CustomEvent("away", { detail: false }));
-        return this._use(stream);
+        return lost ? this._use(stream) : this._begin(stream);
       } catch (error) {
         if (FATAL.has(error.code)) return this._fail(error.message);
-        retryAfter = error.retryAfter;
+        if (error.code === "gone") lost = undefined;
+        retryAfter = error.code === "gone" ? 0 : error.retryAfter;
       }
     }
   }
@@ -157,9 +167,9 @@ export class Uplink extends EventTarget {
   }
 }
 
-/** The default way to connect. */
-export function connectTo(options) {
-  return SedStream.open({ sampleRate: RATE, ...options });
+/** The default way to connect: opens a stream with `options`, or resumes the stream `lost`. */
+export function connectTo(options, lost) {
+  return lost ? SedStream.resume(lost, options) : SedStream.open({ sampleRate: RATE, ...options });
 }
 
 function shifted(message, offset, attempt) {
