@@ -1,10 +1,12 @@
 """Votes as independent labels against single labels, on the bundled model's frozen states; prints a table.
 
-    sed-train embeddings --corpora ../shared/corpora --leave_out "[ravdess, nemo, kaist]" --utterances 2
+    sed-train embeddings --corpora ../shared/corpora --leave_out "[ravdess, nemo, kaist]" --utterances 2 \\
+        --statistics "[mean, deviation, skewness, kurtosis]"
     python -m benchmarks.tuning.votes_probe results/embeddings/embeddings.npz ../shared
 
 Linear classifiers of pooled states, trained on `train` speakers of CREMA-D and EMO-DB: one of single labels, and one
-per label of whether a fifth of the raters chose it. `train` and `valid` speakers only, seconds of one core.
+per label of whether a fifth of the raters chose it. The first statistic must be the mean. `train` and `valid` speakers
+only, seconds of one core.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, recall_score
 from sklearn.preprocessing import StandardScaler
 
 from sed.corpora.manifest import Utterance, read_manifest
+from sed.training.bundled import load_bundled
 
 LABELS = ("neutral", "happy", "angry", "sad")
 UNSEEN = ("ravdess", "nemo", "kaist")
@@ -58,8 +62,13 @@ def main() -> None:
     several = np.array([present(u) for u in utterances])
     corpora, splits = (np.array([getattr(u, name) for u in utterances]) for name in ("corpus", "split"))
     known = (splits == "train") & ~np.isin(corpora, UNSEEN)
+    model, _ = load_bundled()
+    means = torch.from_numpy(vectors[:, : model.classifier.in_features])
+    with torch.no_grad():
+        shipped = model.classifier(means).softmax(1).numpy()  # of the mean logits
     x = StandardScaler().fit(vectors[known]).transform(vectors)
     found = {
+        "nothing: the bundled model itself": shipped,
         "single labels": scores(x, known & (single >= 0), single),
         "votes, independent": scores(x, known & several.any(1), several),
         "votes, the same utterances": scores(x, known & (single >= 0), several),
