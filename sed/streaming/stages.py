@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class ChannelStages:
         columns = len(tagger.labels) + len(dimensions_of(tagger))
         self._posteriors = SpooledArray(columns, on_disk=not in_memory)
         self._tagger = tagger
+        self._lock = Lock()  # of the posteriors and provisional segments
         self._provisional: ProvisionalSegments | None = None
         self._events: deque[Event] = deque()
 
@@ -41,13 +43,24 @@ class ChannelStages:
     def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
         """The jobs of the two stages for a block; they may run concurrently."""
         return [
-            lambda: self._speakers.push(samples),
+            lambda: self._push_speakers(samples),
             lambda: self._push_emotion(samples),
         ]
 
+    def _push_speakers(self, samples: np.ndarray) -> None:
+        self._speakers.push(samples)
+        with self._lock:
+            self._find()
+
     def _push_emotion(self, samples: np.ndarray) -> None:
-        self._posteriors.append(self._emotion.push(samples))
-        if self._provisional is not None:  # in this stage, as only one thread may use the posteriors
+        rows = self._emotion.push(samples)
+        with self._lock:
+            self._posteriors.append(rows)
+            self._find()
+
+    def _find(self) -> None:
+        """Find provisional segments; after either stage, as one may be ahead of the other."""
+        if self._provisional is not None:
             self._events.extend(self._provisional.step(self._posteriors))
 
     def take_events(self) -> list[Event]:

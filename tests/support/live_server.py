@@ -83,7 +83,7 @@ class ChattyStream(SecondsStream):
         return [Event(0, segment, False, 1.0, 0.0)] * 1000
 
 
-def diarize(source, *, uri, progress):
+def diarize(source, *, uri, progress, provisional=None):
     """Diarize a file: rejects data that does not start with RIFF; otherwise returns one segment of 1 s per kB."""
     data = Path(source).read_bytes()
     if data[:4] != b"RIFF":

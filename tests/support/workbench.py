@@ -32,7 +32,7 @@ def with_probabilities(segment, shift=0.0):
     return Segment(start, end, segment.speaker, segment.emotion, 0.7, probabilities)
 
 
-def diarize(source, *, uri, progress):
+def diarize(source, *, uri, progress, provisional=None):
     """The reference of the conversation, repeated over the duration of the file."""
     seconds = soundfile.info(source).duration
     progress(seconds, seconds)
