@@ -94,7 +94,9 @@ export class Table {
     const step = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
     if (!step || !this._segments.length || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    const at = this._segments.findIndex((segment) => segment.id === this._selected);
+    const focused = [...this._shown].find(([, { row }]) => row.contains(event.target))?.[0];
+    const place = (id) => this._segments.findIndex((segment) => segment.id === id);
+    const at = place(focused) < 0 ? place(this._selected) : place(focused);
     const to = Math.max(0, Math.min(this._segments.length - 1, at + step));
     this._onSelect(this._segments[to].id);
     this._selected = this._segments[to].id;
