@@ -326,3 +326,20 @@ def test_the_messages_that_are_kept_are_limited(start_server, monkeypatch, tone)
         socket.recv(timeout=5)
     lose(socket)
     assert resume(server.ws, ready, 2)[1]["code"] == "gone"
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_bundled_models_go_on_where_they_were(start_server, proxy_to):
+    """Speakers, emotions and the refined result of a conversation, with the stream cut in many places."""
+    import soundfile
+
+    from sed import EmotionDiarizer
+
+    samples, rate = soundfile.read("demo/conversation.flac", start=16000 * 8, frames=16000 * 12, dtype="int16")
+    server = start_server(EmotionDiarizer(threads=1).stream)
+    cuts = [Cut("up", 90_001), Cut("up", 90_000), Cut("down", 2000), Cut("down", 1500)]
+    proxy = proxy_to(server, *cuts)
+    found = received(proxy.ws, np.array_split(samples, 40), sample_rate=rate)
+    assert found == received(server.ws, [samples], 0.0, sample_rate=rate) and proxy.connections == 5
+    assert len({event.segment.speaker for event in found["events"] if event.segment}) > 1
