@@ -41,6 +41,14 @@ class EnrolledSpeaker:
     offset: np.ndarray | None
 
 
+def profiles_and_offsets(
+    enrolled: Mapping[str, EnrolledSpeaker],
+) -> tuple[dict[str, SpeakerProfile], dict[str, np.ndarray]]:
+    """The profiles of `enrolled` speakers by name, and the offsets of those that have one."""
+    offsets = {name: one.offset for name, one in enrolled.items() if one.offset is not None}
+    return {name: one.profile for name, one in enrolled.items()}, offsets
+
+
 def enrol_speakers(
     speakers: Mapping[str, Any], diarizer: SpeakerDiarizer, tagger: Tagger, threads: int = 1
 ) -> dict[str, EnrolledSpeaker]:

@@ -65,7 +65,7 @@ class OptionError(SedError, ValueError):
 
 
 class DeviceError(SedError, OSError):
-    """A microphone cannot be opened or was disconnected."""
+    """A microphone cannot be opened or was disconnected, or a GPU cannot be used."""
 
 
 class WorkerError(SedError, RuntimeError):

@@ -16,22 +16,23 @@ import numpy as np
 from sed.audio.stream import check_channels
 from sed.emotion import load_tagger
 from sed.emotion.bundled import is_bundled
+from sed.emotion.context import Context, open_context
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.priors import reweighted
 from sed.emotion.tagger import Tagger, dimensions_of
-from sed.emotion.windows import PosteriorStream
-from sed.enrolment import EnrolledSpeaker, enrol_speakers
+from sed.enrolment import EnrolledSpeaker, enrol_speakers, profiles_and_offsets
 from sed.errors import OptionError
 from sed.grid import samples_to_seconds
+from sed.inference import check_device
 from sed.result import Diarization
 from sed.segmenting import join, mean_over_speakers, result_of
 from sed.speakers import make_diarizer
 from sed.speakers.matching import name_channels, name_speakers
 from sed.speakers.smoothing import channel_turns
-from sed.speakers.turns import SpeakerDiarizer, SpeakerSession, Turns
-from sed.spooling import SpooledArray
-from sed.stage_pool import StagePool
-from sed.streaming import StreamingDiarizer
+from sed.speakers.turns import SpeakerDiarizer
+from sed.stage_pool import BlockProgress, StagePool
+from sed.streaming import Event, StreamingDiarizer
+from sed.streaming.stages import ChannelStages
 
 
 class EmotionDiarizer:
@@ -55,11 +56,15 @@ class EmotionDiarizer:
     latency: None to use the whole recording; in seconds: the result equals that of `stream`.
     enrol: recordings of known speakers, each alone and sounding as usual, by name: ``{"anna": ["a.wav", "b.wav"]}``. A
         speaker who matches one gets that name, and emotions relative to how that speaker usually sounds (with the
-        bundled tagger); others stay unknown. Not with a latency. See `sed.enrolment`.
+        bundled tagger); others stay unknown. See `sed.enrolment`.
+    context: which emotions follow on which in conversations (`sed.emotion.context`), a `Context` or a file of
+        ``sed-context``; the emotions of segments are decoded again in it. Not with a latency.
     threads: number of processor threads.
+    device: ``cuda`` or ``cuda:N`` to run the networks on a GPU (`sed.inference`), ``cpu``, or ``auto``: a GPU for torch
+        taggers if there is one, else the CPU.
 
-    Raises `OptionError` on invalid values, `ModelError` on unusable models and `MissingDependencyError` if an extra is
-    not installed.
+    Raises `OptionError` on invalid values, `ModelError` on unusable models, `DeviceError` on unusable GPUs and
+    `MissingDependencyError` if an extra is not installed.
 
     >>> diarizer = EmotionDiarizer()
     >>> for segment in diarizer("tests/data/emodb_16_sad_1.flac"):
@@ -84,7 +89,9 @@ class EmotionDiarizer:
         channels: str | int = "mix",
         latency: float | None = None,
         enrol: Mapping[str, Any] | None = None,
+        context: Context | str | Path | None = None,
         threads: int = 1,
+        device: str = "auto",
     ) -> None:
         if threads < 1:
             raise OptionError(f"{threads} threads: expected 1 or more")
@@ -95,16 +102,16 @@ class EmotionDiarizer:
                 "latency cannot be combined with min_speakers: expected max_speakers, which live streams enforce"
             )
         check_channels(channels)
-        self.threads = threads
-        self.channels = channels
-        self.latency = latency
+        check_device(device)
+        self.threads, self.channels, self.latency = threads, channels, latency
         self.decoder = DecoderOptions(decoder) if isinstance(decoder, str) else decoder
         threads_per_stage = max(1, threads // 2)
         if tagger is None or isinstance(tagger, (str, Path)):
             # The bundled tagger costs as much as the speaker stage; others cost more and get all threads.
-            tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads)
+            tagger = load_tagger(tagger, threads_per_stage if is_bundled(tagger) else threads, device)
         self.tagger: Tagger = reweighted(tagger, prior, sensitivity)
         self.decoder.start_costs(self.labels)  # raises an error now rather than at the first recording
+        self.context = open_context(context, self.labels)
         if vad is not None and not isinstance(diarizer, str):
             raise OptionError(
                 f"vad={vad!r} cannot be combined with a diarizer object, which detects speech itself: expected its name"
@@ -127,13 +134,14 @@ class EmotionDiarizer:
                 min_speakers=min_speakers,
                 max_speakers=max_speakers,
                 threads=threads_per_stage,
+                device=device,
             )
         self.diarizer: SpeakerDiarizer = diarizer
         self.enrolled: dict[str, EnrolledSpeaker] = {}
         if enrol:
             self.enrolled = enrol_speakers(enrol, diarizer, tagger, threads_per_stage)
         if latency is not None:
-            self.stream(latency)  # raises an error now rather than at the first recording
+            self.stream(latency)  # raises an error now
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -158,6 +166,8 @@ class EmotionDiarizer:
         turns: SpeakerDiarizer | None = None,
         progress: Callable[[float, float | None], None] | None = None,
         posteriors: bool = True,
+        provisional: Callable[[Sequence[Event]], None] | None = None,
+        on_block: Callable[[np.ndarray], None] | None = None,
     ) -> Diarization:
         """Diarize one recording.
 
@@ -167,6 +177,9 @@ class EmotionDiarizer:
         seconds processed and the duration of the recording (None if unknown), and at least every half second with the
         same values while waiting for ffmpeg; an exception that it raises cancels the call. If `posteriors` is false,
         those of the result are None, and those of a long recording are kept in a temporary file instead of in memory.
+        `provisional` is called with events of segments that are found before the end (with diarizer ``segmentation``
+        or a latency), in the calling thread; the result replaces them all. `on_block` is called with each block of the
+        audio, ``(n,)`` or with split channels ``(n, channels)`` at 16 kHz, which must not be changed.
 
         Raises `AudioError` if the audio cannot be used, and `OptionError` on `turns` with ``channels="split"``.
         """
@@ -174,51 +187,63 @@ class EmotionDiarizer:
 
         if turns is not None and self.channels == "split":
             raise OptionError("turns cannot be combined with channels='split'")
-        report = _Progress(progress)
+        report = BlockProgress(progress)
         with open_audio(source, channels=self.channels, on_wait=report.repeat) as audio:
+            audio.on_block = on_block
             name = uri or audio.uri
             if self.latency is not None:
-                return self.stream(self.latency, turns).follow(audio, name, report, posteriors)
+                return self.stream(self.latency, turns).follow(audio, name, report, posteriors, provisional)
             split = self.channels == "split"
             columns = audio.channels if split else 1
-            stages = [_Stages(self.tagger, turns or self.diarizer, posteriors) for _ in range(columns)]
-            samples, reported = 0, 0
-            ends: list[int] = []  # sample number at the end of each block
+            stages = [self._stages(turns, posteriors, provisional is not None) for _ in range(columns)]
+            samples = 0
             with StagePool(self.threads) as pool:
                 for block in audio:
                     parts = block.T if split else block[None]
                     jobs = [stage.push(part) for stage, part in zip(stages, parts, strict=True)]
                     pool.run([job for pair in jobs for job in pair])
                     samples += len(block)
-                    ends.append(samples)
-                    reported = _report(report, ends, reported, pool.finished, audio.duration)
+                    report.pushed(samples_to_seconds(samples))
+                    report.finished(pool.finished, audio.duration)
+                    if provisional and (events := [event for one in stages for event in one.take_events()]):
+                        provisional(events)
                 pool.finish()
-                _report(report, ends, reported, pool.finished, audio.duration)
+                report.finished(pool.finished, audio.duration)
         return self._finish(stages, name, samples, posteriors, turns is not None)
 
+    def _stages(self, turns: SpeakerDiarizer | None, in_memory: bool, provisional: bool) -> ChannelStages:
+        stages = ChannelStages(self.tagger, turns or self.diarizer, in_memory)
+        if provisional and self.channels != "split":
+            stages.find_provisional(self.decoder)
+        return stages
+
     def _finish(
-        self, stages: Sequence[_Stages], uri: str, samples: int, posteriors: bool, named: bool
+        self, stages: Sequence[ChannelStages], uri: str, samples: int, posteriors: bool, named: bool
     ) -> Diarization:
         """The result; `named`: the turns were given with the names of their speakers."""
         found = [stage.close() for stage in stages]
         split = self.channels == "split"
         turns = channel_turns([own for own, _ in found]) if split else found[0][0]
         channels = [rows for _, rows in found]
+        known, offsets = profiles_and_offsets(self.enrolled)
         if self.enrolled and not named:
             if turns.profiles is None:
                 raise OptionError(
                     "this diarizer gives no profiles of speakers: expected one that does, for enrol"
                 )
-            known = {name: one.profile for name, one in self.enrolled.items()}
             turns = (name_channels if split else name_speakers)(turns, known)
         duration, rows = samples_to_seconds(samples), channels if split else channels[0]
-        offsets = {name: one.offset for name, one in self.enrolled.items() if one.offset is not None}
         segments = join(turns, rows, self.labels, duration, self.decoder, self.dimensions, offsets)
+        if self.context:
+            segments = self.context.apply(segments, self.labels)
         kept = None
         if posteriors:
             tracks = [own.take_all() for own in channels]
             kept = mean_over_speakers(tracks, turns.active) if split else tracks[0]
-        return result_of(uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled))
+        name = None if self.context is None else self.context.name
+        return result_of(
+            uri, duration, segments, kept, self.tagger, turns.profiles, tuple(self.enrolled), name
+        )
 
     def stream(
         self, latency: float = 1.0, turns: SpeakerDiarizer | None = None, refine: bool = False
@@ -226,67 +251,14 @@ class EmotionDiarizer:
         """A live stream with the same models; `latency` (0.5 to 5 s) is the maximum delay of a final label.
 
         `turns` replaces the diarizer, as in `__call__`. `refine`: offer `StreamingDiarizer.refined` at the end.
-        Raises `OptionError` if the latency is out of range, the diarizer does not support live streams, or speakers are
-        enrolled.
+        Raises `OptionError` if the latency is out of range, there is a context, or the diarizer does not support live
+        streams, or enrolled speakers in them.
         """
-        if self.enrolled:
-            raise OptionError("enrolled speakers cannot be combined with a live stream or a latency")
+        if self.context:
+            raise OptionError("a context cannot be combined with a live stream or a latency")
         if self.channels == "split":
-            raise OptionError(
-                "a live stream cannot be combined with channels='split': expected one channel or the mix"
-            )
-        return StreamingDiarizer(self.tagger, turns or self.diarizer, self.decoder, latency, refine)
-
-
-class _Stages:
-    """The speaker and emotion stages of one channel."""
-
-    def __init__(self, tagger: Tagger, diarizer: SpeakerDiarizer, in_memory: bool) -> None:
-        self._emotion = PosteriorStream(tagger)
-        self._speakers: SpeakerSession = diarizer.begin()
-        columns = len(tagger.labels) + len(dimensions_of(tagger))
-        self._posteriors = SpooledArray(columns, on_disk=not in_memory)
-
-    def push(self, samples: np.ndarray) -> list[Callable[[], None]]:
-        """The jobs of the two stages for a block; they may run concurrently."""
-        return [
-            lambda: self._speakers.push(samples),
-            lambda: self._posteriors.append(self._emotion.push(samples)),
-        ]
-
-    def close(self) -> tuple[Turns, SpooledArray]:
-        """End the channel and return its turns and posteriors."""
-        self._posteriors.append(self._emotion.close())
-        turns = self._speakers.close()
-        del self._emotion, self._speakers  # frees embeddings and audio before decoding
-        return turns, self._posteriors
-
-
-class _Progress:
-    """Calls `progress`, if given, and can repeat the last call, so that the caller can cancel while waiting."""
-
-    def __init__(self, progress: Callable[[float, float | None], None] | None) -> None:
-        self._progress = progress
-        self._last: tuple[float, float | None] = (0.0, None)
-
-    def __call__(self, done: float, duration: float | None) -> None:
-        self._last = (done, duration)
-        self.repeat()
-
-    def repeat(self) -> None:
-        """Report the last values again."""
-        if self._progress:
-            self._progress(*self._last)
-
-
-def _report(
-    progress: Callable[[float, float | None], None],
-    ends: Sequence[int],
-    reported: int,
-    finished: int,
-    duration: float | None,
-) -> int:
-    """Report the blocks that have been finished since the last call; returns how many have been reported in total."""
-    for end in ends[reported:finished]:
-        progress(samples_to_seconds(end), duration)
-    return finished
+            raise OptionError("a live stream cannot be combined with channels='split': expected one channel")
+        named, diarizer = turns is not None, turns or self.diarizer
+        return StreamingDiarizer(
+            self.tagger, diarizer, self.decoder, latency, refine, enrolled=self.enrolled, named=named
+        )

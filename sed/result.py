@@ -32,12 +32,12 @@ class Segment:
 
     `start` and `end` are seconds (``0 <= start < end``). `speaker` or `emotion` is None if the source does not
     state it (a plain RTTM has no emotions, ZED no speakers). `probabilities` maps every label to its mean
-    posterior, 0 to 1; empty if unknown. `confidence` is that of `emotion`, or None. The mean is unweighted over
-    every frame that the segment touches, to 4 decimals (an incomplete last frame of the recording counts),
-    except frames in which other speakers are active: their posteriors are those of the mixture, and they count
-    only as far as the decoder counts them (`DecoderOptions.overlap_weight`, by default not at all). A segment
-    without any frame that counts has its emotion and its probabilities from the same speaker's speech before
-    (or else after) it.
+    posterior, 0 to 1, with a sum of 1 unless the tagger's labels are independent; empty if unknown.
+    `confidence` is that of `emotion`, or None. The mean is unweighted over every frame that the segment
+    touches, to 4 decimals (an incomplete last frame of the recording counts), except frames in which other
+    speakers are active: their posteriors are those of the mixture, and they count only as far as the decoder
+    counts them (`DecoderOptions.overlap_weight`, by default not at all). A segment without any frame that
+    counts has its emotion and its probabilities from the same speaker's speech before (or else after) it.
 
     In a live stream, and with a latency, `emotion` is the most probable label. Without a latency it is the
     decoder's for the speaker's whole speech: a short turn between others may keep their emotion although

@@ -2,15 +2,15 @@
 
 Each speaker's turns are concatenated into runs, which end at a long silence, and each run is decoded as a whole. The
 result is split into segments at pauses and at changes of emotion. So emotions persist over a speaker's pauses, changes
-are more likely at the start of a turn, and overlapping speakers have separate emotions. `segment_of` creates all
-segments, offline and live.
+are more likely at the start of a turn, and overlapping speakers have separate emotions. A segment whose own posteriors
+clearly contradict the decoder gets the emotion that they name. `segment_of` creates all segments, offline and live.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from sed.emotion.tagger import Tagger, dimensions_of
 from sed.grid import frames_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment, SpeakerProfile
 from sed.speakers.turns import Turns
+
+CLEAR = (
+    2.0  # a segment gets another emotion than the decoder's if its mean posterior is this many times as large
+)
 
 
 def join(
@@ -132,48 +136,75 @@ def _decode_run(
         alone = not all(overlapped[start:end].all() for start, end in turns.tolist())
         weights = _Weights(overlapped, turns, options.weight_in_overlap(alone))
     emotions = decode(_Concatenated(posteriors, turns, len(labels)), options, starts[1:-1], weights, labels)
+
+    def part_of(start: int, end: int, at: int, emotion: int) -> _Part:
+        own = None if weights is None else weights[at : at + end - start]
+        mean = mean_posterior(posteriors[start:end], own)
+        return _Part(start, end, at, emotion, mean, own is None or bool(own.any()))
+
     parts = []
     for (start, end), at in zip(turns.tolist(), starts[:-1].tolist(), strict=True):
         own = emotions[at : at + end - start]
         edges = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), end - start]
-        for first, last in itertools.pairwise(edges):
-            own_weights = None if weights is None else weights[at + first : at + last]
-            mean = mean_posterior(posteriors[start + first : start + last], own_weights)
-            weighted = own_weights is None or bool(own_weights.any())
-            parts.append(_Part(start + first, start + last, int(own[first]), mean, weighted))
-    return [
-        segment_of(
-            _mean_of(parts, n), part.start, part.end, speaker, labels, part.emotion, duration, dimensions
+        parts += [
+            part_of(start + low, start + high, at + low, int(own[low]))
+            for low, high in itertools.pairwise(edges)
+        ]
+    segments = []
+    for group in _groups([_decided(parts, n, len(labels)) for n in range(len(parts))]):
+        first, mean = group[0], group[0].mean
+        if len(group) > 1 and any(part.weighted for part in group):
+            mean = part_of(first.start, group[-1].end, first.at, first.emotion).mean
+        segments.append(
+            segment_of(mean, first.start, group[-1].end, speaker, labels, first.emotion, duration, dimensions)
         )
-        for n, part in enumerate(parts)
-    ]
+    return segments
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Frames `start` to `end` of a speaker with one emotion.
+    """Frames `start` to `end` of a speaker with one emotion; `at`: the first of them in the run.
 
     `mean` is that of the frames with a weight above 0 or, if none is `weighted`, of all frames.
     """
 
     start: int
     end: int
+    at: int
     emotion: int
     mean: np.ndarray
     weighted: bool
 
 
-def _mean_of(parts: Sequence[_Part], number: int) -> np.ndarray:
-    """The mean of part `number` or, if none of its frames is weighted, that of the part that decided its emotion.
+def _decided(parts: Sequence[_Part], number: int, labels: int) -> _Part:
+    """Part `number` with the decoder's emotion or, if another one is `CLEAR` times as probable, with that one.
 
-    That is the nearest previous part with the same emotion and weighted frames, or else the next one.
+    The decoder lets an emotion persist against weak evidence, and labels a short part as its surroundings even against
+    its own posteriors; a segment with an emotion at 14 % is of no use. If none of the frames is weighted, the mean is
+    that of the part that decided the emotion: the nearest previous one with the same emotion and weighted frames, or
+    else the next one.
     """
-    part = parts[number]
+    part, mean = parts[number], parts[number].mean
     if not part.weighted:
         for other in itertools.chain(reversed(parts[:number]), parts[number + 1 :]):
             if other.weighted and other.emotion == part.emotion:
-                return other.mean
-    return part.mean
+                mean = other.mean
+                break
+    best = int(mean[:labels].argmax()) if labels else part.emotion
+    clear = mean[best] >= CLEAR * mean[part.emotion] if labels else False
+    return replace(part, mean=mean, emotion=best if clear else part.emotion)
+
+
+def _groups(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """Parts that follow one another without a pause and have the same emotion, together."""
+    groups: list[list[_Part]] = []
+    for part in parts:
+        before = groups[-1][-1] if groups else None
+        if before and before.end == part.start and before.emotion == part.emotion:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
 
 
 def mean_posterior(posteriors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -231,10 +262,15 @@ def result_of(
     tagger: Tagger,
     profiles: Mapping[str, SpeakerProfile] | None = None,
     enrolled: Sequence[str] = (),
+    context: str | None = None,
 ) -> Diarization:
     """The result for `segments`; `rows` ``(frames, labels + dimensions)`` are the posteriors and dimensions to keep,
-    `profiles` those of the speakers, and `enrolled` the names of the enrolled speakers."""
+    `profiles` those of the speakers, `enrolled` the names of the enrolled speakers, and `context` that of the context
+    in which the emotions were decoded."""
     labels, dimensions = tuple(tagger.labels), dimensions_of(tagger)
+    settings = dict(getattr(tagger, "settings", {}))
+    settings |= {"enrolled": list(enrolled)} if enrolled else {}
+    settings |= {"context": context} if context else {}
     posteriors, track = rows, None
     if rows is not None and dimensions:
         posteriors, track = (np.ascontiguousarray(part) for part in np.split(rows, [len(labels)], axis=1))
@@ -244,7 +280,7 @@ def result_of(
         segments,
         labels,
         posteriors,
-        settings={**getattr(tagger, "settings", {}), **({"enrolled": list(enrolled)} if enrolled else {})},
+        settings=settings,
         dimensions=dimensions,
         dimension_track=track,
         profiles=profiles,

@@ -107,3 +107,44 @@ class StagePool:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+class BlockProgress:
+    """Reports the blocks of a recording that all stages have finished, in order.
+
+    `progress`, if given, is called with the seconds processed and the duration of the recording (None: unknown); an
+    exception that it raises passes through.
+
+    >>> seen = []
+    >>> report = BlockProgress(lambda done, duration: seen.append(done))
+    >>> for end in (0.5, 1.0, 1.5): report.pushed(end)
+    >>> report.finished(2, None); report.finished(2, None); report.repeat()
+    >>> seen
+    [0.5, 1.0, 1.0]
+    """
+
+    def __init__(self, progress: Callable[[float, float | None], None] | None) -> None:
+        self._progress = progress
+        self._last: tuple[float, float | None] = (0.0, None)
+        self._ends: deque[float] = deque()  # of the blocks that are not reported
+        self._reported = 0
+
+    def __call__(self, done: float, duration: float | None) -> None:
+        """Report `done` seconds."""
+        self._last = (done, duration)
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Report the last values again, so that the caller can cancel while waiting."""
+        if self._progress:
+            self._progress(*self._last)
+
+    def pushed(self, end: float) -> None:
+        """Another block, which ends at `end` seconds, has been passed to the stages."""
+        self._ends.append(end)
+
+    def finished(self, blocks: int, duration: float | None) -> None:
+        """All stages have finished that number of `blocks`."""
+        while self._reported < blocks:
+            self(self._ends.popleft(), duration)
+            self._reported += 1

@@ -162,9 +162,9 @@ def test_two_speakers_and_too_little_speech_are_refused(data, talk):
 def test_what_enrolment_cannot_be_combined_with(data, talk):
     ann = {"ann": data / "emodb_15_neutral_1.flac"}
     with pytest.raises(
-        OptionError, match="enrolled speakers cannot be combined with a live stream or a latency"
+        OptionError, match="OneSpeaker cannot name enrolled speakers in a live stream: expected"
     ):
-        EmotionDiarizer(enrol=ann, latency=1.0)
+        EmotionDiarizer(enrol=ann, latency=1.0, diarizer="none")
 
     class Plain:
         def begin(self):
@@ -205,6 +205,41 @@ def test_given_turns_keep_their_names_and_use_baselines(data, enrolling):
     assert found["ann"].probabilities != found["bob"].probabilities
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("latency", [1.0, 5.0])
+def test_a_live_stream_names_the_known_speaker_and_no_other(enrolling, talk, latency):
+    stream = enrolling.stream(latency, refine=True)
+    assert stream.settings == {"enrolled": ["ann"]}
+    events = [event for block in np.array_split(talk, 20) for event in stream.push(block)] + stream.close()
+    found = [event.segment for event in events if event.final]
+    assert {s.speaker for s in found if 7.3 < s.start < 9.3} == {"ann"}
+    others = {s.speaker for s in found if 3.1 < s.start < 6.5 or s.start > 9.8}
+    assert others and "ann" not in others
+    refined = stream.refined()
+    assert refined.speaker_names == ("ann", "spk00") and refined.settings == {"enrolled": ["ann"]}
+    assert {s.speaker for s in refined if s.end < 3 or 7.3 < s.start < 9.3} == {"ann"}
+
+
+@pytest.mark.slow
+def test_a_live_stream_of_a_stranger_has_no_known_speaker(enrolling, data):
+    stranger = np.concatenate([clip(data, "16", emotion) for emotion in ("sad", "angry", "happy")])
+    stream = enrolling.stream()
+    events = stream.push(stranger) + stream.close()
+    assert {event.segment.speaker for event in events if event.segment} <= {"spk00", "spk01"}
+
+
+def test_a_live_stream_uses_the_baseline_of_a_named_speaker_only(data, enrolling):
+    audio, found, plain = clip(data, "15", "happy"), {}, EmotionDiarizer()
+    for name in ("ann", "bob"):
+        for known in (enrolling, plain):
+            stream = known.stream(turns=ReferenceTurns(Diarization("x", 2.0, [Segment(0.1, 1.8, name)])))
+            (last,) = [e.segment for e in stream.push(audio) + stream.close() if e.final]
+            found[name, known is enrolling] = last
+    assert {last.speaker for last in found.values()} == {"ann", "bob"}
+    assert found["bob", True].probabilities == found["bob", False].probabilities
+    assert found["ann", True].probabilities != found["ann", False].probabilities
+
+
 def test_the_form_of_an_option():
     assert parse_enrolments(["a b=x.wav", "c=y", "a b=z"]) == {"a b": ["x.wav", "z"], "c": ["y"]}
     for wrong in ("anna.wav", "=a.wav", "anna="):
@@ -228,6 +263,45 @@ def test_the_command_names_speakers_and_the_journal_knows_their_files(data, talk
     assert (
         broken.exit_code != 0 and broken.output.count("\n") == 1 and "none.wav: no such file" in broken.output
     )
+
+
+@pytest.mark.slow
+def test_the_live_command_names_speakers(data, talk, tmp_path):
+    from click.testing import CliRunner
+
+    from sed.cli.live import main
+
+    sf.write(tmp_path / "talk.wav", talk, RATE)
+    enrol = ["--enrol", f"ann={data / 'emodb_15_neutral_1.flac'}"]
+    command = ["--input", str(tmp_path / "talk.wav"), "--fast", *enrol]
+    done = CliRunner().invoke(main, [*command, "-q", "-o", "json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["settings"] == {"enrolled": ["ann"]}
+    assert {s["speaker"] for s in found["segments"] if 7.3 < s["start"] < 9.3} == {"ann"}
+
+
+@pytest.mark.slow
+def test_the_server_names_speakers_and_lists_them(enrolling, talk):
+    pytest.importorskip("starlette")
+    from starlette.testclient import TestClient
+
+    from sed.server.app import create_app
+    from sed.server.options import ServerOptions
+
+    app = create_app(ServerOptions(burst=60.0), make_stream=enrolling.stream, diarize=enrolling)
+    client = TestClient(app, base_url="http://localhost")
+    with client.websocket_connect("/stream") as socket:
+        socket.send_json({"type": "start"})
+        assert socket.receive_json()["settings"] == {"enrolled": ["ann"]}
+        for part in np.array_split((talk * 32767).astype("<i2"), 20):
+            socket.send_bytes(part.tobytes())
+        socket.send_json({"type": "end"})
+        rows = []
+        while not rows or rows[-1]["type"] != "end":
+            rows.append(socket.receive_json())
+    segments = [row["segment"] for row in rows if row["type"] == "segment" and row["final"]]
+    assert {s["speaker"] for s in segments if 7.3 < s["start"] < 9.3} == {"ann"}
 
 
 @pytest.fixture

@@ -84,6 +84,29 @@ def test_fully_overlapped_speech_is_decoded_from_the_mixture():
     assert found[1].confidence == 0.9
 
 
+def test_a_short_turn_that_contradicts_the_decoder_gets_its_own_emotion():
+    """A turn of 0.2 s at 10 % angry between angry turns: too short for a change, but not "angry 0.1"."""
+    what = posteriors((100, 0.95), (100, 0.5), (10, 0.1), (100, 0.5), (100, 0.95))
+    found = join(turns(a=(410, [(0, 100), (200, 210), (310, 410)])), what, LABELS, 8.2)
+    assert [(s.emotion, round(s.confidence, 4)) for s in found] == [
+        ("angry", 0.95),
+        ("neutral", 0.9),
+        ("angry", 0.95),
+    ]
+
+
+def test_parts_that_agree_after_all_are_one_segment():
+    """An outburst with 0.1 s of laughter at its end, in one turn: the decoder's change leaves no cut behind."""
+    what = posteriors((100, 0.2), (40, 0.99), (5, 0.2))
+    decoded = np.array([0] * 100 + [1] * 45)
+    options = DecoderOptions()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sed.segmenting.decode", lambda *_: np.where(np.arange(145) < 60, 1, decoded))
+        found = join(turns(a=(145, [(0, 145)])), what, LABELS, 2.9, options)
+    assert [(s.start, s.end, s.emotion) for s in found] == [(0.0, 2.0, "neutral"), (2.0, 2.9, "angry")]
+    assert found[0].confidence == pytest.approx(0.8, abs=1e-3)
+
+
 def test_emotion_persists_over_a_pause_but_not_a_long_silence():
     what = posteriors((100, 0.95), (400, 0.5), (20, 0.45))
     near = turns(a=(520, [(0, 100), (480, 500), (500, 520)]))

@@ -26,6 +26,7 @@ from benchmarks.cost.quantise_models import (
 )
 from benchmarks.lib.diarization_sets import errors
 from benchmarks.lib.report import machine
+from benchmarks.lib.verification import Samples, pairs
 from benchmarks.peers.diarizers import whole_recording
 from benchmarks.tuning.clustering import tuning_set
 from sed.audio.fbank import filter_bank
@@ -55,18 +56,8 @@ def speaker_clips(shared: Path) -> tuple[list[np.ndarray], list[str]]:
 
 def equal_error_rate(vectors: np.ndarray, speakers: list[str]) -> float:
     """Equal error rate over all pairs within one corpus, in percent."""
-    names = np.array(speakers)
-    corpora = np.array([name.split("/")[0] for name in speakers])
-    upper = np.triu_indices(len(names), 1)
-    similarity = (vectors @ vectors.T)[upper]
-    one = (corpora[:, None] == corpora[None])[upper]
-    same = (names[:, None] == names[None])[upper]
-    targets, others = np.sort(similarity[one & same]), np.sort(similarity[one & ~same])
-    at = np.concatenate([targets, others])
-    rejected = np.searchsorted(targets, at) / len(targets)
-    accepted = 1 - np.searchsorted(others, at) / len(others)
-    best = np.abs(rejected - accepted).argmin()
-    return float(50 * (rejected[best] + accepted[best]))
+    corpora = [name.split("/")[0] for name in speakers]
+    return 100 * pairs(Samples.of(vectors, speakers, corpora)).equal_error_rate()
 
 
 def milliseconds(job: Callable[[], object], times: int = 25) -> float:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def tune(shared: Path, _: Path | None) -> None:
         session.push(recording.samples)
         outputs.append((session.close(), session.speech_runs))
     plain = DiarizationOptions()
-    for threshold in (0.24, 0.26, 0.28, 0.3, 0.32):
+    for threshold, mean_share in itertools.product((0.16, 0.18, 0.2, 0.28), (0.0, 0.3, 0.4, 0.5)):
         for linkage in (
             Linkage(0.6, 0.05, 0.05),
             Linkage(0.5, 0.06, 0.05),
@@ -42,7 +43,7 @@ def tune(shared: Path, _: Path | None) -> None:
             Linkage(),
         ):
             for share in (0.03, 0.04, 0.06):
-                options = ClusteringOptions(threshold, linkage, min_speaker_share=share)
+                options = ClusteringOptions(threshold, mean_share, linkage, min_speaker_share=share)
                 found = []
                 for turns, speech_runs in outputs:
                     speakers = cluster_speech_runs(speech_runs, options)

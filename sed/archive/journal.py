@@ -23,14 +23,14 @@ from sed.archive.ledger import Ledger, open_ledger
 from sed.archive.outputs import Outputs
 from sed.archive.work import Report
 from sed.emotion.bundled import bundled_path, is_bundled
-from sed.emotion.folders import SPEECHBRAIN, TRAINED
+from sed.emotion.folders import LAYOUTS, TRAINED
 from sed.errors import OptionError
 from sed.files import PART, is_hidden, part_stem
 
 VERSION = 1
 POSTERIORS = ("json", "jsonl", "npz", "html")  # the formats that --posteriors changes
 BESIDE = ("dimensions.safetensors",)  # beside the files of sed-train, if it learnt them
-ENCODER = ("config.json", "preprocessor_config.json")  # beside SpeechBrain's files
+ENCODER = ("config.json", "preprocessor_config.json")  # beside the files of other libraries
 
 
 class Entry(NamedTuple):
@@ -201,6 +201,8 @@ def fingerprint(
     from sed import __version__
 
     plain = {k: v for k, v in settings.items() if k != "threads" and v is not None}
+    if plain.get("device") in ("auto", "cpu"):  # on a GPU the last digits differ
+        del plain["device"]
     if is_bundled(tagger := plain.get("tagger")):
         plain["tagger"] = _by_content(str(bundled_path()), _tagger_files)
     elif isinstance(tagger, str):
@@ -212,6 +214,8 @@ def fingerprint(
         plain["enrol"] = {
             name: [_by_content(f, _no_files) for f in own] for name, own in plain["enrol"].items()
         }
+    if "context" in plain:
+        plain["context"] = _by_content(str(plain["context"]), _no_files)
     if speech is not None:
         named = "" if turns is not None and not Path(speech).is_file() else Path(speech).name
         digest = _digest(speech) if turns is None else hashlib.sha256(turns).hexdigest()[:16]
@@ -233,7 +237,8 @@ def _by_content(model: str, files_of: Callable[[Path], dict[str, Path]]) -> str:
 
 def _tagger_files(folder: Path) -> dict[str, Path]:
     """The files that `sed.emotion.folders.open_folder` reads, by name."""
-    for place, names in ((folder, TRAINED), (folder / "tagger", TRAINED), (folder, SPEECHBRAIN)):
+    places = ((folder, TRAINED), (folder / "tagger", TRAINED), *((folder, names) for names in LAYOUTS))
+    for place, names in places:
         if all((place / name).is_file() for name in names):
             wanted = (*names, *(BESIDE if names is TRAINED else ENCODER))
             return {name: place / name for name in wanted if (place / name).is_file()}

@@ -1,4 +1,8 @@
-"""The results in a folder as one table of DuckDB: Parquet files and JSON files of `sed-run -d` in, rows out."""
+"""The results in a folder as one table of DuckDB: Parquet files and JSON files of `sed-run -d` in, rows out.
+
+The JSON of ``--words`` and ``--asr`` (WhisperX's) counts, too: its sentences are the segments, its file name is the
+recording's name, and the end of its last sentence the duration.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +41,21 @@ _PARQUET = (
 _JSON = (
     f"""with files as (from read_json($files, format = 'unstructured', records = true, filename = true,
         hive_partitioning = false, maximum_object_size = 1_000_000_000, columns = {{format: 'varchar',
-        version: 'integer', uri: 'varchar', duration: 'double', labels: 'varchar[]', segments: 'struct(start double,
-        "end" double, speaker varchar, emotion varchar, confidence double)[]'}})
-    where case when format is distinct from 'sed' or uri is null or segments is null
+        version: 'integer', uri: 'varchar', duration: 'double', labels: 'varchar[]', word_segments: 'json',
+        segments: 'struct(start double, "end" double, speaker varchar, emotion varchar, confidence double,
+        probabilities map(varchar, double))[]'}})
+    where case when format is null and word_segments is not null
+            and len([s.emotion for s in segments if s.emotion is not null]) > 0 then true
+        when format is null and word_segments is not null
+        then error('found a transcript without emotions, expected a result')
+        when format is distinct from 'sed' or uri is null or segments is null
         then error('expected an object with "format": "sed"')
         when version > {json.VERSION} then error('a newer sed wrote it') else true end)
-    select filename, uri, duration, labels, null, null, null, null, null from files union all
-    select filename, uri, duration, null, s.start, s."end", s.speaker, s.emotion, s.confidence
+    select filename, coalesce(uri, parse_filename(filename, true)),
+        coalesce(duration, list_max([s."end" for s in segments])), labels, null, null, null, null, null
+    from files union all
+    select filename, coalesce(uri, parse_filename(filename, true)), duration, null, s.start, s."end", s.speaker,
+        s.emotion, coalesce(s.confidence, s.probabilities[s.emotion])
     from files, unnest(segments) as each(s)""",
 )
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from sed.archive.dispatch import Dispatch
 from sed.archive.inputs import Input
@@ -20,6 +20,9 @@ from sed.archive.summary import Summary
 from sed.archive.work import Job, Order, Report, Worker
 from sed.errors import OptionError
 from sed.result import Diarization
+
+if TYPE_CHECKING:
+    from sed.streaming import Event
 
 logger = logging.getLogger("sed")
 
@@ -35,8 +38,16 @@ class Listener(Protocol):
         """Recording `number` is processed up to `done` seconds of `duration` (None: unknown)."""
         ...
 
+    def provisional(self, number: int) -> Callable[[Sequence[Event]], None] | None:
+        """A function for the events of recording `number` while it is analysed (`EmotionDiarizer`); None: not shown."""
+        ...
+
     def finished(self, report: Report) -> None:
         """A recording is done or has failed."""
+        ...
+
+    def paused(self) -> contextlib.AbstractContextManager[None]:
+        """Results are written to standard output in this context."""
         ...
 
     def message(self, text: str) -> None:
@@ -129,7 +140,8 @@ def run(
         with contextlib.closing(reports):
             for report in reports:
                 recording = todo[report.number]
-                report = _finish(report, recording, order, journal, stdout)
+                with listener.paused() if order.outputs.to_stdout else contextlib.nullcontext():
+                    report = _finish(report, recording, order, journal, stdout)
                 summary.add(recording, report)
                 listener.finished(report)
                 for text in report.warnings:
@@ -172,6 +184,6 @@ def _run_in_process(order: Order, queue: Dispatch, threads: int, listener: Liste
     """Run the jobs of `queue` in this process."""
     worker = Worker(order, threads)
     while (job := queue.take()) is not None:
-        report = worker.do(job, partial(listener.progress, job.number))
+        report = worker.do(job, partial(listener.progress, job.number), listener.provisional(job.number))
         queue.finish(job.number)
         yield report

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sed.archive import remote
 from sed.archive.inputs import Input
 from sed.archive.outputs import Outputs, Product, sentence
 from sed.errors import AudioError, MissingDependencyError, SedError
 from sed.result import Diarization
-from sed.transcripts import Transcript, add_words, read_transcript
+from sed.transcripts import add_words, read_transcript
 from sed.transcripts.engines import load_engine
 
 if TYPE_CHECKING:
     from sed.speakers.embedding import SpeakerEmbedding
+    from sed.streaming import Event
 
 logger = logging.getLogger("sed")
 
@@ -99,26 +102,39 @@ class Worker:
         """For the profiles of speakers whose turns are given; opened when the first such recording comes."""
         from sed.speakers.embedding import SpeakerEmbedding
 
-        return SpeakerEmbedding(threads=self._threads) if self._order.outputs.has("npz") else None
+        device = self._order.settings.get("device", "auto")
+        return (
+            SpeakerEmbedding(threads=self._threads, device=device) if self._order.outputs.has("npz") else None
+        )
 
-    def do(self, job: Job, progress: Callable[[float, float | None], None] | None = None) -> Report:
-        """Process a job; failures are returned as a report. `progress` is as in `EmotionDiarizer`."""
+    def do(
+        self,
+        job: Job,
+        progress: Callable[[float, float | None], None] | None = None,
+        provisional: Callable[[Sequence[Event]], None] | None = None,
+    ) -> Report:
+        """Process a job; failures are returned as a report. The callbacks are as in `EmotionDiarizer`."""
         from sed.speakers import ReferenceTurns
 
         started = time.monotonic()
         recording = job.recording
         try:
             turns = None if job.turns is None else ReferenceTurns(job.turns, self._embedding)
-            words = self._transcript(job)
+            words = read_transcript(job.transcript, recording.uri) if job.transcript is not None else None
+            samples: list[np.ndarray] = []  # of the whole recording, for the recogniser
             with _source(recording) as source:
                 result = self._diarizer(
                     source,
                     uri=recording.uri,
                     turns=turns,
                     progress=progress,
-                    posteriors=self._order.posteriors or words is not None,
+                    posteriors=self._order.posteriors or words is not None or self._engine is not None,
+                    provisional=provisional,
+                    on_block=None if self._engine is None else samples.append,
                 )
             _check_turns(job, result.duration)
+            if self._engine is not None:
+                words = self._engine(_mono(samples), recording.uri)
             if words is not None:
                 words = add_words(result, words)
             if not self._order.posteriors:
@@ -134,14 +150,12 @@ class Worker:
         report = Report(job.number, result.duration, time.monotonic() - started, None, tuple(products))
         return report.failing(recording, errors)
 
-    def _transcript(self, job: Job) -> Transcript | None:
-        """The transcript that is given or recognised; None if there is none."""
-        if job.transcript is not None:
-            return read_transcript(job.transcript, job.recording.uri)
-        if self._engine is None:
-            return None
-        with _source(job.recording) as source:
-            return self._engine(source, job.recording.uri)
+
+def _mono(blocks: list[np.ndarray]) -> np.ndarray:
+    """Blocks ``(n,)`` or ``(n, channels)`` as one array ``(n,)``, the mean of split channels; empties the list."""
+    parts = [block if block.ndim == 1 else block.mean(1) for block in blocks]
+    blocks.clear()
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 def _check_turns(job: Job, duration: float) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +33,7 @@ class AudioStream:
 
     Blocks are ``(n,)``, or ``(n, channels)`` if channels are split. `uri` is its name, `duration` its length in seconds
     (None if unknown before the end), `sample_rate` and `channels` are those of the source. It can be read once.
+    `on_block`, if set, is called with each block before it is yielded.
     Iteration raises `AudioError` at a sample that is not finite, and if the file is damaged from its start.
     """
 
@@ -49,6 +50,7 @@ class AudioStream:
         self._choice = channels
         self._name = name or uri  # in messages: the path rather than the stem
         self.uri = uri
+        self.on_block: Callable[[np.ndarray], None] | None = None
         self.sample_rate = decoder.rate
         self.channels = decoder.channels
         self.duration = None if decoder.frames is None else decoder.frames / decoder.rate
@@ -81,7 +83,10 @@ class AudioStream:
         with _errors_about(self._name):
             for block in self._blocks():
                 if block.size:
-                    yield block if split else block[:, 0]
+                    block = block if split else block[:, 0]
+                    if self.on_block is not None:
+                        self.on_block(block)
+                    yield block
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Blocks ``(n, channels)`` at 16 kHz; memory is bounded for any rate and number of channels."""

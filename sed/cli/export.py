@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from sed.cli.base import command
-from sed.errors import ModelError
+from sed.errors import ModelError, OptionError
 
 
 @command("sed-export", extras="wavlm,export", help=__doc__)
@@ -81,6 +81,7 @@ def export(
     a summary. The calibration is that of `calibration_file`, a temperature, or fitted on the split `valid` of
     `corpora`, with `ordinary` for recordings of which `neutral` is neutral (`fit_calibration`)."""
     from sed.corpora.audio import load_speech, read_manifest, to_float
+    from sed.emotion.tagger import MULTI_LABEL
     from sed.networks.averaging import load_mean
     from sed.networks.store import WEIGHTS, tagger_folder
     from sed.training.export.calibration import Calibration, fit_calibration, read_calibration
@@ -95,6 +96,12 @@ def export(
         raise ModelError(f"{target}: {parent} is a file, expected a folder")
     model, description = load_mean(folders) if len(folders) > 1 else open_start(folders[0])
     labels = description["labels"]
+    independent = bool(description["card"].get(MULTI_LABEL))
+    if independent and (ordinary or temperature is not None or calibration_file is not None):
+        raise OptionError(
+            f"{folders[0]}: found a tagger with independent labels, which has no calibration: expected no --ordinary,"
+            " --temperature or --calibration"
+        )
     max_samples = model.max_samples
     waves = trial_waves(max_samples)
     speech = None if corpora is None else load_speech(read_manifest(corpora, ["valid"], labels))
@@ -106,7 +113,7 @@ def export(
         talk = load_speech(read_manifest(ordinary, ["valid"])) if ordinary else []
         calibration = (
             Calibration()
-            if speech is None
+            if speech is None or independent
             else fit_calibration(model, speech, labels, ordinary=talk, neutral=neutral)
         )
     if speech is not None:

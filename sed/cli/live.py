@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, command
-from sed.cli.options import TAGGER_SETTINGS, common_options, tagger_options
+from sed.cli.options import TAGGER_SETTINGS, common_options, enrol_option, tagger_options
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     "written during the run, the others at its end.",
 )
 @click.option("--json-lines", is_flag=True, help="Write every event as a line of JSON to standard output.")
+@click.option(
+    "--relabel",
+    is_flag=True,
+    help="Also report, on the terminal and with --json-lines, which speakers have turned out to be others; files keep "
+    "the names.",
+)
 @click.option("--duration", type=_POSITIVE, metavar="S", help="Stop after this many seconds.")
 @click.option("--latency", type=float, default=1.0, show_default=True, metavar="S", help="0.5 to 5 seconds.")
 @click.option(
@@ -52,6 +58,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--speakers", type=_COUNT, help="Number of speakers (default: estimated).")
 @click.option("--max-speakers", type=_COUNT, help="Maximum number of speakers.")
+@enrol_option
 @tagger_options
 @click.option(
     "--span",
@@ -69,6 +76,7 @@ def main(list_devices: bool, **options: Any) -> None:
     sed-live                                 a timeline on the terminal
     sed-live --record talk.wav -o talk.rttm  also write files
     sed-live -o rttm | tee talk.rttm         segments as they become final
+    sed-live --enrol anna=anna.wav           a known speaker, by a recording
     sed-live --list-devices                  list the microphones
     sed-live --input demo/conversation.flac  without a microphone
 
@@ -87,6 +95,7 @@ def _process(
     record: str | None,
     overwrite: bool,
     json_lines: bool,
+    relabel: bool,
     duration: float | None,
     span: float,
     quiet: bool,
@@ -108,7 +117,7 @@ def _process(
     stream = _stream(
         **{
             name: options[name]
-            for name in ("latency", "speakers", "max_speakers", *TAGGER_SETTINGS, "threads")
+            for name in ("latency", "enrolments", "speakers", "max_speakers", *TAGGER_SETTINGS, "threads")
         },
         refine=refine,
     )
@@ -125,6 +134,7 @@ def _process(
         dimensions=stream.dimensions,
         recorder=recorder,
         duration=duration,
+        relabel=relabel,
         listeners=[*listeners, *([timeline] if timeline else [])],
         on_level=timeline.level if timeline else None,
     )
@@ -204,11 +214,13 @@ def _source(
     return FilePlayer(file, choice or "mix", fast)
 
 
-def _stream(*, latency: float, refine: bool, **settings: Any) -> Any:
-    """A live stream; loads the models."""
+def _stream(*, latency: float, refine: bool, enrolments: Sequence[str], **settings: Any) -> Any:
+    """A live stream; loads the models and enrols the speakers."""
+    from sed.enrolment import parse_enrolments
     from sed.pipeline import EmotionDiarizer
 
-    return EmotionDiarizer(**settings).stream(latency, refine=refine)
+    enrol = parse_enrolments(enrolments)
+    return EmotionDiarizer(enrol=enrol, **settings).stream(latency, refine=refine)
 
 
 def _run(session: LiveSession, display: AbstractContextManager[Any]) -> list[str]:

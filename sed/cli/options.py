@@ -101,6 +101,25 @@ tagger_options = _all_of(
     ),
 )
 
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    help="Where the networks run; a GPU needs onnxruntime-gpu. auto: torch taggers on a GPU if there is one, the "
+    "rest on the CPU.",
+)
+
+enrol_option = click.option(
+    "--enrol",
+    "enrolments",
+    multiple=True,
+    type=Enrolment(),
+    metavar="NAME=FILE",
+    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
+    "who match get the name, others stay unknown.",
+)
+
 diarizer_options = _all_of(
     click.option(
         "--channels",

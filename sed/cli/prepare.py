@@ -35,8 +35,9 @@ def _list_corpora(context: click.Context, parameter: click.Parameter, value: boo
     "--split",
     default="auto",
     show_default=True,
-    type=click.Choice(["auto", "speakers", "train", "valid", "test"]),
-    help="auto: as shown by --list; speakers: drawn at random, each in one split; other: one split for all.",
+    type=click.Choice(["auto", "speakers", "balanced", "train", "valid", "test"]),
+    help="auto: as shown by --list; speakers: drawn at random, each in one split; balanced: the same, with the labels "
+    "of each split in about the same proportions; other: one split for all.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the speaker draw.  [default: 0]"
@@ -47,6 +48,12 @@ def _list_corpora(context: click.Context, parameter: click.Parameter, value: boo
 @click.option("--rename", type=Renaming(), help="Rename emotions, such as excited=happy,amused=happy.")
 @click.option(
     "--language", "languages", multiple=True, metavar="CODE", help="Keep only this language, such as en."
+)
+@click.option(
+    "--text-labels",
+    metavar="PATH",
+    help="Label utterances without emotion by their text: a CSV with word, emotion and weight, or the folder of a text "
+    "classifier of transformers.",
 )
 @click.option("--corpus-name", "name", metavar="NAME", help="Name of the corpus in the manifest.")
 @click.option(
@@ -80,6 +87,7 @@ def main(
     sed-prepare iemocap IEMOCAP_full_release -o fold1.json --fold 1 --rename excited=happy
     sed-prepare esd "Emotion Speech Dataset" -o esd.json --language en
     sed-prepare csv calls.csv -o calls.json --split test
+    sed-prepare csv talks.csv -o talks.json --text-labels words.csv
     sed-prepare zed ZED -o zed.json           and then: sed-score zed.json out/ -m eder
 
     Exit status: 0; 1 if no manifest was written; 2 for wrong usage.

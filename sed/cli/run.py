@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import Enrolment, common_options, diarizer_options, on_command_line
+from sed.cli.options import common_options, device_option, diarizer_options, enrol_option, on_command_line
 from sed.console import handled
 
 if TYPE_CHECKING:
@@ -68,14 +68,12 @@ NAME = "sed-run"
     metavar="NAME[:MODEL]",
     help="As --words with the transcript of an installed recogniser: faster-whisper[:MODEL].",
 )
+@enrol_option
 @click.option(
-    "--enrol",
-    "enrolments",
-    multiple=True,
-    type=Enrolment(),
-    metavar="NAME=FILE",
-    help="A recording of a known speaker, alone and sounding as usual; repeat for several files and speakers. Speakers "
-    "who match get the name, others stay unknown.",
+    "--context",
+    metavar="FILE",
+    help="Decode the emotions of each conversation in this context, a file of sed-context: which emotion follows on "
+    "which, within and between speakers.",
 )
 @click.option(
     "--workers",
@@ -97,6 +95,7 @@ NAME = "sed-run"
 )
 @click.option("--fresh", is_flag=True, help="With -d: process recordings again that earlier runs have done.")
 @diarizer_options
+@device_option
 @common_options
 def main(
     inputs: tuple[str, ...],
@@ -234,10 +233,6 @@ def _transcripts(
 
     check_outputs([*plan.kinds, *(kind for _, kind in plan.paths)])
     if words is None:
-        if any(recording.path == "-" for recording in recordings):
-            raise OptionError(
-                "--asr cannot be combined with standard input: it is read once, expected a file"
-            )
         check_engine(asr or "")
         return recordings, None
     if asr is not None:

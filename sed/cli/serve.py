@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sed.cli.base import FAILED, USAGE, command, fail
-from sed.cli.options import TAGGER_SETTINGS, tagger_options
+from sed.cli.options import TAGGER_SETTINGS, device_option, enrol_option, tagger_options
 
 NAME = "sed-serve"
 TOKEN_VARIABLE = "SED_TOKEN"
@@ -112,7 +112,9 @@ TOKEN_VARIABLE = "SED_TOKEN"
     default=False,
     help="Allow all clients that can reach --host, without a secret.",
 )
+@enrol_option
 @tagger_options
+@device_option
 @click.option("--max-speakers", type=click.IntRange(min=1), help="Maximum number of speakers.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")
@@ -121,6 +123,7 @@ def main(
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
+    enrolments: tuple[str, ...],
     max_speakers: int | None,
     threads: int | None,
     quiet: bool,
@@ -138,6 +141,7 @@ def main(
 
     Exit status: 0; 1 if a package is missing; 2 for any other error.
     """
+    from sed.enrolment import parse_enrolments
     from sed.errors import MissingDependencyError, SedError
 
     logging.basicConfig(level=logging.WARNING, format=f"{NAME}: %(message)s")
@@ -146,7 +150,8 @@ def main(
     try:
         from sed.server.options import ServerOptions
 
-        models = {name: settings.pop(name) for name in TAGGER_SETTINGS}
+        models = {name: settings.pop(name) for name in (*TAGGER_SETTINGS, "device")}
+        models |= {"enrol": parse_enrolments(enrolments), "max_speakers": max_speakers}
         if threads is not None:
             settings["threads"] = threads
         options = ServerOptions(
@@ -157,7 +162,7 @@ def main(
             trusted_proxies=trusted_proxy,
         )
         _check_packages()
-        _serve(options, {**models, "max_speakers": max_speakers}, quiet)
+        _serve(options, models, quiet)
     except SedError as error:
         fail(NAME, error, FAILED if isinstance(error, MissingDependencyError) else USAGE)
 

@@ -16,7 +16,9 @@ class Entry:
 
     `file` is the name of its audio in the tree, `speaker` the corpus's own name. `corpus` is set if it differs from
     the name of the reader. `split` is the split that the corpus assigns, if any; entries with the same `group` must
-    be in the same split (None: those with the same speaker). `dimensions` are scaled to -1 to 1. Times are seconds.
+    be in the same split (None: those with the same speaker). `emotion` is empty if there is a `text` instead, and
+    `label_source` names what it then comes from (`sed.corpora.text_labels`). `dimensions` are scaled to -1 to 1. Times
+    are seconds.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Entry:
     raters: Mapping[str, float] = field(default_factory=dict, hash=False)
     dimensions: Mapping[str, float] = field(default_factory=dict, hash=False)
     events: tuple[tuple[float, float, str], ...] = ()
+    label_source: str | None = None
 
 
 class ProblemLog:

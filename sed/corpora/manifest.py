@@ -1,8 +1,8 @@
 """Manifests, one row per utterance: JSON or CSV files in, `Utterance` out, and back to JSON.
 
 JSON follows SpeechBrain: ``{id: {"wav", "duration", "corpus", "speaker", "gender", "language", "emotion",
-"intensity", "split", "split_rule", "start", "stop", "raters", "arousal", "valence", "dominance", "text"}}``, all
-keys in each row, null if unknown. Strings are SpeechBrain templates:
+"intensity", "split", "split_rule", "start", "stop", "raters", "arousal", "valence", "dominance", "text",
+"label_source"}}``, all keys in each row, null if unknown. Strings are SpeechBrain templates:
 ``DynamicItemDataset.from_json(path, replacements={"data_root": folder})``, where ``{data_root}`` is the folder of
 the manifest. `duration`, `start` and `stop` are seconds; `start` and `stop` are null for a whole file. `raters` maps
 labels to votes; arousal, valence and dominance range from -1 to 1. `emotion` is a label, or in corpora with emotion
@@ -37,6 +37,7 @@ OFFICIAL = "official"
 """A `split_rule`: the splits are published with the corpus and may share speakers."""
 ROOT = "{data_root}/"
 _FILE_NAMES = ("manifest.csv", "manifest.json")
+_TEXTS = ("gender", "language", "intensity", "text", "label_source")
 _REQUIRED_KEYS = ("wav", "corpus", "speaker", "emotion", "split")
 
 
@@ -46,7 +47,7 @@ class Utterance:
 
     `speaker` is ``corpus/name``. `start` and `stop` are seconds in `path`; None: its start, its end. `events` are
     ``(start, end, label)`` in seconds, in corpora with emotion boundaries. `split_rule` names how the split was made
-    (see `OFFICIAL`).
+    (see `OFFICIAL`), `label_source` where a label comes from that no rater gave (`sed.corpora.text_labels`).
     """
 
     corpus: str
@@ -64,6 +65,7 @@ class Utterance:
     intensity: str | None = None
     text: str | None = None
     split_rule: str | None = None
+    label_source: str | None = None
     events: tuple[tuple[float, float, str], ...] = ()
 
 
@@ -154,10 +156,7 @@ def _csv_rows(path: Path) -> Iterable[tuple[str, Utterance]]:
                 duration=_number(row, "duration", where),
                 start=_number(row, "start", where),
                 stop=_number(row, "stop", where),
-                gender=row.get("gender") or None,
-                language=row.get("language") or None,
-                intensity=row.get("intensity") or None,
-                text=row.get("text") or None,
+                **{name: row.get(name) or None for name in _TEXTS},  # type: ignore[arg-type]
             ),
         )
 
@@ -211,10 +210,7 @@ def _utterance(name: str, row: Mapping[str, Any], folder: Path, where: str) -> U
         duration=_number(row, "duration", where),
         start=_number(row, "start", where),
         stop=_number(row, "stop", where),
-        gender=row.get("gender"),
-        language=row.get("language"),
-        intensity=row.get("intensity"),
-        text=row.get("text"),
+        **{name: row.get(name) for name in _TEXTS},
         split_rule=row.get("split_rule"),
         events=events,
     )
@@ -286,6 +282,7 @@ def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
             for name, value in zip(DIMENSIONS, ratings.dimensions, strict=True)
         },
         "text": utterance.text,
+        "label_source": utterance.label_source,
     }
     return {
         key: _literal(value) if isinstance(value, str) and key != "wav" else value

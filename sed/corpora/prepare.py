@@ -9,47 +9,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from sed.corpora.assignment import Options, assign_splits, check_options, count_shared_speakers
 from sed.corpora.durations import audio_durations
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
-from sed.corpora.manifest import OFFICIAL, SPLITS, Utterance, is_prepared, write_manifest
+from sed.corpora.manifest import OFFICIAL, SPLITS, Utterance, write_manifest
 from sed.corpora.ratings import DIMENSIONS, Ratings
-from sed.corpora.splits import draw_splits
+from sed.corpora.text_labels import label_texts, open_text_labeller
 from sed.corpora.tree import Tree, open_tree
-from sed.errors import AudioError, FormatError, OptionError
+from sed.errors import AudioError, FormatError
 from sed.files import NewFiles
 from sed.formats.kind import without_blanks
-
-SPLIT_CHOICES = ("auto", "speakers", *SPLITS)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to prepare a corpus.
-
-    split: ``auto`` (the splits described in `CorpusReader.split_summary`), ``speakers`` (speakers drawn at random,
-        each in one split), or the name of one split for all utterances.
-    seed, valid, test: the seed of the random draw and the shares of speakers; None: 0, 0.1 and 0.2. Setting one of
-        them raises `OptionError` if no speakers are drawn.
-    fold: the test fold, from 1, of a corpus with folds; None: the last.
-    rename: new names of emotions, such as ``{"excited": "happy"}``.
-    languages: the languages to keep (such as ``en``); empty: all.
-    corpus: the name of the corpus in the manifest; None: that of the reader or of the table.
-    strict: raise `FormatError` instead of omitting what is missing or invalid.
-    """
-
-    split: str = "auto"
-    seed: int | None = None
-    valid: float | None = None
-    test: float | None = None
-    fold: int | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-    languages: Collection[str] = ()
-    corpus: str | None = None
-    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +58,7 @@ def prepare(
     exists and is not a prepared manifest; `MissingDependencyError` if video files need ffmpeg.
     """
     options, target = options or Options(), Path(target)
-    _check_options(reader, options, target)
+    check_options(reader, options, target)
     problems = ProblemLog()
     audio_folder = target.parent / f"{target.stem}_audio"
     tree = open_tree(source, audio_folder)
@@ -93,6 +66,7 @@ def prepare(
     entries = _select_entries(found, options, problems)
     if not entries:
         raise FormatError(_no_entries_message(reader, tree, problems, found, options))
+    entries = _with_emotions(entries, options, problems, tree.title)
     _compare_with_published(reader, entries, options, problems)
     with NewFiles() as new_files:
         if options.strict:
@@ -108,42 +82,18 @@ def prepare(
             problems.add_message(f"found no label {name} to rename to {options.rename[name]}")
         if options.strict:
             _raise_problems(tree, problems)
-        splits, rule = _assign(reader, entries, options)
+        splits, rule = assign_splits(reader, entries, options)
         rows = []
         for entry, split in zip(entries, splits, strict=True):
             duration = durations[paths[entry.file]]
             assert isinstance(duration, float)
             rows.append(_utterance(reader, entry, split, rule, paths[entry.file], duration, options))
-        if shared := _count_shared_speakers(rows):
+        if shared := count_shared_speakers(rows):
             subject = "speaker is" if shared == 1 else "speakers are"
             advice = "" if rule == OFFICIAL else ", which training rejects: use --split speakers"
             problems.add_message(f"{shared} {subject} in more than one split{advice}")
         write_manifest(rows, target)
     return Report(target, tuple(rows), tuple(problems.messages()))
-
-
-def _check_options(reader: CorpusReader, options: Options, target: Path) -> None:
-    if options.split not in SPLIT_CHOICES:
-        raise OptionError(f"split {options.split!r}: expected one of {', '.join(SPLIT_CHOICES)}")
-    if options.fold is not None and not 1 <= options.fold <= len(reader.folds):
-        expected = f"1 to {len(reader.folds)}" if reader.folds else "none because the corpus has no folds"
-        raise OptionError(f"fold {options.fold} of {reader.name}: expected {expected}")
-    if options.fold is not None and options.split != "auto":
-        raise OptionError(
-            f"fold {options.fold} cannot be combined with split {options.split}: expected split auto"
-        )
-    given = [name for name in ("seed", "valid", "test") if getattr(options, name) is not None]
-    predefined = bool(reader.folds or reader.fixed_splits) and options.split == "auto"
-    if given and (predefined or options.split in SPLITS):
-        raise OptionError(
-            f"{' and '.join(given)} cannot be combined with split {options.split} of {reader.name}, which draws no"
-            " speakers: expected split speakers"
-        )
-    draw_splits({}, valid=options.valid or 0.0, test=options.test or 0.0)
-    if target.suffix.lower() != ".json":
-        raise OptionError(f"{target}: expected a manifest with the suffix .json")
-    if target.exists() and not is_prepared(target):
-        raise OptionError(f"{target}: found a file that is not a prepared manifest, expected a new name")
 
 
 def _select_entries(found: Iterable[Entry], options: Options, problems: ProblemLog) -> list[Entry]:
@@ -158,6 +108,22 @@ def _select_entries(found: Iterable[Entry], options: Options, problems: ProblemL
         else:
             entries[entry.id] = entry
     return list(entries.values())
+
+
+def _with_emotions(entries: list[Entry], options: Options, problems: ProblemLog, title: str) -> list[Entry]:
+    """`entries`, those without an emotion labelled by their text; `FormatError` if there is nothing to label with."""
+    missing = [entry.id for entry in entries if not entry.emotion]
+    if not missing:
+        return entries
+    if options.text_labels is None:
+        raise FormatError(
+            f"{title}: found {len(missing)} utterances without emotion, such as {missing[0]}, expected one for each, or"
+            " text_labels to take it from their texts"
+        )
+    labelled = label_texts(entries, open_text_labeller(options.text_labels), options.rename, problems)
+    if not labelled:
+        raise FormatError(f"{title}: found no emotion in any text with {options.text_labels}, expected some")
+    return labelled
 
 
 def _has_audio(entry: Entry, duration: float | AudioError, problems: ProblemLog) -> bool:
@@ -218,49 +184,6 @@ def _raise_problems(tree: Tree, problems: ProblemLog) -> None:
         raise FormatError(f"{tree.title}: {'; '.join(messages)}")
 
 
-def _assign(reader: CorpusReader, entries: Sequence[Entry], options: Options) -> tuple[list[str], str]:
-    """The split of each entry, and the name of the split rule."""
-    if options.split in SPLITS:
-        return [options.split] * len(entries), "all"
-    if options.split == "auto":
-        if reader.folds:
-            index = (len(reader.folds) if options.fold is None else options.fold) - 1
-            held_out = {reader.folds[index]: "test", reader.folds[index - 1]: "valid"}
-            return [held_out.get(entry.group or "", "train") for entry in entries], f"fold {index + 1}"
-        if reader.fixed_splits:
-            splits = {name: split for split, names in reader.fixed_splits.items() for name in names}
-            return [splits.get(entry.speaker, "train") for entry in entries], "fixed"
-        if reader.split_rule:
-            own = [entry.split for entry in entries if entry.split]
-            if len(own) == len(entries):
-                return own, reader.split_rule
-            if own:
-                raise FormatError(
-                    f"{len(entries) - len(own)} of {len(entries)} rows have no split, expected one in each row:"
-                    " use --split speakers"
-                )
-    strata: dict[str, set[str]] = {}
-    for entry in entries:
-        strata.setdefault(_group(entry), set()).add(f"{entry.language}/{entry.gender}")
-    groups = {name: " ".join(sorted(values)) for name, values in strata.items()}
-    shares = {"valid": options.valid, "test": options.test}
-    drawn = draw_splits(
-        groups, options.seed or 0, **{name: share for name, share in shares.items() if share is not None}
-    )
-    return [drawn[_group(entry)] for entry in entries], "speakers"
-
-
-def _count_shared_speakers(rows: Iterable[Utterance]) -> int:
-    splits: dict[str, set[str]] = {}
-    for row in rows:
-        splits.setdefault(row.speaker, set()).add(row.split)
-    return sum(len(names) > 1 for names in splits.values())
-
-
-def _group(entry: Entry) -> str:
-    return f"{entry.corpus or ''}/{entry.group or entry.speaker}"
-
-
 def _utterance(
     reader: CorpusReader, entry: Entry, split: str, rule: str, path: Path, duration: float, options: Options
 ) -> Utterance:
@@ -292,5 +215,6 @@ def _utterance(
         intensity=entry.intensity,
         text=entry.text,
         split_rule=rule,
+        label_source=entry.label_source,
         events=tuple((start, end, renamed(label)) for start, end, label in entry.events),
     )

@@ -23,12 +23,14 @@ def load_tagger(
     - a folder in SpeechBrain's layout: hyperparams.yaml, wav2vec2.ckpt, model.ckpt, label_encoder.txt;
     - a folder in Hugging Face's layout, with an audio classification model: config.json, model.safetensors
       (`sed.emotion.audio_classification`);
+    - a folder in FunASR's layout, with emotion2vec+: config.yaml, model.pt, tokens.txt (`sed.emotion.funasr`);
     - the name of such a model on the Hugging Face hub, such as ``speechbrain/emotion-diarization-wavlm-large`` or
       ``owner/name@revision``: loaded from the hub's cache, or downloaded. This is the only case in which the network is
       used.
 
-    `threads` is the number of CPU threads. `device` (``auto``, ``cpu``, ``cuda``, ...) and `precision` (``auto``,
-    ``fp32``, ``fp16``, ``bf16``) apply to torch models; ONNX files always run on the CPU in their own precision.
+    `threads` is the number of CPU threads. `device` is ``auto`` (for torch models a GPU if there is one, for ONNX files
+    the CPU), ``cpu``, ``cuda`` or ``cuda:N``. `precision` (``auto``, ``fp32``, ``fp16``, ``bf16``) applies to torch
+    models; ONNX files have their own.
 
     Raises `ModelError` if there is no such model or it is not a tagger, and `MissingDependencyError` if it needs the
     extra ``sed[wavlm]``.
@@ -39,10 +41,10 @@ def load_tagger(
     from sed.emotion.onnx import OnnxTagger
 
     if is_bundled(name):
-        return OnnxTagger.bundled(threads)
+        return OnnxTagger.bundled(threads, device)
     path = Path(name or "")
     if path.suffix == ".onnx":
-        return OnnxTagger(path, threads)
+        return OnnxTagger(path, threads, device)
     from sed.emotion.folders import LAYOUTS, OPTIONAL, open_folder
     from sed.hub import fetch, is_hub_name
 

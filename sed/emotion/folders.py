@@ -1,5 +1,5 @@
-"""Loads taggers from folders that `sed-train` wrote, or in the layout of SpeechBrain or Hugging Face, as their files
-show."""
+"""Loads taggers from folders that `sed-train` wrote, or in the layout of SpeechBrain, Hugging Face or FunASR, as their
+files show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ TRAINED = ("tagger.json", "tagger.safetensors")
 SPEECHBRAIN = ("hyperparams.yaml", "wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
 TRANSFORMERS = ("config.json", "model.safetensors")
 TRANSFORMERS_OLD = ("config.json", "pytorch_model.bin")
-LAYOUTS = (TRAINED, SPEECHBRAIN, TRANSFORMERS, TRANSFORMERS_OLD)
+FUNASR = ("config.yaml", "model.pt", "tokens.txt")
+LAYOUTS = (TRAINED, SPEECHBRAIN, TRANSFORMERS, TRANSFORMERS_OLD, FUNASR)
 OPTIONAL = ("config.json", "preprocessor_config.json")
 
 
@@ -46,13 +47,19 @@ def trained_folder(folder: Path) -> Path | None:
 
 
 def read_network(folder: Path, hub: bool = False) -> Network:
-    """The model in `folder`, which has the layout of SpeechBrain or Hugging Face; raises as `open_folder`."""
+    """The model in `folder`, which has the layout of SpeechBrain, Hugging Face or FunASR; raises as `open_folder`."""
     if any((folder / name).is_file() for name in SPEECHBRAIN):
         _require_files(folder, SPEECHBRAIN)
         _require_torch(folder)
         from sed.emotion.wavlm import read_speechbrain
 
         return read_speechbrain(folder, hub)
+    if (folder / FUNASR[0]).is_file():
+        _require_files(folder, FUNASR)
+        _require_torch(folder)
+        from sed.emotion.funasr import read_funasr
+
+        return read_funasr(folder)
     if (folder / "config.json").is_file():
         _require_torch(folder)
         from sed.emotion.audio_classification import read_audio_classification
@@ -60,7 +67,8 @@ def read_network(folder: Path, hub: bool = False) -> Network:
         return read_audio_classification(folder, hub)
     raise ModelError(
         f"{folder}: found {_listing(folder)}, expected a tagger: {' and '.join(TRAINED)} as sed-train writes"
-        f" them, {', '.join(SPEECHBRAIN)} as SpeechBrain does, or {' and '.join(TRANSFORMERS)} as Hugging Face does"
+        f" them, {', '.join(SPEECHBRAIN)} as SpeechBrain does, {' and '.join(TRANSFORMERS)} as Hugging Face does, or"
+        f" {', '.join(FUNASR)} as FunASR does"
     )
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from sed.emotion.tagger import check_waves, is_window
+from sed.emotion.tagger import MULTI_LABEL, check_waves, is_multi_label, is_window
 from sed.errors import ModelError, OptionError
 from sed.grid import FRAME_RATE, HOP, frame_count
 from sed.networks.base import FrameTagger
@@ -29,6 +29,7 @@ _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 class TorchTagger:
     """A `sed.emotion.tagger.Tagger` that runs `model`; the softmax is over `labels`, a subset of the model's.
+    With ``multi_label`` in the card, posteriors are the sigmoid of each label.
 
     `window` is in samples; `card` describes the origin of the model. `device` is ``auto`` (a GPU if there is one),
     ``cpu``, ``cuda``, ``cuda:1``, ...; `precision` is ``auto`` (bf16 on a GPU that supports it, else fp16; fp32 on a
@@ -64,6 +65,8 @@ class TorchTagger:
         """Maximum length of the input in samples; None: unlimited."""
         if self.card.get("label_names"):
             self.settings = {"label_names": self.card["label_names"]}
+        if is_multi_label(self):
+            self.settings = {MULTI_LABEL: True}
         distinct = set(self.labels)
         only_dimensions = bool(model.dimensions) and not self.labels
         if not (only_dimensions or 2 <= len(self.labels) == len(distinct)) or distinct - set(model.labels):
@@ -119,7 +122,8 @@ class TorchTagger:
             for start in range(0, len(waves), self.batch):
                 batch = torch.from_numpy(waves[start : start + self.batch]).to(self.device)
                 outputs = self._model(batch).float()
-                posteriors = torch.softmax(outputs[:, :, self._columns], 2)
+                logits = outputs[:, :, self._columns]
+                posteriors = torch.sigmoid(logits) if is_multi_label(self) else torch.softmax(logits, 2)
                 result[start : start + self.batch] = posteriors.cpu().numpy()
                 if self.dimensions:
                     values = outputs[:, :, -len(self.dimensions) :]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from sed.emotion.bundled import bundled_path
-from sed.emotion.tagger import check_waves, is_window
-from sed.errors import ModelError, OptionError
+from sed.emotion.tagger import MULTI_LABEL, check_waves, is_multi_label, is_window
+from sed.errors import ModelError, OptionError, SedError
 from sed.grid import FRAME_RATE, HOP, SAMPLE_RATE, frame_count
 from sed.inference import new_session
 
@@ -27,9 +27,9 @@ DIMENSIONS = "dimensions"  # the second output of a model, and its key in the ca
 class OnnxTagger:
     """A `sed.emotion.tagger.Tagger` that runs an ONNX file with a model card.
 
-    `path` is the file, `threads` the number of CPU threads. The attribute `card` is the model card (name, licence,
-    origin, ...). Raises `ModelError` if the file is missing, damaged, or not a tagger, and `OptionError` if `threads`
-    is less than 1.
+    `path` is the file, `threads` the number of CPU threads, `device` as in `sed.inference`. The attribute `card` is the
+    model card (name, licence, origin, ...). Raises `ModelError` if the file is missing, damaged, or not a tagger,
+    `OptionError` if `threads` is less than 1, and as `sed.inference.open_model` does if the device cannot be used.
 
     >>> tagger = OnnxTagger.bundled()
     >>> tagger.labels
@@ -38,14 +38,16 @@ class OnnxTagger:
     (2, 50, 4)
     """
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
+    def __init__(self, path: str | Path, threads: int = 1, device: str = "auto") -> None:
         self.path = Path(path)
         if threads < 1:
             raise OptionError(f"a tagger with {threads} threads: expected at least 1")
         if not self.path.is_file():
             raise ModelError(f"no emotion model at {self.path}: expected an ONNX file")
         try:
-            self._session = new_session(self.path, threads)
+            self._session = new_session(self.path, threads, device)
+        except SedError:
+            raise
         except Exception as error:  # onnxruntime's exception types have no common base class
             raise ModelError(f"{self.path} is not a model that onnxruntime can read: {error}") from error
         self.card = _read_card(self.path, self._session)
@@ -54,11 +56,13 @@ class OnnxTagger:
         """Names of the dimensions that the model estimates beside the posteriors; mostly none."""
         self.frame_rate: int = self.card["frame_rate"]
         self.window: int = self.card["window"]
+        if is_multi_label(self):
+            self.settings = {MULTI_LABEL: True}
         self.max_samples: int | None = self.card.get("longest", self.window)
         """Maximum length of the input in samples; None: unlimited."""
 
     @classmethod
-    def bundled(cls, threads: int = 1) -> OnnxTagger:
+    def bundled(cls, threads: int = 1, device: str = "auto") -> OnnxTagger:
         """The tagger in the package. Raises `ModelError` if its file is not there."""
         path = bundled_path()
         if not path.is_file():
@@ -66,7 +70,7 @@ class OnnxTagger:
                 f"this installation has no file {path}, expected the bundled emotion model (reinstall sed, or name"
                 " another model)"
             )
-        return cls(path, threads)
+        return cls(path, threads, device)
 
     def posteriors(self, waves: np.ndarray) -> np.ndarray:
         """Posteriors of ``(batch, samples)`` float32 audio, ``(batch, ceil(samples / 320), labels)`` float32.

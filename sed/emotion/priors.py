@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sed.emotion.tagger import Tagger
+from sed.emotion.tagger import Tagger, is_multi_label
 from sed.errors import ModelError, OptionError
 
 NEUTRAL = "neutral"
@@ -66,10 +66,16 @@ def reweighted(
     1 is as shipped, 2 finds more emotion, 0.5 less.
 
     Raises `OptionError` on both at once, on values that are not probabilities, on labels that the tagger does not have,
-    and on a sensitivity for a tagger without ``neutral``; `ModelError` if the prior in the model's card is damaged.
+    on a sensitivity for a tagger without ``neutral``, and on a tagger with independent labels; `ModelError` if the
+    prior in the model's card is damaged.
     """
     if prior is not None and sensitivity is not None:
         raise OptionError("prior cannot be combined with sensitivity: both move the share of neutral")
+    if is_multi_label(tagger) and (prior is not None or sensitivity is not None):
+        raise OptionError(
+            f"{'sensitivity' if prior is None else 'prior'}: found a tagger with independent labels, expected one whose"
+            " posteriors sum to 1"
+        )
     if sensitivity is not None:
         factors = _sensitivity_factors(tagger.labels, sensitivity)
         new = factors * model_prior(tagger)

@@ -9,6 +9,14 @@ import numpy as np
 from sed.errors import OptionError
 from sed.grid import HOP, samples_to_seconds
 
+MULTI_LABEL = "multi_label"
+"""Key of a card: true if the posteriors of a frame are independent, several labels at once, and do not sum to 1."""
+
+
+def is_multi_label(tagger: Any) -> bool:
+    """Whether the card of `tagger` states that its posteriors are independent."""
+    return bool((getattr(tagger, "card", None) or {}).get(MULTI_LABEL))
+
 
 def is_window(samples: Any) -> bool:
     """Whether `samples` is a valid window length: a positive multiple of `HOP`.

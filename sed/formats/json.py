@@ -5,7 +5,8 @@
 seconds; only `start` and `end` of a segment are required; `posteriors` has one row per frame and one column per label.
 A tagger that estimates dimensions adds ``"dimensions": ["arousal", ...]``, ``"dimensions": {name: value}`` in each
 segment, and ``dimension_track``, which is to them what `posteriors` is to the labels. A result for another prior or
-sensitivity has ``"settings": {"prior": {label: p}}`` or ``{"sensitivity": 2.0}``.
+sensitivity has ``"settings": {"prior": {label: p}}`` or ``{"sensitivity": 2.0}``; ``{"multi_label": true}`` states that
+probabilities are independent, several labels at once, and do not sum to 1.
 `version` increases with incompatible changes. `LINES` is the format with one such object per line, for several
 recordings.
 """

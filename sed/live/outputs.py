@@ -14,8 +14,8 @@ from typing import TextIO
 
 from sed.errors import OptionError, SedError
 from sed.result import Diarization, Segment
-from sed.streaming.events import Event
-from sed.streaming.messages import event_message
+from sed.streaming.events import Event, Relabel
+from sed.streaming.messages import event_message, relabel_message
 
 
 class Lines:
@@ -32,6 +32,9 @@ class Lines:
 
     def final(self, segment: Segment) -> None:
         """Handle a final segment."""
+
+    def relabel(self, relabel: Relabel) -> None:
+        """Handle a speaker who has turned out to be another one."""
 
     def lost(self, start: float, end: float) -> None:
         """Handle a gap: the audio from `start` to `end` seconds was not processed."""
@@ -53,7 +56,7 @@ class Lines:
 
 
 class PlainLines(Lines):
-    """One line per final segment: start, end (seconds), speaker, emotion, confidence."""
+    """One line per final segment: start, end (seconds), speaker, emotion, confidence; and one per relabel."""
 
     def final(self, segment: Segment) -> None:
         """Write `segment`."""
@@ -62,6 +65,10 @@ class PlainLines(Lines):
         self._line(
             f"{segment.start:9.2f} {segment.end:9.2f}  {speaker:<8} {emotion:<9} {confidence}".rstrip()
         )
+
+    def relabel(self, relabel: Relabel) -> None:
+        """Write a line: the time at which it is known, and both names."""
+        self._line(f"{relabel.time:9.2f} {'':9}  {relabel.old:<8} is {relabel.new}")
 
     def lost(self, start: float, end: float) -> None:
         """Write a line for the gap."""
@@ -85,11 +92,16 @@ class RttmLines(Lines):
 
 
 class EventLines(Lines):
-    """One JSON object per line: events as in the server's protocol (``type`` ``segment``), and gaps (``lost``)."""
+    """One JSON object per line: events as in the server's protocol (``type`` ``segment`` and ``relabel``), and gaps
+    (``lost``)."""
 
     def event(self, event: Event) -> None:
         """Write `event`."""
         self._line(json.dumps(event_message(event), ensure_ascii=False))
+
+    def relabel(self, relabel: Relabel) -> None:
+        """Write `relabel`."""
+        self._line(json.dumps(relabel_message(relabel), ensure_ascii=False))
 
     def lost(self, start: float, end: float) -> None:
         """Write a line for the gap."""

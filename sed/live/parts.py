@@ -11,7 +11,7 @@ import numpy as np
 
 from sed.live.blocks import BlockQueue
 from sed.result import Segment
-from sed.streaming.events import Event
+from sed.streaming.events import Event, Relabel
 
 FLOOR = -90.0  # dBFS that represents silence
 
@@ -55,6 +55,10 @@ class Stream(Protocol):
         """Process the buffered rest."""
         ...
 
+    def take_relabels(self) -> list[Relabel]:
+        """The speakers since the last call that have turned out to be others."""
+        ...
+
 
 class Listener(Protocol):
     """Is notified in the diarizing thread; an exception that it raises ends the run."""
@@ -65,6 +69,10 @@ class Listener(Protocol):
 
     def final(self, segment: Segment) -> None:
         """Handle a final segment; a segment with a gap is split into one on each side."""
+        ...
+
+    def relabel(self, relabel: Relabel) -> None:
+        """Handle a speaker who has turned out to be another one; only in a session with ``relabel=True``."""
         ...
 
     def lost(self, start: float, end: float) -> None:

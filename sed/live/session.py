@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class LiveSession:
 
     `uri` is the name of the result, `labels`, `settings` and `dimensions` are the stream's. `recorder` receives
     every block; `duration` ends the run after exactly that many seconds of audio; `backlog` is the maximum number of
-    seconds of audio that are queued for the diarizer before some are dropped. `on_level` is called with (seconds, dB)
-    for every block.
+    seconds of audio that are queued for the diarizer before some are dropped. `relabel`: also report the speakers that
+    have turned out to be others. `on_level` is called with (seconds, dB) for every block.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class LiveSession:
         dimensions: Sequence[str] = (),
         recorder: Recorder | None = None,
         duration: float | None = None,
+        relabel: bool = False,
         listeners: Sequence[Listener] = (),
         backlog: float = BACKLOG,
         on_level: Callable[[float, float], None] | None = None,
     ) -> None:
         self.source, self.stream, self.uri, self.labels = source, stream, uri, tuple(labels)
         self._settings, self._dimensions = dict(settings or {}), tuple(dimensions)
-        self._recorder = recorder
+        self._recorder, self._relabel = recorder, relabel
         self._listeners = tuple(listeners)
         self._on_level = on_level
         capacity = round(backlog * source.rate)
@@ -276,6 +278,10 @@ class LiveSession:
                 self._finals.append(segment)
                 for listener in self._listeners:
                     listener.final(segment)
+        for relabel in self.stream.take_relabels() if self._relabel else ():
+            mapped_time = self._lost_time.map_time(relabel.time, is_end=True)
+            for listener in self._listeners:
+                listener.relabel(replace(relabel, time=mapped_time))
 
 
 def decibel(amplitude: float) -> float:

@@ -9,10 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sed.result import Segment
-from sed.streaming.events import Event
+from sed.streaming.events import Event, Relabel
 
 LEVELS_PER_SECOND = 10
 MESSAGE_SECONDS = 15.0  # for which a message is shown
@@ -57,6 +57,7 @@ class Timeline:
         self._lost: deque[tuple[float, float]] = deque(maxlen=50)
         self._messages: deque[tuple[float, str]] = deque(maxlen=3)
         self._settled = 0.0
+        self._renamed: dict[str, str] = {}  # names that are shown instead of others
 
     def event(self, event: Event) -> None:
         """Update one segment."""
@@ -76,6 +77,15 @@ class Timeline:
         """Append to the list of recent final segments."""
         with self._lock:
             self._recent.append(segment)
+
+    def relabel(self, relabel: Relabel) -> None:
+        """Show a speaker, before and from now on, under the name of another one, and state it."""
+        with self._lock:
+            self._renamed = {
+                old: relabel.new if new == relabel.old else new for old, new in self._renamed.items()
+            }
+            self._renamed[relabel.old] = relabel.new
+        self.add_message(f"{relabel.old} is {relabel.new}")
 
     def lost(self, start: float, end: float) -> None:
         """Mark audio that was not processed."""
@@ -99,9 +109,9 @@ class Timeline:
     def view(self) -> View:
         """The current snapshot."""
         with self._lock:
-            by_speaker: dict[str, list[Bar]] = {name: [] for name in self._speakers}
+            by_speaker: dict[str, list[Bar]] = {self._shown(name): [] for name in self._speakers}
             for bar in self._bars.values():
-                by_speaker.setdefault(bar.segment.speaker or "?", []).append(bar)
+                by_speaker.setdefault(self._shown(bar.segment.speaker or "?"), []).append(bar)
             shown = {
                 name: tuple(sorted(bars, key=lambda b: b.segment))
                 for name, bars in sorted(by_speaker.items())
@@ -110,11 +120,22 @@ class Timeline:
             return View(
                 shown,
                 self._settled,
-                tuple(self._recent),
+                tuple(self._under_shown_name(segment) for segment in self._recent),
                 dict(self._levels),
                 tuple(self._lost),
-                latest.segment if latest and not latest.final else None,
+                self._under_shown_name(latest.segment) if latest and not latest.final else None,
                 tuple(
                     text for shown_at, text in self._messages if time.monotonic() - shown_at < MESSAGE_SECONDS
                 ),
             )
+
+    def _shown(self, name: str) -> str:
+        return self._renamed.get(name, name)
+
+    def _under_shown_name(self, segment: Segment) -> Segment:
+        name = segment.speaker
+        return (
+            segment
+            if name is None or name not in self._renamed
+            else replace(segment, speaker=self._shown(name))
+        )

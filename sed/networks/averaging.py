@@ -7,7 +7,7 @@ Fine-tuned from the same weights, with any batches and augmentation, they are co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,16 @@ from sed.errors import ModelError, OptionError
 from sed.networks.store import load_tagger, tagger_folder
 
 
-def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
+def _open(folder: str | Path) -> tuple[Any, dict[str, Any]]:
+    return load_tagger(tagger_folder(folder))
+
+
+def load_mean(
+    folders: Sequence[str | Path], open_one: Callable[[str | Path], tuple[Any, dict[str, Any]]] = _open
+) -> tuple[Any, dict[str, Any]]:
     """As `sed.networks.store.load_tagger`, with the mean of the weights in `folders` (a tagger's own or a run's) and
     the description of the first. Raises `OptionError` if there are none, `ModelError` if one cannot be read or
-    has another kind, labels or shape than the first.
+    has another kind, labels or shape than the first. `open_one` opens each of them.
 
     ``model, description = load_mean(["results/seed3", "results/seed4"])``
     """
@@ -26,10 +32,10 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
 
     if not folders:
         raise OptionError("no taggers to average: expected at least one folder")
-    model, description = load_tagger(tagger_folder(folders[0]))
+    model, description = open_one(folders[0])
     mean = model.state_dict()  # the model's own tensors, updated in place
     for number, folder in enumerate(folders[1:], 2):
-        other, found = load_tagger(tagger_folder(folder))
+        other, found = open_one(folder)
         first, shape = _shape(description), _shape(found)
         for key in [*first, *shape]:
             if first.get(key, "nothing") != shape.get(key, "nothing"):
@@ -41,23 +47,6 @@ def load_mean(folders: Sequence[str | Path]) -> tuple[Any, dict[str, Any]]:
             if torch.is_floating_point(value):
                 mean[name] += (value - mean[name]) / number
     return model, description
-
-
-def start_from(model: Any, folders: str | Path | Sequence[str | Path]) -> None:
-    """Give `model` the weights of the trained tagger in a folder, or the mean of those in several; `ModelError` if
-    they do not match."""
-    folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
-    trained, _ = load_mean(folders)
-    source = ", ".join(map(str, folders))
-    if type(trained) is not type(model) or trained.labels != model.labels:
-        raise ModelError(
-            f"{source}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
-            f" {type(model).__name__} of labels {' '.join(model.labels)}"
-        )
-    try:
-        model.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
-        raise ModelError(f"{source}: found a tagger of another shape: {error}") from error
 
 
 def _shape(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The configuration of a pretrained encoder: a folder in, the configuration and the scaling of its input out."""
+"""The configuration of a pretrained encoder: a folder in, the configuration and how its input is scaled out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from sed.errors import ModelError
 from sed.hub import local
@@ -39,3 +42,21 @@ def read_config(encoder: Mapping[str, Any] | str | Path) -> tuple[dict[str, Any]
             raise ModelError(f"{extractor} is damaged: {error}") from error
         inputs = "normalised" if normalise else "raw"
     return config, inputs
+
+
+def scaled(waves: Tensor, lengths: Tensor | None, kind: str) -> Tensor:
+    """``(B, T)`` `waves` scaled as `kind` of `INPUTS` says, each by itself; `lengths` ``(B,)`` are samples without
+    padding, which stays 0."""
+    if kind == "raw":
+        return waves
+    if lengths is None:
+        centred = waves - waves.mean(1, keepdim=True)
+        spread = centred.square().mean(1, keepdim=True)
+    else:
+        exists = torch.arange(waves.shape[1], device=waves.device) < lengths[:, None]
+        samples = lengths[:, None].to(waves.dtype)
+        centred = (waves - (waves * exists).sum(1, keepdim=True) / samples) * exists
+        spread = centred.square().sum(1, keepdim=True) / samples
+    if kind == "centred":
+        return centred
+    return centred / (torch.sqrt(spread + 1e-5) if kind == "normalised" else spread.sqrt().clamp(min=1e-10))

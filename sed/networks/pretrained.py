@@ -20,7 +20,8 @@ from sed.networks import lora
 from sed.networks.backbones import make_backbone
 from sed.networks.base import FrameTagger
 from sed.networks.checkpointing import recompute
-from sed.networks.encoder_config import INPUTS, read_config
+from sed.networks.encoder_config import INPUTS, read_config, scaled
+from sed.networks.expansion import Expansion
 from sed.networks.head import ContextBlock
 from sed.networks.weights import match_weights, read_weights
 
@@ -51,6 +52,7 @@ class EncoderConfig:
     tail: str
     lora_rank: int
     lora_alpha: float
+    added_layers: int = 0
 
 
 class EncoderTagger(FrameTagger):
@@ -74,6 +76,8 @@ class EncoderTagger(FrameTagger):
     frozen_layers: number of lowest layers to freeze, with everything below them; -1 freezes the encoder.
     lora_rank: above 0, low-rank matrices are trained instead of the layers that are not frozen. `lora_alpha`
         scales them.
+    added_layers: above 0, so many copies of layers are inserted and trained instead of the layers
+        (`sed.networks.expansion`).
     dropout: in the encoder; None uses that of the configuration. `head_dropout`: in the head.
     spec_augment: number of masks of up to 300 ms and of up to a tenth of the channels, while training.
     """
@@ -101,6 +105,7 @@ class EncoderTagger(FrameTagger):
         frozen_layers: int = 0,
         lora_rank: int = 0,
         lora_alpha: float = 16.0,
+        added_layers: int = 0,
         bias: bool = True,
         gradient_checkpointing: bool = False,
         dropout: float | None = None,
@@ -113,6 +118,8 @@ class EncoderTagger(FrameTagger):
         _one_of("head", head, ("linear", "context"))
         _one_of("tail", tail, ("pad", "repeat"))
         config, pretrained_inputs = read_config(encoder)
+        if lora_rank and added_layers:
+            raise OptionError("lora_rank cannot be combined with added_layers: expected one of them to be 0")
         if depth is not None and depth < 1:
             raise OptionError(f"a depth of {depth} layers: expected 1 or more, or null for all")
         if depth is not None:
@@ -120,7 +127,8 @@ class EncoderTagger(FrameTagger):
         inputs = inputs or pretrained_inputs
         _one_of("inputs", inputs, INPUTS)
         self.config = EncoderConfig(
-            config, inputs, layers, norm, head, head_width, list(dilations), tail, lora_rank, lora_alpha
+            *(config, inputs, layers, norm, head, head_width, list(dilations), tail),
+            *(lora_rank, lora_alpha, added_layers),
         )
         self.labels = tuple(labels)
         self._lowest_only = depth is not None
@@ -136,7 +144,8 @@ class EncoderTagger(FrameTagger):
         )
         self.head_dropout = nn.Dropout(head_dropout)
         self.classifier = nn.Linear(head_width if head == "context" else width, len(labels), bias=bias)
-        self._freeze(freeze_features, frozen_layers, lora_rank)
+        self.expansion = Expansion(self.layers, width, added_layers)
+        self._freeze(freeze_features, frozen_layers, lora_rank or added_layers)
         if lora_rank:
             for layer in list(self.layers)[max(frozen_layers, 0) :]:
                 lora.add_low_rank(layer, LOW_RANK, lora_rank, lora_alpha)
@@ -185,31 +194,13 @@ class EncoderTagger(FrameTagger):
             part = weights[number] * states
             total[:] = [total[0] + part if total else part]
 
-        waves = self._scale(waves, lengths)
+        waves = scaled(waves, lengths, self.config.inputs)
         x = self.backbone(waves, lengths, None if weights is None else add_layer, self._mask)
         x = total[0] if total else x
         if self.config.norm == "clip":
             x = self._clip_norm(x, lengths)
         states: Tensor = self.head_dropout(x if self.norm is None else self.norm(x))
         return states
-
-    def _scale(self, waves: Tensor, lengths: Tensor | None) -> Tensor:
-        kind = self.config.inputs
-        if kind == "raw":
-            return waves
-        if lengths is None:
-            centred = waves - waves.mean(1, keepdim=True)
-            spread = centred.square().mean(1, keepdim=True)
-        else:
-            exists = torch.arange(waves.shape[1], device=waves.device) < lengths[:, None]
-            samples = lengths[:, None].to(waves.dtype)
-            centred = (waves - (waves * exists).sum(1, keepdim=True) / samples) * exists
-            spread = centred.square().sum(1, keepdim=True) / samples
-        if kind == "centred":
-            return centred
-        return centred / (
-            torch.sqrt(spread + 1e-5) if kind == "normalised" else spread.sqrt().clamp(min=1e-10)
-        )
 
     def _clip_norm(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:
@@ -232,18 +223,18 @@ class EncoderTagger(FrameTagger):
                 hidden = hidden | ((position >= start) & (position < start + width)).unsqueeze(3 - axis)
         return features.masked_fill(hidden, 0.0)
 
-    def _freeze(self, features: bool, frozen: int, rank: int) -> None:
+    def _freeze(self, features: bool, frozen: int, adapted: int) -> None:
         if not -1 <= frozen <= len(self.layers):
             raise OptionError(f"{frozen} frozen layers: expected -1 to {len(self.layers)}")
-        if features or frozen or rank:
+        if features or frozen or adapted:
             self.backbone.freeze_features()
-        if frozen or rank:
+        if frozen or adapted:
             for module in self.backbone.front:
                 module.requires_grad_(False)
-        for layer in self.layers if frozen == -1 or rank else list(self.layers)[:frozen]:
+        for layer in self.layers if frozen == -1 or adapted else list(self.layers)[:frozen]:
             layer.requires_grad_(False)
         after = self.backbone.final_norm
-        if after is not None and (frozen == -1 or rank or self.layer_weights is not None):
+        if after is not None and (frozen == -1 or adapted or self.layer_weights is not None):
             after.requires_grad_(False)  # a sum over the layers does not use it
         for parameter in self.backbone.unused():
             parameter.requires_grad_(False)
@@ -254,6 +245,7 @@ class EncoderTagger(FrameTagger):
         Layers beyond `depth` are ignored. Raises `ModelError` if the file is missing or does not fit.
         """
         match_weights(self.backbone.encoder, read_weights(path), str(path), self._lowest_only)
+        self.expansion.copy_layers(self.layers)
 
     def merge_low_rank(self) -> None:
         """Add the low-rank updates to the encoder's weights, in place, and give a last layer without bias one of 0."""
@@ -268,7 +260,7 @@ class EncoderTagger(FrameTagger):
         """Parameter groups for the optimiser: lower layers learn more slowly, by `layer_decay` a layer.
 
         As with the compact tagger every layer has a group, frozen or not; the encoder's other trainable parameters
-        follow in one group, the head is last.
+        follow in one group, then added layers, and the head is last.
         """
         groups: list[dict[str, Any]] = []
         for depth, layer in enumerate(self.layers):
@@ -278,7 +270,9 @@ class EncoderTagger(FrameTagger):
         stem = [p for p in self.backbone.parameters() if p.requires_grad and id(p) not in taken]
         if stem:
             groups.append({"params": stem, "lr": encoder_rate * layer_decay ** len(self.layers)})
-        taken |= {id(p) for p in self.backbone.parameters()}
+        if len(self.expansion):
+            groups.append({"params": list(self.expansion.parameters()), "lr": encoder_rate})
+        taken |= {id(p) for p in [*self.backbone.parameters(), *self.expansion.parameters()]}
         head = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
         return [*groups, {"params": head, "lr": head_rate}]
 

@@ -17,6 +17,7 @@ WEIGHTS, CARD = "tagger.safetensors", "tagger.json"
 KINDS = {
     "compact": ("sed.networks.compact", "CompactTagger"),
     "encoder": ("sed.networks.pretrained", "EncoderTagger"),
+    "emotion2vec": ("sed.networks.emotion2vec", "Emotion2vecTagger"),
     "logmel": ("sed.networks.logmel", "LogMelTagger"),
 }
 
@@ -95,7 +96,7 @@ def tagger_folder(path: str | Path) -> Path:
 
 def _without_initial_values(kind: str) -> AbstractContextManager[None]:
     """Create large models without initial values, since the file replaces them."""
-    if kind != "encoder":
+    if kind not in ("encoder", "emotion2vec"):
         return nullcontext()
     from sed.networks.backbones import without_initial_values
 

@@ -19,6 +19,11 @@ from sed.hub import local
 
 NAMES = ("model.safetensors", "pytorch_model.bin")
 OPTIONAL = ("masked_spec_embed",)  # used in pretraining only
+_NESTED = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # under which checkpoints of training have their weights
 _LAYER = re.compile(r"(?:encoder\.)?layers\.(\d+)\.")
 _RENAMED = {
     ".weight_g": ".parametrizations.weight.original0",
@@ -54,6 +59,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise ModelError(
             f"cannot read weights from {path}: it is damaged or holds more than tensors ({type(error).__name__})"
         ) from error
+    while isinstance(stored, Mapping) and (nested := next((key for key in _NESTED if key in stored), None)):
+        stored = stored[nested]
     if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise ModelError(f"{path}: found {type(stored).__name__}, expected tensors by name")
     return dict(stored)

@@ -14,6 +14,7 @@ import numpy as np
 
 from sed.grid import SAMPLE_RATE
 from sed.server.admission import Admission
+from sed.server.converter import Converter
 from sed.server.live_stream import Stream
 from sed.server.load import Load, usable_cores
 from sed.server.metrics import Metrics
@@ -45,6 +46,7 @@ class Hub:
         self.stopping = threading.Event()
         self.admission = Admission(options)
         self.files = FileWorker(diarize, options)
+        self.converter = Converter()
         self.resumption = Resumption(options)
         self.load = Load(options.max_load * min(options.threads, usable_cores()))
         self.metrics.stream_cost = lambda: self.load.cost
@@ -145,9 +147,11 @@ class Hub:
         ]
 
     def begin_stop(self) -> None:
-        """Cancel all uploads, and keep no stream; the file being processed ends at its next progress report."""
+        """Cancel all uploads and conversions, and keep no stream; the file being processed ends at its next progress
+        report."""
         self.resumption.stop()
         self.admission.stop()
+        self.converter.stop()
         self.files.stop()
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ from sed.server.hub import Hub
 from sed.server.protocol import dump, error_message
 from sed.server.refusal import UploadError
 from sed.server.worker import Job, JobCancelledError
+from sed.streaming.messages import event_message
 
 log = logging.getLogger("sed.server")
 
@@ -48,7 +49,7 @@ async def diarize(hub: Hub, request: Request) -> Response:
         if kind not in FORMATS:
             raise UploadError("bad_request", f"format {kind[:40]!r}: expected {' or '.join(FORMATS)}")
         work = await _accept(hub, request)
-        if request.query_params.get("progress", "0") != "0":
+        if _flag(request, "progress"):
             return _ProgressResponse(work, kind)
         with work:
             while not await work.wait():
@@ -60,6 +61,10 @@ async def diarize(hub: Hub, request: Request) -> Response:
         return error.response()
     except ClientDisconnect:
         return Response(status_code=400)
+
+
+def _flag(request: Request, name: str) -> bool:
+    return request.query_params.get(name, "0") != "0"
 
 
 async def _accept(hub: Hub, request: Request) -> _UploadJob:
@@ -80,7 +85,7 @@ async def _accept(hub: Hub, request: Request) -> _UploadJob:
             raise UploadError("overload", f"the server cannot store the file ({error.strerror})") from None
         if not size:
             raise UploadError("bad_request", "an empty file: expected audio")
-        job = Job(address, path, _uri(name))
+        job = Job(address, path, _uri(name), _flag(request, "progress") and _flag(request, "provisional"))
         hub.files.submit(job)
         return _UploadJob(hub, job, stack.pop_all())
 
@@ -126,6 +131,10 @@ class _UploadJob:
         ahead = self._hub.files.ahead(job)
         return {"type": "progress", "time": job.done, "duration": job.duration, "ahead": ahead}
 
+    def segments(self) -> list[dict[str, object]]:
+        """Messages of type ``segment`` about provisional segments, since the last call."""
+        return [event_message(event) for event in self._job.take_events()]
+
     def result(self) -> Diarization:
         """The result without posteriors. Raises `UploadError`."""
         try:
@@ -153,7 +162,7 @@ class _UploadJob:
 
 
 class _ProgressResponse(StreamingResponse):
-    """The response with ``progress=1``: JSON lines of type ``progress``, then ``result`` or ``error``."""
+    """The response with ``progress=1``: JSON lines ``progress`` (and ``segment``), then ``result`` or ``error``."""
 
     def __init__(self, work: _UploadJob, kind: str) -> None:
         super().__init__(self._lines(work, kind), media_type="application/x-ndjson", headers=UNBUFFERED)
@@ -167,7 +176,7 @@ class _ProgressResponse(StreamingResponse):
     @staticmethod
     async def _lines(work: _UploadJob, kind: str) -> AsyncIterator[str]:
         while not await work.wait():
-            yield dump(work.progress()) + "\n"
+            yield "".join(dump(message) + "\n" for message in (work.progress(), *work.segments()))
         try:
             with work:  # free its slot before the client has read the result
                 text = await work.text(kind)

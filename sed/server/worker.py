@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,15 +20,22 @@ from sed.result import Diarization
 from sed.server.fairness import FairQueue, largest_share
 from sed.server.options import ServerOptions
 from sed.server.refusal import UploadError
+from sed.streaming import Event
 
 
 class Diarize(Protocol):
     """The interface of `sed.EmotionDiarizer` that the server uses for whole files."""
 
     def __call__(
-        self, source: str, *, uri: str, progress: Callable[[float, float | None], None]
+        self,
+        source: str,
+        *,
+        uri: str,
+        progress: Callable[[float, float | None], None],
+        provisional: Callable[[Sequence[Event]], None] | None = None,
     ) -> Diarization:
-        """Diarize the file `source`; an exception raised by `progress` aborts it."""
+        """Diarize the file `source`; an exception raised by `progress` aborts it. `provisional` is passed if it is
+        wanted."""
         ...
 
 
@@ -36,9 +44,12 @@ class JobCancelledError(Exception):
 
 
 class Job:
-    """A complete file, queued or being processed. `done` and `duration` are its progress in seconds of audio."""
+    """A complete file, queued or being processed. `done` and `duration` are its progress in seconds of audio.
 
-    def __init__(self, address: str, path: Path, uri: str) -> None:
+    With `provisional`, `events` are those of provisional segments that have not been sent yet.
+    """
+
+    def __init__(self, address: str, path: Path, uri: str, provisional: bool = False) -> None:
         self.address = address
         self.path = path
         self.uri = uri
@@ -46,6 +57,12 @@ class Job:
         self.cancelled = False
         self.done = 0.0
         self.duration: float | None = None
+        self.provisional = provisional
+        self.events: deque[Event] = deque()
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call, in order."""
+        return [self.events.popleft() for _ in range(len(self.events))]
 
 
 class FileWorker:
@@ -170,7 +187,9 @@ class FileWorker:
         outcome: Any
         try:
             progress: Callable[[float, float | None], None] = lambda *at: self._progress(job, *at)  # noqa: E731
-            outcome, failed = self._diarize(str(job.path), uri=job.uri, progress=progress), False
+            options: dict[str, Any] = {"provisional": job.events.extend} if job.provisional else {}
+            outcome = self._diarize(str(job.path), uri=job.uri, progress=progress, **options)
+            failed = False
         except BaseException as error:  # whatever a file does, the next one is processed
             outcome, failed = error, True
         with self._change:

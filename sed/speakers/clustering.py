@@ -23,7 +23,9 @@ from sed.speakers.agglomeration import Clusters, Linkage, MergeHistory, agglomer
 class ClusteringOptions:
     """How embeddings are grouped into speakers.
 
-    threshold: minimum similarity at which two clusters are merged.
+    threshold, mean_share: minimum similarity at which two clusters are merged: `threshold` plus this share of the mean
+        cosine of all embeddings of the recording. Two voices on one telephone line, or in one room, are more alike than
+        two in one studio after another.
     linkage: how similar two clusters are.
     min_run_seconds: embeddings of less clean speech join a speaker, but take no part in the clustering.
     min_speaker_seconds: clusters with less speech are not speakers; their embeddings are assigned to the most
@@ -33,7 +35,8 @@ class ClusteringOptions:
     batch_size: number of embeddings clustered at once; bounds memory (``batch_size ** 2``) and time.
     """
 
-    threshold: float = 0.28
+    threshold: float = 0.18
+    mean_share: float = 0.4
     linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.05, 0.05))
     min_run_seconds: float = 0.8
     min_speaker_seconds: float = 1.0
@@ -77,24 +80,27 @@ def find_speakers(
     """
     if len(vectors) == 0:
         return np.zeros((0, *np.shape(vectors)[1:]), np.float32)
+    threshold = options.threshold
+    if options.mean_share:
+        threshold += options.mean_share * mean_similarity(vectors, seconds)
     level: list[Clusters] = []
     size = options.batch_size
     for start in range(0, len(vectors), size):
         batch = slice(start, start + size)
         inside = overlapping[(overlapping >= start).all(1) & (overlapping < start + size).all(1)] - start
         clusters = Clusters.from_embeddings(np.asarray(vectors[batch]), seconds[batch], inside)
-        level.append(_reduce(clusters, options) if len(vectors) > size else clusters)
+        level.append(_reduce(clusters, options, threshold) if len(vectors) > size else clusters)
     while len(level) > 1:
         level = [Clusters.concatenate(level[i : i + _FAN_IN]) for i in range(0, len(level), _FAN_IN)]
         if len(level) > 1:
-            level = [_reduce(clusters, options) for clusters in level]
+            level = [_reduce(clusters, options, threshold) for clusters in level]
     clusters = level[0]
     history = agglomerate(clusters, options.linkage)
     min_seconds = options.min_seconds(float(clusters.seconds.sum()))
     merges = merges_within_bounds(
         clusters,
         history,
-        history.count_above(options.threshold),
+        history.count_above(threshold),
         min_seconds,
         min_speakers,
         max_speakers or len(clusters),
@@ -107,10 +113,24 @@ def find_speakers(
     return found.centroids[large]
 
 
-def _reduce(clusters: Clusters, options: ClusteringOptions) -> Clusters:
+def mean_similarity(vectors: Sequence[np.ndarray] | np.ndarray, seconds: np.ndarray) -> float:
+    """The mean cosine of two of the unit `vectors` ``(n, dimension)``, weighted by `seconds` ``(n,)``; 0 if n < 2.
+
+    >>> round(mean_similarity(np.eye(3)[[0, 0, 1]], np.ones(3)), 3)
+    0.333
+    """
+    weights = np.asarray(seconds, np.float64)
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(weights), _BLOCK))
+    total = np.sum([weights[b] @ np.asarray(vectors[b], np.float64) for b in blocks], axis=0)
+    alone = float(weights @ weights)
+    pairs = float(weights.sum()) ** 2 - alone
+    return float(total @ total - alone) / pairs if pairs > 1e-9 else 0.0
+
+
+def _reduce(clusters: Clusters, options: ClusteringOptions, threshold: float) -> Clusters:
     """Merge the clusters of a batch above the threshold, and further to at most a quarter of the batch size."""
     history = agglomerate(clusters, options.linkage)
-    merges = max(history.count_above(options.threshold), len(clusters) - options.batch_size // _FAN_IN)
+    merges = max(history.count_above(threshold), len(clusters) - options.batch_size // _FAN_IN)
     return clusters.merge(history.labels(merges))
 
 

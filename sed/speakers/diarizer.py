@@ -12,7 +12,7 @@ Only the runs are held in memory until the end: about a kilobyte each, 1.6 MB pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -67,7 +67,7 @@ class SegmentationDiarizer:
     speakers: number of speakers, if known. min_speakers, max_speakers: bounds on that number.
     threads: CPU threads. options: all other options.
     segmentation, embedding: the networks, or paths of ONNX files with the same input and output; None for the bundled
-        ones.
+        ones. device: where they run, as in `sed.inference`.
 
     Fewer speakers than requested are found if there is too little speech. Raises `OptionError` on invalid numbers and
     `ModelError` on unusable models.
@@ -87,14 +87,15 @@ class SegmentationDiarizer:
         options: DiarizationOptions | None = None,
         segmentation: Segmentation | str | Path | None = None,
         embedding: SpeakerEmbedding | str | Path | None = None,
+        device: str = "auto",
     ) -> None:
         self.bounds = speaker_bounds(speakers, min_speakers, max_speakers)
         self.options = options or DiarizationOptions()
         if not isinstance(segmentation, Segmentation):
-            segmentation = Segmentation(segmentation, threads)
+            segmentation = Segmentation(segmentation, threads, device)
         self.projection = Projection.bundled() if embedding is None else None
         if not isinstance(embedding, SpeakerEmbedding):
-            embedding = SpeakerEmbedding(embedding, threads)
+            embedding = SpeakerEmbedding(embedding, threads, device)
         self.segmentation, self.embedding = segmentation, embedding
         SegmentationStream(
             segmentation.activities, self.options.step
@@ -104,12 +105,16 @@ class SegmentationDiarizer:
         """Start a new recording."""
         return SegmentationSession(self)
 
-    def begin_online(self, refine: bool = False) -> OnlineClusteringSession:
-        """Start a live stream; it only enforces the maximum number of speakers. `refine`: offer `refined`, too."""
+    def begin_online(
+        self, refine: bool = False, enrolled: Mapping[str, SpeakerProfile] | None = None
+    ) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers. `refine`: offer `refined`, too;
+        `enrolled`: profiles of speakers to be named, by name."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
         activity = SegmentationActivity(self.segmentation)
         refinement = Refinement(self.begin(), self.options.step) if refine else None
-        return OnlineClusteringSession(activity, self.embedding, options, self.projection, refinement)
+        networks = activity, self.embedding
+        return OnlineClusteringSession(*networks, options, self.projection, refinement, enrolled)
 
 
 class SegmentationSession:
@@ -184,14 +189,17 @@ class SegmentationSession:
         self._features.close()
         self._process(self._stitcher.close(frames))
         options = self._options
-        speakers = cluster_speech_runs(self.speech_runs, options.clustering, *self._bounds)
         return turns_of_speakers(
             self.speech_runs,
-            speakers,
+            self.speakers_of(self.speech_runs),
             frames,
             seconds_to_frames(options.min_duration_off),
             seconds_to_frames(options.min_duration_on),
         )
+
+    def speakers_of(self, speech_runs: list[SpeechRun]) -> np.ndarray:
+        """The speaker of each run ``(n,)``, or -1, if these were all (`sed.streaming.provisional`)."""
+        return cluster_speech_runs(speech_runs, self._options.clustering, *self._bounds)
 
 
 def turns_of_speakers(

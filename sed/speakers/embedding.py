@@ -80,7 +80,7 @@ class SpeakerEmbedding:
     """The stateless CAM++ network: features of one speaker in, a unit vector out.
 
     `model` is the path of an ONNX file with the input and output of CAM++ (None: the bundled one); `threads` is
-    the number of CPU threads. Raises `ModelError` on another kind of model.
+    the number of CPU threads, `device` as in `sed.inference`. Raises `ModelError` on another kind of model.
 
     >>> embed = SpeakerEmbedding()
     >>> vector = embed(np.random.default_rng(0).normal(size=(150, 80)))
@@ -88,8 +88,8 @@ class SpeakerEmbedding:
     ((192,), 1.0)
     """
 
-    def __init__(self, model: str | Path | None = None, threads: int = 1) -> None:
-        self._session = open_model(model or "campplus-zh-en-int8.onnx", threads)
+    def __init__(self, model: str | Path | None = None, threads: int = 1, device: str = "auto") -> None:
+        self._session = open_model(model or "campplus-zh-en-int8.onnx", threads, device=device)
         self._input = self._session.get_inputs()[0].name
         shape = self._session.get_outputs()[0].shape
         if len(shape) != 2 or not isinstance(shape[1], int):

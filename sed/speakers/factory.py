@@ -25,6 +25,7 @@ def make_diarizer(
     max_speakers: int | None = None,
     threads: int = 1,
     model: str | Path | None = None,
+    device: str = "auto",
 ) -> SpeakerDiarizer:
     """Create a diarizer.
 
@@ -37,6 +38,7 @@ def make_diarizer(
     threads: CPU threads.
     model: for ``pyannote`` the folder or name of a pipeline or segmentation model; for ``segmentation`` the path of
         another segmentation ONNX file. None for the bundled models.
+    device: where the networks run, as in `sed.inference`; not for ``pyannote``.
 
     Raises `OptionError` on unknown names and invalid numbers or combinations, `MissingDependencyError` if an extra is
     missing, and `ModelError` on unusable models.
@@ -66,16 +68,20 @@ def make_diarizer(
             )
         from sed.speakers.given import OneSpeaker
 
-        detector = make_detector(vad or "segmentation", threads)
+        detector = make_detector(vad or "segmentation", threads, device)
         if vad == EVERY_FRAME:  # a profile would be one of silence, too
             return OneSpeaker(detector, min_duration_on=0.0)
         from sed.speakers.embedding import SpeakerEmbedding
 
-        return OneSpeaker(detector, embedding=SpeakerEmbedding(threads=threads))
+        return OneSpeaker(detector, embedding=SpeakerEmbedding(threads=threads, device=device))
     if name == "pyannote":
         if vad is not None:
             raise OptionError(
                 f"diarizer 'pyannote' cannot be combined with vad {vad!r}: its pipeline detects speech itself"
+            )
+        if device.startswith("cuda"):
+            raise OptionError(
+                f"diarizer 'pyannote' cannot be combined with device {device!r}: expected segmentation or none"
             )
         from sed.speakers.pyannote import PyannoteDiarizer
 
@@ -83,7 +89,9 @@ def make_diarizer(
     if vad in (None, "segmentation"):
         from sed.speakers.diarizer import SegmentationDiarizer
 
-        return SegmentationDiarizer(speakers, min_speakers, max_speakers, threads, segmentation=model)
+        return SegmentationDiarizer(
+            speakers, min_speakers, max_speakers, threads, segmentation=model, device=device
+        )
     if model is not None:
         raise OptionError(
             f"a segmentation model cannot be combined with vad {vad!r}: expected one or the other"
@@ -91,18 +99,20 @@ def make_diarizer(
     from sed.speakers.windows import VoiceActivityDiarizer, WindowOptions
 
     options = WindowOptions(min_duration_on=0.0) if vad == EVERY_FRAME else None
-    detector = make_detector(vad, threads)
-    return VoiceActivityDiarizer(detector, speakers, min_speakers, max_speakers, threads, options)
+    detector = make_detector(vad, threads, device)
+    return VoiceActivityDiarizer(
+        detector, speakers, min_speakers, max_speakers, threads, options, device=device
+    )
 
 
-def make_detector(name: str, threads: int = 1) -> SpeechDetector:
+def make_detector(name: str, threads: int = 1, device: str = "auto") -> SpeechDetector:
     """Create a speech detector: ``segmentation``, ``webrtc``, ``silero`` or ``none``. Raises as `make_diarizer`.
 
     >>> type(make_detector("webrtc")).__name__
     'WebRtcDetector'
     """
     if name == "segmentation":
-        return SegmentationDetector(threads=threads)
+        return SegmentationDetector(threads=threads, device=device)
     if name == "webrtc":
         from sed.speech.webrtc import WebRtcDetector
 
@@ -110,7 +120,7 @@ def make_detector(name: str, threads: int = 1) -> SpeechDetector:
     if name == "silero":
         from sed.speech.silero import SileroDetector
 
-        return SileroDetector(threads=threads)
+        return SileroDetector(threads=threads, device=device)
     if name == EVERY_FRAME:
         from sed.speech.every_frame import EveryFrame
 

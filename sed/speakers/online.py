@@ -6,6 +6,7 @@ live streams creates its session in `begin_online`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Protocol
@@ -14,6 +15,7 @@ import numpy as np
 
 from sed.errors import OptionError
 from sed.grid import HOP, frame_count
+from sed.result import SpeakerProfile
 from sed.speech.activity import SegmentationDetector, SpeechDetector
 from sed.speech.segmentation import MODEL_FIELD, Segmentation
 
@@ -76,22 +78,25 @@ class DetectorActivity:
         return np.pad(self._speech, (0, frames - len(self._speech)))[:, None].astype(np.float32)
 
 
-def begin_online(diarizer: object, refine: bool = False) -> OnlineSession:
-    """The online session of `diarizer`; `refine`: one with a method `refined`, the offline result at the end.
+def begin_online(
+    diarizer: object, refine: bool = False, enrolled: Mapping[str, SpeakerProfile] | None = None
+) -> OnlineSession:
+    """The online session of `diarizer`; `refine`: one with a method `refined`, the offline result at the end;
+    `enrolled`: one that names the speakers with these profiles.
 
-    Raises `OptionError` if it has no method `begin_online`, or none with that argument.
+    Raises `OptionError` if it has no method `begin_online`, or none with these arguments.
     """
     if (begin := getattr(diarizer, "begin_online", None)) is None:
         raise OptionError(
             f"{type(diarizer).__name__} does not support live streams: expected diarizer 'segmentation' or 'none'"
         )
-    if not refine:
-        return begin()
-    if "refine" not in signature(begin).parameters:
-        raise OptionError(
-            f"{type(diarizer).__name__} cannot refine a live stream: expected diarizer 'segmentation'"
-        )
-    return begin(refine=True)
+    given = {name: value for name, value in (("refine", refine), ("enrolled", enrolled)) if value}
+    for name in given:
+        if name not in signature(begin).parameters:
+            what = "refine a live stream" if name == "refine" else "name enrolled speakers in a live stream"
+            raise OptionError(f"{type(diarizer).__name__} cannot {what}: expected diarizer 'segmentation'")
+    session: OnlineSession = begin(**given)
+    return session
 
 
 def local_activity(detector: SpeechDetector) -> SegmentationActivity | DetectorActivity:

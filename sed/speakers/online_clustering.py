@@ -9,7 +9,7 @@ not at every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,12 +17,14 @@ import numpy as np
 from sed.audio.fbank import FEATURE_HOP, FEATURE_WINDOW, filter_bank
 from sed.errors import SedError
 from sed.grid import HOP, frames_to_seconds, seconds_to_frames
+from sed.result import SpeakerProfile
 from sed.speakers.embedding import SpeakerEmbedding
+from sed.speakers.evidence import Candidate, Speaker
 from sed.speakers.online import LiveTurns
 from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
 from sed.speakers.projection import Projection
 from sed.speakers.refining import Refinement
-from sed.speakers.registry import Candidate, RegistryOptions, Speaker, SpeakerRegistry
+from sed.speakers.registry import RegistryOptions, SpeakerRegistry
 from sed.speakers.tracks import ACTIVE_THRESHOLD, Track, Tracker, TrackRun
 from sed.speakers.turns import Turns
 
@@ -68,7 +70,8 @@ class OnlineClusteringSession:
     """Finds the speakers of one live stream; an `OnlineSession`. Sessions may share the networks.
 
     `activity` is the source of local speaker activity (such as `sed.speakers.online.SegmentationActivity`), `embedding`
-    the embedding network, `projection` what its embeddings are projected by.
+    the embedding network, `projection` what its embeddings are projected by; `enrolled` are the profiles of known
+    speakers by name, of the same networks.
 
     >>> silent = lambda audio, start: np.zeros((len(audio) // HOP, 3), np.float32)
     >>> session = OnlineClusteringSession(silent, SpeakerEmbedding())
@@ -83,6 +86,7 @@ class OnlineClusteringSession:
         options: OnlineClusteringOptions | None = None,
         projection: Projection | None = None,
         refinement: Refinement | None = None,
+        enrolled: Mapping[str, SpeakerProfile] | None = None,
     ) -> None:
         self._refinement = refinement
         self._relabels = 0  # number of merged speakers that have been reported
@@ -95,7 +99,7 @@ class OnlineClusteringSession:
         self._min_embed_frames = seconds_to_frames(self._options.min_embed_seconds)
         self._min_pause_frames = seconds_to_frames(self._options.min_pause)
         self._tracker = Tracker()
-        self._registry = SpeakerRegistry(self._options.registry)
+        self._registry = SpeakerRegistry(self._options.registry, enrolled)
         self._smoother = OnlineSmoother(
             seconds_to_frames(self._options.min_duration_off),
             seconds_to_frames(self._options.min_duration_on),
@@ -124,7 +128,7 @@ class OnlineClusteringSession:
         """Pairs of names since the last call: the first speaker is the second one, from now on and before."""
         new = self._registry.merged[self._relabels :]
         self._relabels += len(new)
-        return [(_name(one.number), _name(other.number)) for one, other in new]
+        return [(_name(one, one.number), _name(other, other.number)) for one, other in new]
 
     def _update_runs(self, audio: np.ndarray, activities: np.ndarray, start: int) -> None:
         """Divide the tracks into runs, embed new speech, and assign the runs to speakers."""
@@ -147,7 +151,10 @@ class OnlineClusteringSession:
             ]
             index = track.runs.index(run)
             previous = track.runs[index - 1].sample.speaker if index else None
-            candidates.append(Candidate(run.sample, overlapping, previous))
+            own = {one.sample.speaker for one in track.runs[:index]}
+            others = {other.sample.speaker for other_track, other, _ in latest if other_track is not track}
+            elsewhere = tuple(speaker for speaker in others - own if speaker is not None)
+            candidates.append(Candidate(run.sample, overlapping, previous, elsewhere))
         self._registry.assign(candidates, frames_to_seconds(start + len(activities)))
         for _, run, frames in latest:
             if (speaker := run.sample.speaker) is not None:
@@ -226,7 +233,7 @@ class OnlineClusteringSession:
         speakers = self._active_speakers = {key: speakers[key] for key in active}
         # Numbers follow the order of first final speech; speakers without final speech show the next free ones.
         unnumbered = sorted(
-            (key for key, speaker in speakers.items() if speaker.number is None),
+            (key for key, speaker in speakers.items() if not speaker.reported),
             key=lambda key: (int(active[key].argmax()), key),
         )
         numbers = {key: one.number for key, one in speakers.items() if one.number is not None}
@@ -240,12 +247,13 @@ class OnlineClusteringSession:
         return LiveTurns(
             np.stack([active[key] for key in keys], 1) if keys else np.zeros((frames, 0), bool),
             keys,
-            tuple(_name(numbers[key]) for key in keys),
+            tuple(_name(speakers[key], numbers.get(key)) for key in keys),
         )
 
 
-def _name(number: int | None) -> str:
-    return f"spk{number:02d}"
+def _name(speaker: Speaker, number: int | None) -> str:
+    """The name of a speaker who has, or shows, that number unless enrolled."""
+    return speaker.enrolled_name or f"spk{number:02d}"
 
 
 def _audio_of(audio: np.ndarray, start: int, frames: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from itertools import permutations
 import numpy as np
 
 from sed.grid import seconds_to_frames
-from sed.speakers.registry import VoiceSample
+from sed.speakers.evidence import VoiceSample
 
 MIN_AGREEMENT = 0.3  # minimum common activity of matching local speakers, as a share of the less active one
 MIN_AGREEMENT_FRAMES = 3.0  # and in frames

@@ -7,6 +7,7 @@ it. For detectors that find speech but do not distinguish speakers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class WindowOptions:
     min_duration_on: float = 0.1
     clustering: ClusteringOptions = field(
         default_factory=lambda: ClusteringOptions(
-            0.3, Linkage(), min_speaker_seconds=3.0, min_speaker_share=0.02
+            0.3, 0.0, Linkage(), min_speaker_seconds=3.0, min_speaker_share=0.02
         )
     )
 
@@ -53,7 +54,7 @@ class WindowOptions:
 class VoiceActivityDiarizer:
     """Finds speakers without overlap in the speech of any detector.
 
-    `speech` detects speech; `speakers`, `min_speakers`, `max_speakers`, `threads` and `embedding` are as for
+    `speech` detects speech; `speakers`, `min_speakers`, `max_speakers`, `threads`, `embedding` and `device` are as for
     `SegmentationDiarizer`. Raises `OptionError` on invalid numbers.
 
     >>> from sed.speech.webrtc import WebRtcDetector
@@ -72,22 +73,25 @@ class VoiceActivityDiarizer:
         threads: int = 1,
         options: WindowOptions | None = None,
         embedding: SpeakerEmbedding | str | Path | None = None,
+        device: str = "auto",
     ) -> None:
         self.bounds = speaker_bounds(speakers, min_speakers, max_speakers)
         self.speech, self.options = speech, options or WindowOptions()
         self.projection = Projection.bundled() if embedding is None else None
-        self.embedding = (
-            embedding if isinstance(embedding, SpeakerEmbedding) else SpeakerEmbedding(embedding, threads)
-        )
+        if not isinstance(embedding, SpeakerEmbedding):
+            embedding = SpeakerEmbedding(embedding, threads, device)
+        self.embedding = embedding
 
     def begin(self) -> VoiceActivitySession:
         """Start a new recording."""
         return VoiceActivitySession(self)
 
-    def begin_online(self) -> OnlineClusteringSession:
-        """Start a live stream; it only enforces the maximum number of speakers."""
+    def begin_online(self, enrolled: Mapping[str, SpeakerProfile] | None = None) -> OnlineClusteringSession:
+        """Start a live stream; it only enforces the maximum number of speakers. `enrolled`: profiles of speakers to be
+        named, by name."""
         options = OnlineClusteringOptions().with_max_speakers(self.bounds[1])
-        return OnlineClusteringSession(local_activity(self.speech), self.embedding, options, self.projection)
+        networks = local_activity(self.speech), self.embedding
+        return OnlineClusteringSession(*networks, options, self.projection, enrolled=enrolled)
 
 
 class VoiceActivitySession:

@@ -37,8 +37,8 @@ class SpeechDetector(Protocol):
 class SegmentationDetector:
     """Speech is where segmentation-3.0 finds an active speaker with a probability of at least `onset`.
 
-    `network` is a `Segmentation` (None: the bundled one with `threads` CPU threads), `step` the hop between windows
-    in seconds. The probabilities of overlapping windows are averaged.
+    `network` is a `Segmentation` (None: the bundled one with `threads` CPU threads on `device`), `step` the hop between
+    windows in seconds. The probabilities of overlapping windows are averaged.
 
     >>> session = SegmentationDetector().begin()
     >>> len(session.push(np.zeros(40_000, np.float32))) + len(session.close())
@@ -46,9 +46,14 @@ class SegmentationDetector:
     """
 
     def __init__(
-        self, network: Segmentation | None = None, step: float = 5.0, onset: float = 0.5, threads: int = 1
+        self,
+        network: Segmentation | None = None,
+        step: float = 5.0,
+        onset: float = 0.5,
+        threads: int = 1,
+        device: str = "auto",
     ) -> None:
-        self.network = network or Segmentation(threads=threads)
+        self.network = network or Segmentation(threads=threads, device=device)
         self.step, self.onset = step, onset
 
     def begin(self) -> SegmentationSpeechSession:

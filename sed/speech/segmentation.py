@@ -53,14 +53,15 @@ class Segmentation:
     """The stateless network: windows of audio in, activity of local speakers out.
 
     `model` is the path of an ONNX file with the input and output of segmentation-3.0 (None: the bundled one);
-    `threads` is the number of CPU threads. Raises `ModelError` on another kind of model.
+    `threads` is the number of CPU threads, `device` as in `sed.inference`. Raises `ModelError` on another kind of
+    model.
 
     >>> Segmentation().activities(np.zeros((2, WINDOW), np.float32)).shape
     (2, 500, 3)
     """
 
-    def __init__(self, model: str | Path | None = None, threads: int = 1) -> None:
-        self._session = open_model(model or "segmentation-3.0-int8.onnx", threads)
+    def __init__(self, model: str | Path | None = None, threads: int = 1, device: str = "auto") -> None:
+        self._session = open_model(model or "segmentation-3.0-int8.onnx", threads, device=device)
         self._input = self._session.get_inputs()[0].name
         shape = self._session.get_outputs()[0].shape
         if len(shape) != 3 or shape[2] != len(POWERSET):

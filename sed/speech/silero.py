@@ -33,8 +33,9 @@ def silero_model() -> Path:
 class SileroDetector:
     """Speech starts when the probability reaches `onset` and ends when it falls below `offset`.
 
-    `model` is the path of another version of Silero's ONNX file, `threads` the number of CPU threads. Raises
-    `MissingDependencyError` if the package silero-vad is missing and `OptionError` on invalid thresholds.
+    `model` is the path of another version of Silero's ONNX file, `threads` the number of CPU threads, `device` as in
+    `sed.inference`. Raises `MissingDependencyError` if the package silero-vad is missing and `OptionError` on invalid
+    thresholds.
 
     >>> session = SileroDetector().begin()
     >>> len(session.push(np.zeros(1_000, np.float32))) + len(session.close())
@@ -42,12 +43,17 @@ class SileroDetector:
     """
 
     def __init__(
-        self, onset: float = 0.5, offset: float = 0.35, threads: int = 1, model: str | Path | None = None
+        self,
+        onset: float = 0.5,
+        offset: float = 0.35,
+        threads: int = 1,
+        model: str | Path | None = None,
+        device: str = "auto",
     ) -> None:
         if not 0 <= offset <= onset <= 1:
             raise OptionError(f"silero onset {onset} and offset {offset}: expected 0 <= offset <= onset <= 1")
         self.onset, self.offset = onset, offset
-        self.session = open_model(model or silero_model(), threads, inputs=3)
+        self.session = open_model(model or silero_model(), threads, inputs=3, device=device)
 
     def begin(self) -> SileroSession:
         """Start a new recording."""

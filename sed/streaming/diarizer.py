@@ -8,18 +8,21 @@ stream keeps a window of audio, running sums and the embeddings of each speaker,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sed.audio.stream import MAX_AMPLITUDE
+from sed.emotion.baseline import shifted
 from sed.emotion.decoding import DecoderOptions
 from sed.emotion.tagger import Tagger, dimensions_of
+from sed.enrolment import EnrolledSpeaker, profiles_and_offsets
 from sed.errors import AudioError, OptionError, SedError
 from sed.grid import HOP, frame_at, frame_count, frames_to_seconds, samples_to_seconds, seconds_to_frames
 from sed.result import Diarization, Segment
 from sed.segmenting import join, result_of
+from sed.speakers.matching import name_speakers
 from sed.speakers.online import begin_online
 from sed.speakers.turns import SpeakerDiarizer
 from sed.spooling import SpooledArray
@@ -52,9 +55,10 @@ class StreamingDiarizer:
     """A live stream; created by `EmotionDiarizer.stream`. Not thread-safe.
 
     `tagger` and `diarizer` are the models, `decoder` the decoder's options. `latency` (0.5 to 5 seconds) is the maximum
-    time from a sound to the final label of its 20 ms frame.
-    `refine`: keep what `refined` needs. Raises `OptionError` if the latency is out of range or the
-    diarizer does not support live streams.
+    time from a sound to the final label of its 20 ms frame. `refine`: keep what `refined` needs. `enrolled`: known
+    speakers by name, who get their names and emotions relative to how they usually sound; `named`: the diarizer gives
+    the names itself. Raises `OptionError` if the latency is out of range, or the diarizer does not support live
+    streams, or these options in them.
 
     >>> from sed import EmotionDiarizer
     >>> stream = EmotionDiarizer().stream(latency=1.0)
@@ -71,6 +75,8 @@ class StreamingDiarizer:
         decoder: DecoderOptions | None = None,
         latency: float = 1.0,
         refine: bool = False,
+        enrolled: Mapping[str, EnrolledSpeaker] | None = None,
+        named: bool = False,
     ) -> None:
         self._step, self._look_ahead = steps_of(latency)
         self.latency = float(latency)
@@ -79,7 +85,8 @@ class StreamingDiarizer:
         self._kept = SpooledArray(self._columns, on_disk=True) if refine else None  # final posteriors
         self._options = decoder or DecoderOptions()
         self._emotion = OnlinePosteriors(tagger, self._step)
-        self._speakers = begin_online(diarizer, refine)
+        self._profiles, self._offsets = profiles_and_offsets(enrolled or {})
+        self._speakers = begin_online(diarizer, refine, None if named else self._profiles)
         self._window = max(self._emotion.window, self._speakers.window)
         self._decoders: dict[int, OnlineDecoder] = {}
         self._segment_labels: dict[int, SegmentLabels] = {}
@@ -105,7 +112,8 @@ class StreamingDiarizer:
     @property
     def settings(self) -> dict[str, Any]:
         """As `Diarization.settings`."""
-        return dict(getattr(self._tagger, "settings", {}))
+        enrolled = {"enrolled": list(self._profiles)} if self._profiles else {}
+        return {**getattr(self._tagger, "settings", {}), **enrolled}
 
     @property
     def time(self) -> float:
@@ -147,17 +155,17 @@ class StreamingDiarizer:
 
         Speakers are found anew from the embeddings of the whole stream, and their emotions from its posteriors, which
         were kept: 16 bytes per frame, on disk beyond 4 MB, and about 1.6 MB per hour of embeddings. The audio is not
-        processed again. The names of speakers are not those of the stream. Raises `SedError` before `close`, without
-        ``refine=True``, and on a second call.
+        processed again. The names of speakers are not those of the stream, except those of enrolled ones. Raises
+        `SedError` before `close`, without ``refine=True``, and on a second call.
         """
         rows, self._kept = self._kept, self._kept if not self._closed else None
         if rows is None or not self._closed:
             raise SedError("no refined result: expected a closed stream with refine=True, and one call")
         if not self._samples:
-            return result_of(uri, 0.0, [], None, self._tagger)
-        turns = self._speakers.refined()  # type: ignore[attr-defined]
-        segments = join(turns, rows, self.labels, self.time, self._options, self.dimensions)
-        return result_of(uri, self.time, segments, None, self._tagger)
+            return self._result(uri, [], None)
+        turns = name_speakers(self._speakers.refined(), self._profiles)  # type: ignore[attr-defined]
+        segments = join(turns, rows, self.labels, self.time, self._options, self.dimensions, self._offsets)
+        return self._result(uri, segments, None)
 
     def follow(
         self,
@@ -165,12 +173,13 @@ class StreamingDiarizer:
         uri: str,
         progress: Callable[[float, float | None], None] | None = None,
         posteriors: bool = True,
+        listener: Callable[[Sequence[Event]], None] | None = None,
     ) -> Diarization:
         """Stream a whole recording; returns the final segments and posteriors as one result.
 
         `audio` yields blocks ``(n,)`` and has a `duration` in seconds or None (`sed.audio.open_audio`). `progress` is
-        called after each block with the seconds processed and that duration. If `posteriors` is false, those of the
-        result are None.
+        called after each block with the seconds processed and that duration, `listener` with the events, if any. If
+        `posteriors` is false, those of the result are None.
         """
         segments: list[Segment] = []
         rows = SpooledArray(self._columns) if posteriors else None
@@ -180,13 +189,18 @@ class StreamingDiarizer:
                 segments.extend(event.segment for event in events if event.final and event.segment)
                 if rows is not None:
                     rows.append(final_posteriors)
+                if listener and events:
+                    listener(events)
 
         for block in audio:
             collect(self._take(block))
             if progress:
                 progress(self.time, audio.duration)
         collect(self._end())
-        return result_of(uri, self.time, segments, None if rows is None else rows.take_all(), self._tagger)
+        return self._result(uri, segments, None if rows is None else rows.take_all())
+
+    def _result(self, uri: str, segments: list[Segment], rows: np.ndarray | None) -> Diarization:
+        return result_of(uri, self.time, segments, rows, self._tagger, enrolled=tuple(self._profiles))
 
     def _take(self, samples: np.ndarray) -> list[tuple[list[Event], np.ndarray]]:
         """The steps that the next samples complete: for each its events and the rows (posteriors, then dimensions) that
@@ -244,6 +258,8 @@ class StreamingDiarizer:
             decoder = self._decoders.setdefault(key, OnlineDecoder(self._options, self.labels))
             count = int(np.searchsorted(own, final - self._settled))
             frames, rows = own + self._settled, posteriors[own]
+            if name in self._offsets:
+                rows[:, :columns] = shifted(rows[:, :columns], self._offsets[name])
             decoded = decoder.step(frames, rows[:, :columns], weights[own], count, closing)
             labels = self._segment_labels.setdefault(
                 key, SegmentLabels(seconds_to_frames(self._options.memory), columns)

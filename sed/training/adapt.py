@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sed.corpora.manifest import SPLITS
+from sed.emotion.tagger import MULTI_LABEL
 from sed.errors import OptionError
 from sed.networks import lora
 from sed.training.data.clip_table import read_clips
@@ -154,6 +155,10 @@ def adapt(hparams: Mapping[str, Any], run_options: Mapping[str, Any] | None = No
             "keep: found pattern_error, expected last, nll or uar: the clips form no transition patterns"
         )
     model, description = open_start(h["start"])
+    if description["card"].get(MULTI_LABEL):
+        raise OptionError(
+            f"start: found a tagger with independent labels in {h['start']}, expected one label per frame"
+        )
     model.merge_low_rank()  # low-rank updates of its own training become part of the weights
     speech = without_test(read_clips(h["clips_table"]), h["clips_table"])
     if unknown := sorted({u.emotion for u, _ in speech} - set(model.labels)):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sed.errors import MissingDependencyError, SedError, install_hint
 from sed.training.data.clips import Batch
-from sed.training.evaluation import Report
+from sed.training.evaluation import Scored
 from sed.training.objectives.base import FeatureTap, Objectives
 from sed.training.objectives.losses import tagger_loss
 from sed.training.recipe import checks
@@ -38,7 +38,7 @@ class TaggerBrain(sb.Brain):
     (a scheduler such as NewBob, whose value multiplies all rates; with head_annealing, which multiplies those of the
     head instead) with annealing_score, tensorboard (whether to log to the folder ``tensorboard``), and keep: ``last``,
     or the score whose best checkpoint is kept. `validate` is called after each epoch with the averaged tagger and
-    returns a `Report`.
+    returns its scores, such as a `sed.training.evaluation.Report`.
 
     With several processes each reads different batches, and the gradients are averaged: ``N`` processes are
     equivalent to one with ``N`` times the epoch_steps and ``--grad_accumulation_factor N``, up to rounding.
@@ -47,7 +47,7 @@ class TaggerBrain(sb.Brain):
     def __init__(
         self,
         *args: Any,
-        validate: Callable[[Any], Report],
+        validate: Callable[[Any], Scored],
         log_file: Path | None,
         objectives: Objectives | None = None,
         **kwargs: Any,
@@ -55,7 +55,7 @@ class TaggerBrain(sb.Brain):
         super().__init__(*args, **kwargs)
         self.validate, self.log_file = validate, log_file
         self.ema = copy.deepcopy(self.modules["tagger"]).eval().requires_grad_(False)
-        self.report: Report | None = None
+        self.report: Scored | None = None
         self.board: Any = None
         self.objectives: Objectives | None = None
         if objectives:
@@ -130,7 +130,9 @@ class TaggerBrain(sb.Brain):
             return loss
         if missing := predictions.shape[1] - features.shape[1]:  # some encoders return one frame less
             features = torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1)
-        return loss + self.modules["objectives"](features, predictions, batch, self.optimizer_step / h.steps)
+        progress = self.optimizer_step / h.steps
+        own = branches if each_branch else ()
+        return loss + self.modules["objectives"](features, predictions, batch, progress, own)
 
     def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
         """Set the learning rates and the random state of this step, both functions of its number."""

@@ -7,6 +7,7 @@ exported by rounding only. The calibration is part of the last layer, and the au
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def load_bundled(path: Path | None = None) -> tuple[CompactTagger, dict[str, Any
         "kind": "compact",
         "labels": labels,
         "trained_labels": labels,
+        "settings": asdict(model.config),
         "card": {key: card[key] for key in ("name", "licence", "origin", "window", "prior") if key in card},
     }
     return model.eval(), description

@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from sed.scoring.counts import mean_recall
 from sed.simulation.patterns import Event, frame_labels
 from sed.training.data.clips import Speech
 from sed.training.export.calibration import Calibration, calibrated
+
+
+class Scored(Protocol):
+    """What a validation returns: scores, and a line for the log."""
+
+    def scores(self) -> dict[str, float]:
+        """The scores that checkpoints are compared by."""
+        ...
 
 
 @dataclass(frozen=True)

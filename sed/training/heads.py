@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +21,7 @@ from sed.networks.head import Head
 from sed.networks.store import save_tagger
 from sed.training.data.state_windows import Windows, WindowSampler
 from sed.training.data.states import Part, compute_states
+from sed.training.objectives.adversary import SourceAdversary
 from sed.training.objectives.losses import soft_cross_entropy
 from sed.training.recipe.checks import as_list
 from sed.training.schedule import learning_rate_factor
@@ -70,19 +72,25 @@ def fit_heads(h: Mapping[str, Any], model: Any, acted: Sequence[Part], ordinary:
         acted, ordinary, model.labels, labels, h["windows"], h["seed"], twins=h["consistency"] > 0
     )
     heads = _Heads(model)
+    adversary: SourceAdversary = h["adversary"]
+    if adversary.weight:
+        adversary.make_head(model.classifier.in_features, len(sampler.sources))
+        adversary.to(next(heads.parameters()).device)
     standardise_heads(heads, [sampler.batch(h["steps"] + n) for n in range(h["standardise"])])
     trained = [p for p in heads.parameters() if p.requires_grad]
     mean = [p.detach().clone() for p in trained]
-    optimiser = torch.optim.AdamW(
-        trained, lr=h["head_rate"], betas=(0.9, 0.98), weight_decay=h["weight_decay"]
-    )
+    groups = [
+        {"params": trained, "rate": h["head_rate"]},
+        {"params": list(adversary.parameters()), "rate": h["adversary_rate"]},
+    ]
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=h["weight_decay"])
     heads.train()
     torch.manual_seed(h["seed"])
     for step in range(h["steps"]):
         for group in optimiser.param_groups:
             factor = learning_rate_factor(step, h["steps"], h["warmup_steps"], h["decay_steps"])
-            group["lr"] = h["head_rate"] * factor
-        loss = heads_loss(heads, sampler.batch(step), h)
+            group["lr"] = group["rate"] * factor
+        loss = heads_loss(heads, sampler.batch(step), h, step / h["steps"])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, h["clip_norm"])
@@ -107,50 +115,83 @@ class _Heads(nn.Module):
         self.heads, self.classifier = nn.ModuleList(model.heads), model.classifier
         self._model = [model]  # not a submodule: its encoders are not trained
 
-    def forward(self, states: Tensor) -> list[Tensor]:
-        """The logits of each branch, ``(B, F, labels)``, from ``(B, F, width)`` states."""
-        model = self._model[0]
+    @property
+    def labels(self) -> Sequence[str]:
+        """The labels of the logits."""
+        return tuple(self._model[0].labels)
+
+    def features(self, states: Tensor) -> Tensor:
+        """The input of the classifier, ``(B, F, features)``, from ``(B, F, width)`` states."""
         with torch.autocast(states.device.type, torch.bfloat16):
-            logits: list[Tensor] = model.branch_logits(model.fused_features(states))
+            features: Tensor = self._model[0].fused_features(states)
+        return features
+
+    def branch_logits(self, features: Tensor) -> list[Tensor]:
+        """The logits of each branch, ``(B, F, labels)``."""
+        with torch.autocast(features.device.type, torch.bfloat16):
+            logits: list[Tensor] = self._model[0].branch_logits(features)
         return [each.float() for each in logits]
 
+    def forward(self, states: Tensor) -> list[Tensor]:
+        """The logits of each branch, ``(B, F, labels)``, from ``(B, F, width)`` states."""
+        return self.branch_logits(self.features(states))
 
-def heads_loss(heads: nn.Module, batch: Windows, h: Mapping[str, Any]) -> Tensor:
+
+class _Runs:
+    """The utterances of each window, and the frames of each."""
+
+    def __init__(self, runs: Tensor, dtype: torch.dtype, min_frames: int = 5) -> None:
+        self._first = functional.one_hot(runs, runs.shape[1]).to(dtype)  # (B, F, where the utterance begins)
+        self._count = self._first.sum(1)
+        self._kept = self._count >= min_frames
+
+    def means(self, values: Tensor) -> Tensor:
+        """The mean of ``(B, F, D)`` values over each utterance of at least `min_frames` frames, ``(N, D)``."""
+        return (self._first.transpose(1, 2) @ values)[self._kept] / self._count[self._kept][:, None]
+
+    def of_first_frame(self, values: Tensor) -> Tensor:
+        """The ``(B, F)`` values at the first frames of these utterances, ``(N,)``."""
+        return values[self._kept]
+
+
+def heads_loss(heads: _Heads, batch: Windows, h: Mapping[str, Any], progress: float) -> Tensor:
     """Cross-entropy of the frames and of the mean of each utterance of a window, for each branch; with `consistency`
-    also the symmetric divergence from the posteriors of another view of the same speech."""
+    also the symmetric divergence from the posteriors of another view of the same speech, and with an `adversary`
+    its loss on the mean features of each utterance."""
     device = next(heads.parameters()).device
-    states, targets, runs = (
-        torch.from_numpy(a).to(device) for a in (batch.states, batch.targets, batch.runs)
-    )
-    branches = heads(states)
-    first = functional.one_hot(runs, runs.shape[1]).to(states.dtype)  # (B, F, where the utterance begins)
-    count = first.sum(1)
-    kept = count >= 5
+    states, targets = (torch.from_numpy(a).to(device) for a in (batch.states, batch.targets))
+    runs = _Runs(torch.from_numpy(batch.runs).to(device), states.dtype)
+    features = heads.features(states)
+    branches = heads.branch_logits(features)
     loss = states.new_zeros(())
     for logits in branches:
-        means = (first.transpose(1, 2) @ logits)[kept] / count[kept][:, None]
-        wanted = (first.transpose(1, 2) @ targets)[kept] / count[kept][:, None]
-        loss = (
-            loss + soft_cross_entropy(logits, targets) + h["run_weight"] * soft_cross_entropy(means, wanted)
-        )
+        of_runs = soft_cross_entropy(runs.means(logits), runs.means(targets))
+        loss = loss + soft_cross_entropy(logits, targets) + h["run_weight"] * of_runs
+    adversary: SourceAdversary = h["adversary"]
+    if adversary.weight:
+        classes = _source_classes(heads, batch, adversary.labels).to(device)
+        means = runs.means(features.float())
+        loss = loss + adversary.weight * adversary.loss(means, runs.of_first_frame(classes), progress)
     if batch.twins is not None:
         twins = heads(torch.from_numpy(batch.twins).to(device))
-        loss = (
-            loss
-            + h["consistency"]
-            * torch.stack(
-                [_divergence(a, b, first, count, kept) for a, b in zip(branches, twins, strict=True)]
-            ).sum()
-        )
+        divergences = [
+            _divergence(runs.means(a), runs.means(b)) for a, b in zip(branches, twins, strict=True)
+        ]
+        loss = loss + h["consistency"] * torch.stack(divergences).sum()
     return loss
 
 
-def _divergence(one: Tensor, other: Tensor, first: Tensor, count: Tensor, kept: Tensor) -> Tensor:
-    """Symmetric Kullback-Leibler divergence of the mean logits of utterances."""
-    p, q = (
-        torch.log_softmax((first.transpose(1, 2) @ logits)[kept] / count[kept][:, None], 1)
-        for logits in (one, other)
-    )
+def _source_classes(heads: _Heads, batch: Windows, labels: Sequence[str]) -> Tensor:
+    """The source of each frame ``(B, F)``, -1 for those of other emotions than `labels` if there are any."""
+    if not labels:
+        return torch.from_numpy(batch.sources)
+    wanted = [number for number, label in enumerate(heads.labels) if label in labels]
+    return torch.from_numpy(np.where(np.isin(batch.emotions, wanted), batch.sources, -1))
+
+
+def _divergence(one: Tensor, other: Tensor) -> Tensor:
+    """Symmetric Kullback-Leibler divergence of the mean logits ``(N, labels)`` of utterances."""
+    p, q = torch.log_softmax(one, 1), torch.log_softmax(other, 1)
     divergence = functional.kl_div(p, q, log_target=True, reduction="none") + functional.kl_div(
         q, p, log_target=True, reduction="none"
     )

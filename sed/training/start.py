@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from sed.emotion.bundled import is_bundled
 from sed.emotion.folders import LAYOUTS, OPTIONAL, read_network, trained_folder
 from sed.errors import ModelError
 from sed.hub import fetch, is_hub_name
+from sed.networks.averaging import load_mean
 from sed.networks.store import KINDS, load_tagger
+from sed.training.recipe.stored_run import differences
 
 
 def open_start(name: str | Path) -> tuple[Any, dict[str, Any]]:
@@ -50,3 +53,28 @@ def open_start(name: str | Path) -> tuple[Any, dict[str, Any]]:
         "settings": asdict(network.model.config),
         "card": {**network.card, "window": network.window},
     }
+
+
+def start_from(model: Any, names: str | Path | Sequence[str | Path]) -> None:
+    """Give `model` the weights of a trained tagger, named as for `open_start`, or the mean of those of several.
+
+    Raises `ModelError` if there is none, or if it has other labels or another shape; the message names what differs.
+    """
+    names = [names] if isinstance(names, (str, Path)) else list(names)
+    trained, _ = load_mean(names, open_start)
+    source = ", ".join(map(str, names))
+    if type(trained) is not type(model) or trained.labels != model.labels:
+        raise ModelError(
+            f"{source}: found a {type(trained).__name__} of labels {' '.join(trained.labels)}, expected a"
+            f" {type(model).__name__} of labels {' '.join(model.labels)} (trained_labels)"
+        )
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        shapes = list(differences(asdict(trained.config), asdict(model.config)))
+        found = ", ".join(f"{key} {value}" for key, value, _ in shapes)
+        expected = ", ".join(f"{key} {value}" for key, _, value in shapes)
+        raise ModelError(
+            f"{source}: found a tagger with {found or 'other weights'}, expected {expected or 'those of this model'}"
+            " (keys of tagger in the recipe)"
+        ) from error

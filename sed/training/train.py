@@ -16,7 +16,6 @@ import torch
 
 from sed.corpora.audio import read_manifest
 from sed.files import save_bytes
-from sed.networks.averaging import start_from
 from sed.networks.base import FrameTagger
 from sed.networks.store import save_tagger
 from sed.training.brain import TaggerBrain
@@ -31,6 +30,7 @@ from sed.training.recipe import checks
 from sed.training.schedule import Batches, NumberedBatches
 from sed.training.smoke import SMOKE_CLIPS, few, shorten, state_outcome, with_smoke
 from sed.training.standardise import standardise
+from sed.training.start import start_from
 
 
 @with_smoke
@@ -110,6 +110,7 @@ def fit(
     objectives = Objectives(h.get("objectives"))
     objectives.build(model, speech)
     checks.check_model(h, model, objectives.max_samples)
+    h["card"] = {**h["card"], **objectives.card}
     h["class_weights"] = class_weights(
         h.get("class_weights") or {}, bool(h.get("balanced")), model.labels, sampler
     )

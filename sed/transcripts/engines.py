@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sed.audio import open_audio
 from sed.errors import MissingDependencyError, ModelError, OptionError, install_hint
 from sed.transcripts.model import Transcript
 from sed.transcripts.whisper import from_data
 
-Engine = Callable[[Any, str], Transcript]
-"""Takes a source for `sed.audio.open_audio` and the recording's name; holds the whole recording at 16 kHz in memory."""
+Engine = Callable[[np.ndarray, str], Transcript]
+"""Takes the whole recording, ``(n,)`` float32 at 16 kHz, and its name."""
 
 NAME = "faster-whisper"
 DEFAULT_MODEL = "small"
@@ -51,9 +50,7 @@ def load_engine(name: str, threads: int = 1) -> Engine:
     except Exception as error:
         raise ModelError(f"{chosen}: faster-whisper cannot load this model ({error})", path=chosen) from error
 
-    def recognise(source: Any, uri: str) -> Transcript:
-        blocks = list(open_audio(source, channels="mix"))
-        samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+    def recognise(samples: np.ndarray, uri: str) -> Transcript:
         segments, info = model.transcribe(samples, word_timestamps=True)
         return transcript_of(segments, info.language, uri)
 

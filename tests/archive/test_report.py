@@ -7,9 +7,11 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from sed import formats
+from sed import formats, transcripts
 from sed.cli.report import main
 from sed.result import Diarization, Segment
+from sed.transcripts import Sentence, Transcript, Word
+from sed.transcripts.model import Attribution
 
 LABELS = ("neutral", "happy", "angry", "sad")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -105,3 +107,39 @@ def test_pages_of_recordings_are_not_overwritten(archive):
     before = own.read_bytes()
     done = run(archive, "-o", own)
     assert done.exit_code == 2 and "expected another file" in done.stderr and own.read_bytes() == before
+
+
+def worded(uri, sentences):
+    """The JSON that `sed-run --words` writes: sentences of (start, end, speaker, emotion, probability)."""
+    rows = [
+        Sentence(
+            start,
+            end,
+            "so",
+            (Word("so", start, end),),
+            by=Attribution(who, what, {what: p, "neutral": 1 - p}),
+        )
+        for start, end, who, what, p in sentences
+    ]
+    return transcripts.dumps(Transcript(uri=uri, sentences=tuple(rows)), "json")
+
+
+def test_results_with_words_count(tmp_path):
+    (tmp_path / "2024-12-02-a.b.json").write_bytes(
+        worded("2024-12-02-a.b", [(1, 3, "ann", "angry", 0.75), (4, 4.5, "bob", "sad", 0.5)])
+    )
+    save(tmp_path / "2024-12-02-c.json", [Segment(0, 6, "ann", "neutral", 0.9)])
+    assert run(tmp_path).exit_code == 0
+    data = page_data(tmp_path / "report.html")
+    assert (data["recordings"], data["duration"]) == (2, 104.5)
+    assert data["speakers"] == [["ann", 2, [6, 0, 2, 0]], ["bob", 1, [0, 0, 0, 0.5]]]
+    assert "2024-12-02-a.b" in json.dumps(data["moments"]) and "0.75" in json.dumps(data["moments"])
+
+
+def test_transcripts_without_emotions_are_named(archive):
+    rows = [{"start": 1, "end": 2, "text": "so", "words": []}]
+    (archive / "w.json").write_text(json.dumps({"segments": rows, "word_segments": []}))
+    done = run(archive)
+    assert done.exit_code == 1 and page_data(archive / "report.html")["recordings"] == 3
+    assert "w.json: cannot be read as a result of sed-run (" in done.stderr
+    assert "found a transcript without emotions, expected a result)" in done.stderr

@@ -21,18 +21,18 @@ from click.testing import CliRunner
 from sed import formats
 from sed.cli.live import main
 from sed.result import Segment
-from sed.streaming.events import Event
+from sed.streaming.events import Event, Relabel
 
 LABELS = ("neutral", "happy", "angry", "sad")
 
 
 class HalfSeconds:
-    """One final segment per half second, with two alternating speakers; then the rest."""
+    """One final segment per half second, with two alternating speakers, who turn out to be one; then the rest."""
 
     labels, dimensions, settings = LABELS, (), {}
 
     def __init__(self) -> None:
-        self.samples, self.number = 0, 0
+        self.samples, self.number, self.relabelled = 0, 0, False
         self.current = dict.fromkeys(LABELS, 0.25)
 
     def push(self, samples):
@@ -49,6 +49,10 @@ class HalfSeconds:
 
     def close(self):
         return [self._event(self.samples / 16_000, True)] if self.samples > self.number * 8000 else []
+
+    def take_relabels(self):
+        due, self.relabelled = self.number >= 3 and not self.relabelled, self.number >= 3
+        return [Relabel("spk01", "spk00", 1.5)] if due else []
 
     def _event(self, end, final):
         emotion, time = LABELS[self.number % 4], self.samples / 16_000
@@ -161,6 +165,22 @@ def test_events_as_json_lines(call, talk):
     assert any(not r["final"] for r in rows)
     assert set(rows[0]) == {"type", "id", "final", "time", "settled", "segment"}
     assert rows[0]["segment"]["probabilities"]["neutral"] == 0.7
+
+
+def test_relabels_are_reported_only_if_requested(call, talk):
+    plain, events = call("--input", talk, "--fast")[1], call("--input", talk, "--fast", "--json-lines")[1]
+    code, out, _ = call("--input", talk, "--fast", "--relabel")
+    assert code == 0
+    new = [line for line in out.splitlines() if line not in plain.splitlines()]
+    assert new == ["     1.50            spk01    is spk00"]
+    assert "".join(line + "\n" for line in out.splitlines() if line not in new) == plain
+    code, out, _ = call("--input", talk, "--fast", "--relabel", "--json-lines")
+    new = [line for line in out.splitlines() if line not in events.splitlines()]
+    assert [json.loads(line) for line in new] == [
+        {"type": "relabel", "from": "spk01", "to": "spk00", "time": 1.5}
+    ]
+    rttm = [call("--input", talk, "--fast", "-o", "rttm", *more)[1] for more in ([], ["--relabel"])]
+    assert rttm[0] == rttm[1] and "spk01" in rttm[0]
 
 
 def test_the_recording_equals_the_processed_audio(call, talk, tmp_path):

@@ -10,7 +10,7 @@ from sed.corpora.readers import READERS, Options, find_reader, prepare
 
 KEYS = (
     "wav duration corpus speaker gender language emotion intensity split split_rule start stop raters arousal"
-    " valence dominance text"
+    " valence dominance text label_source"
 ).split()
 
 
@@ -59,9 +59,9 @@ def test_manifest_does_not_depend_on_the_file_order(name, tmp_path):
 
 
 def test_speechbrain_reads_the_manifest(tmp_path):
-    from speechbrain.dataio.dataset import DynamicItemDataset
+    import sed.networks  # noqa: F401, I001  (must be imported before torchaudio)
 
-    import sed.networks  # noqa: F401  (must be imported before torchaudio)
+    from speechbrain.dataio.dataset import DynamicItemDataset
 
     source = publish(TREES["zed"], tmp_path / "published", "zip")
     prepared("zed", source, tmp_path / "m.json")

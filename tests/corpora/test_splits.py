@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sed.corpora.entries import CorpusReader, Entry, ProblemLog
 from sed.corpora.prepare import Options, prepare
-from sed.corpora.splits import draw_splits
+from sed.corpora.splits import balance_labels, draw_splits, label_distance
 from sed.errors import OptionError
 from sed.labels import normalise_emotion
 
@@ -61,6 +61,67 @@ def test_splits_are_stable_across_versions():
         "f": "test",
         "c": "valid",
     }
+
+
+COUNTS = st.lists(
+    st.tuples(
+        st.sampled_from("FM"), st.dictionaries(st.sampled_from("nhas"), st.integers(1, 40), min_size=1)
+    ),
+    min_size=3,
+    max_size=24,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(COUNTS, st.integers(0, 9), st.randoms())
+def test_balanced_splits_have_closer_label_shares_and_the_same_sizes_and_genders(speakers, seed, random):
+    strata = {str(n): gender for n, (gender, _) in enumerate(speakers)}
+    labels = {str(n): counts for n, (_, counts) in enumerate(speakers)}
+    drawn = draw_splits(strata, seed, valid=0.2, test=0.2)
+    found = balance_labels(drawn, strata, labels)
+    assert label_distance(found, labels) <= label_distance(drawn, labels) + 1e-9
+    of_split = [sorted((split, strata[name]) for name, split in each.items()) for each in (drawn, found)]
+    assert of_split[0] == of_split[1]
+    order = random.sample(sorted(labels), len(labels))
+    assert found == balance_labels({n: drawn[n] for n in order}, strata, {n: labels[n] for n in order})
+
+
+def test_balanced_splits_come_close_to_the_best_ones():
+    """Two kinds of speakers, one of which is hardly ever sad: a fair draw has both in every split."""
+    labels = {
+        f"{n:02}": {"sad": 30, "happy": 30} if n % 4 == 0 else {"sad": 1, "happy": 59} for n in range(40)
+    }
+    strata = dict.fromkeys(labels, "F")
+    before, after = [], []
+    for seed in range(5):
+        drawn = draw_splits(strata, seed, valid=0.2, test=0.2)
+        found = balance_labels(drawn, strata, labels)
+        before.append(label_distance(drawn, labels))
+        after.append(label_distance(found, labels))
+        rare = [split for name, split in found.items() if int(name) % 4 == 0]
+        assert (rare.count("test"), rare.count("valid"), rare.count("train")) == (2, 2, 6)
+    assert max(after) < 1e-12 < max(before)
+
+
+def test_speakers_with_equal_labels_stay_where_they_were_drawn():
+    speakers = dict.fromkeys("abcdefghij", "F")
+    drawn = draw_splits(speakers, 3)
+    assert balance_labels(drawn, speakers, {name: {"sad": 5, "happy": 5} for name in speakers}) == drawn
+
+
+def test_prepare_balances_renamed_labels(tmp_path):
+    from published_trees import WAV
+
+    (tmp_path / "a.wav").write_bytes(WAV)
+    kinds = {speaker: ("excited", "happy", "sad")[n % 3] for n, speaker in enumerate("abcdefghijkl")}
+    entries = [Entry(f"{s}{n}", "a.wav", s, kind) for s, kind in kinds.items() for n in range(2)]
+    reader = CorpusReader("x", "X", "", "", "", lambda tree, problems: iter(entries))
+    options = Options(split="balanced", valid=0.25, test=0.25, rename={"excited": "happy"})
+    rows = prepare(reader, tmp_path, tmp_path / "m.json", options).utterances
+    assert {row.split_rule for row in rows} == {"balanced"}
+    for split in ("train", "valid", "test"):
+        own = [row.emotion for row in rows if row.split == split]
+        assert own.count("happy") == 2 * own.count("sad")
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (-0.1, 0.2), (0.1, 1.0)])

@@ -14,7 +14,7 @@ from sed.live.screen import Screen
 from sed.live.timeline import Timeline
 from sed.palette import COLOURS
 from sed.result import Segment
-from sed.streaming.events import Event
+from sed.streaming.events import Event, Relabel
 
 LABELS = ("neutral", "happy", "angry", "sad")
 
@@ -191,6 +191,18 @@ def test_every_screen_fits_its_terminal(width, height, rows, captured, load):
     drawn = whole.plain.split("\n")  # before rich itself would truncate it
     assert len(drawn) <= height
     assert all(len(row) <= width for row in drawn)
+
+
+def test_a_relabelled_speaker_is_shown_under_the_other_name(timeline):
+    timeline.event(event(2, 7.0, 9.0, "spk02", "sad", True, 10.0, 9.5))
+    timeline.final(Segment(7.0, 9.0, "spk02", "sad"))
+    timeline.relabel(Relabel("spk01", "spk02", 20.0))
+    timeline.relabel(Relabel("spk02", "spk00", 20.0))  # so is, by that, the one who was spk01
+    view = timeline.view()
+    assert {name: len(bars) for name, bars in view.bars.items()} == {"spk00": 3}
+    assert [segment.speaker for segment in view.recent] == ["spk00", "spk00"]
+    assert view.current.speaker == "spk00"
+    assert view.messages == ("spk01 is spk02", "spk02 is spk00")
 
 
 def test_old_segments_are_discarded():

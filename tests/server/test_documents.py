@@ -15,9 +15,12 @@ import websockets.sync.client
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from sed.result import Segment
 from sed.server.app import STATIC
 from sed.server.protocol import CLOSE_CODES, Start
 from sed.server.refusal import STATUS
+from sed.streaming import Event
+from sed.streaming.messages import event_message
 
 OPENAPI = json.loads((STATIC / "openapi.json").read_text(encoding="utf-8"))
 ASYNCAPI = json.loads((STATIC / "asyncapi.json").read_text(encoding="utf-8"))
@@ -108,6 +111,10 @@ def test_responses_are_documented(start_server, recording, prefix):
     for line in answer.text.splitlines():
         kind = json.loads(line)["type"]
         check(json.loads(line), f"/components/schemas/{dict(progress='Progress', result='ResultLine')[kind]}")
+    for segment in (Segment(0.5, 1.0, "spk00", "sad", 0.5, {"sad": 0.5}), None):
+        line = event_message(Event(3, segment, False, 30.0, 0.0))
+        check(line, "/components/schemas/SegmentLine")
+        check_message(line)
 
 
 def test_errors_are_documented(start_server, recording):

@@ -45,6 +45,8 @@ def test_defaults_equal_those_of_the_options():
         (["--port", "99999"], 2, "99999"),
         (["--host", "0.0.0.0"], 2, "other machines can reach host '0.0.0.0': expected a token (--token-file"),
         (["--allow-host", "a b"], 2, "host 'a b': expected a name"),
+        (["--enrol", "anna"], 2, "enrolment 'anna': expected name=file"),
+        (["--enrol", "anna=/no/such/file.wav"], 2, "/no/such/file.wav: no such file"),
         (["--max-load", "0"], 2, "max_load=0.0: expected more than 0"),
     ],
 )

@@ -17,6 +17,7 @@ from live_server import LABELS, SecondsStream
 from sed.result import Diarization, Segment
 from sed.server.app import STATIC, create_app
 from sed.server.options import ServerOptions
+from sed.streaming import Event
 
 
 @pytest.fixture
@@ -78,6 +79,33 @@ def test_progress_lines(start_server, recording):
     assert [line["type"] for line in lines[:-1]] == ["progress"] * (len(lines) - 1) and len(lines) > 2
     assert 0 < lines[-2]["time"] < lines[-2]["duration"] == 8.0
     assert lines[-1]["type"] == "result" and lines[-1]["result"]["segments"][0]["emotion"] == "sad"
+
+
+def finding(source, *, uri, progress, provisional=None):
+    """Finds a segment, changes it and takes it back, if asked for it."""
+    for number, segment in enumerate((Segment(0, 1, "spk00"), Segment(0, 1, "spk01", "sad"), None)):
+        progress(float(number), 8.0)
+        if provisional:
+            provisional([Event(0, segment, False, number + 1.0, 0.0)])
+        time.sleep(0.3)
+    return Diarization(uri, 8.0, [Segment(0, 8, "spk00", "sad", 0.5)], LABELS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query, asked", [("progress=1&provisional=1", True), ("progress=1", False)])
+def test_provisional_segments_are_sent_if_asked_for(start_server, recording, query, asked):
+    url = f"{start_server(diarize=finding).http}/diarize?{query}"
+    lines = [
+        json.loads(line) for line in httpx.post(url, content=recording(0.1), timeout=60).text.splitlines()
+    ]
+    found = [line for line in lines if line["type"] == "segment"]
+    one, other = {"start": 0, "end": 1, "speaker": "spk00"}, {"start": 0, "end": 1, "speaker": "spk01"}
+    expected = [one, {**other, "emotion": "sad"}, None] if asked else []
+    assert [line["segment"] for line in found[:3]] == expected[: len(found)] and len(found) >= 2 * asked
+    assert all((line["id"], line["final"], line["settled"]) == (0, False, 0) for line in found)
+    assert lines[-1]["type"] == "result" and len(lines[-1]["result"]["segments"]) == 1
+    plain = httpx.post(url.replace("progress=1", "progress=0"), content=recording(0.1), timeout=60)
+    assert plain.json() == lines[-1]["result"]  # without progress there is nothing else
 
 
 @pytest.mark.slow

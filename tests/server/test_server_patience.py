@@ -14,6 +14,8 @@ from websockets.exceptions import ConnectionClosed
 
 from sed.server.client import ServerError, stream
 
+pytestmark = pytest.mark.alone
+
 END = b'{"type": "end"}'
 SECOND = bytes(32_000)
 

@@ -15,6 +15,7 @@ from live_server import diarize
 from upload_connection import Connection, wait_until
 
 # The command with a diarizer that hangs on files that start with "hang", without reporting progress.
+pytestmark = pytest.mark.alone
 HANGING = """
 import sys, time
 import sed.pipeline

@@ -10,6 +10,8 @@ from upload_connection import SMALL, Connection, many, post_small_file, slow_dia
 
 from sed.result import Diarization, Segment
 
+pytestmark = pytest.mark.alone
+
 
 def post_until_accepted(server, source="127.0.0.1", seconds=10.0):
     """POST a small file until it is accepted; returns the seconds."""

@@ -6,6 +6,8 @@ import time
 import pytest
 from upload_connection import Connection, many, post_small_file, slow_diarize, slow_file, wait_until
 
+pytestmark = pytest.mark.alone
+
 REJECTIONS = {
     "too large": (413, {}, {}),
     "format": (400, {"path": "/diarize?format=mp4"}, {}),

@@ -171,3 +171,27 @@ def test_memory_is_that_of_a_batch():
 def test_no_embeddings():
     assert find_speakers(np.zeros((0, 5)), np.zeros(0), NO_PAIRS, ClusteringOptions()).shape == (0, 5)
     assert len(agglomerate(Clusters.from_embeddings(np.zeros((0, 5)), np.zeros(0), NO_PAIRS)).pairs) == 0
+
+
+def voices(shared, speakers, each=12):
+    """`each` noisy embeddings of every speaker; the mean cosine of two speakers is about `shared`."""
+    rng = np.random.default_rng(5)
+    means = np.eye(60)[1 : speakers + 1] * np.sqrt(1 - shared)
+    means[:, 0] = np.sqrt(shared)
+    vectors = np.repeat(means, each, 0) + 0.07 * rng.normal(size=(speakers * each, 60))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.45])
+def test_what_all_voices_of_a_recording_share_does_not_merge_them(shared):
+    """Two voices on one telephone line are more alike than two in different rooms."""
+    found = find_speakers(voices(shared, 2), np.full(24, 0.9), NO_PAIRS, ClusteringOptions())
+    assert len(found) == 2
+
+
+def test_a_varying_voice_is_one_speaker_where_others_are_unlike_it():
+    """The same two clusters as on the telephone, now beside four voices that have nothing in common with them."""
+    alike, others = voices(0.45, 2), voices(0.0, 6)[24:]
+    vectors = np.concatenate([alike, others])
+    found = find_speakers(vectors, np.full(len(vectors), 0.9), NO_PAIRS, ClusteringOptions())
+    assert len(found) == 5

@@ -55,14 +55,14 @@ def hand_overs(active: np.ndarray) -> list[int]:
 
 
 def test_leading_silence_only_moves_the_result(diarizer, recordings):
-    """About 5 % of the speech is different; with the middles of windows instead of stitching it was 8.1 %."""
+    """4.9 % of the speech is different; with the middles of windows instead of stitching it was 8.1 %."""
     wrong, total = 0.0, 0.0
     for samples in recordings:
         expected = diarize(diarizer, samples)
         for silence in SILENCES:
             one, all_of = errors(expected, diarize(diarizer, samples, silence))
             wrong, total = wrong + one, total + all_of
-    assert wrong / total < 0.06, f"{100 * wrong / total:.1f} % of the speech is different"
+    assert wrong / total < 0.05, f"{100 * wrong / total:.1f} % of the speech is different"
 
 
 def test_speakers_do_not_change_where_windows_meet(diarizer, recordings):

@@ -138,7 +138,7 @@ def test_only_the_registry_remembers_the_past(monkeypatch):
     tracks = session._tracker.tracks
     assert len(tracks) <= 3 and all(len(track.runs) <= 3 for track in tracks)
     assert len(session._registry._pending) <= 9
-    assert len(session._registry._evidence) <= session._registry.options.max_evidence
+    assert session._registry.evidence.pieces <= session._registry.options.max_evidence
     assert all(len(track.scores) <= 50 for track in tracks)
 
 

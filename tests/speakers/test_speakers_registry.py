@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from sed.errors import OptionError
-from sed.speakers.registry import Candidate, RegistryOptions, SpeakerRegistry, VoiceSample
+from sed.result import SpeakerProfile
+from sed.speakers.evidence import Candidate, VoiceSample
+from sed.speakers.matching import MATCH_THRESHOLD
+from sed.speakers.registry import RegistryOptions, SpeakerRegistry
 
 
 def vector(*parts):
@@ -19,8 +22,8 @@ ANN, BEN, CAT = vector(1), vector(0, 1), vector(0, 0, 1)
 class Stream:
     """A registry with the samples that are not final, and a clock."""
 
-    def __init__(self, **options):
-        self.registry = SpeakerRegistry(RegistryOptions(**options))
+    def __init__(self, enrolled=None, **options):
+        self.registry = SpeakerRegistry(RegistryOptions(**options), enrolled)
         self.now, self.numbers = 0.0, 0
 
     def add(self, direction, seconds=2.0, overlapping=(), expected=None):
@@ -33,7 +36,7 @@ class Stream:
     def say(self, direction, seconds=2.0):
         """The speaker of a final sample, who has a number from then on."""
         sample = self.add(direction, seconds)
-        if sample.speaker.number is None:
+        if not sample.speaker.reported:
             sample.speaker.number, self.numbers = self.numbers, self.numbers + 1
         self.registry.finalise(sample)
         return sample.speaker
@@ -65,6 +68,38 @@ def test_short_speech_joins_and_never_creates_a_speaker():
     assert stream.add(CAT, 0.9).speaker in (ann, ben)
     assert len(stream.registry.speakers) == 2
     assert stream.add(CAT, 1.0).speaker not in (ann, ben)
+
+
+def test_a_new_speaker_needs_more_speech_the_more_it_resembles_a_known_one():
+    seconds = {}
+    for name, direction in {"other": vector(0.05, 1), "similar": vector(0.25, 1)}.items():
+        stream = Stream()
+        ann = stream.say(ANN, 5.0)
+        while stream.say(direction, 0.9) is ann:
+            seconds[name] = seconds.get(name, 0.0) + 0.9
+    assert seconds["other"] < 1.0 < 1.7 < seconds["similar"] < 4.0
+
+
+def test_speech_that_resembles_a_known_speaker_more_as_it_grows_creates_none():
+    stream = Stream()
+    ann = stream.say(ANN, 5.0)
+    sample = stream.add(vector(0.05, 1), 1.1)
+    assert sample.speaker is not ann
+    sample.vector, sample.seconds = vector(0.22, 1), 1.5
+    stream.registry.assign([Candidate(sample)], stream.now)
+    assert sample.speaker is ann
+
+
+def test_too_little_speech_goes_to_the_last_speaker_who_is_not_in_another_track():
+    stream = Stream()
+    ann, ben = stream.say(ANN), stream.say(BEN)
+    ann.last, ben.last = 50, 100
+    sample = VoiceSample()
+    stream.registry.assign([Candidate(sample, elsewhere=(ben,))], stream.now)
+    assert sample.speaker is ann
+    only = VoiceSample()
+    stream.registry.assign([Candidate(only, elsewhere=(ann, ben))], stream.now)
+    assert only.speaker is ben
 
 
 def test_the_first_speech_creates_a_speaker_however_short_it_is():
@@ -109,6 +144,52 @@ def test_two_speakers_with_one_voice_are_merged_and_reported_once():
     assert stream.registry.speakers == [pair[1]]
 
 
+def known(*directions):
+    return {name: SpeakerProfile(v, 10.0) for name, v in zip(("ann", "ben"), directions, strict=False)}
+
+
+def test_enrolled_speakers_have_their_names_and_others_stay_unknown():
+    stream = Stream(known(ANN, BEN))
+    assert stream.registry.speakers == []
+    assert stream.say(CAT).enrolled_name is None
+    ann = stream.say(vector(1, 0, 0.5))
+    assert ann.enrolled_name == "ann" and ann.number is None
+    assert stream.say(vector(0, 1, 0.2)).enrolled_name == "ben"
+    assert stream.say(vector(0.9, 0.1)) is ann
+    below = MATCH_THRESHOLD - 0.02
+    assert Stream(known(ANN)).say(vector(below, np.sqrt(1 - below**2))).enrolled_name is None
+    above = MATCH_THRESHOLD + 0.02
+    assert Stream(known(ANN)).say(vector(above, np.sqrt(1 - above**2))).enrolled_name == "ann"
+
+
+def test_little_speech_of_an_enrolled_speaker_is_enough_to_match():
+    stream = Stream(known(ANN))
+    other = stream.say(BEN, 5.0)
+    assert stream.add(vector(1, 0.3), 0.5).speaker.enrolled_name == "ann"
+    assert stream.add(vector(0.3, 0.5, 0.9), 0.5).speaker is other
+
+
+def test_two_clusters_of_one_name_are_one_speaker_unless_they_overlap():
+    one, two = vector(1, 0.9), vector(1, -0.9)  # too dissimilar for one cluster
+    stream = Stream(known(ANN))
+    assert stream.say(one).enrolled_name == stream.say(two).enrolled_name == "ann"
+    stream = Stream(known(ANN))
+    first, second = VoiceSample(one, 2.0), VoiceSample(vector(1, -1.1), 2.0)
+    stream.registry.assign([Candidate(first, [second]), Candidate(second, [first])], 2.0)
+    assert (first.speaker.enrolled_name, second.speaker.enrolled_name) == ("ann", None)
+
+
+def test_an_unknown_speaker_who_turns_out_to_be_enrolled_is_reported():
+    stream = Stream(known(ANN), merge_patience=5.0)
+    unknown = stream.say(vector(0.45, 1), 1.0)
+    assert unknown.enrolled_name is None
+    for _ in range(8):
+        ann = stream.say(vector(1, 0.8), 2.0)
+    assert ann.enrolled_name == "ann"
+    assert stream.registry.merged == [(unknown, ann)]
+    assert stream.registry.speakers == [ann]
+
+
 def test_the_maximum_number_of_speakers_holds():
     stream = Stream(max_speakers=2)
     found = {stream.say(direction) for direction in (ANN, BEN, CAT, vector(0, 0, 0, 1))}
@@ -126,5 +207,5 @@ def test_memory_is_bounded_and_the_speakers_stay():
         noisy = np.eye(8)[name] + 0.1 * rng.normal(size=8)
         speaker = stream.say((noisy / np.linalg.norm(noisy)).astype(np.float32))
         assert truth.setdefault(name, speaker) is speaker
-    assert len(stream.registry._evidence) == 10
-    assert sum(item.seconds for item in stream.registry._evidence) == pytest.approx(240)
+    assert stream.registry.evidence.pieces == 10
+    assert stream.registry.evidence.seconds == pytest.approx(240)

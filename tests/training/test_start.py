@@ -10,15 +10,19 @@ import torch
 from classification_layouts import audeering_model, transformers_classifier
 from onnx import numpy_helper
 from speechbrain_layout import write_layout
+from tiny_taggers import TWO_BRANCHES
+from tones import SHORT, make_corpora, run
 
 from sed.cli.export import export
 from sed.emotion import load_tagger
 from sed.emotion.bundled import bundled_path
 from sed.errors import ModelError
+from sed.networks.compact import CompactTagger
+from sed.networks.store import load_tagger as load_trained
 from sed.networks.store import save_tagger
-from sed.training.bundled import load_bundled
+from sed.training.bundled import SHAPE, load_bundled
 from sed.training.recipe.run import run_recipe
-from sed.training.start import open_start
+from sed.training.start import open_start, start_from
 
 RECIPE = "hparams/adapt.yaml"
 
@@ -113,3 +117,49 @@ def test_what_cannot_be_started(tmp_path):
         ModelError, match=r"start 'nothing': found nothing, expected bundled, the folder of a"
     ):
         open_start("nothing")
+
+
+BUNDLED_SHAPE = "{encoder_head: False, voice_halved: True, shares: [], spec_augment: 0}"
+
+
+@pytest.mark.slow
+def test_compact_starts_from_the_bundled_model(tmp_path):
+    """At a learning rate of 0 what comes out is the bundled model."""
+    corpora = make_corpora(tmp_path / "corpora", ("one",))
+    options = {**SHORT, "steps": 1, "epochs": 1, "epoch_steps": 1, "encoder_rate": 0, "head_rate": 0}
+    options |= {"valid_clips": 2, "clips": "{length: [1.0, 1.0], batch_seconds: 2.0}"}
+    four = "[neutral, happy, angry, sad]"
+    folder = run(
+        "compact",
+        tmp_path / "out",
+        corpora=corpora,
+        start="bundled",
+        trained_labels=four,
+        tagger=BUNDLED_SHAPE,
+        **options,
+    )
+    expected = load_bundled()[0].state_dict()
+    found = load_trained(folder)[0].state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_start_of_another_shape_or_other_labels_is_refused():
+    model = load_bundled()[0]
+    other = CompactTagger(model.labels, **{**SHAPE, "head_width": 64})
+    with pytest.raises(
+        ModelError, match="bundled: found a tagger with head_width 192, expected head_width 64"
+    ):
+        start_from(other, "bundled")
+    with pytest.raises(ModelError, match=r"expected a CompactTagger of labels a b \(trained_labels\)"):
+        start_from(CompactTagger(["a", "b"], **SHAPE), ["bundled"])
+
+
+def test_a_start_may_be_a_name_on_the_hub(tmp_path, monkeypatch):
+    model = CompactTagger(["a", "b"], **TWO_BRANCHES)
+    save_tagger(model, tmp_path, model.labels, {})
+    asked = []
+    monkeypatch.setattr("sed.training.start.fetch", lambda *arguments: asked.append(arguments[0]) or tmp_path)
+    other = CompactTagger(["a", "b"], **TWO_BRANCHES)
+    start_from(other, "owner/model@v1")
+    assert asked == ["owner/model@v1"]
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+from sed.corpora.assignment import SPLIT_CHOICES, Options
 from sed.corpora.entries import CorpusReader
-from sed.corpora.prepare import SPLIT_CHOICES, Options, Report, prepare
+from sed.corpora.prepare import Report, prepare
 from sed.corpora.readers import (
     cremad,
     emodb,

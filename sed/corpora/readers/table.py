@@ -1,10 +1,10 @@
 """Any corpus described by a CSV or TSV file, or by an audformat database (``db.yaml``; folders only).
 
-Required columns: file (or path, wav, filename), emotion (or label), speaker. Optional: start and end in the file
-(seconds, or pandas time deltas as audformat writes them), corpus, gender, language, intensity, split, text (or
-transcription), arousal, valence, dominance (-1 to 1), and the votes of raters (``votes`` with ``happy=3 neutral=1``,
-or one column ``votes.LABEL`` per label). File names are relative to the folder of the table. Known labels become
-labels of this project (`sed.labels`); others are kept in lower case.
+Required columns: file (or path, wav, filename), emotion (or label; it may be empty in rows with a text), speaker.
+Optional: start and end in the file (seconds, or pandas time deltas as audformat writes them), corpus, gender,
+language, intensity, split, text (or transcription), arousal, valence, dominance (-1 to 1), and the votes of raters
+(``votes`` with ``happy=3 neutral=1``, or one column ``votes.LABEL`` per label). File names are relative to the folder
+of the table. Known labels become labels of this project (`sed.labels`); others are kept in lower case.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def read(tree: Tree, problems: ProblemLog) -> Iterator[Entry]:
             for where, row in read_table(tree, table, (), delimiter=delimiter)
         )
     for where, row in rows:
-        if missing := [key for key in ("file", "emotion", "speaker") if not row.get(key)]:
+        missing = [key for key in ("file", "emotion", "speaker") if not row.get(key)]
+        if missing and (missing != ["emotion"] or not row.get("text")):
             raise FormatError(
-                f"{tree.title}, {where}: found no {', '.join(missing)}, expected file, emotion and speaker"
+                f"{tree.title}, {where}: found no {', '.join(missing)}, expected file, emotion (or text) and speaker"
             )
         if row["file"] not in tree:
             problems.add("listed in the table but missing", row["file"])
@@ -105,7 +106,7 @@ def _entry(row: dict[str, str], where: str) -> Entry:
         id=str(PurePosixPath(row["file"]).with_suffix("")).strip("/").replace("/", "_") + suffix,
         file=row["file"],
         speaker=row["speaker"],
-        emotion=normalise_emotion(row["emotion"]) or row["emotion"].casefold(),
+        emotion=normalise_emotion(row["emotion"]) or row["emotion"].casefold() if row["emotion"] else "",
         corpus=row.get("corpus") or None,
         gender=normalise_gender(row.get("gender")),
         language=row.get("language") or None,

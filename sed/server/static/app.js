@@ -84,12 +84,17 @@ on("level", (decibels) => {
 on("delay", (seconds) => panel.setDelay(seconds));
 on("work", (work) => panel.setWork(work));
 on("problem", (problem) => panel.setProblem(problem));
+on("found", showWhole);
 on("analysed", (found) => {
+  showWhole();
+  panel.announceNow(`${count(found, "segment")} found.`);
+});
+
+function showWhole() {
   timeline.follow = false;
   render();
   timeline.fit();
-  panel.announceNow(`${count(found, "segment")} found.`);
-});
+}
 
 /** What the page asks of a stream, if the server offers it. */
 function features() {
@@ -137,7 +142,7 @@ function render() {
   renderList(all, speakers);
   speakersTable.show(all, speakers, timeline.part, editing.enabled);
   $("clock").textContent = clock(live ? Math.max(duration, recording.duration) : duration);
-  $("pale").hidden = !live;
+  $("pale").hidden = !live && state !== "analysing";
   editing.update();
   playback.update();
   exporter.update();

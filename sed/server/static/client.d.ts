@@ -187,6 +187,8 @@ export interface FileOptions {
   url?: string;
   token?: string;
   onProgress?: (progress: FileProgress) => void;
+  /** Called with provisional segments while the file is analysed; the result replaces them. */
+  onSegment?: (message: SegmentMessage) => void;
   signal?: AbortSignal;
 }
 

@@ -193,11 +193,13 @@ function connect(url, first, lost) {
 
 /**
  * Diarize a whole file (POST /diarize); `onProgress({time, duration, ahead})` is called repeatedly, where `ahead` is
- * the number of files that the server processes before this one.
+ * the number of files that the server processes before this one. `onSegment` is called with messages of type
+ * `segment` about provisional segments, which the result replaces.
  * Resolves with the result as sed's JSON; rejects with a SedError.
  */
-export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, signal } = {}) {
+export async function diarizeFile(file, { url = "diarize", token, onProgress = () => {}, onSegment, signal } = {}) {
   const query = new URLSearchParams({ progress: "1", name: file.name ?? "" });
+  if (onSegment) query.set("provisional", "1");
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let response;
   try {
@@ -208,6 +210,7 @@ export async function diarizeFile(file, { url = "diarize", token, onProgress = (
   }
   for await (const message of jsonLines(response)) {
     if (message.type === "progress") onProgress(message);
+    else if (message.type === "segment") onSegment?.(message);
     else if (message.type === "result") return message.result;
     else throw new SedError(message.code, message.message);
   }

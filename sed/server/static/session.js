@@ -1,11 +1,12 @@
 /** One recording at a time: sends the microphone or a file to the server, and keeps the results. */
 
+import { shownIn } from "./analysis.js";
 import { convert, diarizeFile, SedError } from "./client.js";
 import { Microphone } from "./microphone.js";
 import { decodeFile, RATE, Recording } from "./recording.js";
 import { clock, Segments } from "./segments.js";
 import { connectTo, Uplink } from "./uplink.js";
-import { problemOf, sentence, stem, waiting } from "./words.js";
+import { problemOf, sentence, stem } from "./words.js";
 
 const SHOWN_DELAY = 3; // seconds of delay, beyond the latency, from which on it is shown
 const PUSHED = RATE; // samples of a file that are stored at once
@@ -19,8 +20,8 @@ const SILENCE = -55; // decibels below which no probabilities are shown
  * Emits CustomEvents with these details: `reset` (a new recording; earlier results are discarded), `state`, `change`
  * (segments have changed), `labels` (names), `final` (a segment that will not change), `moment` ({probabilities,
  * audible}), `level` (decibels), `delay` (seconds, or 0), `work` ({text, share} or null), `problem` (a sentence or
- * null), `analysed` (number of segments of a whole file), `away` (whether the server is, while recording goes on),
- * `token` (a secret that was entered).
+ * null), `found` (the first provisional segment of a whole file), `analysed` (number of its segments), `away` (whether the
+ * server is, while recording goes on), `token` (a secret that was entered).
  */
 export class Session extends EventTarget {
   /**
@@ -119,26 +120,25 @@ export class Session extends EventTarget {
     if (samples) this.recording.push(samples);
   }
 
-  /** Analyse a whole file. */
+  /** Analyse a whole file; what is found meanwhile is provisional, and the result replaces it. */
   async analyse(file) {
-    this._reset(stem(file.name), "analysing");
+    const run = this._reset(stem(file.name), "analysing");
+    const isCurrent = () => run === this._run && this.state === "analysing";
     this._emit("work", { text: "Sending the file…" });
     this._abort = new AbortController();
     const { signal } = this._abort;
-    const sound = decodeFile(file).catch(() => null); // only to play it back
-    const onProgress = ({ time, duration: whole, ahead }) => {
-      if (ahead) return this._emit("work", { text: waiting(ahead) });
-      const of = whole ? ` of ${clock(whole)}` : "";
-      this._emit("work", { text: `Analysed ${clock(time)}${of}`, share: whole ? time / whole : undefined });
-    };
+    const store = (samples) => this._change(() => isCurrent() && this.recording.push(samples));
+    const sound = decodeFile(file).then(store).then(() => true, () => false); // only to play it back
+    const shown = shownIn(this, (name, detail) => this._emit(name, detail), isCurrent);
     try {
-      const result = await this._withToken((token) => diarizeFile(file, { token, signal, onProgress }));
-      const samples = await sound;
-      this._take(result, samples);
-      this.duration = result.duration;
-      this._finish(samples ? null : "This browser cannot decode the file, so its audio cannot be played here.");
+      const result = await this._withToken((token) => diarizeFile(file, { token, signal, ...shown }));
+      const isPlayable = await sound;
+      this._take(result, null);
+      this._finish(isPlayable ? null : "This browser cannot decode the file, so its audio cannot be played here.");
       this._emit("analysed", result.segments.length);
     } catch (error) {
+      this._clear(this.uri);
+      this._emit("change");
       this._finish(signal.aborted ? null : problemOf(error));
     }
   }

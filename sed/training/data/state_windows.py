@@ -21,6 +21,7 @@ from sed.training.data.states import Part
 from sed.training.recipe.ranges import check_numbers, check_ranges
 
 RATE = FRAME_RATE / 2  # of stored states, a second
+STYLE_ALPHA = 0.4  # of the beta distribution of the share of an utterance's own style
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,24 @@ class WindowOptions:
     """Weight of the listeners' votes against the intended emotion, where there are votes."""
     least_votes: float = 0.1
     """Utterances whose intended emotion has a smaller share of the votes are left out."""
+    styles: float = 0.0
+    """MixStyle: share of utterances whose mean and deviation are mixed with those of one of another corpus."""
+    styles_within: bool = True
+    """Whether that other utterance has the same emotion."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` on invalid lengths and shares."""
         check_ranges(self, ["length"], 2 / RATE)
-        shares = ["pairs", "ordinary", "ordinary_neutral", "plain", "smoothing", "votes", "least_votes"]
+        shares = [
+            "pairs",
+            "ordinary",
+            "ordinary_neutral",
+            "plain",
+            "smoothing",
+            "votes",
+            "least_votes",
+            "styles",
+        ]
         check_numbers(self, shares, 0, 1)
         check_numbers(self, ["windows", "auxiliary_weight", "neutral_weight"], 0)
 
@@ -63,12 +77,15 @@ class WindowOptions:
 @dataclass(frozen=True)
 class Windows:
     """`states` ``(B, F, width)`` float32; `targets` ``(B, F, labels)`` float32, each row a distribution; `runs`
-    ``(B, F)`` int64, where in the window the utterance of a frame begins; `twins`, the same windows in another view
-    of their utterances, as `states`, if they were asked for."""
+    ``(B, F)`` int64, where in the window the utterance of a frame begins; `sources` ``(B, F)`` int64, its corpus as
+    index of `WindowSampler.sources`, and `emotions`, its emotion as index of the labels; `twins`, the same windows in
+    another view of their utterances, as `states`, if they were asked for."""
 
     states: np.ndarray
     targets: np.ndarray
     runs: np.ndarray
+    sources: np.ndarray
+    emotions: np.ndarray
     twins: np.ndarray | None = None
 
 
@@ -102,6 +119,7 @@ class WindowSampler:
         self.options, self.seed = options or WindowOptions(), seed
         self._views: dict[int, list[np.ndarray]] = {}
         self._targets: dict[int, np.ndarray] = {}
+        self._origins: dict[int, tuple[str, str]] = {}  # corpus and emotion
         self.acted = self._index(acted, is_ordinary=False)
         self.ordinary = self._index(ordinary, is_ordinary=True)
         if not self.acted:
@@ -109,6 +127,12 @@ class WindowSampler:
         known = {emotion for source in self.acted.values() for emotion in source.by_emotion}
         if missing := set(main_labels) - known:
             raise OptionError(f"no training speech with the emotions {', '.join(sorted(missing))}")
+        self.sources = tuple(sorted({*self.acted, *self.ordinary}))
+        """The corpora, acted and ordinary ones."""
+        self._places = {
+            key: (self.sources.index(corpus), self.labels.index(emotion))
+            for key, (corpus, emotion) in self._origins.items()
+        }
 
     def _index(self, parts: Sequence[Part], is_ordinary: bool) -> dict[str, _Source]:
         keys: dict[tuple[str, str], int] = {}
@@ -124,8 +148,10 @@ class WindowSampler:
                 if key in self._targets:
                     continue
                 self._targets[key] = target
+                emotion = NEUTRAL if is_ordinary else utterance.emotion
+                self._origins[key] = utterance.corpus, emotion
                 corpus = found.setdefault(utterance.corpus, defaultdict(lambda: defaultdict(list)))
-                corpus[utterance.emotion][utterance.speaker].append(key)
+                corpus[emotion][utterance.speaker].append(key)
         return {
             corpus: _Source(emotions, sum(len(k) for s in emotions.values() for k in s.values()))
             for corpus, emotions in found.items()
@@ -161,7 +187,7 @@ class WindowSampler:
         states = np.empty((o.windows, frames, width), np.float32)
         twins = np.empty_like(states) if self._has_twins else None
         targets = np.empty((o.windows, frames, len(self.labels)), np.float32)
-        runs = np.empty((o.windows, frames), np.int64)
+        runs, sources, emotions = (np.empty((o.windows, frames), np.int64) for _ in range(3))
         for row in range(o.windows):
             start = 0
             cut = int(rng.integers(frames // 4, frames - frames // 4)) if rng.random() < o.pairs else frames
@@ -173,12 +199,43 @@ class WindowSampler:
                     count = min(end - start, len(view), len(twin))
                     place = rng.random()
                     stop = start + count
-                    states[row, start:stop] = _cut(view, place, count)
+                    states[row, start:stop] = self._restyled(rng, key, view, _cut(view, place, count))
                     if twins is not None:
                         twins[row, start:stop] = _cut(twin, place, count)
                     targets[row, start:stop], runs[row, start:stop] = self._targets[key], start
+                    sources[row, start:stop], emotions[row, start:stop] = self._places[key]
                     start = stop
-        return Windows(states, targets, runs, twins)
+        return Windows(states, targets, runs, sources, emotions, twins)
+
+    def _restyled(
+        self, rng: np.random.Generator, key: int, view: np.ndarray, states: np.ndarray
+    ) -> np.ndarray:
+        """`states` of utterance `key` in `view`, for a share of `styles` partly in the style of another corpus."""
+        if not self.options.styles or rng.random() >= self.options.styles:
+            return states
+        other = self._draw_elsewhere(rng, key)
+        if other is None:
+            return states
+        kept = rng.beta(STYLE_ALPHA, STYLE_ALPHA)
+        return mix_style(states, view, self._two_views(rng, other)[0], kept)
+
+    def _draw_elsewhere(self, rng: np.random.Generator, key: int) -> int | None:
+        """An utterance of another corpus, drawn by corpus, speaker and utterance; None if there is none."""
+        corpus, emotion = self._origins[key]
+        within = self.options.styles_within
+        found = [
+            speakers
+            for group in (self.acted, self.ordinary)
+            for name, source in group.items()
+            if name != corpus
+            for label, speakers in source.by_emotion.items()
+            if not within or label == emotion
+        ]
+        if not found:
+            return None
+        speakers = list(found[int(rng.integers(len(found)))].values())
+        keys = speakers[int(rng.integers(len(speakers)))]
+        return keys[int(rng.integers(len(keys)))]
 
     def _two_views(self, rng: np.random.Generator, key: int) -> tuple[np.ndarray, np.ndarray]:
         views = self._views[key]
@@ -210,3 +267,21 @@ class WindowSampler:
 def _cut(states: np.ndarray, place: float, count: int) -> np.ndarray:
     start = round(place * (len(states) - count))
     return states[start : start + count]
+
+
+def mix_style(states: np.ndarray, own: np.ndarray, other: np.ndarray, kept: float) -> np.ndarray:
+    """MixStyle (Zhou et al., ICLR 2021): `states` ``(F, width)`` of the utterance `own`, with a share `kept` of its
+    mean and deviation over time and the rest from the utterance `other`, as if recorded partly where that was.
+
+    >>> own, other = np.array([[0.0], [2.0]]), np.array([[10.0], [14.0]])
+    >>> [mix_style(own, own, other, kept).ravel().round(1).tolist() for kept in (0.0, 0.5)]
+    [[10.0, 14.0], [5.0, 8.0]]
+    """
+    (mean, deviation), (new_mean, new_deviation) = (_style(each) for each in (own, other))
+    gain = kept + (1 - kept) * new_deviation / deviation
+    return (states - mean) * gain + kept * mean + (1 - kept) * new_mean
+
+
+def _style(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    states = states.astype(np.float32)
+    return states.mean(0), states.std(0) + 1e-3

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from sed.emotion.onnx import CARD_PROPERTY, OnnxTagger
-from sed.emotion.tagger import frame_rows
+from sed.emotion.tagger import MULTI_LABEL, frame_rows, is_multi_label
 from sed.errors import ModelError
 from sed.grid import FRAME_RATE, HOP
 from sed.networks.base import FrameTagger
@@ -45,7 +45,7 @@ _MAX_BYTES = 2**31 - 2**20  # protobuf's limit, less room for the graph
 
 class PosteriorTagger(nn.Module):
     """A copy of `model` with calibrated posteriors over `labels` only: waves to posteriors, and to the dimensions of
-    `head`, if there is one."""
+    `head`, if there is one. With `multi_label` the labels are independent."""
 
     def __init__(
         self,
@@ -53,8 +53,10 @@ class PosteriorTagger(nn.Module):
         labels: Sequence[str],
         calibration: Calibration | None = None,
         head: nn.Linear | None = None,
+        multi_label: bool = False,
     ) -> None:
         super().__init__()
+        self.multi_label = multi_label
         calibration = calibration or Calibration()
         self.model = copy.deepcopy(model).eval()
         self.model.prepare_for_inference()
@@ -71,10 +73,10 @@ class PosteriorTagger(nn.Module):
 
     def forward(self, waves: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """``(B, T)`` to ``(B, ceil(T / 320), labels)``, and with a head also ``(B, ceil(T / 320), dimensions)``."""
-        logits = self.model(waves)
-        if not self.has_head:
-            return torch.softmax(logits, dim=2)
-        return torch.softmax(logits[:, :, : self.columns], dim=2), logits[:, :, self.columns :]
+        outputs = self.model(waves)
+        logits = outputs[:, :, : self.columns]
+        posteriors = torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=2)
+        return (posteriors, outputs[:, :, self.columns :]) if self.has_head else posteriors
 
 
 def export_onnx(
@@ -110,7 +112,7 @@ def export_onnx(
         raise ModelError(
             f"found a window of {full['window']} samples, expected at most the model's {max_samples}"
         )
-    original = PosteriorTagger(model, labels, calibration, head).eval()
+    original = PosteriorTagger(model, labels, calibration, head, bool(full.get(MULTI_LABEL))).eval()
     program = _convert(original)
     with _staging_folder(path) as folder:
         part = folder / "model.onnx"
@@ -233,7 +235,8 @@ def largest_difference(
 ) -> float:
     """Largest absolute difference of posteriors, and of the dimensions of `head`, between the exported file and
     `model`, over `waves` ``(T,)``."""
-    original = PosteriorTagger(model, tagger.labels, calibration_from_card(tagger.card), head).eval()
+    calibration = calibration_from_card(tagger.card)
+    original = PosteriorTagger(model, tagger.labels, calibration, head, is_multi_label(tagger)).eval()
     return _difference(original, tagger, waves)
 
 

@@ -7,9 +7,9 @@ trained, saved in checkpoints and averaged with the tagger's, but are not part o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +24,12 @@ from sed.training.objectives.losses import soft_cross_entropy
 
 class Objective(nn.Module):
     """An additional loss with a `weight`; 0 disables it."""
+
+    card: ClassVar[dict[str, Any]] = {}
+    """What it adds to the tagger's card."""
+
+    each_branch = False
+    """Whether with separate losses for branches it is the sum of its losses on the logits of each."""
 
     def __init__(self, weight: float = 0.0) -> None:
         super().__init__()
@@ -71,6 +77,11 @@ class Objectives(nn.Module):
         """The longest clip that all of them accept, in samples; None if unlimited."""
         return min((o.max_samples for o in self._each() if o.max_samples), default=None)
 
+    @property
+    def card(self) -> dict[str, Any]:
+        """What they add to the tagger's card."""
+        return {key: value for objective in self._each() for key, value in objective.card.items()}
+
     def save(self, folder: Path) -> None:
         """Save each of them."""
         for objective in self._each():
@@ -84,13 +95,21 @@ class Objectives(nn.Module):
                 targets = np.where(replaced, -1, targets)
         return targets
 
-    def forward(self, features: Tensor, logits: Tensor, batch: Batch, progress: float) -> Tensor:
-        """The weighted sum of the losses."""
+    def forward(
+        self,
+        features: Tensor,
+        logits: Tensor,
+        batch: Batch,
+        progress: float,
+        branches: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """The weighted sum of the losses; `branches` are the logits of each branch that has a loss of its own."""
         # Every parameter must get a gradient in every batch, even in one without, say, rated speech; otherwise
         # distributed training would wait for it.
         total = sum((p.sum() * 0 for p in self.parameters() if p.requires_grad), logits.sum() * 0)
         for objective in self._each():
-            total = total + objective.weight * objective(features, logits, batch, progress)
+            for each in branches if objective.each_branch and branches else [logits]:
+                total = total + objective.weight * objective(features, each, batch, progress)
         return total
 
 

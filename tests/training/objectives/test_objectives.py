@@ -15,7 +15,7 @@ from sed.corpora.ratings import Ratings
 from sed.errors import FormatError, OptionError
 from sed.networks.store import load_tagger
 from sed.simulation.patterns import Event
-from sed.training.objectives.adversary import SpeakerAdversary
+from sed.training.objectives.adversary import SourceAdversary, SpeakerAdversary
 from sed.training.objectives.base import FeatureTap, Objectives, SoftLabels, event_frames, frame_values
 from sed.training.objectives.dimensions import Dimensions, load_dimensions
 from sed.training.objectives.weak_labels import WeakLabels
@@ -196,7 +196,12 @@ def test_every_parameter_gets_a_gradient_from_a_batch_without_labels():
     """Distributed training requires a gradient for every parameter in every process."""
     rows = speech(["happy", "sad"], ratings=[Ratings(dimensions=(0.1, 0.2, 0.3)), None])
     objectives = Objectives(
-        {"d": Dimensions(1.0), "a": SpeakerAdversary(1.0), "w": WeakLabels(1.0, "attention")}
+        {
+            "d": Dimensions(1.0),
+            "a": SpeakerAdversary(1.0),
+            "s": SourceAdversary(1.0),
+            "w": WeakLabels(1.0, "attention"),
+        }
     )
     objectives.build(Tagger(), rows)
     objectives(torch.randn(1, 40, WIDTH), torch.randn(1, 40, 4), batch([[]]), 0.5).backward()
@@ -272,6 +277,7 @@ def test_all_objectives_together_resume_bit_identically(rated, tmp_path):
         "dimensions": 0.5,
         "soft_labels": 0.5,
         "speaker_adversary": 0.1,
+        "source_adversary": 0.1,
         "contrastive": 0.1,
         "triplet": 0.1,
         "ranking": 0.5,

@@ -1,0 +1,1 @@
+"""Embeddings of utterances from the states of their frames."""

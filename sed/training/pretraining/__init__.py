@@ -1,0 +1,1 @@
+"""Continued pretraining of encoders on unlabelled speech (task-adaptive pretraining)."""
