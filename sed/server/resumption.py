@@ -62,8 +62,12 @@ class Resumption:
 
     def confirm(self, entry: Resumable) -> None:
         """The client has the latest token: the others are spent."""
-        while len(entry.tokens) > 1:
-            self._by_token.pop(entry.tokens.pop(0), None)
+        self._keep_only(entry, entry.tokens[-1:])
+
+    def _keep_only(self, entry: Resumable, tokens: list[str]) -> None:
+        for token in set(entry.tokens).difference(tokens):
+            self._by_token.pop(token, None)
+        entry.tokens = tokens
 
     async def take(self, token: str) -> Resumable | None:
         """The stream of `token`, taken from the connection that it may still have; None if it is not known.
@@ -77,6 +81,7 @@ class Resumption:
         if entry is None or entry not in self._kept:
             return None
         self._release(entry)
+        self._keep_only(entry, [token])  # the client does not have those that were issued after it
         return entry
 
     def keep(self, entry: Resumable) -> None:
@@ -109,9 +114,7 @@ class Resumption:
         """Forget a stream: it has ended, or was kept for too long."""
         self._release(entry)
         entry.displace = None
-        for token in entry.tokens:
-            self._by_token.pop(token, None)
-        entry.tokens.clear()
+        self._keep_only(entry, [])
 
     def _release(self, entry: Resumable) -> None:
         self._kept.pop(entry, None)

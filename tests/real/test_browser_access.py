@@ -123,7 +123,7 @@ def test_forced_colours_keep_the_emotions_and_mark_what_is_selected(browser):
     select(browser, 0)
     assert browser.evaluate(colours) == before and len(set(before)) == 4
     outline = "getComputedStyle(document.querySelector('{}')).outlineStyle"
-    assert browser.evaluate(outline.format("tr.selected td")) == "solid"
+    assert browser.evaluate(outline.format("tr.selected")) == "solid"
     assert browser.evaluate(outline.format('.choicebutton[aria-checked="true"]')) == "solid"
     edge = browser.evaluate("getComputedStyle(document.querySelector('.card')).borderTopWidth")
     assert edge == "1px", "cards have no shadow"

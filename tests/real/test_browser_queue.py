@@ -80,8 +80,8 @@ def test_the_position_in_the_queue_is_shown(need_program, tmp_path, width):
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         browser.screenshot(ARTEFACTS / f"queue-{width}.png")
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        browser.wait(f"{WORK} === 'Waiting in the queue: 1 file before yours'")
-        browser.wait("sed.state() === 'idle' && document.querySelectorAll('#rows tr').length > 0", 60)
+        browser.wait(f"{WORK} === 'Waiting in the queue: 1 file before yours'", 120)
+        browser.wait("sed.state() === 'idle' && document.querySelectorAll('#rows tr').length > 0", 120)
         assert browser.errors == []
 
 

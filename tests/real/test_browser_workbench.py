@@ -9,7 +9,7 @@ import csv
 import io
 
 import pytest
-from workbench import BOX, CELLS, REFERENCE, fresh, keys, reload, screenshot, segments, select
+from workbench import BOX, CELLS, LABELS, REFERENCE, fresh, keys, reload, screenshot, segments, select
 
 from sed.formats import names, read
 from sed.training.data.clip_table import read_clips
@@ -71,13 +71,33 @@ def test_the_summary_adds_up_for_the_whole_and_a_part(browser):
     total = sum(talk.values())
     expected = [[n, f"0:{round(t):02} {round(100 * t / total)} %"] for n, t in talk.items()]
     assert browser.evaluate(CELLS) == expected
+    shown = (
+        "[document.getElementById('now-word').textContent, ...[...document.querySelectorAll('#bars .value')]"
+    )
+    shown += ".map((e) => e.textContent)]"
+    shares = [sum(s.duration for s in REFERENCE if s.emotion == label) / total for label in LABELS]
+    assert browser.evaluate(shown) == [f"0:{round(total):02}", *(f"{round(100 * s)} %" for s in shares)]
     browser.evaluate("sed.timeline.part = { start: 0, end: 9 }")
     browser.wait(f"{CELLS}[0][1] === '0:00 0 %'")
     assert browser.evaluate(CELLS)[1][1].startswith("0:07 ")
     assert browser.evaluate("document.getElementById('part-text').textContent") == "0:00.0 – 0:09.0"
+    part = {
+        label: sum(max(0, min(s.end, 9) - s.start) for s in REFERENCE if s.emotion == label)
+        for label in LABELS
+    }
+    assert browser.evaluate(shown)[1:] == [f"{round(100 * p / sum(part.values()))} %" for p in part.values()]
     screenshot(browser, "part")
     keys(browser, "Escape")
     browser.wait(f"{CELLS}[0][1] !== '0:00 0 %'")
+
+
+def test_an_empty_page_shows_where_to_begin_and_nothing_else(browser, server):
+    shown = "(id) => document.getElementById(id).checkVisibility()"
+    parts = "['segments', 'now', 'legend', 'fit', 'speakers', 'transport', 'empty', 'record', 'example']"
+    assert browser.evaluate(f"{parts}.map({shown})") == [True] * 6 + [False, True, False]
+    fresh(browser, server)
+    assert browser.evaluate(f"{parts}.map({shown})") == [False] * 6 + [True, True, True]
+    screenshot(browser, "empty")
 
 
 def test_search_and_filter(browser):

@@ -178,7 +178,7 @@ function drawTimeline() {
     seek(x / scale);
   });
   scroller.replaceChildren(svg);
-  names.replaceChildren(...(curveHeight ? [row("everyone", CURVE, GAP, true)] : []),
+  names.replaceChildren(...(curveHeight ? [row("all", CURVE, GAP, true)] : []),
     ...data.speakers.map((_, n) => row(speakerName(n), LANE, 0, false)));
   drawView();
   moveHead(playable ? audio.currentTime : chosen?.start ?? 0);
@@ -245,7 +245,7 @@ document.getElementById("page").append(
   make("section", { class: "card", "aria-label": "Segments" },
     make("div", { class: "head filters" }, make("h2", {}, "Segments"), found, search, bySpeaker, byLabel, order), listBox),
   make("footer", {}, "Estimates of expressed emotion by a model, which misses much and errs often. ",
-    "The band “everyone” shows the probability of each emotion, smoothed; its height is the share of time with speech."));
+    "The band “all” shows the probability of each emotion, smoothed; its height is the share of time with speech."));
 if (data.audio) { audio.preload = "metadata"; audio.src = data.audio; }
 refresh();
 filter();

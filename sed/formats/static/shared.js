@@ -6,8 +6,8 @@ function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "background") element.style.background = value;
-    else if (name === "ink") element.style.color = value;
+    else if (name === "background") element.style.setProperty("--paint", value);
+    else if (name === "ink") element.style.setProperty("--ink", value);
     else if (name === "width") element.style.width = value;
     else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
   }

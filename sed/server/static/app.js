@@ -87,7 +87,6 @@ on("problem", (problem) => panel.setProblem(problem));
 on("found", showWhole);
 on("analysed", (found) => {
   showWhole();
-  timeline.select(session.segments.all()[0]?.id ?? null);
   panel.announceNow(`${count(found, "segment")} found.`);
 });
 
@@ -134,7 +133,12 @@ function render() {
   const live = state === "live" || state === "finishing";
   timeline.words = live ? [] : lanesInWords(all, speakers);
   timeline.show(all, speakers, { duration, live, recording });
-  moment.setSpeakers(live ? segments.speaking(duration) : null);
+  const stage = live ? "live" : all.length ? "done" : "empty";
+  document.body.dataset.stage = stage;
+  if (stage === "done") moment.sumUp(all, timeline.part);
+  else moment.setSpeakers(live ? segments.speaking(duration) : null);
+  $("now-title").textContent = stage === "done" ? "Emotions" : "Now";
+  $("now-hint").hidden = stage !== "done" || !editing.enabled;
   renderList(all, speakers);
   speakersTable.show(all, speakers, timeline.part, editing.enabled);
   $("clock").textContent = clock(live ? Math.max(duration, recording.duration) : duration);
@@ -155,7 +159,7 @@ function renderList(all, speakers) {
 
 function showLabels(labels) {
   moment.setLabels(labels);
-  timeline.labels = labels;
+  timeline.labels = speakersTable.labels = labels;
   $("legend").replaceChildren(...moment.legend());
 }
 

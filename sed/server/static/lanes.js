@@ -11,7 +11,7 @@ const CURVE = 36; // height of the curves of a row
 const MIN_CURVE = 0.25; // the share of the time that a speaker talks, at least, at the full height of the curves
 const THIN = 4; // width in pixels below which a segment is drawn without edge and round corners
 const NARROW = 500; // width in pixels below which the column of speaker names is narrower
-const TICKS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]; // seconds
+const TICKS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600]; // seconds
 
 export class Lanes {
   /** `box` has the styles and contains the canvas; `palette` is the content of palette.json. */

@@ -1,5 +1,10 @@
-/** The current moment: the most probable emotion, the active speakers, and a bar for each emotion's probability. */
+/**
+ * The current moment: the most probable emotion, the active speakers, and a bar for each emotion's probability. When
+ * nothing is recorded, the sums of the result instead.
+ */
 
+import { clock } from "./segments.js";
+import { total } from "./summary.js";
 import { swatch } from "./table.js";
 
 export class Moment {
@@ -54,6 +59,17 @@ export class Moment {
     }
     this._word.textContent = best ?? "–";
     this._word.parentElement.style.borderColor = best ? this._colour(best) : "";
+  }
+
+  /** Show the share of each emotion in all `segments`, or in `part` of the time, {start, end}. */
+  sumUp(segments, part) {
+    const { talk, emotions } = total(segments, part);
+    const shares = Object.fromEntries(emotions.map(({ emotion, share }) => [emotion, share]));
+    for (const label of this._bars.keys()) shares[label] ??= 0;
+    this.show(shares, true);
+    this._word.textContent = clock(talk);
+    this._word.parentElement.style.borderColor = "";
+    this._who.textContent = part ? `of speech, ${clock(part.start, 1)} – ${clock(part.end, 1)}` : "of speech in all";
   }
 
   _colour(label) {

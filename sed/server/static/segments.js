@@ -46,7 +46,7 @@ export class Segments {
   /** Replace everything by these segments, all of them final. */
   replaceBy(segments) {
     this._byId.clear();
-    segments.forEach((segment, id) => this.put(id, { id, final: true, ...segment }));
+    segments.forEach((segment, id) => this.put(id, { ...segment, id, final: true }));
     this._sorted = null;
   }
 

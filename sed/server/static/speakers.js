@@ -2,7 +2,7 @@
 
 import { clock } from "./segments.js";
 import { summarise } from "./summary.js";
-import { swatch } from "./table.js";
+import { bar, swatch } from "./table.js";
 import { count } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -11,6 +11,7 @@ export class Speakers {
   /** `onRename(from, to)` is called when the user changes a name, `onClear` when the whole is to be shown. */
   constructor(palette, { onRename, onClear }) {
     this._palette = palette;
+    this.labels = []; // of the model, in order
     this._onRename = onRename;
     $("part-clear").addEventListener("click", onClear);
   }
@@ -29,13 +30,15 @@ export class Speakers {
     $("summary").replaceChildren(...rows);
   }
 
-  _row({ speaker, talk, share, turns, interruptions, emotions }, editable) {
+  _row({ speaker, talk, share, turns, interruptions, emotions: found }, editable) {
+    const emotions = this._inOrder(found);
     const row = document.createElement("tr");
     const head = Object.assign(document.createElement("th"), { scope: "row" });
     head.append(this._name(speaker, editable));
     const mix = document.createElement("td");
     mix.className = "mix";
-    mix.append(this._bar(emotions), this._shares(emotions));
+    const shares = emotions.map(({ emotion, share: part }) => [emotion, part]);
+    mix.append(bar(this._palette, shares), this._shares(emotions));
     const counts = [cell(turns), cell(interruptions)];
     ["turns", "interrupts"].forEach((name, n) => (counts[n].dataset.name = name)); // shown where there is no header
     row.append(head, cell(`${clock(talk)}`, `${Math.round(100 * share)} %`), mix, ...counts);
@@ -43,6 +46,12 @@ export class Speakers {
     head.setAttribute("role", "rowheader");
     for (const other of row.querySelectorAll("td")) other.setAttribute("role", "cell");
     return row;
+  }
+
+  /** In the order of the model's labels, so that rows can be compared. */
+  _inOrder(emotions) {
+    const place = ({ emotion }) => (this.labels.indexOf(emotion) + 1 || Infinity);
+    return [...emotions].sort((a, b) => place(a) - place(b));
   }
 
   _name(speaker, editable) {
@@ -65,17 +74,6 @@ export class Speakers {
       if (event.key === "Enter" || event.key === "Escape") input.blur();
     });
     return input;
-  }
-
-  _bar(emotions) {
-    const bar = Object.assign(document.createElement("div"), { className: "stack", ariaHidden: "true" });
-    for (const { emotion, share } of emotions) {
-      const part = document.createElement("span");
-      part.style.cssText = `width: ${100 * share}%`;
-      part.style.background = (this._palette.emotions[emotion] ?? this._palette.other).colour;
-      bar.append(part);
-    }
-    return bar;
   }
 
   _shares(emotions) {

@@ -25,6 +25,13 @@ export function summarise(segments, speakers, part = null) {
   return rows.map((row) => ({ ...row, share: total ? row.talk / total : 0 }));
 }
 
+/** All speech of the whole recording or of `part`: {talk, emotions}, as in `summarise`. */
+export function total(segments, part = null) {
+  const emotions = emotionsOf(part ? segments.map((s) => clip(s, part)).filter((s) => s.end > s.start) : segments);
+  const talk = emotions.reduce((sum, { seconds }) => sum + seconds, 0);
+  return { talk, emotions: emotions.map((entry) => ({ ...entry, share: talk ? entry.seconds / talk : 0 })) };
+}
+
 function clip(segment, { start, end }) {
   return { ...segment, start: Math.max(segment.start, start), end: Math.min(segment.end, end) };
 }

@@ -3,7 +3,7 @@
 import { clock } from "./segments.js";
 
 const MARGIN = 8; // rows beyond the visible ones
-const COLUMNS = 5;
+const COLUMNS = 6;
 
 /** Rows have one height. Exactly one button in the list is a tab stop: that of the selected row, or the first one. */
 export class Table {
@@ -94,7 +94,9 @@ export class Table {
     const step = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
     if (!step || !this._segments.length || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    const at = this._segments.findIndex((segment) => segment.id === this._selected);
+    const focused = [...this._shown].find(([, { row }]) => row.contains(event.target))?.[0];
+    const place = (id) => this._segments.findIndex((segment) => segment.id === id);
+    const at = place(focused) < 0 ? place(this._selected) : place(focused);
     const to = Math.max(0, Math.min(this._segments.length - 1, at + step));
     this._onSelect(this._segments[to].id);
     this._selected = this._segments[to].id;
@@ -115,13 +117,15 @@ export class Table {
     return row;
   }
 
-  _fill({ start, end, speaker, emotion, confidence, final, checked }, row) {
-    const [play, time, speakerCell, emotionCell, confidenceCell] = row.cells;
+  _fill({ start, end, speaker, emotion, confidence, probabilities, final, checked }, row) {
+    const [play, time, speakerCell, emotionCell, mix, confidenceCell] = row.cells;
     const name = `${speaker ?? "unknown speaker"}, ${emotion ?? "unknown"}, at ${clock(start, 1)}`;
     play.firstChild.setAttribute("aria-label", `Play ${name}`);
     time.textContent = `${clock(start, 1)} – ${clock(end, 1)}`;
     speakerCell.textContent = speaker ?? "–";
-    emotionCell.replaceChildren(swatch(this._palette, emotion), emotion ?? "–");
+    emotionCell.replaceChildren(chip(this._palette, emotion));
+    mix.className = "wide";
+    mix.replaceChildren(bar(this._palette, Object.entries(probabilities ?? {})));
     confidenceCell.textContent = checked ? "checked" : confidence === undefined ? "–" : Math.round(confidence * 100);
     const percent = { className: "wide", textContent: " %" }; // narrow screens show the unit in the column header
     if (confidence !== undefined && !checked) {
@@ -141,6 +145,28 @@ function makeSpace() {
   space.className = "space";
   space.setAttribute("role", "presentation");
   return space;
+}
+
+/** The name of an emotion on its colour. */
+function chip(palette, emotion) {
+  const { colour, ink } = palette.emotions[emotion] ?? palette.other;
+  const element = Object.assign(document.createElement("span"), { className: "chip", textContent: emotion ?? "unknown" });
+  element.style.setProperty("--paint", colour);
+  element.style.setProperty("--ink", ink);
+  return element;
+}
+
+/** A bar divided by the `shares` [emotion, share], in their order. */
+export function bar(palette, shares) {
+  const element = Object.assign(document.createElement("div"), { className: "stack", ariaHidden: "true" });
+  element.hidden = !shares.length;
+  for (const [emotion, share] of shares) {
+    const part = document.createElement("span");
+    part.style.cssText = `width: ${100 * share}%`;
+    part.style.background = (palette.emotions[emotion] ?? palette.other).colour;
+    element.append(part);
+  }
+  return element;
 }
 
 /** A small square in the emotion's colour. */
