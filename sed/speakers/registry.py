@@ -12,7 +12,7 @@ if it is short or overlapped, speech joins the most similar speaker. The speaker
 is final.
 
 Enrolled speakers are an open set, as offline (`sed.speakers.matching`): a cluster whose cosine with a profile reaches
-the threshold is that speaker's; so is a single sample, as long as the speaker has no cluster. All others are unknown.
+the threshold is that speaker's, all others are unknown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sed.result import SpeakerProfile
 from sed.speakers.agglomeration import Clusters, Linkage, agglomerate
 from sed.speakers.clustering import merges_within_bounds
 from sed.speakers.evidence import Candidate, Evidence, Speaker, VoiceSample
-from sed.speakers.matching import MATCH_THRESHOLD, best_match
+from sed.speakers.matching import best_match
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class SpeakerRegistry:
         for _, label, speaker in sorted(matches, key=lambda match: -match[0]):
             if not any(one is speaker and found.overlapping[label, other] for other, one in owners.items()):
                 owners[label] = speaker
-                self._add(speaker)
+                if speaker not in self.speakers:
+                    self.speakers.append(speaker)
         return owners
 
     def _keep_owners(self, owners: dict[int, Speaker], reported: np.ndarray) -> None:
@@ -191,29 +192,16 @@ class SpeakerRegistry:
         expected = candidate.expected if candidate.expected in free else None
         if sample.vector is not None and sample.seconds >= options.min_seconds_to_match:
             cosines = {one: float(sample.vector @ one.centroid) for one in free if one.centroid is not None}
-            cosines |= self._enrolled_without_cluster(sample.vector, taken)
             if cosines:
                 if expected in cosines:
                     cosines[expected] += options.continuity_bonus
                 sample.speaker = max(cosines, key=lambda speaker: cosines[speaker])
-                self._add(sample.speaker)
                 return
         if sample.speaker is None or sample.speaker not in free:
             latest = max(
                 free, key=lambda speaker: (speaker not in candidate.elsewhere, speaker.last), default=None
             )
             sample.speaker = expected or latest or self._create()
-
-    def _enrolled_without_cluster(self, vector: np.ndarray, taken: set[Speaker]) -> dict[Speaker, float]:
-        """The cosines of a unit `vector` with the profiles of enrolled speakers without a cluster that it matches."""
-        found = {}
-        for speaker in self._enrolled.values():
-            absent = speaker not in self.speakers or speaker.centroid is None
-            if absent and speaker not in taken and speaker.profile is not None:
-                cosine = float(vector @ speaker.profile.vector)
-                if cosine >= MATCH_THRESHOLD:
-                    found[speaker] = cosine
-        return found
 
     def _merge_speakers(self, reported: np.ndarray, owners: dict[int, Speaker], now: float) -> None:
         """Merge an unknown speaker for good whose speech has been in the cluster of another one for long."""
@@ -242,10 +230,6 @@ class SpeakerRegistry:
             other.number = speaker.number
         elif speaker.number is not None:
             self.merged.append((speaker, other))
-
-    def _add(self, speaker: Speaker) -> None:
-        if speaker not in self.speakers:
-            self.speakers.append(speaker)
 
     def _create(self) -> Speaker | None:
         if sum(speaker.profile is None for speaker in self.speakers) >= self.options.max_speakers:

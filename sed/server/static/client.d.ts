@@ -26,10 +26,11 @@ export interface Result {
   segments: Segment[];
 }
 
-/** The server's prior or sensitivity, if it has one. */
+/** The server's prior or sensitivity, and the names of the speakers that it knows, if it has any. */
 export interface Settings {
   prior?: Record<string, number>;
   sensitivity?: number;
+  enrolled?: string[];
 }
 
 export interface Limits {

@@ -54,7 +54,7 @@ export class SedStream extends EventTarget {
     super();
     this.labels = ready.labels;
     this.dimensions = ready.dimensions; // names such as arousal, if the server's model estimates some
-    this.settings = ready.settings; // the server's prior or sensitivity, if it has one
+    this.settings = ready.settings; // the server's prior, sensitivity and known speakers, if it has any
     this.limits = ready.limits;
     this.sampleRate = ready.sample_rate;
     this.latency = ready.latency;
