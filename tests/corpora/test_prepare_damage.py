@@ -271,7 +271,9 @@ def test_second_run_keeps_extracted_files(tmp_path):
 
 
 def test_incomplete_tables_raise(tmp_path):
-    with pytest.raises(FormatError, match=r"found no speaker, expected file, emotion \(or text\) and speaker"):
+    with pytest.raises(
+        FormatError, match=r"found no speaker, expected file, emotion \(or text\) and speaker"
+    ):
         prepared("csv", {"t.csv": "file,emotion\na.wav,sad\n", "a.wav": WAV}, tmp_path / "1")
     with pytest.raises(FormatError, match="found 2 tables, expected one"):
         prepared("csv", {"t.csv": "file\n", "u.csv": "file\n"}, tmp_path / "2")
