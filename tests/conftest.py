@@ -47,11 +47,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let tests of real devices and of times run while no other process of `pytest -n` runs a test."""
+    """Let tests marked `alone` run while no other process of `pytest -n` runs a test."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
         return (yield)
-    with turn(run, alone=any(item.get_closest_marker(name) for name in ("real", "alone"))):
+    with turn(run, alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_the_dockerfile_has_no_finding():
 def test_the_image_runs_without_root_and_checks_its_health():
     text = (DEPLOY / "Dockerfile").read_text()
     assert re.search(r"^USER 10001:10001$", text, re.M) and "\nHEALTHCHECK " in text
-    probe = json.loads(re.search(r"CMD (\[\"python.*\])$", text, re.M)[1])
+    probe = [sys.executable, *json.loads(re.search(r"CMD (\[\"python.*\])$", text, re.M)[1])[1:]]
     with running() as server:
         port = server.http.rpartition(":")[2]
         assert run(*[part.replace("8765", port) for part in probe]).returncode == 0

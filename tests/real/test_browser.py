@@ -114,6 +114,7 @@ def record(browser, latency):
     return audio(browser), exported(browser)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("latency", ["1", "2"])
 def test_the_microphone_gives_the_same_result_as_the_offline_path(browser, server, microphone, latency):
@@ -217,6 +218,7 @@ def test_keyboard_and_screen_readers(browser, server, clip):
     browser.press("Escape")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_stopping_before_the_start_allows_another_start(browser, server, microphone):
     """And a recording that was stopped early delivers nothing: every second is recorded once."""

@@ -16,7 +16,7 @@ from chromium import Chromium
 from cutting_proxy import CuttingProxy
 from live_server import SecondsStream, running
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = Path(os.environ.get("SED_ARTEFACTS", ROOT / "results" / "browser"))
 STATUS = "document.getElementById('status').textContent"

@@ -12,7 +12,7 @@ from chromium import Chromium
 
 from sed import EmotionDiarizer
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = Path(os.environ.get("SED_ARTEFACTS", ROOT / "results" / "browser"))
 PROVISIONAL = "document.querySelectorAll('#rows tr.provisional').length"

@@ -8,7 +8,7 @@ import pytest
 from chromium import Chromium
 from live_server import SecondsStream, running
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 SEND = """(async (parts, seconds) => {
   const { SedStream } = await import("/client.js");
   const stream = await SedStream.open({ sampleRate: 16000 });

@@ -109,6 +109,7 @@ def test_an_hour_of_segments_is_drawn_as_columns_until_zoomed_in(browser, tmp_pa
     )
 
 
+@pytest.mark.alone
 def test_ten_thousand_segments_scroll_smoothly(browser, tmp_path):
     """In the list, which has only the rows in view, and in the timeline, from the whole to single segments."""
     labels = ("neutral", "happy", "angry", "sad")

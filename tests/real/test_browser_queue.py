@@ -19,7 +19,7 @@ import pytest
 import soundfile
 from chromium import Chromium
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = Path(os.environ.get("SED_ARTEFACTS", ROOT / "results" / "browser"))
 WORK = "document.getElementById('work-text').textContent"

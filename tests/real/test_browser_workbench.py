@@ -27,6 +27,7 @@ def server(workbench_server):
     return workbench_server
 
 
+@pytest.mark.alone
 def test_the_example_plays_from_any_place_at_any_speed(browser):
     assert len(segments(browser)) == len(REFERENCE)
     screenshot(browser, "workbench")
@@ -259,6 +260,7 @@ def test_the_session_survives_the_page_and_is_not_discarded_unasked(browser, ser
     assert segments(browser) == expected and browser.evaluate("sed.state()") == "idle"
 
 
+@pytest.mark.alone
 def test_ten_thousand_segments_scroll_smoothly(browser):
     browser.evaluate(
         "sed.session.segments.replaceBy(Array.from({ length: 10000 }, (_, n) => ({ start: n / 2, end: n / 2 + 0.5,"

@@ -10,7 +10,7 @@ import pytest
 from chromium import Chromium
 from live_server import SecondsStream, running
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 RENDER = """(async (rate, length, channels, busy) => {
   const { Resampler, toInt16 } = await import("/resampler.js");
   const context = new OfflineAudioContext(channels, length, rate);

@@ -18,7 +18,7 @@ from sed import EmotionDiarizer, formats
 
 ROOT = Path(__file__).resolve().parents[2]
 ALSA = Path("/usr/share/alsa/alsa.conf")
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -112,6 +112,7 @@ def three_minutes():
     return np.tile(samples, 5)[: 180 * rate], rate
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_first_segment_is_there_long_before_the_result_which_is_the_same(three_minutes, threads):
@@ -134,7 +135,7 @@ def test_the_first_segment_is_there_long_before_the_result_which_is_the_same(thr
         for start, end, speaker, emotion in segments:
             grids[-1][round(start * 50) : round(end * 50)] = f"{speaker} {emotion}"
     until = round(max(end for _, end, *_ in found.values()) * 50)
-    assert until > 120 * 50
+    assert until > 90 * 50  # speakers are found anew when there is half as much speech again
     assert (grids[0] == grids[1])[:until].mean() > 0.8
 
 

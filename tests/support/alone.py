@@ -1,6 +1,6 @@
 """Tests that measure times run while no other process of pytest-xdist runs a test.
 
-`turn` is taken around each test: tests marked `alone` (or `real`) take it exclusively, the others together. The gate is
+`turn` is taken around each test: tests marked `alone` take it exclusively, the others together. The gate is
 held by whoever waits, so that a test that wants to be alone is the next one to start.
 """
 

@@ -25,7 +25,7 @@ def pooled(states: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
     Kurtosis is that above a normal distribution's.
 
-    >>> pooled(np.array([[0.0, 5.0], [0.0, 5.0], [3.0, 5.0]]), STATISTICS).round(3).tolist()
+    >>> pooled(np.array([[0.0, 5.0], [0.0, 5.0], [3.0, 5.0]]), STATISTICS).astype(float).round(3).tolist()
     [1.0, 5.0, 1.414, 0.0, 0.707, 0.0, -1.5, 0.0]
     """
     rows = np.asarray(states, np.float64)
