@@ -111,6 +111,7 @@ def test_imports_go_down(name):
         assert there == room or FLOOR_OF[there] < FLOOR_OF[room], f"{name} imports {other}"
 
 
+@pytest.mark.slow
 def test_no_files_import_each_other_in_a_circle():
     graph = {name: imports(path, with_types=True) & set(MODULES) for name, path in MODULES.items()}
     done, path = set(), []

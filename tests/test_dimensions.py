@@ -122,6 +122,7 @@ def test_offline_the_track_and_the_means_of_segments(models, meeting):
             assert list(s.dimensions.values()) == pytest.approx(mean, abs=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"latency": 1.0}, {"channels": "split"}, {"decoder": "argmax"}], ids=str)
 def test_dimensions_change_nothing_else(models, meeting, options):
     samples, turns = meeting
@@ -137,6 +138,7 @@ def test_dimensions_change_nothing_else(models, meeting, options):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 320_000), max_size=6), st.sampled_from([0.5, 1.0, 2.0]))
 def test_live_equals_offline_however_the_audio_is_cut(models, meeting, cuts, latency):
@@ -163,6 +165,7 @@ def test_another_prior_leaves_the_dimensions(models, meeting):
         assert np.array_equal(after.dimension_track, before.dimension_track)
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded(tmp_path, models):
     """Without posteriors the rows are on disk; a tenth of the audio needs as much memory."""
     peaks = []

@@ -57,6 +57,7 @@ def test_a_known_speaker_gets_the_name_and_an_unknown_one_does_not(enrolling, ta
     assert result.profiles["ann"].similarity(enrolling.enrolled["ann"].profile) >= MATCH_THRESHOLD
 
 
+@pytest.mark.slow
 def test_only_the_known_speaker_has_other_probabilities(enrolling, talk):
     plain, named = EmotionDiarizer()((talk, RATE)), enrolling((talk, RATE))
     np.testing.assert_array_equal(named.posteriors, plain.posteriors)
@@ -116,6 +117,7 @@ def test_the_offset_takes_back_a_share_of_how_a_speaker_always_sounds():
     np.testing.assert_allclose(sums, 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_baseline_is_that_of_the_bundled_tagger_only(data):
     class Other:
         labels, frame_rate, window = tuple(USUAL), 50, 80_000
@@ -129,6 +131,7 @@ def test_the_baseline_is_that_of_the_bundled_tagger_only(data):
     assert EmotionDiarizer(enrol={"ann": file}).enrolled["ann"].offset.shape == (4,)
 
 
+@pytest.mark.slow
 def test_several_recordings_of_a_speaker_count_together(data):
     files = [data / f"emodb_15_{emotion}_1.flac" for emotion in ("neutral", "sad")]
     one, two = (EmotionDiarizer(enrol={"ann": own}).enrolled["ann"].profile for own in (files[0], files))
@@ -150,6 +153,7 @@ def test_what_cannot_be_enrolled_is_one_sentence(given, message):
         EmotionDiarizer(enrol=given)
 
 
+@pytest.mark.slow
 def test_two_speakers_and_too_little_speech_are_refused(data, talk):
     with pytest.raises(OptionError, match=r"array: found 2 speakers \(.*\), expected 'ann' alone"):
         EmotionDiarizer(enrol={"ann": (talk, RATE)})
@@ -159,6 +163,7 @@ def test_two_speakers_and_too_little_speech_are_refused(data, talk):
         EmotionDiarizer(enrol={"ann": (clip(data, "15", "neutral")[: int(1.3 * RATE)], RATE)})
 
 
+@pytest.mark.slow
 def test_what_enrolment_cannot_be_combined_with(data, talk):
     ann = {"ann": data / "emodb_15_neutral_1.flac"}
     with pytest.raises(
@@ -174,6 +179,7 @@ def test_what_enrolment_cannot_be_combined_with(data, talk):
         EmotionDiarizer(enrol=ann, diarizer=Plain())((talk, RATE))
 
 
+@pytest.mark.slow
 def test_a_channel_of_a_call_gets_the_name_and_others_keep_theirs(data):
     parts = [clip(data, speaker, "happy") for speaker in ("16", "15")]
     call = np.stack([np.concatenate([parts[0], 0 * parts[1]]), np.concatenate([0 * parts[0], parts[1]])], 1)
@@ -188,6 +194,7 @@ def test_a_channel_of_a_call_gets_the_name_and_others_keep_theirs(data):
     assert result.segments[-1].probabilities != plain.segments[-1].probabilities
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [{"vad": "webrtc"}, {"diarizer": "none"}])
 def test_other_diarizers_find_known_speakers_too(data, other):
     parts = [clip(data, "15", emotion) for emotion in ("happy", "angry", "sad")]
@@ -247,6 +254,7 @@ def test_the_form_of_an_option():
             parse_enrolments([wrong])
 
 
+@pytest.mark.slow
 def test_the_command_names_speakers_and_the_journal_knows_their_files(data, talk, tmp_path, invoke):
     sf.write(tmp_path / "talk.wav", talk, RATE)
     sf.write(tmp_path / "a.wav", clip(data, "15", "neutral"), RATE)

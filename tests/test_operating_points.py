@@ -15,6 +15,7 @@ def diarizer():
     return EmotionDiarizer()
 
 
+@pytest.mark.slow
 def test_replayed_segments_are_those_of_the_diarizer(diarizer, data):
     clip = data / "ami_trn00.flac"
     expected = diarizer(clip)

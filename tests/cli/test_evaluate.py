@@ -133,6 +133,7 @@ def test_folds_have_their_own_taggers(sessions, tmp_path):
     assert one["overall"]["utterances"] == 8
 
 
+@pytest.mark.slow
 def test_other_labels_are_reported_renamed_or_errors(tmp_path):
     manifest = tones(
         tmp_path, [("a", "happy", 0.1, None), ("a", "sad", 0.1, None), ("b", "excited", 0.1, None)]
@@ -159,6 +160,7 @@ def test_confusion_plot(sessions, tmp_path):
     assert wrong.exit_code == 2 and ".png" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_wrong_usage(sessions, tmp_path):
     for arguments, expected in (
         (["--fold", "1"], "--folds"),

@@ -35,6 +35,7 @@ def test_each_is_found_and_prepared_from_where_it_was_found(tmp_path, form):
         assert report.utterances
 
 
+@pytest.mark.slow
 def test_emovdb_is_found_as_the_folder_of_its_archives(tmp_path):
     files = zed_trees.emovdb()
     for part in sorted({name.split("/")[1] for name in files}):

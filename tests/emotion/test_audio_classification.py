@@ -99,6 +99,7 @@ def test_in_longer_audio_each_frame_has_the_window_around_it(tmp_path):
     assert frame_count(8 * 16_000) - changes[-1] >= half
 
 
+@pytest.mark.slow
 def test_without_labels_segments_follow_the_turns(tmp_path, data):
     audeering_model(tmp_path)
     diarizer = EmotionDiarizer(tagger=str(tmp_path))

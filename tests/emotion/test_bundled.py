@@ -14,6 +14,7 @@ from sed.errors import ModelError
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_bundled_names_the_model_that_is_used_without_a_name():
     assert load_tagger("bundled").path == load_tagger().path == OnnxTagger.bundled().path == bundled_path()
     assert EmotionDiarizer(tagger="bundled").tagger.path == bundled_path()

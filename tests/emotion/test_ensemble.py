@@ -43,6 +43,7 @@ class Fixed:
         return np.tile(self.row, (len(waves), -(-waves.shape[1] // 320), 1))
 
 
+@pytest.mark.slow
 def test_it_is_the_mean_of_the_two(loud, clips):
     both = load_tagger(f"bundled+{loud}")
     wave = clips["happy", 15][None]

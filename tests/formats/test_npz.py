@@ -61,6 +61,7 @@ def test_what_a_result_lacks_is_absent_and_shapes_stay():
     assert shapes == {"segment_start": (0,), "segment_probabilities": (0, 2), "segment_dimensions": (0, 0)}
 
 
+@pytest.mark.slow
 def test_the_speakers_of_a_recording_have_embeddings(data):
     result = EmotionDiarizer()(data / "ami_trn00.flac")
     found = loaded(result)
@@ -72,6 +73,7 @@ def test_the_speakers_of_a_recording_have_embeddings(data):
     assert formats.dumps(result, "npz") == formats.dumps(result, "npz")
 
 
+@pytest.mark.slow
 def test_given_turns_have_embeddings_in_the_file(data, tmp_path):
     from click.testing import CliRunner
 

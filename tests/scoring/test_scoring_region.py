@@ -126,6 +126,7 @@ def test_the_end_is_the_same_for_all_systems(reference, hypothesis, extra):
         assert both[0].compare(both[1], "eder").difference == 0
 
 
+@pytest.mark.slow
 @given(rows, anything, st.sampled_from(["sad", "happy"]))
 @settings(max_examples=80, deadline=None)
 def test_segments_after_the_end_change_nothing_for_speechbrain(hypothesis, extra, emotion):

@@ -47,6 +47,7 @@ def test_a_result_of_another_format_is_read(start_server):
     assert [s["speaker"] for s in found["segments"]] == ["anna", "ben"] and found["uri"] == "call"
 
 
+@pytest.mark.slow
 def test_bad_requests_are_explained(start_server, monkeypatch):
     server = start_server()
     for content, query, status, code in (

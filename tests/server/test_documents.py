@@ -85,6 +85,7 @@ def test_documents_are_served_with_and_without_a_version(start_server):
             assert answer.headers["content-type"] == "application/json" and answer.json() == document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "/v1"])
 def test_responses_are_documented(start_server, recording, prefix):
     url = start_server().http + prefix

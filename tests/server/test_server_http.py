@@ -243,6 +243,7 @@ def test_the_example_of_the_page_is_the_demo_conversation():
     assert '"example.flac"' in (STATIC / "app.js").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_connections_without_a_request_are_aborted(start_server, monkeypatch):
     monkeypatch.setattr("sed.server.run.REQUEST_TIMEOUT", 0.5)
     server = start_server()

@@ -185,6 +185,7 @@ def test_turn_taking_has_the_statistics_of_real_conversations(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_speech_of_one_speaker_does_not_overlap(monkeypatch):
     add_speech = SimulatedSpeaker.add_speech
 

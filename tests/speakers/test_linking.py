@@ -35,6 +35,7 @@ def test_recordings_without_speakers_and_other_networks():
         link_speakers([{"a": profile(1, 0)}, {"a": profile(1, 0, 0)}])
 
 
+@pytest.mark.slow
 def test_real_speakers_in_other_emotions(data):
     diarizer = EmotionDiarizer()
     found = []

@@ -130,6 +130,7 @@ def test_speech_is_embedded_a_bounded_number_of_times(monkeypatch):
     assert simulation.embedded < 2.5 * 59  # at 0.4, 0.8 and 1.5 s of every run of 1.5 s
 
 
+@pytest.mark.slow
 def test_only_the_registry_remembers_the_past(monkeypatch):
     turns = [[(n, n + 90) for n in range(0, 9000, 100)], [(n + 90, n + 100) for n in range(0, 9000, 100)]]
     simulation = Simulation(monkeypatch, turns)

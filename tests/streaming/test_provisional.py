@@ -139,6 +139,7 @@ def test_the_first_segment_is_there_long_before_the_result_which_is_the_same(thr
     assert (grids[0] == grids[1])[:until].mean() > 0.8
 
 
+@pytest.mark.slow
 def test_with_a_latency_the_events_are_those_of_the_stream(three_minutes):
     samples, rate = three_minutes
     clip = samples[: 10 * rate]

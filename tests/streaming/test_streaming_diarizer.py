@@ -197,6 +197,7 @@ def test_events_do_not_depend_on_block_sizes(runs, cuts, latency, short):
     assert stream_of(diarizer, samples, latency, cuts) == stream_of(diarizer, samples, latency)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
 def test_offline_with_a_latency_equals_live(diarizer, speakers, meeting, latency):
     offline = EmotionDiarizer(tagger=diarizer.tagger, diarizer=speakers, latency=latency)((meeting, RATE))

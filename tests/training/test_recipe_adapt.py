@@ -80,6 +80,7 @@ def test_a_new_speaker_is_recognised_better(start, adaptation):
     assert len(lines) == 5 and "step     0" in lines[0], "the unmodified start is scored too"
 
 
+@pytest.mark.slow
 def test_only_the_chosen_parts_change(start, adaptation):
     old, new = (load_tagger(f)[0].state_dict() for f in (start, adaptation[1]))
     changed = {name for name in old if not torch.equal(old[name], new[name])}

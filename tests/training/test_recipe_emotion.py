@@ -115,6 +115,7 @@ def test_states_in_a_batch_are_those_of_one_utterance(model, acted, tmp_path):
         assert part.frames(number)[: frames - 2] == pytest.approx(alone.frames(0)[: frames - 2], abs=0.3)
 
 
+@pytest.mark.slow
 def test_targets(model, acted, ordinary, tmp_path):
     options = WindowOptions(windows=200, ordinary=0.5, ordinary_neutral=0.7, smoothing=0.2, pairs=1.0)
     sampler = WindowSampler(

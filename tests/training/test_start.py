@@ -93,6 +93,7 @@ def test_the_bundled_model_adapts(clips, tmp_path, monkeypatch, request):
     assert 1e-5 < change < 0.5
 
 
+@pytest.mark.slow
 def test_models_of_other_libraries_can_be_started_stored_and_exported(tmp_path):
     wave = np.random.default_rng(0).standard_normal((1, 16_000)).astype(np.float32) * 0.1
     transformers_classifier(tmp_path / "hf", "wav2vec2", use_weighted_layer_sum=True)
@@ -143,6 +144,7 @@ def test_compact_starts_from_the_bundled_model(tmp_path):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
+@pytest.mark.slow
 def test_a_start_of_another_shape_or_other_labels_is_refused():
     model = load_bundled()[0]
     other = CompactTagger(model.labels, **{**SHAPE, "head_width": 64})
