@@ -114,17 +114,22 @@ def find_speakers(
 
 
 def mean_similarity(vectors: Sequence[np.ndarray] | np.ndarray, seconds: np.ndarray) -> float:
-    """The mean cosine of two of the unit `vectors` ``(n, dimension)``, weighted by `seconds` ``(n,)``; 0 if n < 2.
+    """The mean product of two of the `vectors` ``(n, dimension)``, weighted by `seconds` ``(n,)``; 0 if n < 2.
+
+    For unit vectors this is the mean cosine; vectors of clusters are the weighted means of their members.
 
     >>> round(mean_similarity(np.eye(3)[[0, 0, 1]], np.ones(3)), 3)
     0.333
     """
     weights = np.asarray(seconds, np.float64)
-    blocks = (slice(start, start + _BLOCK) for start in range(0, len(weights), _BLOCK))
-    total = np.sum([weights[b] @ np.asarray(vectors[b], np.float64) for b in blocks], axis=0)
-    alone = float(weights @ weights)
-    pairs = float(weights.sum()) ** 2 - alone
-    return float(total @ total - alone) / pairs if pairs > 1e-9 else 0.0
+    total, alone = np.zeros(1), 0.0
+    for start in range(0, len(weights), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        sums = weights[block, None] * np.asarray(vectors[block], np.float64)
+        total = total + sums.sum(0)
+        alone += float((sums**2).sum())
+    pairs = float(weights.sum()) ** 2 - float(weights @ weights)
+    return (float(total @ total) - alone) / pairs if pairs > 1e-9 else 0.0
 
 
 def _reduce(clusters: Clusters, options: ClusteringOptions, threshold: float) -> Clusters:

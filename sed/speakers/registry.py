@@ -25,7 +25,7 @@ import numpy as np
 from sed.errors import OptionError
 from sed.result import SpeakerProfile
 from sed.speakers.agglomeration import Clusters, Linkage, agglomerate
-from sed.speakers.clustering import merges_within_bounds
+from sed.speakers.clustering import mean_similarity, merges_within_bounds
 from sed.speakers.evidence import Candidate, Evidence, Speaker, VoiceSample
 from sed.speakers.matching import best_match
 
@@ -34,7 +34,7 @@ from sed.speakers.matching import best_match
 class RegistryOptions:
     """How live speech is grouped into speakers. Tuned on the tuning data of `benchmarks.accuracy.live_speakers`.
 
-    threshold: minimum similarity at which two clusters are merged.
+    threshold, mean_share: minimum similarity at which two clusters are merged, as in `ClusteringOptions`.
     linkage: how similar two clusters are.
     min_evidence_seconds: samples with less clean speech join a speaker, but take no part in the clustering.
     min_seconds_to_match: samples with less clean speech are assigned to the expected speaker.
@@ -47,7 +47,8 @@ class RegistryOptions:
     max_speakers: maximum number of speakers; further voices are assigned to the most similar speaker.
     """
 
-    threshold: float = 0.28
+    threshold: float = 0.18
+    mean_share: float = 0.4
     linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.05, 0.05))
     min_evidence_seconds: float = 0.8
     min_seconds_to_match: float = 0.4
@@ -121,7 +122,9 @@ class SpeakerRegistry:
         options = self.options
         clusters = self.evidence.clusters(samples, candidates)
         history = agglomerate(clusters, options.linkage)
-        preferred = history.count_above(options.threshold)
+        means = clusters.sums / np.maximum(clusters.seconds[:, None], 1e-9)
+        shared = options.mean_share * mean_similarity(means, clusters.seconds)
+        preferred = history.count_above(options.threshold + shared)
         bounds = options.min_seconds_to_create, 1, options.max_speakers
         labels = history.labels(merges_within_bounds(clusters, history, preferred, *bounds))
         found = clusters.merge(labels)
