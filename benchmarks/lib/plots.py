@@ -64,6 +64,10 @@ def scatter(
         axis.annotate(name, (x, y), textcoords="offset points", fontsize=8, ha="center", **place)
     axis.set_xscale("log")
     axis.margins(0.3, 0.2)
+    axis.minorticks_off()
+    low, high = axis.get_xlim()
+    places = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    axis.set_xticks(places, [f"{place:g}" for place in places])
     axis.set_xlabel(x_unit)
     axis.set_ylabel(y_unit)
     axis.set_title(title, fontsize=10, loc="left")
