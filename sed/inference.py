@@ -133,7 +133,7 @@ def _preload(onnxruntime: Any) -> str:
 
 def warn_of_cpu_operators(session: InferenceSession, name: str, provider: str = CUDA) -> None:
     """Log a warning if many operators of model `name` do not run on `provider`: it has no kernels for some of int8
-    models. Versions of onnxruntime that cannot tell are not asked."""
+    models. Older versions of onnxruntime do not know it."""
     if not hasattr(session, "get_provider_graph_assignment_info"):
         return
     nodes = [

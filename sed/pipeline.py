@@ -257,7 +257,9 @@ class EmotionDiarizer:
         if self.context:
             raise OptionError("a context cannot be combined with a live stream or a latency")
         if self.channels == "split":
-            raise OptionError("a live stream cannot be combined with channels='split': expected one channel")
+            raise OptionError(
+                "a live stream cannot be combined with channels='split': expected one channel or the mix"
+            )
         named, diarizer = turns is not None, turns or self.diarizer
         return StreamingDiarizer(
             self.tagger, diarizer, self.decoder, latency, refine, enrolled=self.enrolled, named=named

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sed.emotion.hyperyaml import MAX_CHARACTERS, read_hyperyaml
+from sed.emotion.hyperyaml import load_hyperyaml
 from sed.emotion.label_names import label_names, renamed, sort_labels
 from sed.emotion.neural import Network
 from sed.errors import ModelError
@@ -82,12 +82,7 @@ def _read_tokens(path: Path) -> list[str]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     """The settings under ``model_conf``. Raises `ModelError` if the file describes another model."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_CHARACTERS + 1)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    found = read_hyperyaml(text, str(path))
+    found = load_hyperyaml(path)
     settings = found.get("model_conf")
     if found.get("model") != "Emotion2vec" or not isinstance(settings, dict):
         raise ModelError(

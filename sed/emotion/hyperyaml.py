@@ -9,6 +9,7 @@ references is bounded, so that files from untrusted sources can be read.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -63,6 +64,16 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_multi_constructor("!", _Loader.describe)
+
+
+def load_hyperyaml(path: Path) -> dict[str, Any]:
+    """The mapping in a file. Raises `ModelError` if it cannot be read, and as `read_hyperyaml`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    return read_hyperyaml(text, str(path))
 
 
 def read_hyperyaml(text: str, source: str) -> dict[str, Any]:

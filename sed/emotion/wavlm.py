@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from sed.emotion.hyperyaml import CLASS, MAX_CHARACTERS, read_hyperyaml
+from sed.emotion.hyperyaml import CLASS, load_hyperyaml
 from sed.emotion.known_encoders import encoder_config
 from sed.emotion.label_names import label_names, renamed, sort_labels
 from sed.emotion.neural import Network
@@ -84,12 +84,7 @@ def read_labels(path: Path) -> list[str]:
 
 def _read_hyperparams(path: Path) -> dict[str, Any]:
     """Name, input scaling and output norm of the encoder. Raises `ModelError` on unsupported hyperparameters."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_CHARACTERS + 1)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    hyperparams = read_hyperyaml(text, str(path))
+    hyperparams = load_hyperyaml(path)
     modules = hyperparams.get("modules")
     if not isinstance(modules, dict) or not isinstance(modules.get("wav2vec2"), dict):
         raise ModelError(f"{path}: found no modules with a wav2vec2, expected those of an emotion model")
