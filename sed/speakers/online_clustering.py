@@ -21,7 +21,7 @@ from sed.result import SpeakerProfile
 from sed.speakers.embedding import SpeakerEmbedding
 from sed.speakers.evidence import Candidate, Speaker
 from sed.speakers.online import LiveTurns
-from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother
+from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother, most_active
 from sed.speakers.projection import Projection
 from sed.speakers.refining import Refinement
 from sed.speakers.registry import RegistryOptions, SpeakerRegistry
@@ -227,9 +227,9 @@ class OnlineClusteringSession:
                 part[low:high] = own[low:high]
                 if (speaker := run.sample.speaker) is not None:
                     speakers[speaker.key] = speaker
-                    scores[speaker.key] = np.maximum(scores.get(speaker.key, 0.0), part)
+                    scores[speaker.key] = scores.get(speaker.key, 0.0) + part
         count = final - offset
-        active = self._smoother.step(scores, len(activity), count, ends=count == len(activity))
+        active = self._smoother.step(most_active(scores), len(activity), count, ends=count == len(activity))
         speakers = self._active_speakers = {key: speakers[key] for key in active}
         # Numbers follow the order of first final speech; speakers without final speech show the next free ones.
         unnumbered = sorted(

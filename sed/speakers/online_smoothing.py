@@ -19,6 +19,27 @@ MIN_DURATION_ON = 0.2  # seconds; a shorter turn identifies neither speaker nor 
 CLEAR = 0.65  # mean activity of a turn whose first frames become final before its minimum is reached
 
 
+def most_active(activity: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The `activity` ``(frames,)`` of each speaker, from 0 to 1, with as many above the threshold as speak at once.
+
+    In: sums over the tracks of a speaker. As offline (`sed.speakers.stitching`), the rounded sum over all speakers is
+    how many speak: where the windows agree that there is speech, but not whose, the most active speaker has it.
+
+    >>> found = most_active({1: np.array([0.4, 0.9, 0.6]), 2: np.array([0.3, 0.8, 0.6])})
+    >>> {key: (one > ACTIVE_THRESHOLD).astype(int).tolist() for key, one in found.items()}
+    {1: [1, 1, 1], 2: [0, 1, 0]}
+    """
+    if not activity:
+        return {}
+    scores = np.minimum(np.stack(list(activity.values())), 1.0)
+    count = np.floor(scores.sum(0) + 0.5)
+    rank = np.argsort(np.argsort(-scores, axis=0, kind="stable"), axis=0)
+    chosen = (rank < count) & (scores > 0)
+    above = np.nextafter(ACTIVE_THRESHOLD, 1.0)
+    limited = np.where(chosen, np.maximum(scores, above), np.minimum(scores, ACTIVE_THRESHOLD))
+    return dict(zip(activity, limited, strict=True))
+
+
 class OnlineSmoother:
     """Smooths the activity of the speakers of a live stream; durations in frames.
 

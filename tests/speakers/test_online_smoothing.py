@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sed.speakers.online_smoothing import OnlineSmoother
+from sed.speakers.online_smoothing import OnlineSmoother, most_active
 from sed.speakers.turns import runs
 
 FILL, MIN_DURATION_ON, AHEAD = 5, 10, 13
@@ -20,6 +20,17 @@ def mask(frames, *spans, level=1.0):
 
 def spans(found, key=0):
     return runs(found[key]).tolist() if key in found else []
+
+
+def test_speech_that_windows_attribute_differently_has_the_most_active_speaker():
+    found = most_active({4: mask(30, (0, 20), level=0.45), 7: mask(30, (10, 30), level=0.3)})
+    assert spans({k: one > 0.5 for k, one in found.items()}, 4) == [[10, 20]]  # only there enough in all
+    assert spans({k: one > 0.5 for k, one in found.items()}, 7) == []
+
+
+def test_as_many_speakers_are_active_as_their_activities_add_up_to():
+    found = most_active({0: mask(10, (0, 10), level=0.7), 1: mask(10, (0, 10), level=0.6), 2: mask(10, (0, 9))})
+    assert [int((one > 0.5).sum()) for one in found.values()] == [10, 0, 9] and most_active({}) == {}
 
 
 def test_pauses_are_bridged_and_shards_left_out():

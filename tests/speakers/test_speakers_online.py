@@ -114,6 +114,22 @@ def test_speakers_merged_by_the_network_are_separated(monkeypatch):
     assert correct > 900 - 75
 
 
+def test_speech_is_kept_whose_track_depends_on_the_window(monkeypatch):
+    """In two of three windows the network takes the latest 2 s for another speaker, so two tracks share them."""
+    simulation = Simulation(monkeypatch, [[(0, 800)]], shuffle=False)
+    whole = simulation.activity
+
+    def activity(audio, start):
+        found, frames = whole(audio, start), len(audio) // HOP
+        if frames == 500 and start // 25 % 3:
+            found[-100:, 1], found[-100:, 0] = found[-100:, 0], 0
+        return found
+
+    simulation.activity = activity
+    found = simulation.run(simulation.session(), 900, look_ahead=50)
+    assert found == {"spk00": spans((0, 800))}
+
+
 def test_max_speakers(monkeypatch):
     turns = [[(600 * n, 600 * n + 250)] for n in range(4)]
     simulation = Simulation(monkeypatch, turns)
