@@ -150,11 +150,10 @@ class OnlineClusteringSession:
                 if other_track is not track and others[0] < frames[-1] and frames[0] < others[-1]
             ]
             index = track.runs.index(run)
-            previous = track.runs[index - 1].sample.speaker if index else None
-            own = {one.sample.speaker for one in track.runs[:index]}
+            earlier = [track.speaker, *(one.sample.speaker for one in track.runs[:index])]
             others = {other.sample.speaker for other_track, other, _ in latest if other_track is not track}
-            elsewhere = tuple(speaker for speaker in others - own if speaker is not None)
-            candidates.append(Candidate(run.sample, overlapping, previous, elsewhere))
+            elsewhere = tuple(speaker for speaker in others.difference(earlier) if speaker is not None)
+            candidates.append(Candidate(run.sample, overlapping, earlier[-1], elsewhere))
         self._registry.assign(candidates, frames_to_seconds(start + len(activities)))
         for _, run, frames in latest:
             if (speaker := run.sample.speaker) is not None:
@@ -212,7 +211,9 @@ class OnlineClusteringSession:
                 self._registry.finalise(run.sample)
         for track in self._tracker.tracks:
             while len(track.runs) > 1 and track.runs[1].start <= final:
-                self._registry.finalise(track.runs.pop(0).sample)
+                sample = track.runs.pop(0).sample
+                track.speaker = sample.speaker
+                self._registry.finalise(sample)
 
     def _turns(self, final: int) -> LiveTurns:
         activity, offset = self._tracker.activity(), self._tracker.final

@@ -14,7 +14,7 @@ from itertools import permutations
 import numpy as np
 
 from sed.grid import seconds_to_frames
-from sed.speakers.evidence import VoiceSample
+from sed.speakers.evidence import Speaker, VoiceSample
 
 MIN_AGREEMENT = 0.3  # minimum common activity of matching local speakers, as a share of the less active one
 MIN_AGREEMENT_FRAMES = 3.0  # and in frames
@@ -37,12 +37,14 @@ class Track:
 
     `column` is the local speaker in the latest window, None once it has no match; `scores` is the weighted sum of its
     activity in the frames that are not final. `runs` divide the track: the segmentation network occasionally merges
-    two speakers, so that a track is a good but not a certain indication of the speaker.
+    two speakers, so that a track is a good but not a certain indication of the speaker. `speaker` is that of the latest
+    run that is final and no longer among them.
     """
 
     column: int | None
     scores: np.ndarray
     runs: list[TrackRun] = field(default_factory=list)
+    speaker: Speaker | None = None
 
 
 class Tracker:

@@ -130,6 +130,22 @@ def test_speech_is_kept_whose_track_depends_on_the_window(monkeypatch):
     assert found == {"spk00": spans((0, 800))}
 
 
+def test_a_final_run_still_indicates_the_speaker_of_the_next_one_in_its_track(monkeypatch):
+    """The last word of the first speaker is slightly more like the second one; what came before it is final."""
+    turns = [[(0, 300), (600, 800), (860, 890)], [(300, 600)]]
+    simulation = Simulation(monkeypatch, turns)
+    usual = simulation.embedding
+
+    def embedding(features):
+        if features[:, 0].min() < 860:
+            return usual(features)
+        return np.array([0.64, 0.7, 0.3], np.float32) / np.linalg.norm([0.64, 0.7, 0.3])
+
+    simulation.embedding = embedding
+    found = simulation.run(simulation.session(), 1000)
+    assert spans((860, 890)) <= found["spk00"] and max(found["spk01"]) < 600
+
+
 def test_max_speakers(monkeypatch):
     turns = [[(600 * n, 600 * n + 250)] for n in range(4)]
     simulation = Simulation(monkeypatch, turns)
