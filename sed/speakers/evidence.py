@@ -45,13 +45,18 @@ class Speaker:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A sample to assign, with the samples of others at the same time, and the speaker of the previous sample in the
-    same track, if there is one. `elsewhere` are the speakers of the other tracks that are visible now."""
+    """A sample to assign, and the speaker of the previous sample in the same track, if there is one.
+
+    `overlapping` are the samples of other tracks that overlap with it for long, so that they have other speakers for
+    certain; `interleaved` those that start before its end and end after its start, so that they probably have.
+    `elsewhere` are the speakers of the other tracks that are visible now.
+    """
 
     sample: VoiceSample
     overlapping: Sequence[VoiceSample] = ()
     expected: Speaker | None = None
     elsewhere: Sequence[Speaker] = ()
+    interleaved: Sequence[VoiceSample] = ()
 
 
 @dataclass(eq=False)

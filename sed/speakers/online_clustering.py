@@ -4,7 +4,7 @@ In: at each step the latest audio. Out: `LiveTurns` of all frames that are not f
 from window to window (`sed.speakers.tracks`). As the segmentation network occasionally merges two speakers, a track is
 cut into short runs; the clean speech of each run is embedded and assigned to a speaker (`sed.speakers.registry`), with
 a preference for the speaker of the previous run. An embedding is computed again when the speech of a run has doubled,
-not at every step.
+and when the run has ended, not at every step.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother, most_
 from sed.speakers.projection import Projection
 from sed.speakers.refining import Refinement
 from sed.speakers.registry import RegistryOptions, SpeakerRegistry
+from sed.speakers.speech_runs import overlap_for_long
 from sed.speakers.tracks import ACTIVE_THRESHOLD, Track, Tracker, TrackRun
 from sed.speakers.turns import Turns
 
 ActivitySource = Callable[[np.ndarray, int], np.ndarray]
 """Samples and the number of their first frame -> activity ``(frames, local speakers)`` from 0 to 1."""
+
+MIN_ADDED = 0.1  # seconds of clean speech for which a run that has ended is embedded once more
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class OnlineClusteringOptions:
     min_duration_off: pauses of one speaker up to this length are bridged.
     min_duration_on: turns shorter than this go to the speaker whose turn they touch, or are dropped
         (`sed.speakers.online_smoothing`).
-    min_embed_seconds: clean speech from which a run is embedded, and again whenever it has doubled.
+    min_embed_seconds: clean speech from which a run is embedded, again whenever it has doubled, and at its end.
     registry: when a run is assigned to a known speaker.
     """
 
@@ -97,6 +100,7 @@ class OnlineClusteringSession:
         self.window = seconds_to_frames(self._options.window)
         self._max_run_frames = seconds_to_frames(self._options.max_run_seconds)
         self._min_embed_frames = seconds_to_frames(self._options.min_embed_seconds)
+        self._min_added_frames = seconds_to_frames(MIN_ADDED)
         self._min_pause_frames = seconds_to_frames(self._options.min_pause)
         self._tracker = Tracker()
         self._registry = SpeakerRegistry(self._options.registry, enrolled)
@@ -140,21 +144,22 @@ class OnlineClusteringSession:
                 continue
             frames = np.flatnonzero(active[:, track.column]) + start
             latest += [(track, *run) for run in self._divide(track, frames, single, start)]
-        changed = False
         candidates = []
+        end = start + len(activities)
         for track, run, frames in latest:
-            changed |= self._embed(run, frames[single[frames - start]], audio, start)
-            overlapping = [
-                other.sample
-                for other_track, other, others in latest
-                if other_track is not track and others[0] < frames[-1] and frames[0] < others[-1]
+            ended = run is not track.runs[-1] or end - frames[-1] > self._min_pause_frames
+            self._embed(run, frames[single[frames - start]], audio, start, ended)
+            elsewhere = [(other.sample, theirs) for owner, other, theirs in latest if owner is not track]
+            overlapping = [sample for sample, theirs in elsewhere if overlap_for_long(frames, theirs)]
+            interleaved = [
+                sample for sample, theirs in elsewhere if theirs[0] < frames[-1] and frames[0] < theirs[-1]
             ]
             index = track.runs.index(run)
             earlier = [track.speaker, *(one.sample.speaker for one in track.runs[:index])]
-            others = {other.sample.speaker for other_track, other, _ in latest if other_track is not track}
-            elsewhere = tuple(speaker for speaker in others.difference(earlier) if speaker is not None)
-            candidates.append(Candidate(run.sample, overlapping, earlier[-1], elsewhere))
-        self._registry.assign(candidates, frames_to_seconds(start + len(activities)))
+            others = {sample.speaker for sample, _ in elsewhere}
+            speakers = tuple(speaker for speaker in others.difference(earlier) if speaker is not None)
+            candidates.append(Candidate(run.sample, overlapping, earlier[-1], speakers, interleaved))
+        self._registry.assign(candidates, frames_to_seconds(end))
         for _, run, frames in latest:
             if (speaker := run.sample.speaker) is not None:
                 speaker.last = max(speaker.last, int(frames[-1]))
@@ -188,21 +193,22 @@ class OnlineClusteringSession:
                 track.runs.append(run)
         return found
 
-    def _embed(self, run: TrackRun, clean: np.ndarray, audio: np.ndarray, start: int) -> bool:
-        """Embed the clean frames of a run if they have doubled or reached the maximum; returns whether it did."""
+    def _embed(self, run: TrackRun, clean: np.ndarray, audio: np.ndarray, start: int, ended: bool) -> None:
+        """Embed the clean frames of a run if they have doubled or reached the maximum, or once it has `ended`."""
         sample = run.sample
         clean = clean[: self._max_run_frames]
         embedded = seconds_to_frames(sample.seconds)
         needed = max(self._min_embed_frames, min(2 * embedded, self._max_run_frames))
+        if ended and not run.complete:
+            needed = max(self._min_embed_frames, embedded + self._min_added_frames)
         if run.full or len(clean) < needed:
-            return False
-        run.full = len(clean) == self._max_run_frames
+            return
+        run.full, run.complete = len(clean) == self._max_run_frames, ended
         parts = np.split(clean, np.flatnonzero(np.diff(clean) != 1) + 1)
         features = [filter_bank(_audio_of(audio, start, frames)) for frames in parts]
         vector = self._embedding(np.concatenate(features))
         sample.vector = vector if self._projection is None else self._projection(vector)
         sample.seconds = frames_to_seconds(len(clean))
-        return True
 
     def _finalise(self, final: int) -> None:
         """Make the frames before `final` final, and with them the runs that end before."""

@@ -42,6 +42,7 @@ class RegistryOptions:
     dissimilar: cosine with the most similar known speaker up to which that is enough.
     seconds_per_cosine: clean speech that a new speaker needs in addition for each unit of cosine beyond.
     continuity_bonus: added to the cosine of a sample and the expected speaker.
+    min_cosine_to_interleave: cosine from which a sample may have the speaker of another track's sample in between.
     merge_patience: seconds for which two speakers must have been one before they are merged for good.
     max_evidence: maximum number of pieces of evidence.
     max_speakers: maximum number of speakers; further voices are assigned to the most similar speaker.
@@ -56,6 +57,7 @@ class RegistryOptions:
     dissimilar: float = 0.1
     seconds_per_cosine: float = 10.0
     continuity_bonus: float = 0.15
+    min_cosine_to_interleave: float = 0.4
     merge_patience: float = 10.0
     max_evidence: int = 150
     max_speakers: int = 32
@@ -188,22 +190,33 @@ class SpeakerRegistry:
         return needed
 
     def _choose(self, candidate: Candidate) -> None:
-        """Assign a sample to the most similar speaker that no overlapping sample has."""
+        """Assign a sample to the most similar speaker that no overlapping sample has.
+
+        One that an interleaved sample has must be similar for certain: the network takes one speaker for two where the
+        voice changes, but more often there are two.
+        """
         options, sample = self.options, candidate.sample
-        taken = {other.speaker for other in candidate.overlapping if other.speaker}
+        taken = {other.speaker for other in candidate.overlapping}
+        doubtful = {other.speaker for other in candidate.interleaved}
         free = [speaker for speaker in self.speakers if speaker not in taken]
-        expected = candidate.expected if candidate.expected in free else None
         if sample.vector is not None and sample.seconds >= options.min_seconds_to_match:
             cosines = {one: float(sample.vector @ one.centroid) for one in free if one.centroid is not None}
+            cosines = {
+                one: cosine
+                for one, cosine in cosines.items()
+                if one not in doubtful or cosine >= options.min_cosine_to_interleave
+            }
             if cosines:
-                if expected in cosines:
-                    cosines[expected] += options.continuity_bonus
+                if candidate.expected in cosines:
+                    cosines[candidate.expected] += options.continuity_bonus
                 sample.speaker = max(cosines, key=lambda speaker: cosines[speaker])
                 return
+        free = [speaker for speaker in free if speaker not in doubtful]
         if sample.speaker is None or sample.speaker not in free:
             latest = max(
                 free, key=lambda speaker: (speaker not in candidate.elsewhere, speaker.last), default=None
             )
+            expected = candidate.expected if candidate.expected in free else None
             sample.speaker = expected or latest or self._create()
 
     def _merge_speakers(self, reported: np.ndarray, owners: dict[int, Speaker], now: float) -> None:

@@ -180,6 +180,18 @@ def overlapping_pairs(speech_runs: Sequence[SpeechRun]) -> np.ndarray:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
+def overlap_for_long(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two runs, active in the distinct frame numbers `one` ``(n,)`` and `other` ``(m,)``, overlap for long.
+
+    As in `overlapping_pairs`: for at least half a second, and for most of the shorter run.
+
+    >>> overlap_for_long(np.arange(100), np.arange(70, 110)), overlap_for_long(np.arange(100), np.arange(80, 110))
+    (True, False)
+    """
+    both = len(np.intersect1d(one, other, assume_unique=True))
+    return both >= max(MIN_OVERLAP_FRAMES, MIN_OVERLAP_SHARE * min(len(one), len(other)))
+
+
 def _from_longest_runs(mask: np.ndarray, limit: int) -> np.ndarray:
     """Up to `limit` frames at which `mask` is true, from the longest runs first."""
     found = runs(mask)

@@ -29,6 +29,7 @@ class TrackRun:
     start: int
     sample: VoiceSample = field(default_factory=VoiceSample)
     full: bool = False  # the maximum duration has been embedded
+    complete: bool = False  # what was embedded is all there is: the run had ended
 
 
 @dataclass(eq=False)

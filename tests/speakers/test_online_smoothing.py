@@ -29,7 +29,9 @@ def test_speech_that_windows_attribute_differently_has_the_most_active_speaker()
 
 
 def test_as_many_speakers_are_active_as_their_activities_add_up_to():
-    found = most_active({0: mask(10, (0, 10), level=0.7), 1: mask(10, (0, 10), level=0.6), 2: mask(10, (0, 9))})
+    found = most_active(
+        {0: mask(10, (0, 10), level=0.7), 1: mask(10, (0, 10), level=0.6), 2: mask(10, (0, 9))}
+    )
     assert [int((one > 0.5).sum()) for one in found.values()] == [10, 0, 9] and most_active({}) == {}
 
 

@@ -146,6 +146,14 @@ def test_a_final_run_still_indicates_the_speaker_of_the_next_one_in_its_track(mo
     assert spans((860, 890)) <= found["spk00"] and max(found["spk01"]) < 600
 
 
+def test_a_run_is_embedded_whole_when_it_has_ended(monkeypatch):
+    """1.1 s are enough for a new speaker, the 0.8 s that are visible at the step before are not."""
+    turns = [[(0, 300)], [(335, 390)]]
+    simulation = Simulation(monkeypatch, turns)
+    found = simulation.run(simulation.session(), 600, look_ahead=100)
+    assert found == {"spk00": spans(*turns[0]), "spk01": spans(*turns[1])}
+
+
 def test_max_speakers(monkeypatch):
     turns = [[(600 * n, 600 * n + 250)] for n in range(4)]
     simulation = Simulation(monkeypatch, turns)

@@ -51,6 +51,17 @@ def test_a_returning_voice_has_the_same_speaker():
     assert len(stream.registry.speakers) == 2
 
 
+@pytest.mark.parametrize(
+    ("direction", "seconds", "same"), [(ANN, 1.0, True), (BEN, 1.0, False), (ANN, 0.2, False)]
+)
+def test_interleaved_samples_have_one_speaker_only_if_they_are_similar(direction, seconds, same):
+    stream = Stream(threshold=-1.0)  # one cluster, so that only the assignment can separate them
+    stream.say(ANN)
+    first, sample = stream.add(ANN), VoiceSample(direction, seconds)
+    stream.registry.assign([Candidate(sample, interleaved=[first])], stream.now + seconds)
+    assert (sample.speaker is first.speaker) == same
+
+
 def test_overlapping_samples_have_different_speakers_even_if_they_are_equal():
     stream = Stream()
     stream.say(BEN)

@@ -214,7 +214,7 @@ def test_offline_with_a_latency_equals_live(diarizer, speakers, meeting, latency
 
 @pytest.mark.parametrize("latency", [0.5, 1.0, 2.0, 5.0])
 def test_final_segments_of_a_real_meeting_have_their_most_probable_emotion(diarizer, meeting, latency):
-    """And none is shorter than 0.2 s, unless its turn goes on and the new emotion is the more probable one from here."""
+    """And none is shorter than 0.2 s, unless its turn goes on with an emotion that is more probable from there."""
     segments = finals(whole(diarizer, meeting, latency))
     continued = {(segment.speaker, segment.start) for segment in segments}
     for segment in segments:
