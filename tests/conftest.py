@@ -19,6 +19,9 @@ from hypothesis.internal.conjecture import providers
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each process has a core. If each used all cores, the threads of OpenMP would spin while they wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # If pytest was started in the background, SIGINT is ignored, and programs under test would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
