@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alone import turn
+from alone import Turns, first, is_alone
 from hypothesis.internal.conjecture import providers
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each process has a core. If each used all cores, the threads of OpenMP would spin while they wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # If pytest was started in the background, SIGINT is ignored, and programs under test would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,20 +41,26 @@ providers.getattr = _tolerant_getattr  # type: ignore[attr-defined]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+TURNS = Turns(RUN) if RUN else None  # only one process, or one of several of pytest-xdist
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use the shared data: `pytest -m shared` runs them alone."""
+    """Mark the tests that use the shared data, so that `pytest -m shared` selects them; sort those that measure times
+    to the start."""
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
+    if TURNS is not None:
+        first(items)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let tests marked `alone` run while no other process of `pytest -n` runs a test."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None:
+    """Let no test of another process of `pytest -n` disturb tests marked `alone`."""
+    if TURNS is None:
         return (yield)
-    with turn(run, alone=item.get_closest_marker("alone") is not None):
+    with TURNS.turn(is_alone(item)):
         return (yield)
 
 

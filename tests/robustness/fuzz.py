@@ -68,9 +68,16 @@ class Worker:
 
 
 def fuzz(
-    seconds: float, seed: int, code: Path, keep: Path, limit: float, memory: int, only: int | None = None
+    seconds: float,
+    seed: int,
+    code: Path,
+    keep: Path,
+    limit: float,
+    memory: int,
+    only: int | None = None,
+    cases: int | None = None,
 ) -> dict:
-    """Run for `seconds`, or only case `only`; returns counts, and a row for each finding."""
+    """Run for `seconds`, or `cases` cases, or only case `only`; returns counts, and a row for each finding."""
     outcomes: Counter[str] = Counter()
     findings, slowest, peak = [], 0.0, 0
     with contextlib.ExitStack() as stack:
@@ -84,7 +91,7 @@ def fuzz(
         names, bodies = list(material), list(material.values())
         opened, worker = stack.enter_context(OpenedFiles(private)), Worker(code, limit)
         started, number = time.monotonic(), -1
-        while time.monotonic() - started < seconds:
+        while time.monotonic() - started < seconds if cases is None else number + 1 < cases:
             number = number + 1 if only is None else only
             rng = random.Random(f"{seed}:{number}")
             # The first cases are all seed files without a mutation.
@@ -122,6 +129,7 @@ def main() -> int:
     """Run, print and write the result; returns 1 if there are findings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--cases", type=int, help="run this number of cases, however long they take")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="run only the case with this number")
     parser.add_argument("--limit", type=float, default=60.0, help="maximum seconds per file")
@@ -130,7 +138,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("fuzz.json"))
     given = parser.parse_args()
     keep = given.output.with_suffix("")
-    result = fuzz(given.seconds, given.seed, given.code, keep, given.limit, given.memory, given.only)
+    result = fuzz(
+        given.seconds, given.seed, given.code, keep, given.limit, given.memory, given.only, given.cases
+    )
     given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({**result, "findings": len(result["findings"])}))
     for row in result["findings"][:20]:

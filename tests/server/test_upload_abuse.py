@@ -114,7 +114,7 @@ def test_a_result_that_is_never_read_occupies_no_slot(start_server, query):
     server = start_server(diarize=large_result, send_timeout=0.5)
     with Connection(server.base, "127.0.0.2", receive_buffer=4096) as unread:
         unread.post(f"/diarize{query}", body=b"RIFF")
-        wait_until(lambda: server.metrics.uploads == 1)
+        wait_until(lambda: server.metrics.uploads == 1, 20)  # a large result takes a busy machine seconds
         wait_until(lambda: server.app.state.hub.uploading == 0)
         assert post_small_file(server)[0] == 200
         wait_until(lambda: server.metrics.errors["overload"] == 1, 10)
@@ -148,7 +148,7 @@ def test_a_response_that_is_read_slowly_is_not_aborted(start_server):
     server = start_server(diarize=large_result, send_timeout=0.4)
     with Connection(server.base, receive_buffer=65536) as reader:
         reader.post(body=b"RIFF")
-        wait_until(lambda: server.metrics.uploads == 1)
+        wait_until(lambda: server.metrics.uploads == 1, 20)
         size, started = 0, time.monotonic()
         while size < 1_500_000:
             size += len(reader.socket.recv(65536))

@@ -112,12 +112,17 @@ def three_minutes():
     return np.tile(samples, 5)[: 180 * rate], rate
 
 
+@pytest.fixture(scope="module")
+def plain(three_minutes):
+    """The result without provisional segments, which does not depend on the number of threads."""
+    return EmotionDiarizer()(three_minutes)
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_first_segment_is_there_long_before_the_result_which_is_the_same(three_minutes, threads):
+def test_the_first_segment_is_there_long_before_the_result_which_is_the_same(three_minutes, plain, threads):
     diarizer = EmotionDiarizer(threads=threads)
-    plain = diarizer(three_minutes)
     found, first = {}, []
     started = time.perf_counter()
 

@@ -5,8 +5,8 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner
+from export_models import ENCODERS, command, make, noise
 from safetensors.torch import save_file
-from tiny_encoders import CONFIGS
 from tones import LABELS, make_corpora
 from torch import nn
 
@@ -14,72 +14,48 @@ from sed.cli import export as export_command
 from sed.emotion import load_tagger as open_tagger
 from sed.emotion.neural import TorchTagger
 from sed.emotion.onnx import OnnxTagger
-from sed.errors import FormatError, ModelError
+from sed.errors import ModelError
 from sed.grid import frame_count
-from sed.networks.compact import CompactTagger
 from sed.networks.dimensions import HEAD
 from sed.networks.logmel import LogMelTagger
-from sed.networks.lora import LowRankLinear
-from sed.networks.pretrained import EncoderTagger
 from sed.networks.store import load_tagger, save_tagger
-from sed.training.data.clips import Utterance
-from sed.training.evaluation import evaluate
 from sed.training.export import onnx as export
-from sed.training.export.calibration import Calibration, calibrated, fit_calibration, read_calibration
-from sed.training.export.quantise import convolutions
+from sed.training.export.calibration import Calibration
+from sed.training.export.quantise import convolutions, quantise
 from sed.training.objectives.dimensions import load_dimensions
 
-ENCODERS = {  # every option of head and input with one of the encoders
-    "wavlm": {"layers": "last", "norm": "clip", "tail": "repeat", "inputs": "standardised"},
-    "wavlm-large": {"norm": "clip", "lora_rank": 2, "inputs": "normalised"},
-    "hubert": {"tail": "repeat", "depth": 1},
-    "wav2vec2": {"depth": 1, "head": "context", "inputs": "centred"},
-    "data2vec-audio": {"depth": 1, "norm": "none"},
-    "whisper": {"depth": 1, "head": "context"},
-}
 LENGTHS = (1, 319, 320, 321, 399, 400, 401, 4321, 20_001)
-
-
-def noise(*shape):
-    return np.random.default_rng(3).standard_normal(shape).astype(np.float32) * 0.1
-
-
-def make(kind):
-    torch.manual_seed(0)
-    if kind == "logmel":
-        return LogMelTagger(LABELS, positions=100, head_width=8, reaches=(5,)).eval()
-    if kind in ("compact", "voice"):
-        shape = {"layers": 2, "width": 16, "heads": 2, "feedforward": 32, "positions": 100}
-        voice = kind == "voice"
-        return CompactTagger(LABELS, **shape, halve_after=int(voice), voice=voice, fusion=int(voice)).eval()
-    model = EncoderTagger(LABELS, CONFIGS[kind], head_width=8, **ENCODERS[kind]).eval()
-    for layer in model.modules():
-        if isinstance(layer, LowRankLinear):
-            torch.nn.init.normal_(layer.lora_b)
-    return model
-
-
-def command(*arguments):
-    result = CliRunner().invoke(export_command.main, list(map(str, arguments)))
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def reported_difference(output):
     return float(output.split("from the original: ")[1].split()[0])
 
 
+def export_tiny(kind, folder):
+    """What the command reports about the export of a tiny tagger to ``out/model.onnx`` in `folder`."""
+    save_tagger(
+        make(kind), folder / "run" / "tagger", ["sad", "neutral", "happy"], {"name": "tiny", "window": 32_000}
+    )
+    return command(folder / "run", folder / "out" / "model.onnx", "--temperature", 0.5)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory):
+    """The folder of the tagger with CAM++, whose export takes as long as that of all others."""
+    folder = tmp_path_factory.mktemp("voice")
+    return folder, export_tiny("voice", folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*ENCODERS, "logmel", "compact", "voice"])
-def test_the_file_gives_the_posteriors_of_the_model(kind, tmp_path):
+def test_the_file_gives_the_posteriors_of_the_model(kind, tmp_path, request):
     """At every length, single and in a batch, for some of the labels in another order, with a temperature."""
-    folder, target = tmp_path / "run", tmp_path / "out" / "model.onnx"
-    save_tagger(
-        make(kind), folder / "tagger", ["sad", "neutral", "happy"], {"name": "tiny", "window": 32_000}
-    )
-    output = command(folder, target, "--temperature", 0.5)
+    if kind == "voice":
+        folder, output = request.getfixturevalue("voice")
+    else:
+        folder, output = tmp_path, export_tiny(kind, tmp_path)
     assert reported_difference(output) < 1e-4
-    model, tagger = load_tagger(folder / "tagger")[0], open_tagger(target)
+    model, tagger = load_tagger(folder / "run" / "tagger")[0], open_tagger(folder / "out" / "model.onnx")
     max_samples = {"whisper": 64_000, "logmel": 32_000, "compact": 32_000, "voice": 32_000}.get(kind)
     assert tagger.labels == ("sad", "neutral", "happy") and tagger.card["name"] == "tiny"
     assert (tagger.window, tagger.max_samples) == (32_000, max_samples)
@@ -92,7 +68,7 @@ def test_the_file_gives_the_posteriors_of_the_model(kind, tmp_path):
         assert found == pytest.approx(expected, abs=1e-4)
         assert tagger.posteriors(waves[1:])[0] == pytest.approx(expected[1], abs=1e-4)
     assert np.ptp(expected, axis=1).max() > 0.01, "the test needs frames that differ"
-    assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+    assert [path.name for path in (folder / "out").iterdir()] == ["model.onnx"]
 
 
 @pytest.mark.slow
@@ -107,20 +83,29 @@ def test_an_encoder_calibrated_and_in_8_bits(tmp_path):
     assert tagger.posteriors(noise(1, 20_001)).shape == (1, 63, 4)
 
 
+def quantised_convolutions(path):
+    return sum(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
+
+
 @pytest.mark.slow
-def test_convolutions_have_8_bits_if_calibration_clips_are_given(tmp_path):
-    model = make("voice")
-    full = export.export_onnx(model, tmp_path / "full.onnx", LABELS)
-    quantised = {}
+def test_convolutions_have_8_bits_if_calibration_clips_are_given(tmp_path, voice):
+    full = OnnxTagger(voice[0] / "out" / "model.onnx")
     for name, clips in (("without", ()), ("with", [noise(8000), noise(20_000)])):
-        tagger = export.export_onnx(model, tmp_path / f"{name}.onnx", LABELS, int8=True, clips=clips)
-        graph = onnx.load(tagger.path).graph
-        quantised[name] = sum(node.op_type == "QuantizeLinear" for node in graph.node)
-        wave = noise(1, 20_001)
-        assert tagger.posteriors(wave) == pytest.approx(full.posteriors(wave), abs=0.05)
-    assert quantised["without"] == 0 and quantised["with"] >= 10
+        path, wave = tmp_path / f"{name}.onnx", noise(1, 20_001)
+        quantise(full.path, path, clips, over_time=True)
+        export.finish(path, full.card)
+        assert OnnxTagger(path).posteriors(wave) == pytest.approx(full.posteriors(wave), abs=0.05)
+    assert quantised_convolutions(tmp_path / "without.onnx") == 0
+    assert quantised_convolutions(tmp_path / "with.onnx") >= 10
     assert len(convolutions(full.path)) == 11, "all but the first, which has one input channel"
     assert len(convolutions(full.path, over_time=True)) == 14, "the two of Whisper's stem, one of CAM++"
+
+
+@pytest.mark.slow
+def test_an_export_with_clips_has_convolutions_in_8_bits(tmp_path):
+    clips = [noise(8000), noise(20_000)]
+    tagger = export.export_onnx(make("compact"), tmp_path / "m.onnx", LABELS, int8=True, clips=clips)
+    assert tagger.card["weights"] == "int8" and quantised_convolutions(tagger.path) >= 2  # of Whisper's stem
 
 
 @pytest.mark.slow
@@ -161,26 +146,6 @@ def test_a_head_for_other_features_is_refused():
         export.PosteriorTagger(make("logmel"), LABELS, head=nn.Linear(5, 3))
     with pytest.raises(ModelError, match=r"remove dimensions\.safetensors to use it without dimensions"):
         TorchTagger(make("logmel"), LABELS, 16_000, head=nn.Linear(5, 3))
-
-
-@pytest.mark.slow
-def test_calibration_of_another_export(tmp_path):
-    """For a tagger that was trained on all speakers, so that none is left for calibration."""
-    save_tagger(make("compact"), tmp_path / "run", LABELS, {})
-    chosen = Calibration(1.5, (0.25, -0.25, 0.0, 0.0))
-    export.export_onnx(make("compact"), tmp_path / "other.onnx", LABELS, calibration=chosen)
-    output = command(tmp_path / "run", tmp_path / "a.onnx", "--calibration", tmp_path / "other.onnx")
-    assert "temperature 1.5, offsets 0.25 -0.25 0.0 0.0" in output
-    assert OnnxTagger(tmp_path / "a.onnx").card["offsets"] == [0.25, -0.25, 0.0, 0.0]
-    with pytest.raises(ModelError, match=r"found labels .*, expected sad"):
-        read_calibration(tmp_path / "other.onnx", ["sad"])
-    arguments = [str(tmp_path / "run"), str(tmp_path / "b.onnx"), "--temperature", "nan"]
-    result = CliRunner().invoke(export_command.main, arguments)
-    assert result.exit_code == 2 and "found nan, expected a number from 0.05 to 20" in result.output
-    both = ["--temperature", "2", "--calibration", str(tmp_path / "other.onnx")]
-    result = CliRunner().invoke(export_command.main, [str(tmp_path / "run"), str(tmp_path / "b.onnx"), *both])
-    assert result.exit_code == 2 and "cannot be combined with" in result.output
-    assert not (tmp_path / "b.onnx").exists()
 
 
 class Branching(LogMelTagger):
@@ -247,28 +212,6 @@ def test_too_large_weights_and_windows_are_refused(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["compact", "whisper"])
-def test_utterances_longer_than_the_model_accepts_are_split_into_chunks(kind):
-    """IEMOCAP has utterances of 34 s; Whisper has positions for 30."""
-    model = make(kind)
-    max_samples = 200 * 320 if kind == "whisper" else 100 * 320
-    samples = np.round(noise(max_samples + 5000) * 32767).astype(np.int16)
-    with torch.inference_mode():
-        wave = torch.from_numpy(samples.astype(np.float32) / 32768)[None]
-        logits = torch.cat([model(wave[:, :max_samples]), model(wave[:, max_samples:])], 1)[0]
-    chosen = int(torch.softmax(logits, 1).mean(0).argmax())
-    speech = [(Utterance("c", None, "s", LABELS[0], "valid"), samples)]
-    report = evaluate(model, speech, [], LABELS)
-    assert report.confusions["c"][0].tolist() == [int(label == chosen) for label in range(4)]
-    posteriors_of = calibrated(model, LABELS, Calibration(2.0, (0.0, 0.0, 0.0, 30.0)))
-    posteriors = posteriors_of(samples.astype(np.float32) / 32768)
-    assert posteriors.shape == logits.shape and posteriors.argmax(1).tolist() == [3] * len(logits)
-    shifted = logits / 2 + torch.tensor([0.0, 0.0, 0.0, 30.0])
-    assert posteriors == pytest.approx(torch.softmax(shifted, 1).numpy(), abs=1e-5)
-    found = fit_calibration(model, speech, LABELS)
-    assert np.argmax(found.offsets) == 0 and sum(found.offsets) == pytest.approx(0, abs=1e-3)
-
-
 @pytest.mark.slow
 def test_invalid_commands_are_refused_before_any_work(tmp_path):
     for name in ("one", "two"):
@@ -294,8 +237,3 @@ def test_a_description_without_a_card_is_refused(text, tmp_path):
         ModelError, match=r"tagger\.json: found no card, expected labels, settings and a card"
     ):
         load_tagger(tmp_path)
-
-
-def test_no_speech_to_calibrate_on_is_refused():
-    with pytest.raises(FormatError, match="no utterance to calibrate on: expected some of neutral, happy"):
-        fit_calibration(make("compact"), [], LABELS)
