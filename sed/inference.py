@@ -40,8 +40,8 @@ def open_model(
     Raises `ModelError` if the file is missing, is not ONNX or has another number of inputs, `OptionError` if `threads`
     is less than 1 or there is no such `device`, and `MissingDependencyError` or `DeviceError` if it cannot be used.
 
-    >>> open_model("segmentation-3.0-int8.onnx").get_inputs()[0].shape
-    ['B', 1, 'T']
+    >>> open_model("segmentation.onnx").get_inputs()[0].shape
+    ['windows', 1, 'samples']
     """
     if threads < 1:
         raise OptionError(f"{threads} threads: expected 1 or more")

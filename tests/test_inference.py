@@ -12,7 +12,7 @@ from sed.errors import DeviceError, MissingDependencyError, OptionError
 from sed.inference import CPU, CUDA, MODELS, check_device, new_session, open_model, warn_of_cpu_operators
 from sed.speakers import make_diarizer
 
-SMALL = "segmentation-3.0-int8.onnx"
+SMALL = "segmentation.onnx"
 needs_no_gpu = pytest.mark.skipif(
     CUDA in onnxruntime.get_available_providers(),
     reason="this onnxruntime has CUDA: these are its errors without",

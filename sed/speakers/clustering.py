@@ -35,7 +35,7 @@ class ClusteringOptions:
     batch_size: number of embeddings clustered at once; bounds memory (``batch_size ** 2``) and time.
     """
 
-    threshold: float = 0.18
+    threshold: float = 0.165
     mean_share: float = 0.4
     linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.05, 0.05))
     min_run_seconds: float = 0.8

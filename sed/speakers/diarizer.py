@@ -62,7 +62,7 @@ class DiarizationOptions:
 
 
 class SegmentationDiarizer:
-    """The default diarizer: segmentation-3.0 and CAM++ (both bundled), and agglomerative clustering.
+    """The default diarizer: the bundled segmentation-3.0 (trained further) and CAM++, and agglomerative clustering.
 
     speakers: number of speakers, if known. min_speakers, max_speakers: bounds on that number.
     threads: CPU threads. options: all other options.

@@ -29,7 +29,7 @@ def make_diarizer(
 ) -> SpeakerDiarizer:
     """Create a diarizer.
 
-    name: ``segmentation`` (segmentation-3.0 and CAM++, bundled), ``pyannote`` (a pipeline of pyannote.audio)
+    name: ``segmentation`` (its own, bundled networks), ``pyannote`` (a pipeline of pyannote.audio)
         or ``none`` (all speech belongs to one speaker). A model may be appended after a colon, as in
         ``pyannote:pyannote/speaker-diarization-community-1`` or ``pyannote:/models/segmentation``.
     vad: speech detector: ``segmentation`` (also for None), ``webrtc``, ``silero``, or ``none`` (every frame is speech).

@@ -58,7 +58,7 @@ class PyannoteDiarizer:
 
     model: the folder or hub name of a whole pipeline (``pyannote/speaker-diarization-community-1``), or the
         folder of a segmentation model, which is combined with CAM++. None: pyannote's pipeline with the bundled
-        segmentation-3.0 and CAM++.
+        segmentation network and CAM++.
     speakers, min_speakers, max_speakers: number of speakers, or bounds on it. threads: CPU threads, also of torch.
     threshold: with CAM++, maximum cosine distance at which clusters are merged.
 
@@ -219,7 +219,7 @@ class CampplusForPyannote:
 
 
 def bundled_segmentation(threads: int) -> Any:
-    """The bundled ONNX file of segmentation-3.0 as a pyannote model."""
+    """The bundled segmentation network as a pyannote model."""
     import torch
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from pyannote.audio.models.segmentation import PyanNet

@@ -35,7 +35,7 @@ class SpeechDetector(Protocol):
 
 
 class SegmentationDetector:
-    """Speech is where segmentation-3.0 finds an active speaker with a probability of at least `onset`.
+    """Speech is where the segmentation network finds an active speaker with a probability of at least `onset`.
 
     `network` is a `Segmentation` (None: the bundled one with `threads` CPU threads on `device`), `step` the hop between
     windows in seconds. The probabilities of overlapping windows are averaged.

@@ -1,5 +1,7 @@
 """Local speaker segmentation with pyannote's segmentation-3.0, on overlapping 10 s windows of an absolute grid.
 
+The bundled weights are trained further, on simulated conversations (`sed/models/segmentation.md`).
+
 In: 16 kHz float32 audio. Out: for every window, the activity probability of up to three local speakers in every
 20 ms frame of `sed.grid`. The order of local speakers is arbitrary in each window; `sed.speakers` matches them
 across windows.
@@ -61,7 +63,7 @@ class Segmentation:
     """
 
     def __init__(self, model: str | Path | None = None, threads: int = 1, device: str = "auto") -> None:
-        self._session = open_model(model or "segmentation-3.0-int8.onnx", threads, device=device)
+        self._session = open_model(model or "segmentation.onnx", threads, device=device)
         self._input = self._session.get_inputs()[0].name
         shape = self._session.get_outputs()[0].shape
         if len(shape) != 3 or shape[2] != len(POWERSET):

@@ -105,4 +105,4 @@ def test_embeddings_do_not_depend_on_loudness_or_previous_calls(data):
 
 def test_other_models_are_rejected():
     with pytest.raises(ModelError, match="expected \\(batch, dimension\\)"):
-        SpeakerEmbedding(MODELS / "segmentation-3.0-int8.onnx")
+        SpeakerEmbedding(MODELS / "segmentation.onnx")

@@ -59,7 +59,8 @@ def test_the_network_returns_model_frames_frames(network):
         np.testing.assert_allclose(found.sum(2), 1, atol=1e-5)
 
 
-def test_geometry_and_posteriors_match_pyannote(shared, network, data):
+def test_geometry_and_posteriors_match_pyannote(shared, data):
+    """With pyannote's own weights; the bundled ones are trained further."""
     from sed.speakers.pyannote import import_pyannote
 
     import_pyannote()
@@ -76,9 +77,31 @@ def test_geometry_and_posteriors_match_pyannote(shared, network, data):
     samples = sf.read(data / "ami_trn00.flac", dtype="float32")[0][:WINDOW]
     with torch.inference_mode():
         theirs = model(torch.from_numpy(samples)[None, None]).exp().numpy()
-    ours = network.powerset(samples[None])
-    assert np.abs(ours - theirs).mean() < 0.005
-    assert (ours.argmax(2) == theirs.argmax(2)).mean() > 0.98
+    ours = Segmentation(shared / "models" / "segmentation-3.0.onnx").powerset(samples[None])
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_training_further_has_improved_conversations(shared):
+    """Missed and invented speech of `valid` speakers, from whom nothing was learnt: 13.7 % (16.7)."""
+    from sed.simulation.sets import conversation_set
+
+    wrong = {"published": 0, "bundled": 0}
+    total = 0
+    networks = {
+        "published": Segmentation(shared / "models" / "segmentation-3.0.onnx"),
+        "bundled": Segmentation(),
+    }
+    for _, samples, reference in conversation_set(shared / "corpora", "valid", 4, seed=3):
+        count = np.zeros(frame_count(len(samples)), int)
+        for segment in reference:
+            count[round(segment.start * 50) : round(segment.end * 50)] += 1
+        whole = np.float32(samples[: len(samples) // WINDOW * WINDOW]).reshape(-1, WINDOW)
+        count = count[: whole.size // HOP].clip(max=2)
+        total += count.sum()
+        for name, one in networks.items():
+            wrong[name] += np.abs(one.active(whole).sum(2).ravel() - count).sum()
+    assert wrong["bundled"] < 0.87 * wrong["published"], wrong
+    assert wrong["bundled"] < 0.15 * total
 
 
 def test_powerset_classes_are_silence_each_speaker_and_each_pair():
@@ -156,7 +179,7 @@ def test_invalid_models_and_steps_are_rejected(network, tmp_path):
     with pytest.raises(ModelError, match="expected \\(windows, frames, 7\\)"):
         Segmentation(MODELS / "campplus-zh-en-int8.onnx")
     with pytest.raises(ModelError, match="takes 1 inputs, expected 3"):
-        open_model("segmentation-3.0-int8.onnx", inputs=3)
+        open_model("segmentation.onnx", inputs=3)
     with pytest.raises(OptionError, match="0 threads"):
         Segmentation(threads=0)
     for step in (0, -1, 10.02, 0.01):
@@ -173,4 +196,4 @@ def test_ctrl_c_while_onnxruntime_is_imported_is_not_reported_as_a_damaged_model
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
     with pytest.raises(KeyboardInterrupt):
-        open_model("segmentation-3.0-int8.onnx")
+        open_model("segmentation.onnx")
