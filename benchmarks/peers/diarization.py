@@ -1,4 +1,4 @@
-"""Speaker diarization: ours compared with pyannote.audio's pipeline (on its weights and ours), resemblyzer, senko.
+"""Speaker diarization: ours beside pyannote.audio's pipeline (on its weights and ours), resemblyzer, senko.
 
     python -m benchmarks.peers.diarization ../shared --peers DIR  # into results/diarization.*
     python -m benchmarks.peers.diarization ../shared --tune      # our parameters, on part train and `train` speakers
@@ -185,8 +185,8 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
         "Cost over the same files (30 to 90 s each), without loading and first use. Peak memory is that of the "
         "whole process, imports included.",
         table(["system", "processor / audio time", "wall / audio time", "peak MB"], cost),
-        "All estimate the number of speakers. pyannote.audio runs segmentation-3.0 in torch and our int8 CAM++; ours and "
-        f"`{EQUAL}` run the bundled networks, whose segmentation is trained further (on AMI train and on conversations "
+        "All estimate the number of speakers. pyannote.audio runs segmentation-3.0 in torch and our int8 CAM++; ours "
+        f"and `{EQUAL}` run the bundled networks, whose segmentation is trained further (on AMI train and on conversations "
         "simulated from `train` speakers of CREMA-D, EMO-DB, Common Voice and LibriSpeech); senko runs Silero and its own CAM++ in torch, on a CPU; "
         "resemblyzer is Silero, GE2E and average linkage. Clustering thresholds of ours, pyannote's and resemblyzer's "
         "were tuned on AMI train and `train` speakers; senko has its default parameters. Ours also projects "
