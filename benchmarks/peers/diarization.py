@@ -186,8 +186,9 @@ def report(found: dict[str, Any], arguments: argparse.Namespace) -> str:
         "whole process, imports included.",
         table(["system", "processor / audio time", "wall / audio time", "peak MB"], cost),
         "All estimate the number of speakers. pyannote.audio runs segmentation-3.0 in torch and our int8 CAM++; ours "
-        f"and `{EQUAL}` run the bundled networks, whose segmentation is trained further (on AMI train and on conversations "
-        "simulated from `train` speakers of CREMA-D, EMO-DB, Common Voice and LibriSpeech); senko runs Silero and its own CAM++ in torch, on a CPU; "
+        f"and `{EQUAL}` run the bundled networks, whose segmentation is trained further (on AMI train and "
+        "conversations simulated from `train` speakers of CREMA-D, EMO-DB, Common Voice and LibriSpeech); senko runs "
+        "Silero and its own CAM++ in torch, on a CPU; "
         "resemblyzer is Silero, GE2E and average linkage. Clustering thresholds of ours, pyannote's and resemblyzer's "
         "were tuned on AMI train and `train` speakers; senko has its default parameters. Ours also projects "
         "the embeddings, trained on `train` speakers of CREMA-D, EMO-DB, Common Voice and LibriSpeech: in the "
