@@ -67,7 +67,7 @@ class EmotionDiarizer:
     `MissingDependencyError` if an extra is not installed.
 
     >>> diarizer = EmotionDiarizer()
-    >>> for segment in diarizer("tests/data/emodb_16_sad_1.flac"):
+    >>> for segment in diarizer("tests/data/emodb_15_sad_1.flac"):
     ...     print(segment.speaker, segment.emotion)
     spk00 sad
     >>> diarizer((np.zeros(16000, np.float32), 16000)).segments  # silence

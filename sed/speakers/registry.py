@@ -212,12 +212,13 @@ class SpeakerRegistry:
                 sample.speaker = max(cosines, key=lambda speaker: cosines[speaker])
                 return
         free = [speaker for speaker in free if speaker not in doubtful]
-        if sample.speaker is None or sample.speaker not in free:
+        if candidate.expected in free:  # also if it has changed since the last step
+            sample.speaker = candidate.expected
+        elif sample.speaker is None or sample.speaker not in free:
             latest = max(
                 free, key=lambda speaker: (speaker not in candidate.elsewhere, speaker.last), default=None
             )
-            expected = candidate.expected if candidate.expected in free else None
-            sample.speaker = expected or latest or self._create()
+            sample.speaker = latest or self._create()
 
     def _merge_speakers(self, reported: np.ndarray, owners: dict[int, Speaker], now: float) -> None:
         """Merge an unknown speaker for good whose speech has been in the cluster of another one for long."""

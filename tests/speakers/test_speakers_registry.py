@@ -81,6 +81,14 @@ def test_short_speech_joins_and_never_creates_a_speaker():
     assert stream.add(CAT, 1.0).speaker not in (ann, ben)
 
 
+def test_speech_too_short_to_embed_follows_its_track_when_the_speaker_before_it_changes():
+    stream = Stream()
+    ann, ben = stream.say(ANN), stream.say(BEN)
+    tail = stream.add(None, 0.0, expected=ben)
+    stream.registry.assign([Candidate(tail, expected=ann)], stream.now)
+    assert tail.speaker is ann
+
+
 def test_a_new_speaker_needs_more_speech_the_more_it_resembles_a_known_one():
     seconds = {}
     for name, direction in {"other": vector(0.05, 1), "similar": vector(0.25, 1)}.items():
