@@ -17,7 +17,8 @@ from sed.speakers import ReferenceTurns, SegmentationDiarizer, Turns
 from sed.speakers.matching import MATCH_THRESHOLD, name_channels, name_speakers
 
 RATE = 16_000
-KNOWN_FROM = 7.9  # seconds in `talk`: with 1 s of latency the half second before is final before its voice is known
+# Seconds in `talk`: with 1 s of latency the half second before is final before its voice is known.
+KNOWN_FROM = 7.9
 
 
 def clip(data, speaker, emotion):
