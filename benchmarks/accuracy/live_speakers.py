@@ -202,9 +202,8 @@ def main() -> None:
         for latency in (1.0, 5.0):
             segments = follow(diarizer.begin_online(), samples, latency)
             found["hour"][f"{latency:g}"] = len({s.speaker for s in segments})
-        text += (
-            f"\n\nAn hour of meetings of {count} speakers: {found['hour']} speakers found, by latency in s."
-        )
+        counts = ", ".join(f"{number} at {latency} s" for latency, number in found["hour"].items())
+        text += f"\n\nAn hour of meetings of {count} speakers: {counts}."
     print(text)
     write_cache()
     if arguments.test:
