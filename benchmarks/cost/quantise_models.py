@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from sed.audio.fbank import filter_bank
-from sed.grid import SAMPLE_RATE
+from sed.speech.segmentation import WINDOW
 from sed.training.export.quantise import quantise_convolutions
 
 MODELS = Path(__file__).resolve().parents[2] / "sed" / "models"
@@ -63,7 +63,7 @@ def export_segmentation(network: Any, target: Path) -> None:
         plain = Path(folder) / "plain.onnx"
         torch.onnx.export(
             network,
-            (torch.zeros(2, 1, 10 * SAMPLE_RATE),),
+            (torch.zeros(2, 1, WINDOW),),
             str(plain),
             input_names=["x"],
             output_names=["y"],

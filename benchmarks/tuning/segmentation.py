@@ -16,7 +16,6 @@ the trained ones: as much is gained in conversations, and less soft speech is mi
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import permutations
@@ -28,6 +27,7 @@ import numpy as np
 from benchmarks.accuracy.live_speakers import calls
 from benchmarks.accuracy.live_speakers import meetings as ami
 from benchmarks.cost.quantise_models import export_segmentation
+from sed.corpora.manifest import read_manifest, write_manifest
 from sed.grid import SAMPLE_RATE
 from sed.result import Diarization
 from sed.simulation.options import ConversationOptions
@@ -100,14 +100,7 @@ def manifest(shared: Path, folder: str, target: Path) -> Path:
     source = shared / folder / "manifest.csv"
     if folder != "corpora":
         return source
-    with source.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        for row in rows:
-            if row["corpus"] in FREE:
-                writer.writerow({**row, "path": str((source.parent / row["path"]).resolve())})
+    write_manifest((row for row in read_manifest(source) if row.corpus in FREE), target)
     return target
 
 
@@ -144,7 +137,7 @@ def windows(shared: Path, one: ConversationSet) -> Iterator[tuple[np.ndarray, np
     """Windows ``(n, 160000)`` of each conversation and their labels ``(n, 589, 3)``."""
     rng = np.random.default_rng(one.seed + 99)
     with tempfile.TemporaryDirectory() as folder:
-        corpora = [manifest(shared, name, Path(folder) / f"{name}.csv") for name in one.folders]
+        corpora = [manifest(shared, name, Path(folder) / f"{name}.json") for name in one.folders]
         for _, samples, reference in conversation_set(
             [str(path) for path in corpora], "train", one.conversations, seed=one.seed, options=one.options
         ):
