@@ -80,9 +80,7 @@ def find_speakers(
     """
     if len(vectors) == 0:
         return np.zeros((0, *np.shape(vectors)[1:]), np.float32)
-    threshold = options.threshold
-    if options.mean_share:
-        threshold += options.mean_share * mean_similarity(vectors, seconds)
+    threshold = merge_threshold(vectors, seconds, options.threshold, options.mean_share)
     level: list[Clusters] = []
     size = options.batch_size
     for start in range(0, len(vectors), size):
@@ -111,6 +109,17 @@ def find_speakers(
     if large.sum() < required:  # too little speech: ignore the minimum duration
         large[np.argsort(-found.seconds, kind="stable")[:required]] = True
     return found.centroids[large]
+
+
+def merge_threshold(
+    vectors: Sequence[np.ndarray] | np.ndarray, seconds: np.ndarray, threshold: float, mean_share: float
+) -> float:
+    """`threshold` plus `mean_share` times the `mean_similarity` of the `vectors`.
+
+    >>> round(merge_threshold(np.eye(3)[[0, 0, 1]], np.ones(3), 0.2, 0.3), 3)
+    0.3
+    """
+    return threshold + mean_share * mean_similarity(vectors, seconds) if mean_share else threshold
 
 
 def mean_similarity(vectors: Sequence[np.ndarray] | np.ndarray, seconds: np.ndarray) -> float:

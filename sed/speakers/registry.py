@@ -25,7 +25,7 @@ import numpy as np
 from sed.errors import OptionError
 from sed.result import SpeakerProfile
 from sed.speakers.agglomeration import Clusters, Linkage, agglomerate
-from sed.speakers.clustering import mean_similarity, merges_within_bounds
+from sed.speakers.clustering import merge_threshold, merges_within_bounds
 from sed.speakers.evidence import Candidate, Evidence, Speaker, VoiceSample
 from sed.speakers.matching import best_match
 
@@ -125,8 +125,8 @@ class SpeakerRegistry:
         clusters = self.evidence.clusters(samples, candidates)
         history = agglomerate(clusters, options.linkage)
         means = clusters.sums / np.maximum(clusters.seconds[:, None], 1e-9)
-        shared = options.mean_share * mean_similarity(means, clusters.seconds)
-        preferred = history.count_above(options.threshold + shared)
+        threshold = merge_threshold(means, clusters.seconds, options.threshold, options.mean_share)
+        preferred = history.count_above(threshold)
         bounds = options.min_seconds_to_create, 1, options.max_speakers
         labels = history.labels(merges_within_bounds(clusters, history, preferred, *bounds))
         found = clusters.merge(labels)

@@ -174,8 +174,7 @@ def overlapping_pairs(speech_runs: Sequence[SpeechRun]) -> np.ndarray:
                 continue
             first, second = one.active, two.active
             both = first[start - one.start : end - one.start] & second[start - two.start : end - two.start]
-            shorter = min(first.sum(), second.sum())
-            if both.sum() >= max(MIN_OVERLAP_FRAMES, MIN_OVERLAP_SHARE * shorter):
+            if _is_long(both.sum(), first.sum(), second.sum()):
                 pairs.append((earlier, later))
     return np.array(pairs, np.int64).reshape(-1, 2)
 
@@ -188,8 +187,12 @@ def overlap_for_long(one: np.ndarray, other: np.ndarray) -> bool:
     >>> overlap_for_long(np.arange(100), np.arange(70, 110)), overlap_for_long(np.arange(100), np.arange(80, 110))
     (True, False)
     """
-    both = len(np.intersect1d(one, other, assume_unique=True))
-    return both >= max(MIN_OVERLAP_FRAMES, MIN_OVERLAP_SHARE * min(len(one), len(other)))
+    return _is_long(len(np.intersect1d(one, other, assume_unique=True)), len(one), len(other))
+
+
+def _is_long(both: int, one: int, other: int) -> bool:
+    """Whether `both` frames of overlap are long for runs of `one` and `other` active frames."""
+    return both >= max(MIN_OVERLAP_FRAMES, MIN_OVERLAP_SHARE * min(one, other))
 
 
 def _from_longest_runs(mask: np.ndarray, limit: int) -> np.ndarray:
