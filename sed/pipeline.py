@@ -50,7 +50,7 @@ class EmotionDiarizer:
         diarizer.
     decoder: the name of a method of `sed.emotion.decoding`, or `DecoderOptions`.
     speakers, min_speakers, max_speakers: the exact number of speakers, or bounds on it; None: estimated. The exact
-        count is best effort; live streams and `latency` only enforce the maximum.
+        count is best effort, since one voice is not split in two; live streams and `latency` only enforce the maximum.
     channels: ``mix``, the number of a channel starting at 1, or ``split``: each channel is one speaker
         (``channel1``, ``channel2``, ...), as in call-centre recordings.
     latency: None to use the whole recording; in seconds: the result equals that of `stream`.

@@ -35,14 +35,15 @@ def tune(shared: Path, _: Path | None) -> None:
         session.push(recording.samples)
         outputs.append((session.close(), session.speech_runs))
     plain = DiarizationOptions()
-    for threshold, mean_share in itertools.product((0.16, 0.18, 0.2, 0.28), (0.0, 0.3, 0.4, 0.5)):
+    for threshold, mean_share in itertools.product((0.16, 0.19, 0.21, 0.23), (0.0, 0.3, 0.35, 0.4)):
         for linkage in (
+            Linkage(0.6, 0.11, 0.03, window_bonus=0.22),
+            Linkage(0.5, 0.11, 0.03, window_bonus=0.22),
+            Linkage(0.6, 0.09, 0.03, window_bonus=0.17),
             Linkage(0.6, 0.05, 0.05),
-            Linkage(0.5, 0.06, 0.05),
-            Linkage(0.7, 0.06, 0.06),
             Linkage(),
         ):
-            for share in (0.03, 0.04, 0.06):
+            for share in (0.04, 0.05, 0.06):
                 options = ClusteringOptions(threshold, mean_share, linkage, min_speaker_share=share)
                 found = []
                 for turns, speech_runs in outputs:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sed.speakers.shared_windows import SharedWindows, together_share
+
 _LARGE = (20.0, 60.0)  # seconds; the smaller and the larger of two clusters count as no larger than this
 
 
@@ -25,12 +27,15 @@ class Linkage:
         alike they must be: little speech is unlike everything, a lot of speech is unlike for a reason.
     overlap_penalty: subtracted if the clusters have members that overlap in time. Not a hard constraint, because the
         segmentation network sometimes splits one speaker into two.
+    window_bonus: added, times the share of the windows with members of both in which they are one local speaker
+        (`sed.speakers.shared_windows`).
     """
 
     centroid_share: float = 0.0
     smaller_slope: float = 0.0
     larger_slope: float = 0.0
     overlap_penalty: float = 0.2
+    window_bonus: float = 0.0
 
     def size_term(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """What is subtracted for clusters with `one` and `other` seconds of speech (arrays that broadcast)."""
@@ -45,21 +50,29 @@ class Clusters:
 
     `sums` is ``(n, dimension)`` float32: unit vectors times their seconds, summed over the members;
     `seconds` is ``(n,)`` float32; `overlapping` is ``(n, n)`` bool: whether two clusters have members that overlap in
-    time.
+    time; `windows`, if known, is ``(2, n, n)`` float32: the numbers of windows in which members of both are the same
+    local speaker, and different ones.
     """
 
     sums: np.ndarray
     seconds: np.ndarray
     overlapping: np.ndarray
+    windows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     @classmethod
-    def from_embeddings(cls, vectors: np.ndarray, seconds: np.ndarray, overlapping: np.ndarray) -> Clusters:
+    def from_embeddings(
+        cls,
+        vectors: np.ndarray,
+        seconds: np.ndarray,
+        overlapping: np.ndarray,
+        shared: SharedWindows | None = None,
+    ) -> Clusters:
         """One cluster for each of the unit `vectors` ``(n, dimension)`` with its `seconds` ``(n,)``.
 
-        `overlapping` ``(m, 2)`` are index pairs of embeddings that overlap in time.
+        `overlapping` ``(m, 2)`` are index pairs of embeddings that overlap in time, `shared` those in one window.
 
         >>> Clusters.from_embeddings(np.eye(3), np.ones(3), np.array([[0, 1]])).overlapping.astype(int)
         array([[0, 1, 0], [1, 0, 0], [0, 0, 0]])
@@ -68,24 +81,35 @@ class Clusters:
         first, second = overlapping.T
         matrix[first, second] = matrix[second, first] = True
         seconds = np.asarray(seconds, np.float32)
-        return cls((vectors * seconds[:, None]).astype(np.float32), seconds, matrix)
+        windows = None if shared is None else shared.matrices(len(vectors))
+        return cls((vectors * seconds[:, None]).astype(np.float32), seconds, matrix, windows)
 
     def merge(self, labels: np.ndarray) -> Clusters:
         """One cluster for each value of `labels` ``(n,)``, which are 0, 1, ... in any order."""
         members = (np.arange(labels.max() + 1)[:, None] == labels[None]).astype(np.float32)
         overlapping = members @ self.overlapping.astype(np.float32) @ members.T > 0
         np.fill_diagonal(overlapping, False)
-        return Clusters(members @ self.sums, members @ self.seconds, overlapping)
+        windows = None
+        if self.windows is not None:
+            windows = members @ self.windows @ members.T
+            windows[:, range(len(members)), range(len(members))] = 0
+        return Clusters(members @ self.sums, members @ self.seconds, overlapping, windows)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Clusters]) -> Clusters:
-        """The clusters of successive batches; clusters of different batches do not overlap."""
+        """The clusters of successive batches; clusters of different batches do not overlap and share no window."""
         ends = np.cumsum([len(part) for part in parts])
         overlapping = np.zeros((ends[-1], ends[-1]), bool)
+        windows = None
+        if any(part.windows is not None for part in parts):
+            windows = np.zeros((2, ends[-1], ends[-1]), np.float32)
         for end, part in zip(ends, parts, strict=True):
-            overlapping[end - len(part) : end, end - len(part) : end] = part.overlapping
+            own = slice(end - len(part), end)
+            overlapping[own, own] = part.overlapping
+            if windows is not None and part.windows is not None:
+                windows[:, own, own] = part.windows
         sums, seconds = ([getattr(p, name) for p in parts] for name in ("sums", "seconds"))
-        return cls(np.concatenate(sums), np.concatenate(seconds), overlapping)
+        return cls(np.concatenate(sums), np.concatenate(seconds), overlapping, windows)
 
     @property
     def centroids(self) -> np.ndarray:
@@ -163,6 +187,8 @@ class _State:
         self.active = np.ones(len(clusters), bool)
         self.seconds = np.maximum(clusters.seconds.astype(np.float64), 1e-9)
         self.overlapping = clusters.overlapping.copy()
+        known = linkage.window_bonus and clusters.windows is not None
+        self.windows = clusters.windows.astype(np.float64) if known else None  # type: ignore[union-attr]
         sums = clusters.sums.astype(np.float64)
         self.products = sums @ sums.T
 
@@ -174,6 +200,8 @@ class _State:
             norms = np.sqrt(np.maximum(self.products.diagonal(), 1e-18))
             row += link.centroid_share * products / (norms[i] * norms)
         row -= link.size_term(self.seconds[i], self.seconds) + link.overlap_penalty * self.overlapping[i]
+        if self.windows is not None:
+            row += link.window_bonus * together_share(self.windows[:, i])
         row[~self.active] = -np.inf
         row[i] = -np.inf
         return row
@@ -185,4 +213,7 @@ class _State:
         self.seconds[i] += self.seconds[j]
         self.overlapping[i] |= self.overlapping[j]
         self.overlapping[:, i] = self.overlapping[i]
+        if self.windows is not None:
+            self.windows[:, i] += self.windows[:, j]
+            self.windows[:, :, i] += self.windows[:, :, j]
         self.active[j] = False

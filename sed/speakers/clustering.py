@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sed.speakers.agglomeration import Clusters, Linkage, MergeHistory, agglomerate
+from sed.speakers.shared_windows import SharedWindows, together_share
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class ClusteringOptions:
         cosine of all embeddings of the recording. Two voices on one telephone line, or in one room, are more alike than
         two in one studio after another.
     linkage: how similar two clusters are.
+    window_bonus: added to the cosine of a run and a speaker, times the share of windows in which the run and the
+        speaker's other runs are one local speaker.
     min_run_seconds: embeddings of less clean speech join a speaker, but take no part in the clustering.
     min_speaker_seconds: clusters with less speech are not speakers; their embeddings are assigned to the most
         similar speakers.
@@ -35,12 +38,14 @@ class ClusteringOptions:
     batch_size: number of embeddings clustered at once; bounds memory (``batch_size ** 2``) and time.
     """
 
-    threshold: float = 0.165
-    mean_share: float = 0.4
-    linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.05, 0.05))
+    threshold: float = 0.21
+    mean_share: float = 0.35
+    linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.11, 0.03, window_bonus=0.22))
+    window_bonus: float = 0.3
     min_run_seconds: float = 0.8
     min_speaker_seconds: float = 1.0
-    min_speaker_share: float = 0.04
+    split_margin: float = 0.25
+    min_speaker_share: float = 0.05
     min_speaker_limit: float = 10.0
     batch_size: int = 1000
 
@@ -48,12 +53,13 @@ class ClusteringOptions:
         """Minimum seconds of speech of a speaker in a recording with `total` seconds of speech.
 
         >>> [ClusteringOptions().min_seconds(total) for total in (20, 200, 3600)]
-        [1.0, 8.0, 10.0]
+        [1.0, 10.0, 10.0]
         """
         return max(self.min_speaker_seconds, min(self.min_speaker_share * total, self.min_speaker_limit))
 
 
 _BLOCK = 1024  # embeddings compared with the centroids at once; bounds memory
+_ROUNDS = 5  # of assignment by the windows that runs share; more change nothing
 _FAN_IN = 4  # batches whose clusters are clustered together; each leaves at most a quarter of a batch
 
 
@@ -64,12 +70,14 @@ def find_speakers(
     options: ClusteringOptions,
     min_speakers: int = 1,
     max_speakers: int | None = None,
+    shared: SharedWindows | None = None,
 ) -> np.ndarray:
     """The centroid of each speaker, ``(speakers, dimension)`` unit vectors.
 
     `vectors` are `n` unit embeddings ``(dimension,)`` in chronological order, a list or an array; `seconds` ``(n,)``
-    the durations of embedded speech; `overlapping` ``(m, 2)`` index pairs of those that overlap in time. The number of
-    speakers follows from the similarities, within `min_speakers` and `max_speakers`; it is never larger than `n`.
+    the durations of embedded speech; `overlapping` ``(m, 2)`` index pairs of those that overlap in time, `shared` those
+    that are in one window. The number of speakers follows from the similarities, within `min_speakers` and
+    `max_speakers`; it is never larger than `n`.
 
     >>> rng = np.random.default_rng(0)
     >>> vectors = np.repeat(np.eye(8)[:3], 20, 0) + 0.1 * rng.normal(size=(60, 8))
@@ -86,7 +94,11 @@ def find_speakers(
     for start in range(0, len(vectors), size):
         batch = slice(start, start + size)
         inside = overlapping[(overlapping >= start).all(1) & (overlapping < start + size).all(1)] - start
-        clusters = Clusters.from_embeddings(np.asarray(vectors[batch]), seconds[batch], inside)
+        near = None
+        if shared is not None:
+            own = np.arange(len(vectors)) // size == start // size
+            near = shared.among(own)
+        clusters = Clusters.from_embeddings(np.asarray(vectors[batch]), seconds[batch], inside, near)
         level.append(_reduce(clusters, options, threshold) if len(vectors) > size else clusters)
     while len(level) > 1:
         level = [Clusters.concatenate(level[i : i + _FAN_IN]) for i in range(0, len(level), _FAN_IN)]
@@ -102,6 +114,7 @@ def find_speakers(
         min_seconds,
         min_speakers,
         max_speakers or len(clusters),
+        certain=history.count_above(threshold + options.split_margin),
     )
     found = clusters.merge(history.labels(merges))
     large = found.seconds >= min_seconds
@@ -155,8 +168,12 @@ def merges_within_bounds(
     min_seconds: float,
     min_speakers: int,
     max_speakers: int,
+    certain: int = 0,
 ) -> int:
-    """Number of merges to apply: `preferred`, unless the bounds on the number of speakers require another one."""
+    """Number of merges to apply: `preferred`, unless the bounds on the number of speakers require another one.
+
+    The first `certain` merges are applied in any case.
+    """
     seconds = clusters.seconds.astype(np.float64).copy()
     large = [int((seconds >= min_seconds).sum())]  # number of speakers after 0, 1, ... merges
     for kept, merged in history.pairs:
@@ -169,7 +186,8 @@ def merges_within_bounds(
         return preferred + int(np.flatnonzero(speakers[preferred:] <= max_speakers)[0])
     if speakers[preferred] < min_speakers:
         enough = np.flatnonzero(speakers[: preferred + 1] >= min_speakers)
-        return int(enough[-1]) if len(enough) else min(preferred, max(0, history.n - min_speakers))
+        merges = int(enough[-1]) if len(enough) else min(preferred, max(0, history.n - min_speakers))
+        return max(merges, min(certain, preferred))
     return preferred
 
 
@@ -180,20 +198,39 @@ def cosine_similarities(vectors: Sequence[np.ndarray] | np.ndarray, centroids: n
 
 
 def assign_speakers(
-    vectors: Sequence[np.ndarray] | np.ndarray, overlapping: np.ndarray, centroids: np.ndarray
+    vectors: Sequence[np.ndarray] | np.ndarray,
+    overlapping: np.ndarray,
+    centroids: np.ndarray,
+    shared: SharedWindows | None = None,
+    window_bonus: float = 0.0,
 ) -> np.ndarray:
     """The most similar speaker of each embedding ``(n,)``, but different ones for embeddings that overlap in time.
 
     `vectors`, a list or an array of `n`, and `centroids` ``(speakers, dimension)`` are unit vectors; `overlapping`
-    ``(m, 2)`` are index pairs of embeddings that overlap in time.
+    ``(m, 2)`` are index pairs of embeddings that overlap in time. A speaker whose embeddings are the same local speaker
+    as this one in the windows that they share is more similar by up to `window_bonus`.
 
     >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.8, 0.6]])
     >>> assign_speakers(vectors, np.array([[0, 1]]), np.eye(2)).tolist()
     [0, 1, 0]
     """
     similarities = cosine_similarities(vectors, centroids)
+    speakers = _separate_overlapping(similarities, overlapping)
+    if len(centroids) < 2 or shared is None or not window_bonus:
+        return speakers
+    for _ in range(_ROUNDS):
+        share = together_share(shared.by_label(speakers, len(centroids)))
+        found = _separate_overlapping(similarities + window_bonus * share, overlapping)
+        if (found == speakers).all():
+            break
+        speakers = found
+    return speakers
+
+
+def _separate_overlapping(similarities: np.ndarray, overlapping: np.ndarray) -> np.ndarray:
+    """The best column of each row ``(n,)``, but different ones for `overlapping` pairs ``(m, 2)`` of rows."""
     speakers = similarities.argmax(1)
-    if len(centroids) < 2:
+    if similarities.shape[1] < 2:
         return speakers
     for pair in overlapping:
         if speakers[pair[0]] == speakers[pair[1]]:

@@ -29,6 +29,7 @@ from sed.speakers.online import SegmentationActivity
 from sed.speakers.online_clustering import OnlineClusteringOptions, OnlineClusteringSession
 from sed.speakers.projection import Projection
 from sed.speakers.refining import Refinement
+from sed.speakers.shared_windows import RecentWindows, SharedWindows
 from sed.speakers.smoothing import make_turns
 from sed.speakers.speech_runs import (
     SpeechRun,
@@ -69,8 +70,8 @@ class SegmentationDiarizer:
     segmentation, embedding: the networks, or paths of ONNX files with the same input and output; None for the bundled
         ones. device: where they run, as in `sed.inference`.
 
-    Fewer speakers than requested are found if there is too little speech. Raises `OptionError` on invalid numbers and
-    `ModelError` on unusable models.
+    Fewer speakers than requested are found if there is too little speech, and rather than splitting one voice. Raises
+    `OptionError` on invalid numbers and `ModelError` on unusable models.
 
     >>> session = SegmentationDiarizer().begin()
     >>> session.push(np.zeros(32_000, np.float32))
@@ -127,6 +128,7 @@ class SegmentationSession:
         self._hop = self._stream.step // HOP
         self._features = FeatureStream()
         self._stitcher = Stitcher()
+        self._windows = RecentWindows()
         self._samples = 0
         self.speech_runs: list[SpeechRun] = []
 
@@ -146,6 +148,7 @@ class SegmentationSession:
     def push_window(self, start: int, activities: np.ndarray, final: int) -> None:
         """Process a window from frame `start`; no further window sees a frame before `final`."""
         self._stitcher.push(start, activities)
+        self._windows.push(start, activities)
         self._process(self._stitcher.final(final))
 
     def _process(self, sections: Sequence[Section]) -> None:
@@ -166,11 +169,11 @@ class SegmentationSession:
                     vector = None
                     if len(chosen):
                         vector = self._embed(features[chosen].reshape(-1, features.shape[2]))
-                    run = SpeechRun.from_active(
-                        section.start + start, active[start:end], track, vector, seconds
-                    )
-                    self.speech_runs.append(run)
+                    first, own = section.start + start, active[start:end]
+                    views = self._windows.views(first, own)
+                    self.speech_runs.append(SpeechRun.from_active(first, own, track, vector, seconds, views))
         self._features.drop(self._stitcher.first)
+        self._windows.drop(self._stitcher.first)
 
     def _embed(self, features: np.ndarray) -> np.ndarray:
         vector = self._embedding(features)
@@ -182,6 +185,7 @@ class SegmentationSession:
         for number, activities in self._stream.close():
             start = number * self._hop
             self._stitcher.push(start, activities[: frames - start])
+            self._windows.push(start, activities[: frames - start])
         return self.finish(frames)
 
     def finish(self, frames: int) -> Turns:
@@ -255,8 +259,12 @@ def cluster_speech_runs(
     clean_pairs = np.where(clean, np.cumsum(clean) - 1, -1)[pairs]  # indices among the clean runs
     clean_pairs = clean_pairs[(clean_pairs >= 0).all(1)]
     clean_vectors = list(compress(vectors, clean))
-    centroids = find_speakers(clean_vectors, seconds[clean], clean_pairs, options, min_speakers, max_speakers)
-    speakers[embedded] = assign_speakers(vectors, pairs, centroids)
+    shared = SharedWindows.from_views([speech_runs[n].views for n in embedded])
+    bounds = min_speakers, max_speakers
+    centroids = find_speakers(
+        clean_vectors, seconds[clean], clean_pairs, options, *bounds, shared.among(clean)
+    )
+    speakers[embedded] = assign_speakers(vectors, pairs, centroids, shared, options.window_bonus)
     by_track: dict[int, list[int]] = {}
     for n in embedded.tolist():
         by_track.setdefault(speech_runs[n].track, []).append(n)

@@ -51,7 +51,8 @@ class SpeechRun:
 
     `start` and `end` are frames of the recording, `bits` is the packed activity (see `active`), `track` the
     number of the track. `vector` is the unit embedding or None, `seconds` the clean
-    speech that was embedded (0: too little, so the run takes no part in the clustering).
+    speech that was embedded (0: too little, so the run takes no part in the clustering), `views` how the windows see
+    the run (`sed.speakers.shared_windows`).
     """
 
     start: int
@@ -60,6 +61,7 @@ class SpeechRun:
     track: int
     vector: np.ndarray | None
     seconds: float
+    views: np.ndarray
 
     @classmethod
     def from_active(
@@ -69,13 +71,16 @@ class SpeechRun:
         track: int,
         vector: np.ndarray | None,
         seconds: float,
+        views: np.ndarray | None = None,
     ) -> SpeechRun:
         """A run from frame `start` with speech where `active` ``(frames,)`` is true.
 
         >>> SpeechRun.from_active(7, np.array([True, False, True]), 0, None, 0.0).spans.tolist()
         [[7, 8], [9, 10]]
         """
-        return cls(start, start + len(active), np.packbits(active).tobytes(), track, vector, seconds)
+        if views is None:
+            views = np.zeros((0, 2))
+        return cls(start, start + len(active), np.packbits(active).tobytes(), track, vector, seconds, views)
 
     @property
     def active(self) -> np.ndarray:
