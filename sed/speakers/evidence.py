@@ -6,22 +6,54 @@ Memory is bounded: the most similar pieces of evidence of one speaker are merged
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from sed.grid import seconds_to_frames
 from sed.result import SpeakerProfile
 from sed.speakers.agglomeration import Clusters
+
+_HOP = seconds_to_frames(5.0)  # offline there is a window every 5 s,
+_MAX_WINDOWS = 2.0  # so that two windows see most pairs of neighbours
+
+
+@dataclass(eq=False)
+class Sighting:
+    """How the windows of a stream see two samples; `first` and `last` are the ends of the first window and the last."""
+
+    first: int
+    last: int = 0
+    steps: int = 0
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def add(self, numbers: np.ndarray, end: int) -> None:
+        """Add the window that ends at frame `end`: the weights ``(2,)`` of one local speaker, and of two."""
+        self.sums, self.steps, self.last = self.sums + numbers, self.steps + 1, end
+
+    @property
+    def windows(self) -> np.ndarray:
+        """The numbers of windows, as offline, in which the two are the same local speaker, and different ones.
+
+        >>> sighting = Sighting(500)
+        >>> for end in (500, 525, 550): sighting.add(np.array([0.5, 0.25]), end)
+        >>> sighting.windows.round(2).tolist()
+        [0.6, 0.3]
+        """
+        return self.sums / self.steps * min(1 + (self.last - self.first) / _HOP, _MAX_WINDOWS)
 
 
 @dataclass(eq=False)
 class VoiceSample:
     """Speech of one speaker: its unit embedding `vector` (None until there is enough speech), the `seconds` of clean
-    speech that were embedded, and the `speaker` to which it is currently assigned."""
+    speech that were embedded, and the `speaker` to which it is currently assigned; `near` are the samples in one window
+    with it, `piece` what it has become part of as evidence."""
 
     vector: np.ndarray | None = None
     seconds: float = 0.0
     speaker: Speaker | None = None
+    near: dict[VoiceSample, Sighting] = field(default_factory=dict, repr=False)
+    piece: _Piece | None = field(default=None, repr=False)
 
 
 @dataclass(eq=False)
@@ -61,11 +93,13 @@ class Candidate:
 
 @dataclass(eq=False)
 class _Piece:
-    """Final speech: `total` is the sum of unit vectors times `seconds`; `speaker` is the one it was reported as."""
+    """Final speech: `total` is the sum of unit vectors times `seconds`; `speaker` is the one it was reported as;
+    `merged` is the piece that this one is part of now."""
 
     total: np.ndarray
     seconds: float
     speaker: Speaker
+    merged: _Piece | None = None
 
 
 class Evidence:
@@ -80,6 +114,7 @@ class Evidence:
     def __init__(self, max_pieces: int) -> None:
         self._max_pieces = max_pieces
         self._pieces: list[_Piece] = []
+        self._windows = np.zeros((2, 0, 0), np.float32)  # that pieces share, as in `Clusters`
 
     @property
     def pieces(self) -> int:
@@ -100,9 +135,11 @@ class Evidence:
         """Keep an embedded `sample` that is final and has a speaker."""
         if sample.vector is None or sample.speaker is None:
             return
-        self._pieces.append(
-            _Piece(sample.vector * np.float32(sample.seconds), sample.seconds, sample.speaker)
-        )
+        sample.piece = _Piece(sample.vector * np.float32(sample.seconds), sample.seconds, sample.speaker)
+        row = self._shared(sample)
+        self._windows = np.pad(self._windows, ((0, 0), (0, 1), (0, 1)))
+        self._windows[:, -1, :-1] = self._windows[:, :-1, -1] = row
+        self._pieces.append(sample.piece)
         if len(self._pieces) > self._max_pieces:
             self._merge_pieces()
 
@@ -124,7 +161,32 @@ class Evidence:
                 pair = index.get(id(candidate.sample)), index.get(id(other))
                 if None not in pair:
                     overlapping[pair], overlapping[pair[::-1]] = True, True
-        return Clusters(np.asarray(sums, np.float32), np.asarray(seconds, np.float32), overlapping)
+        windows = self._all_windows(samples, index)
+        return Clusters(np.asarray(sums, np.float32), np.asarray(seconds, np.float32), overlapping, windows)
+
+    def _shared(self, sample: VoiceSample) -> np.ndarray:
+        """The windows that `sample` shares with each piece ``(2, pieces)``."""
+        found = np.zeros((2, len(self._pieces)), np.float32)
+        columns = {id(piece): column for column, piece in enumerate(self._pieces)}
+        for other, sighting in sample.near.items():
+            piece = other.piece
+            while piece is not None and piece.merged is not None:
+                piece = piece.merged
+            if (column := columns.get(id(piece))) is not None:
+                found[:, column] += sighting.windows
+        return found
+
+    def _all_windows(self, samples: Sequence[VoiceSample], index: dict[int, int]) -> np.ndarray:
+        """The windows that the pieces and `samples` share, ``(2, n, n)``; `index` has the number of each sample."""
+        pieces, n = len(self._pieces), len(self._pieces) + len(samples)
+        found = np.zeros((2, n, n), np.float32)
+        found[:, :pieces, :pieces] = self._windows
+        for number, sample in enumerate(samples, pieces):
+            found[:, number, :pieces] = found[:, :pieces, number] = self._shared(sample)
+            for other, sighting in sample.near.items():
+                if (column := index.get(id(other))) is not None:
+                    found[:, number, column] = sighting.windows
+        return found
 
     def reported(self, labels: np.ndarray, clusters: int, speakers: Sequence[Speaker]) -> np.ndarray:
         """Seconds of final speech ``(clusters, speakers)`` in each cluster that were reported as each of `speakers`;
@@ -144,5 +206,11 @@ class Evidence:
         np.fill_diagonal(similarity, -3.0)
         first, second = sorted(divmod(int(similarity.argmax()), len(keys)))
         kept, merged = self._pieces[first], self._pieces.pop(second)
+        rest = np.delete(np.arange(len(keys)), second)
         if similarity[first, second] > -2:
             kept.total, kept.seconds = kept.total + merged.total, kept.seconds + merged.seconds
+            merged.merged = kept
+            self._windows[:, first] += self._windows[:, second]
+            self._windows[:, :, first] += self._windows[:, :, second]
+            self._windows[:, first, first] = 0
+        self._windows = self._windows[:, rest][:, :, rest]

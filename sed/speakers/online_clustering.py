@@ -23,6 +23,7 @@ from sed.speakers.evidence import Candidate, Speaker
 from sed.speakers.online import LiveTurns
 from sed.speakers.online_smoothing import MIN_DURATION_ON, OnlineSmoother, most_active
 from sed.speakers.projection import Projection
+from sed.speakers.recent_runs import RecentRuns
 from sed.speakers.refining import Refinement
 from sed.speakers.registry import RegistryOptions, SpeakerRegistry
 from sed.speakers.speech_runs import overlap_for_long
@@ -103,6 +104,7 @@ class OnlineClusteringSession:
         self._min_added_frames = seconds_to_frames(MIN_ADDED)
         self._min_pause_frames = seconds_to_frames(self._options.min_pause)
         self._tracker = Tracker()
+        self._recent = RecentRuns()
         self._registry = SpeakerRegistry(self._options.registry, enrolled)
         self._smoother = OnlineSmoother(
             seconds_to_frames(self._options.min_duration_off),
@@ -144,6 +146,7 @@ class OnlineClusteringSession:
                 continue
             frames = np.flatnonzero(active[:, track.column]) + start
             latest += [(track, *run) for run in self._divide(track, frames, single, start)]
+        self._recent.step(activities, start, [(run.sample, frames) for _, run, frames in latest])
         candidates = []
         end = start + len(activities)
         for track, run, frames in latest:

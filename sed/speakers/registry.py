@@ -25,9 +25,10 @@ import numpy as np
 from sed.errors import OptionError
 from sed.result import SpeakerProfile
 from sed.speakers.agglomeration import Clusters, Linkage, agglomerate
-from sed.speakers.clustering import merge_threshold, merges_within_bounds
+from sed.speakers.clustering import merge_threshold
 from sed.speakers.evidence import Candidate, Evidence, Speaker, VoiceSample
 from sed.speakers.matching import best_match
+from sed.speakers.shared_windows import together_share
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,27 @@ class RegistryOptions:
     dissimilar: cosine with the most similar known speaker up to which that is enough.
     seconds_per_cosine: clean speech that a new speaker needs in addition for each unit of cosine beyond.
     continuity_bonus: added to the cosine of a sample and the expected speaker.
+    window_bonus: added to the cosine of a sample and a speaker, as in `ClusteringOptions`, and to that of a new and a
+        known speaker.
+    window_penalty: subtracted from that of a new and a known speaker, times the share of windows in which they are
+        different local speakers.
     min_cosine_to_interleave: cosine from which a sample may have the speaker of another track's sample in between.
     merge_patience: seconds for which two speakers must have been one before they are merged for good.
     max_evidence: maximum number of pieces of evidence.
     max_speakers: maximum number of speakers; further voices are assigned to the most similar speaker.
     """
 
-    threshold: float = 0.18
-    mean_share: float = 0.4
-    linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.05, 0.05))
-    min_evidence_seconds: float = 0.8
+    threshold: float = 0.21
+    mean_share: float = 0.35
+    linkage: Linkage = field(default_factory=lambda: Linkage(0.6, 0.11, 0.03, window_bonus=0.22))
+    min_evidence_seconds: float = 0.6
     min_seconds_to_match: float = 0.4
-    min_seconds_to_create: float = 1.0
+    min_seconds_to_create: float = 0.6
     dissimilar: float = 0.1
     seconds_per_cosine: float = 10.0
     continuity_bonus: float = 0.15
+    window_bonus: float = 0.3
+    window_penalty: float = 0.3
     min_cosine_to_interleave: float = 0.4
     merge_patience: float = 10.0
     max_evidence: int = 150
@@ -126,9 +133,7 @@ class SpeakerRegistry:
         history = agglomerate(clusters, options.linkage)
         means = clusters.sums / np.maximum(clusters.seconds[:, None], 1e-9)
         threshold = merge_threshold(means, clusters.seconds, options.threshold, options.mean_share)
-        preferred = history.count_above(threshold)
-        bounds = options.min_seconds_to_create, 1, options.max_speakers
-        labels = history.labels(merges_within_bounds(clusters, history, preferred, *bounds))
+        labels = history.labels(history.count_above(threshold))  # the maximum is enforced by `_create`
         found = clusters.merge(labels)
         owners = self._match_enrolled(found)
         reported = self.evidence.reported(labels, len(found), self.speakers)
@@ -185,8 +190,12 @@ class SpeakerRegistry:
         options, centroids = self.options, found.centroids
         needed = np.full(len(found), options.min_seconds_to_create)
         if known:
-            cosine = (centroids @ centroids[known].T).max(1)
-            needed += options.seconds_per_cosine * np.maximum(cosine - options.dissimilar, 0)
+            cosines = centroids @ centroids[known].T
+            if found.windows is not None:
+                windows = found.windows[:, :, known]
+                cosines += options.window_bonus * together_share(windows)
+                cosines -= options.window_penalty * together_share(windows[::-1])
+            needed += options.seconds_per_cosine * np.maximum(cosines.max(1) - options.dissimilar, 0)
         return needed
 
     def _choose(self, candidate: Candidate) -> None:
@@ -209,6 +218,9 @@ class SpeakerRegistry:
             if cosines:
                 if candidate.expected in cosines:
                     cosines[candidate.expected] += options.continuity_bonus
+                for one, windows in self._windows_by_speaker(sample).items():
+                    if one in cosines:
+                        cosines[one] += options.window_bonus * float(together_share(windows))
                 sample.speaker = max(cosines, key=lambda speaker: cosines[speaker])
                 return
         free = [speaker for speaker in free if speaker not in doubtful]
@@ -219,6 +231,14 @@ class SpeakerRegistry:
                 free, key=lambda speaker: (speaker not in candidate.elsewhere, speaker.last), default=None
             )
             sample.speaker = latest or self._create()
+
+    def _windows_by_speaker(self, sample: VoiceSample) -> dict[Speaker, np.ndarray]:
+        """The windows ``(2,)`` that `sample` shares with the samples of each speaker."""
+        found: dict[Speaker, np.ndarray] = {}
+        for other, sighting in sample.near.items():
+            if other.speaker is not None:
+                found[other.speaker] = found.get(other.speaker, 0.0) + sighting.windows
+        return found
 
     def _merge_speakers(self, reported: np.ndarray, owners: dict[int, Speaker], now: float) -> None:
         """Merge an unknown speaker for good whose speech has been in the cluster of another one for long."""

@@ -42,7 +42,10 @@ class RecentWindows:
 
         Each row is the first frame of a window, its weight from 0 to 1, and the mean activity of its local speakers.
         """
-        frames = np.flatnonzero(active) + start
+        return self.views_at(np.flatnonzero(active) + start)
+
+    def views_at(self, frames: np.ndarray) -> np.ndarray:
+        """As `views`, for a run that is active in the frames with these numbers ``(n,)``."""
         found = []
         for first, activities in self._windows:
             inside = frames[(frames >= first) & (frames < first + len(activities))] - first
