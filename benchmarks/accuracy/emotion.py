@@ -92,11 +92,8 @@ def clip_errors(
     return found.rate * found.total, found.total
 
 
-def patterns(
-    tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]], options: DecoderOptions | None = None
-) -> dict[str, Any]:
-    """EDER of the argmax, of the decoder with `options` (default: the default ones), and of labelling everything
-    neutral."""
+def patterns(tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]]) -> dict[str, Any]:
+    """EDER of the argmax, of the default decoder, and of labelling everything neutral."""
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     frames = []
     for wave, events in clips:
@@ -104,7 +101,7 @@ def patterns(
         truth = frame_labels(events, len(wave), tagger.labels)
         decisions = {
             "argmax": posteriors.argmax(axis=1),
-            "decoder": decode(posteriors, options, labels=tagger.labels),
+            "decoder": decode(posteriors, DecoderOptions(), labels=tagger.labels),
             "all neutral": np.full(len(posteriors), tagger.labels.index("neutral")),
         }
         frames.append((int(np.sum(decisions["argmax"] == truth)), len(truth)))
