@@ -23,11 +23,11 @@ def test_replayed_segments_are_those_of_the_diarizer(diarizer, data):
     recorded = record(diarizer, "meetings", clip)
     assert recorded.segments(diarizer, unchanged) == list(expected.segments)
     old = model_prior(diarizer.tagger)
-    change = prior_change(old, complete_prior({"neutral": 0.2}, diarizer.labels, old))
+    change = prior_change(old, complete_prior({"neutral": 0.1}, diarizer.labels, old))
     moved = seconds_by_label(recorded.segments(diarizer, change))
-    direct = seconds_by_label(EmotionDiarizer(prior={"neutral": 0.2})(clip))
-    assert moved != seconds_by_label(expected)
-    assert moved == pytest.approx(direct, abs=0.3)  # windows are joined before, not after
+    direct = seconds_by_label(EmotionDiarizer(prior={"neutral": 0.1})(clip))
+    # Windows are joined before, not after: whether two of them agree depends on the prior.
+    assert moved["neutral"] == pytest.approx(direct["neutral"], abs=0.5)
     assert moved["neutral"] < seconds_by_label(expected)["neutral"] - 1
 
 

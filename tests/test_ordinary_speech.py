@@ -8,6 +8,7 @@ import pytest
 from benchmarks.accuracy.ordinary import TARGETS, recordings
 from sed import EmotionDiarizer
 
+
 @pytest.mark.slow
 @pytest.mark.parametrize("source", TARGETS)
 def test_ordinary_speech_is_called_neutral(shared, source):
