@@ -101,7 +101,7 @@ def patterns(tagger: OnnxTagger, clips: Sequence[tuple[np.ndarray, list[Event]]]
         truth = frame_labels(events, len(wave), tagger.labels)
         decisions = {
             "argmax": posteriors.argmax(axis=1),
-            "decoder": decode(posteriors, DecoderOptions()),
+            "decoder": decode(posteriors, DecoderOptions(), labels=tagger.labels),
             "all neutral": np.full(len(posteriors), tagger.labels.index("neutral")),
         }
         frames.append((int(np.sum(decisions["argmax"] == truth)), len(truth)))

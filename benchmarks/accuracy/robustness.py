@@ -72,7 +72,8 @@ def score_clips(diarizer: EmotionDiarizer, clips: Clips, damage: Damage) -> Pair
     for number, (wave, events) in enumerate(clips):
         damaged = damage(wave, number)
         moved = [Event(round(e.start / damage.speed), round(e.end / damage.speed), e.label) for e in events]
-        decided = decode(posteriors_of(diarizer.tagger, damaged), diarizer.decoder)
+        posteriors = posteriors_of(diarizer.tagger, damaged)
+        decided = decode(posteriors, diarizer.decoder, labels=diarizer.labels)
         found.append(clip_errors(decided, damaged, moved, diarizer.labels))
     return found
 

@@ -121,7 +121,7 @@ def errors(
     """Seconds of error and of clip ``(clips, 2)`` after the decoder of `options`."""
     return np.array(
         [
-            clip_errors(decode(posteriors, options), wave, events, labels)
+            clip_errors(decode(posteriors, options, labels=labels), wave, events, labels)
             for posteriors, (wave, events) in zip(frames, clips, strict=True)
         ]
     )

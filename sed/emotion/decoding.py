@@ -54,18 +54,19 @@ class DecoderOptions:
     tv_weight: tv; a total variation of 1 (one full step) costs as much as this many frames of error.
     start_cost: viterbi; cost of starting a sequence with another label than ``neutral``, in nats of frame log-posterior
         like `switch_cost`; 0: every label may be the first one. Above `switch_cost` a sequence without any neutral
-        speech would start with `minimum_duration` of it.
+        speech would start with `minimum_duration` of it. None: `switch_cost`, as if neutral speech went before, if
+        there is a label ``neutral``, and otherwise 0.
     """
 
     method: str = "viterbi"
-    switch_cost: float = 32.0
+    switch_cost: float = 48.0
     minimum_duration: float = 0.6
     turn_discount: float = 0.5
     memory: float = 20.0
     overlap_weight: float = 0.0
     median_window: float = 2.0
     tv_weight: float = 10.0
-    start_cost: float = 0.0
+    start_cost: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -79,23 +80,27 @@ class DecoderOptions:
             "median_window",
             "tv_weight",
         ):
-            if not getattr(self, name) >= 0:
-                raise OptionError(f"decoder option {name} is {getattr(self, name)}: expected 0 or more")
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise OptionError(f"decoder option {name} is {value}: expected 0 or more")
         if not 0 <= self.overlap_weight <= 1:
             raise OptionError(f"decoder option overlap_weight is {self.overlap_weight}: expected 0 to 1")
 
     def start_costs(self, labels: Sequence[str]) -> np.ndarray | float:
-        """The cost of each of `labels` as the first one of a sequence. Raises `OptionError` if none is ``neutral``.
+        """The cost of each of `labels` as the first one of a sequence.
+
+        Raises `OptionError` if a cost was given and none of the labels is ``neutral``.
 
         >>> DecoderOptions(start_cost=16.0).start_costs(("neutral", "sad")).tolist(), DecoderOptions().start_costs(())
         ([0.0, 16.0], 0.0)
         """
-        if not self.start_cost:
+        cost = self.switch_cost if self.start_cost is None else self.start_cost
+        if not cost or (self.start_cost is None and NEUTRAL not in labels):
             return 0.0
         if NEUTRAL not in labels:
             found = ", ".join(labels) or "without names"
             raise OptionError(f"decoder option start_cost for labels {found}: expected {NEUTRAL} among them")
-        return np.array([0.0 if label == NEUTRAL else self.start_cost for label in labels])
+        return np.array([0.0 if label == NEUTRAL else cost for label in labels])
 
     def weight_in_overlap(self, alone: bool) -> float:
         """Weight of overlapped frames in a sequence; `alone`: the speaker speaks alone in at least one frame of it.

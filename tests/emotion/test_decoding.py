@@ -60,10 +60,11 @@ def test_viterbi_finds_the_best_of_all_paths(frames, labels, seed, minimum, cost
 def test_a_sequence_starts_from_neutral_and_leaves_it_on_evidence():
     names = ("sad", "neutral")
     weak, strong = steps((60, 0.45)), steps((60, 0.05))  # label 1 is neutral
-    assert decode(weak, DecoderOptions(), labels=names).tolist() == [0] * 60
+    assert decode(weak, DecoderOptions(start_cost=0), labels=names).tolist() == [0] * 60
     options = DecoderOptions(start_cost=16)
-    assert decode(weak, options, labels=names).tolist() == [1] * 60
-    assert decode(strong, options, labels=names).tolist() == [0] * 60
+    for one in (options, DecoderOptions()):
+        assert decode(weak, one, labels=names).tolist() == [1] * 60
+        assert decode(strong, one, labels=names).tolist() == [0] * 60
     later = steps((60, 0.45), (300, 0.2))
     assert decode(later, options, labels=names).tolist() == [0] * 360, (
         "the cost of a change at the start is paid"
@@ -71,6 +72,15 @@ def test_a_sequence_starts_from_neutral_and_leaves_it_on_evidence():
     for names in ((), ("calm", "sad")):
         with pytest.raises(OptionError, match=r"start_cost for labels .*: expected neutral among them"):
             decode(weak, options, labels=names)
+        assert decode(weak, DecoderOptions(), labels=names).tolist() == [0] * 60, "no label is neutral"
+
+
+def test_the_default_cost_of_the_start_is_that_of_a_change():
+    names = ("neutral", "sad")
+    assert DecoderOptions(switch_cost=7.0).start_costs(names).tolist() == [0.0, 7.0]
+    just_below, just_above = steps((100, 0.617)), steps((100, 0.619))  # log(0.618 / 0.382) * 100 is 48.1
+    assert decode(just_below, DecoderOptions(), labels=names).sum() == 0
+    assert decode(just_above, DecoderOptions(), labels=names).sum() == 100
 
 
 def test_viterbi_keeps_lasting_changes_and_removes_short_ones():

@@ -43,7 +43,7 @@ def speech(request):
 def test_bundled_is_a_tagger_with_the_documented_labels(tagger):
     assert isinstance(tagger, Tagger)
     assert tagger.labels == ("neutral", "happy", "angry", "sad")
-    assert tagger.frame_rate == 50 and tagger.window == 80_000
+    assert tagger.frame_rate == 50 and tagger.window == 48_000
     assert tagger.card["licence"].startswith("Apache-2.0") and tagger.path.stat().st_size < 25e6
 
 

@@ -156,7 +156,8 @@ def neutral_seconds(result):
 def test_results_are_reweighted_offline_and_live_alike(data):
     path = data / "emodb_15_sad_1.flac"
     shipped, changed = EmotionDiarizer(), EmotionDiarizer(prior={"neutral": 0.9999})
-    before, after = shipped(path), changed(path)
+    samples, rate = soundfile.read(path, dtype="float32", frames=shipped.tagger.window)
+    before, after = shipped((samples, rate)), changed((samples, rate))
     expected = (
         before.posteriors
         * np.array([0.9999, 0.0001 / 3, 0.0001 / 3, 0.0001 / 3])
@@ -164,7 +165,7 @@ def test_results_are_reweighted_offline_and_live_alike(data):
     )
     expected /= expected.sum(1, keepdims=True)
     # A single window, so that nothing is averaged between tagger and result.
-    assert before.duration < 5 and np.allclose(after.posteriors, expected, atol=1e-6)
+    assert np.allclose(after.posteriors, expected, atol=1e-6)
     assert after.settings == {
         "prior": {"neutral": 0.9999, "happy": 0.000033, "angry": 0.000033, "sad": 0.000033}
     }
