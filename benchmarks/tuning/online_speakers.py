@@ -34,8 +34,8 @@ from sed.speakers.registry import RegistryOptions
 
 GRIDS: dict[str, tuple[float, ...]] = {
     "threshold": (0.2, 0.25, 0.28, 0.31, 0.35),
-    "min_seconds_to_create": (0.8, 1.0, 1.5, 2.5),
-    "min_evidence_seconds": (0.6, 0.8, 1.2),
+    "min_seconds_to_create": (0.6, 0.8, 1.0, 1.5),
+    "min_evidence_seconds": (0.4, 0.6, 0.8),
     "continuity_bonus": (0.05, 0.15, 0.25),
     "max_run_seconds": (1.0, 1.5, 2.0),
     "min_pause": (0.2, 0.3, 0.5),
