@@ -40,7 +40,7 @@ class OnlineDecoder:
     """Decodes the frames of one speaker as they arrive; `labels` are names, which `DecoderOptions.start_cost` needs.
 
     >>> decoder = OnlineDecoder(DecoderOptions(minimum_duration=0))
-    >>> p = np.array([[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 20)
+    >>> p = np.array([[0.9, 0.1]] * 40 + [[0.05, 0.95]] * 20)
     >>> decoder.step(np.arange(40), p[:40], np.ones(40), final=30).tolist() == [0] * 40
     True
     >>> decoder.step(np.arange(30, 60), p[30:], np.ones(30), final=30).tolist() == [0] * 10 + [1] * 20
