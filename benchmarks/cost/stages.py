@@ -78,7 +78,8 @@ def stages(path: Path) -> tuple[dict[str, float], float]:
     clock = Clock()
     with clock(ORDER[0]):
         tagger, diarizer = load_tagger(), SegmentationDiarizer()
-    diarizer.segmentation.active = clock.around(ORDER[2], diarizer.segmentation.active)  # type: ignore[method-assign]
+    activities = clock.around(ORDER[2], diarizer.segmentation.activities)
+    diarizer.segmentation.activities = activities  # type: ignore[method-assign]
     diarizer.embedding = clock.around(ORDER[4], diarizer.embedding)  # type: ignore[assignment]
     tagger.posteriors = clock.around(ORDER[7], tagger.posteriors)  # type: ignore[method-assign]
     bank = clock.around(ORDER[3], embedding.filter_bank)
