@@ -168,7 +168,7 @@ def merges_within_bounds(
     min_seconds: float,
     min_speakers: int,
     max_speakers: int,
-    certain: int = 0,
+    certain: int,
 ) -> int:
     """Number of merges to apply: `preferred`, unless the bounds on the number of speakers require another one.
 

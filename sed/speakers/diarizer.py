@@ -147,9 +147,12 @@ class SegmentationSession:
 
     def push_window(self, start: int, activities: np.ndarray, final: int) -> None:
         """Process a window from frame `start`; no further window sees a frame before `final`."""
+        self._add_window(start, activities)
+        self._process(self._stitcher.final(final))
+
+    def _add_window(self, start: int, activities: np.ndarray) -> None:
         self._stitcher.push(start, activities)
         self._windows.push(start, activities)
-        self._process(self._stitcher.final(final))
 
     def _process(self, sections: Sequence[Section]) -> None:
         """Cut the speech of `sections` into runs and embed them."""
@@ -184,8 +187,7 @@ class SegmentationSession:
         frames = frame_count(self._samples)
         for number, activities in self._stream.close():
             start = number * self._hop
-            self._stitcher.push(start, activities[: frames - start])
-            self._windows.push(start, activities[: frames - start])
+            self._add_window(start, activities[: frames - start])
         return self.finish(frames)
 
     def finish(self, frames: int) -> Turns:

@@ -44,10 +44,8 @@ class RecentRuns:
         samples = list(self._runs)
         shared = SharedWindows.from_views([window.views_at(self._runs[sample]) for sample in samples])
         end = start + len(activities)
-        for (one, other), *numbers in zip(shared.pairs.tolist(), shared.together, shared.apart, strict=True):
-            sighting = samples[one].near.get(samples[other])
-            if sighting is None:
-                sighting = samples[one].near[samples[other]] = samples[other].near[samples[one]] = Sighting(
-                    end
-                )
-            sighting.add(np.array(numbers), end)
+        for pair, *numbers in zip(shared.pairs.tolist(), shared.together, shared.apart, strict=True):
+            one, other = (samples[number] for number in pair)
+            if other not in one.near:
+                one.near[other] = other.near[one] = Sighting(end)
+            one.near[other].add(np.array(numbers), end)
